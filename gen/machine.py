@@ -70,25 +70,25 @@ class Machine:
 
     def __post_init__(self) -> None:
         if self.lanes not in (2, 4, 8, 16):
-            raise ValueError(f"lanes is {self.lanes}: 2, 4, 8 or 16 is allowed")
+            raise ValueError(f"lanes is {self.lanes}, must be 2, 4, 8 or 16")
         for name in ("fp_share", "bp_share", "wg_share"):
             value = getattr(self, name)
             if value not in (1, 2, 4, 8) or value > self.lanes:
-                raise ValueError(f"{name} is {value}: 1, 2, 4 or 8, up to lanes, is allowed")
+                raise ValueError(f"{name} is {value}, must be 1, 2, 4 or 8, and at most lanes")
         if self.layers not in (1, 2, 4, 8, 16):
-            raise ValueError(f"layers is {self.layers}: a power of two up to 16 is allowed")
+            raise ValueError(f"layers is {self.layers}, must be a power of two up to 16")
         for name in ("weight_rows", "units", "spike_units", "readout_units", "tasks"):
             value = getattr(self, name)
             if value < 2 or value & (value - 1):
-                raise ValueError(f"{name} is {value}: a power of two from 2 up is allowed")
+                raise ValueError(f"{name} is {value}, must be a power of two from 2 up")
         if self.weight_rows < self.lanes:
             raise ValueError(f"weight_rows is {self.weight_rows}, must be at least lanes")
         if self.tasks > 1024:
-            raise ValueError(f"tasks is {self.tasks}: up to 1024 is allowed")
+            raise ValueError(f"tasks is {self.tasks}, must be up to 1024")
         if self.readout_units > self.units or self.units > self.spike_units:
             raise ValueError(
                 f"readout_units {self.readout_units}, units {self.units}, spike_units "
-                f"{self.spike_units}: each at most the next is allowed"
+                f"{self.spike_units}, each must be at most the next"
             )
 
     @property

@@ -16,7 +16,7 @@ from backspike.ir.validation import check_batch, check_error, check_step, check_
 class GoldenBackend:
     """Implements `backspike.drive.backend.Backend` in PyTorch; weights start at zero.
 
-    Input is checked: a UserError says which array, what it holds and what is allowed. Calls out of
+    Input is checked: a UserError says which array, what it holds and must hold. Calls out of
     order (`update` without a `forward` since the last one) raise RuntimeError.
     """
 

@@ -43,12 +43,10 @@ def product_sum(left: torch.Tensor, right: torch.Tensor) -> Terms:
     """left @ right for halves (D, J) and (J, K): three terms of (D, K), exact. float64 throughout.
 
     A product of two halves is a multiple of 2^-48 below 2^32: 80 bits. Bands of 20 bits leave 13
-    for the number of summands, so J up to 8192 is allowed.
+    for the number of summands, so J may be up to 8192.
     """
     if left.shape[-1] > _PRODUCT_TERMS:
-        raise UserError(
-            f"a sum of {left.shape[-1]} products is asked for: up to {_PRODUCT_TERMS} is allowed"
-        )
+        raise UserError(f"a sum has {left.shape[-1]} products, must have up to {_PRODUCT_TERMS}")
     (left_high, left_low), (right_high, right_low) = _bands(left), _bands(right)
     mixed = torch.cat([left_high, left_low], -1) @ torch.cat([right_low, right_high], -2)
     return left_high @ right_high, mixed, left_low @ right_low
@@ -90,4 +88,4 @@ def odd_sum(*terms: torch.Tensor) -> torch.Tensor:
             top, remainder = two_sum(a, high)
             return _odd(top, _odd(remainder, low))
         case _:
-            raise ValueError(f"{len(terms)} terms: 1 to 3 are allowed")
+            raise ValueError(f"a sum has {len(terms)} terms, must have 1 to 3")

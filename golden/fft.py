@@ -130,7 +130,7 @@ def fft(words: Words, mantissa: int | None = None) -> Words:
     """
     points = words.re.shape[-1]
     if points < 8 or points & (points - 1):
-        raise ValueError(f"the line has {points} points: a power of two from 8 on is allowed")
+        raise ValueError(f"the line has {points} points, must have a power of two from 8 on")
     last, place = stages(words, mantissa)[-1], torch.argsort(bit_reversed(points))
     return Words(last.re[..., place], last.im[..., place])
 

@@ -25,8 +25,8 @@ def fsds(image: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     """
     if image.shape != reference.shape:
         raise UserError(
-            f"the image is {tuple(image.shape)} and the reference {tuple(reference.shape)}: "
-            "equal shapes are allowed"
+            f"the image is {tuple(image.shape)} and the reference {tuple(reference.shape)}, "
+            "must have equal shapes"
         )
     cA = cumulative(halves(normalise(image, "image")))
     cB = cumulative(halves(normalise(reference, "reference")))
@@ -41,10 +41,10 @@ def normalise(image: torch.Tensor, name: str = "image") -> torch.Tensor:
     are no pixels, an image is not finite, or has no contrast.
     """
     if image.is_complex():
-        raise UserError(f"the {name} is {image.dtype}: real numbers are allowed")
+        raise UserError(f"the {name} is {image.dtype}, must be of real numbers")
     if image.ndim < 3 or 0 in image.shape:
         raise UserError(
-            f"the {name} has the shape {tuple(image.shape)}: (..., C, H, W) without a 0 is allowed"
+            f"the {name} has the shape {tuple(image.shape)}, must have (..., C, H, W) without a 0"
         )
     # One layout in memory: equal images must be added up in one order, to give +inf.
     x = image.to(torch.float64).contiguous()
@@ -54,8 +54,8 @@ def normalise(image: torch.Tensor, name: str = "image") -> torch.Tensor:
     unfit = ~((deviation > 0) & deviation.isfinite()).flatten(-3).all(-1)
     if unfit.any():
         raise UserError(
-            f"{_which(name, unfit)} has the deviation {deviation[unfit].flatten()[0]:g}: "
-            "one above 0 that float64 can hold is allowed"
+            f"{_which(name, unfit)} has the deviation {deviation[unfit].flatten()[0]:g}, "
+            "must have one above 0 that float64 can hold"
         )
     return centred / deviation
 
@@ -87,7 +87,7 @@ def _check_contrast(name: str, x: torch.Tensor) -> None:
     infinite = ~x.isfinite()
     if infinite.any():
         index = infinite.nonzero()[0].tolist()
-        raise UserError(f"the {name} at {index} is {x[infinite][0]:g}: finite numbers are allowed")
+        raise UserError(f"the {name} at {index} is {x[infinite][0]:g}, must be finite")
     # Asked of the pixels, since the deviation of a constant may miss 0 by a rounding.
     pixels = x.flatten(-3)  # (..., C H W)
     flat = (pixels == pixels[..., :1]).all(-1)

@@ -42,7 +42,7 @@ def layer_key(seed: int, step: int, layer: int) -> int:
     key = 0
     for name, word in (("seed", seed), ("step", step), ("layer", layer)):
         if not 0 <= word <= MASK:
-            raise ValueError(f"{name} is {word}: 0 to 2^32 - 1 is allowed")
+            raise ValueError(f"{name} is {word}, must be 0 to 2^32 - 1")
         key = mix(key, word)
     return key
 
@@ -54,6 +54,6 @@ def draw(seed: int, step: int, layer: int, rows: int, columns: int) -> torch.Ten
     """
     for name, count in (("rows", rows), ("columns", columns)):
         if not 0 <= count <= 1 << 16:
-            raise ValueError(f"{name} is {count}: 0 to 2^16 is allowed")
+            raise ValueError(f"{name} is {count}, must be 0 to 2^16")
     words = torch.arange(rows)[:, None] << 16 | torch.arange(columns)
     return mix(layer_key(seed, step, layer), words) >> 16

@@ -81,8 +81,8 @@ def impulse_response(
     """
     if radius < 0 or channels < 1 or bright == dark:
         raise UserError(
-            f"radius is {radius}, channels is {channels}, bright is {bright:g} on {dark:g}: a "
-            "radius of 0 or more, 1 channel or more and two different brightnesses are allowed"
+            f"radius is {radius}, channels is {channels}, bright is {bright:g} on {dark:g}, "
+            "must be 0 or more, 1 or more, and two different brightnesses"
         )
     side = 2 * radius + 1
     none = torch.full((1, channels, side, side), dark, dtype=dtype)
@@ -121,7 +121,7 @@ def nonlinear_part(output: torch.Tensor, linear: torch.Tensor) -> torch.Tensor:
     """Output less linear part, float64. Raises UserError if they are not of one shape."""
     if output.shape != linear.shape:
         raise UserError(
-            f"output has the shape {tuple(output.shape)}: that of its linear part is allowed, "
+            f"output has the shape {tuple(output.shape)}, must have that of its linear part, "
             f"{tuple(linear.shape)}"
         )
     return output.double() - linear
@@ -151,9 +151,7 @@ def ideal_low_pass(scale: int, radius: int = RADIUS, centre: float | None = None
     antialiased filter. For one that was made by taking every s-th pixel the centre is s·r.
     """
     if scale < 1 or radius < 0:
-        raise UserError(
-            f"scale is {scale}, radius is {radius}: 1 or more and 0 or more are allowed"
-        )
+        raise UserError(f"scale is {scale}, radius is {radius}, must be 1 or more, and 0 or more")
     side = scale * (2 * radius + 1)
     at = torch.arange(side, dtype=torch.float64) - ((side - 1) / 2 if centre is None else centre)
     profile = torch.sinc(at / scale)
@@ -173,7 +171,7 @@ def sinc_correlation(
     a, b = (x - x.mean((-2, -1), keepdim=True) for x in (response.double(), kernel))
     length = a.norm(dim=(-2, -1))
     if not bool((length > 0).all()):
-        raise UserError("a response is the same everywhere: one with contrast is allowed")
+        raise UserError("a response is the same everywhere, must have contrast")
     return (a * b).sum((-2, -1)) / (length * b.norm())
 
 
@@ -219,30 +217,30 @@ def _mirrored(size: int, pad: int) -> torch.Tensor:
 def _scale(image: torch.Tensor, output: object) -> int:
     """How many times larger the network's output is than its input."""
     if not isinstance(output, torch.Tensor):
-        raise UserError(f"the network returned a {type(output).__name__}: a tensor is allowed")
+        raise UserError(f"the network returned a {type(output).__name__}, must be a tensor")
     shape, into = tuple(image.shape), tuple(output.shape)
     scale = into[-1] // shape[-1] if len(into) == 4 else 0
     if scale < 1 or into[0] != shape[0] or into[2:] != (scale * shape[2], scale * shape[3]):
         raise UserError(
-            f"the network made {into} of {shape}: (N, O, s·h, s·w) of (N, C, h, w) is allowed"
+            f"the network made {into} of {shape}, must be (N, O, s·h, s·w) of (N, C, h, w)"
         )
     return scale
 
 
 def _check_pictures(name: str, image: torch.Tensor) -> None:
     if image.dim() != 4 or image.numel() == 0:
-        raise UserError(f"{name} has the shape {tuple(image.shape)}: (N, C, h, w) is allowed")
+        raise UserError(f"{name} has the shape {tuple(image.shape)}, must have (N, C, h, w)")
 
 
 def _check_response(response: torch.Tensor, channels: int | None, scale: int) -> None:
     shape = tuple(response.shape)
     if scale < 1 or len(shape) < 2 or shape[-1] != shape[-2] or shape[-1] / scale % 2 != 1:
         raise UserError(
-            f"response has the shape {shape} at scale {scale}: a scale of 1 or more, and squares "
-            "of an odd multiple of it, are allowed"
+            f"response has the shape {shape} at scale {scale}, must have squares of an odd "
+            "multiple of a scale of 1 or more"
         )
     if channels is not None and (len(shape) != 4 or shape[1] != channels):
         raise UserError(
-            f"response has the shape {shape}: (O, {channels}, …) is allowed for pictures of "
+            f"response has the shape {shape}, must have (O, {channels}, …) for pictures of "
             f"{channels} channels"
         )

@@ -5,7 +5,7 @@ import numpy as np
 KINDS = ("changed", "dropped", "doubled")
 
 
-class Damage:
+class NoisyLine:
     """Changes, drops or doubles each byte with probability `share`, one as likely as the other.
 
     seed: the same bytes are damaged in the same way. `counts`: how many of each kind.
@@ -13,7 +13,7 @@ class Damage:
 
     def __init__(self, share: float, seed: int):
         if not 0 <= share <= 1:
-            raise ValueError(f"share is {share}: 0 to 1 is allowed")
+            raise ValueError(f"share is {share}, must be 0 to 1")
         self.share = share
         self.counts = dict.fromkeys(KINDS, 0)
         self._rng = np.random.default_rng(seed)

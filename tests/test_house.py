@@ -14,10 +14,12 @@ FOLDERS = ("gen", "golden", "sim", "src/backspike", "tests")
 NAMED_TUPLE = {"_replace", "_asdict", "_fields", "_make"}
 """Private by their look only."""
 ELSEWHERE = {
+    "spectral/test_example.py": "the README's pictures",
+    "test_commands.py": "what the texts name",
     "test_house.py": "the rules of all folders",
     "test_package.py": "the package's own names",
     "test_same_bits.py": "runs of everything",
-    "flow/test_smallest_build.py": "build, whole and beside a baseline",
+    "cli/test_failed_builds.py": "every command that builds",
     "gen/boards/test_spectral.py": "top, with a spectral unit in it",
     "gen/link/test_frames.py": "framer and deframer, each against drive.frames",
 }
@@ -143,8 +145,9 @@ def idle(sources: dict[str, str]) -> list[str]:
                 case "each_coroutine", [of, *names]:
                     run |= {(of, name) for name in names or ["*"]}
                 case "run_bench" | "simulate_bench", [_, _, of]:
-                    chosen = [literal(k.value) for k in call.keywords if k.arg == "testcase"]
-                    run |= {(of, name) for name in chosen or ["*"]}
+                    chosen = [k.value for k in call.keywords if k.arg == "testcase"]
+                    names = [literal(node) for each in chosen for node in ast.walk(each)]
+                    run |= {(of, name) for name in names or ["*"]}
     return [
         f"{module}: {node.name}"
         for module, tree in trees.items()

@@ -16,7 +16,8 @@ try:
     from amaranth_boards.ulx3s import ULX3S_25F_Platform, ULX3S_85F_Platform
 except ModuleNotFoundError:
     raise UserError(
-        "amaranth-boards is not installed: boards need it (pip install 'backspike[boards]')"
+        "amaranth-boards is not installed: boards need it (pip install -e '.[boards]' in the "
+        "checkout)"
     ) from None
 from backspike.gen.boards.tang_nano_20k import TangNano20KPlatform
 

@@ -26,10 +26,10 @@ def as_words(values: np.ndarray | Sequence[int]) -> Words:
     data = np.asarray(values)
     if data.dtype != np.uint32 and data.size:
         if data.dtype.kind not in "iub":
-            raise ValueError(f"words have dtype {data.dtype}: integers are allowed")
+            raise ValueError(f"words have dtype {data.dtype}, must be integers")
         low, high = data.min(), data.max()
         if low < 0 or high >= 2**32:
-            raise ValueError(f"words are {low} to {high}: 0 to 2^32 - 1 is allowed")
+            raise ValueError(f"words are {low} to {high}, must be 0 to 2^32 - 1")
     return np.ascontiguousarray(data, np.uint32).reshape(-1)
 
 
@@ -41,8 +41,8 @@ def byte_address(registers: RegisterMap, address: int | str, words: int) -> int:
     limit = 1 << registers.addr_width
     if address < 0 or address % BYTES or address + words * BYTES > limit:
         raise ValueError(
-            f"a block of {words} words at {address:#x}: multiples of {BYTES} "
-            f"up to {limit:#x} are allowed"
+            f"a block of {words} words at {address:#x}, must be at a multiple of {BYTES} "
+            f"and end by {limit:#x}"
         )
     return address
 
@@ -50,4 +50,4 @@ def byte_address(registers: RegisterMap, address: int | str, words: int) -> int:
 def check_mask(mask: int, value: int) -> None:
     """ValueError if no word can have this value under the mask."""
     if value & ~mask:
-        raise ValueError(f"value is {value:#x}: bits within the mask {mask:#x} are allowed")
+        raise ValueError(f"value is {value:#x}, must have bits within the mask {mask:#x} only")

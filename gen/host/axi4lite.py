@@ -25,7 +25,7 @@ class AXI4LiteSignature(wiring.Signature):
 
     def __init__(self, addr_width: int = 24):
         if not 3 <= addr_width <= 64:
-            raise ValueError(f"addr_width is {addr_width}: 3 to 64 is allowed")
+            raise ValueError(f"addr_width is {addr_width}, must be 3 to 64")
         super().__init__(
             {
                 "awaddr": Out(addr_width),

@@ -16,14 +16,14 @@ BYTES = WORD // 8
 
 def _check_name(kind: str, name: str) -> None:
     if not name.isidentifier() or name.startswith("_") or "__" in name:
-        raise ValueError(f"{kind}'s name is {name!r}: an identifier without __ is allowed")
+        raise ValueError(f"{kind}'s name is {name!r}, must be an identifier without __")
     if kind != "field" and name in RESERVED:
         raise ValueError(f"{kind}'s name is {name!r}: the hardware needs {', '.join(RESERVED)}")
 
 
 def _check_access(name: str, access: str, locked: bool) -> None:
     if access not in ACCESS:
-        raise ValueError(f"access of {name} is {access!r}: ro, rw or wo is allowed")
+        raise ValueError(f"access of {name} is {access!r}, must be ro, rw or wo")
     if locked and access == "ro":
         raise ValueError(f"{name} is locked and ro: only what can be written can be locked")
 
@@ -41,8 +41,8 @@ class Field:
         _check_name("field", self.name)
         if self.lsb < 0 or self.width < 1 or self.lsb + self.width > WORD:
             raise ValueError(
-                f"field {self.name} has lsb {self.lsb} and width {self.width}: "
-                f"1 or more bits within 0 to {WORD - 1} are allowed"
+                f"field {self.name} has lsb {self.lsb} and width {self.width}, "
+                f"must have 1 or more bits within 0 to {WORD - 1}"
             )
 
     @property
@@ -73,9 +73,9 @@ class Register:
         _check_name("register", self.name)
         _check_access(self.name, self.access, self.locked)
         if self.offset < 0 or self.offset % BYTES:
-            raise ValueError(f"offset of {self.name} is {self.offset:#x}: multiples of 4 allowed")
+            raise ValueError(f"offset of {self.name} is {self.offset:#x}, must be a multiple of 4")
         if not 1 <= self.width <= WORD:
-            raise ValueError(f"width of {self.name} is {self.width}: 1 to {WORD} is allowed")
+            raise ValueError(f"width of {self.name} is {self.width}, must be 1 to {WORD}")
         used = 0
         for field in self.fields:
             if used & field.mask:
@@ -85,7 +85,7 @@ class Register:
             raise ValueError(f"register {self.name} has two fields of one name")
         if self.reset < 0 or self.reset & ~self.mask:
             raise ValueError(
-                f"reset of {self.name} is {self.reset:#x}: bits within {self.mask:#x} are allowed"
+                f"reset of {self.name} is {self.reset:#x}, must be within {self.mask:#x}"
             )
         if self.reset and self.access != "rw":
             raise ValueError(f"reset of {self.name} is {self.reset:#x}: only rw has one")
@@ -110,7 +110,7 @@ class Register:
             field = self.field(name)
             if not 0 <= value < 1 << field.width:
                 raise ValueError(
-                    f"{self.name}.{name} is {value}: 0 to {(1 << field.width) - 1} is allowed"
+                    f"{self.name}.{name} is {value}, must be 0 to {(1 << field.width) - 1}"
                 )
             word = word & ~field.mask | value << field.lsb
         return word
@@ -139,10 +139,10 @@ class Window:
         _check_name("window", self.name)
         _check_access(self.name, self.access, False)
         if self.words < 1:
-            raise ValueError(f"words of {self.name} is {self.words}: 1 or more is allowed")
+            raise ValueError(f"words of {self.name} is {self.words}, must be 1 or more")
         if self.base < 0 or self.base % self.span:
             raise ValueError(
-                f"base of {self.name} is {self.base:#x}: multiples of {self.span:#x} are allowed"
+                f"base of {self.name} is {self.base:#x}, must be a multiple of {self.span:#x}"
             )
 
     @property
@@ -181,8 +181,8 @@ class RegisterMap(Mapping[str, Register | Window]):
             end, last = first + size, name
         if end > 1 << self.addr_width:
             raise ValueError(
-                f"{last} ends at {end:#x}: up to {1 << self.addr_width:#x} "
-                f"({self.addr_width} address bits) is allowed"
+                f"{last} ends at {end:#x}, must end by {1 << self.addr_width:#x} "
+                f"({self.addr_width} address bits)"
             )
 
     def __getitem__(self, name: str) -> Register | Window:

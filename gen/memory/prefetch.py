@@ -96,7 +96,7 @@ class Prefetch(wiring.Component):
         self._tag_width = tag_width
         self.latency = latency + 1 + READ_LATENCY
         if depth <= self.latency or depth & (depth - 1):
-            raise ValueError(f"depth is {depth}: a power of two over {self.latency} is allowed")
+            raise ValueError(f"depth is {depth}, must be a power of two over {self.latency}")
         super().__init__(
             {
                 "i": In(request_signature(address_width, tag_width)),

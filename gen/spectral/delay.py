@@ -29,7 +29,7 @@ class Delay(wiring.Component):
     def __init__(self, *, width: int, steps: int):
         if steps < 0 or (steps > REGISTERS and steps & (steps + 1)):
             raise ValueError(
-                f"steps is {steps}: 0 to {REGISTERS}, or one less than a power of two, is allowed"
+                f"steps is {steps}, must be 0 to {REGISTERS} or one less than a power of two"
             )
         self._width, self._steps = width, steps
         super().__init__({"step": In(1, init=1), "i": In(width), "o": Out(width)})

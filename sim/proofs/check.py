@@ -64,7 +64,7 @@ def check(proof: Proof, folder: Path) -> Outcome:
     try:
         run("yowasp-sby", *SBY, "-f", "run.sby", folder=folder)
     except ToolFailed as error:
-        said = str(error)  # which of the tasks, their logs tell
+        said = error.said  # which of the tasks, their logs tell
 
     def status(task: str) -> str:
         file = folder / f"run_{task}" / "status"

@@ -64,7 +64,7 @@ def planted(bug: Bug) -> Load:
 
     def change(text: str) -> str:
         if (times := text.count(bug.old)) != 1:
-            raise ValueError(f"{bug.module} has {bug.old!r} {times} times: once is allowed")
+            raise ValueError(f"{bug.module} has {bug.old!r} {times} times, must have it once")
         return text.replace(bug.old, bug.new)
 
     return lambda module: _copy(module, change) if module == bug.module else sound(module)

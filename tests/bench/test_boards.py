@@ -9,12 +9,12 @@ from backspike.bench import boards, link, run
 from backspike.cli.main import main
 from backspike.drive.link_torture import Torture
 from backspike.drive.lockstep import Counts
-from backspike.flow.area import Area, Component
-from backspike.flow.baselines import load
 from backspike.flow.build import Built
 from backspike.flow.netlist.lockstep import Found
-from backspike.flow.place import Placement
+from backspike.flow.reports.area import Area, Component
+from backspike.flow.reports.baselines import load
 from backspike.flow.throughput import Throughput
+from backspike.flow.toolchain.place import Placement
 from backspike.ir.errors import Mismatch
 from backspike.sim.proofs.catalogue import PROOFS
 from backspike.sim.proofs.check import Outcome

@@ -38,7 +38,7 @@ def test_a_whole_run_lists_what_it_cannot_measure(monkeypatch, capsys):
 def test_unknown_groups_are_refused_before_any_work(monkeypatch):
     """A group that does not exist is a UserError that names the known ones."""
     monkeypatch.setitem(run.SUBJECTS, "core", {"some": group(1)})
-    with pytest.raises(UserError, match=r"only is 'sum': some is allowed"):
+    with pytest.raises(UserError, match=r"only is 'sum', must be of some"):
         run.bench(None, ["some", "sum"])
 
 

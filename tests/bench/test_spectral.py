@@ -329,9 +329,9 @@ def test_spectral_groups_are_chosen_by_their_option(monkeypatch, capsys):
     assert [f["figure"] for f in figures] == ["images", "fsds"]
     assert run.bench("-", ["fsds"], subject="spectral") == 0
     assert [f["figure"] for f in json.loads(capsys.readouterr().out)] == ["fsds"]
-    with pytest.raises(UserError, match=r"only is 'core': images, fsds is allowed"):
+    with pytest.raises(UserError, match=r"only is 'core', must be of images, fsds"):
         run.bench("-", ["core"], subject="spectral")
-    with pytest.raises(UserError, match=r"only is 'fsds': core is allowed"):
+    with pytest.raises(UserError, match=r"only is 'fsds', must be of core"):
         run.bench("-", ["fsds"])
     assert list(spectral.GROUPS) == ["images", "cycles", "inverse", "sqnr", "fft", "fsds", "sizes"]
 

@@ -1,16 +1,23 @@
 """The link's driver on good and bad lines: no wrong value, nothing lost or done twice, no hang."""
 
+import contextlib
+import os
+import threading
+import time
+import tty
+
 import numpy as np
 import pytest
 
 from backspike.drive.frames import pack
 from backspike.drive.link import SILENT, TRIES, LinkPort
 from backspike.drive.link_torture import RATE, torture
+from backspike.drive.serial_line import SerialLine
 from backspike.gen.host.access import BusError, BusTimeoutError
 from backspike.gen.link.echo_design import MAP
 from backspike.gen.link.protocol import WORDS
 from backspike.ir.errors import LinkError
-from backspike.sim.noisy_line import KINDS, Damage
+from backspike.sim.noisy_line import KINDS, NoisyLine
 from backspike.sim.verilator.uart import Uart, UartLine
 from tests.support.linked import MEMORY, uart
 
@@ -38,11 +45,11 @@ def test_as_any_port(port):
     assert port.wait("last", 0xF, 9) == 9
     with pytest.raises(BusTimeoutError, match=r"last is 0x00000009 after 9999 cycles, waiting"):
         port.wait("last", 1, 0, limit=9999)
-    with pytest.raises(ValueError, match="value is 0x2: bits within the mask 0x1"):
+    with pytest.raises(ValueError, match="value is 0x2, must have bits within the mask 0x1"):
         port.wait("last", 1, 2)
     with pytest.raises(ValueError, match="words are 0 to 4294967296"):
         port.write_block("memory", [0, 2**32])
-    with pytest.raises(ValueError, match="a block of 2 words at 0xffc: multiples of 4"):
+    with pytest.raises(ValueError, match="words at 0xffc, must be at a multiple of 4"):
         port.read_block(0xFFC, 2)
     with pytest.raises(BusError, match=r"^write of 0x00000100 at 0x000000 \(bell\) was answered S"):
         port.write("bell", 0x100)
@@ -181,9 +188,82 @@ def test_what_is_no_board(answer, tries, message):
     assert line.sent == tries
 
 
+class Loop(Dead):
+    """A line that sends back what it is sent, as far as `damage` leaves it."""
+
+    def __init__(self, damage=bytes):
+        super().__init__()
+        self._damage = damage
+
+    def send(self, data: bytes) -> None:
+        super().send(data)
+        self._waiting = self._damage(data)
+
+
+LOOPBACK = "serial port X sends back what it is sent: a loopback is there"
+
+
+def test_a_loopback_is_recognised_at_once():
+    """After the first frame, and not as a wrong baud rate after all tries."""
+    line = Loop()
+    with pytest.raises(LinkError, match=LOOPBACK):
+        LinkPort(line, MAP)
+    assert line.sent == 1
+
+
+def test_a_loopback_that_damages_is_recognised_by_its_first_whole_frame():
+    """Until then it might be anything."""
+    sends = iter([b"\x55", b"\x7e\x55\x7e"])
+    line = Loop(lambda data: next(sends, data))
+    with pytest.raises(LinkError, match=LOOPBACK):
+        LinkPort(line, MAP)
+    assert line.sent == 3
+
+
+def test_a_board_behind_a_line_that_echoes():
+    """As half-duplex lines do: the board's answer comes after the echo, and is taken."""
+
+    class Echoing(UartLine):
+        def send(self, data: bytes) -> None:
+            super().send(data)
+            self.echo = data
+
+        def receive(self, seconds: float) -> bytes:
+            echo, self.echo = self.echo, b""
+            return echo or super().receive(seconds)
+
+    port = LinkPort(Echoing(uart()), MAP)
+    port.write("bell", 3)
+    assert port.read("last") == 3
+    assert port.failures == 0
+
+
+def test_a_loopback_as_a_serial_port():
+    """A pseudo-terminal whose other side sends everything back."""
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+
+    def loop():
+        with contextlib.suppress(OSError):  # until it is closed
+            while data := os.read(ours, 4096):
+                os.write(ours, data)
+
+    thread = threading.Thread(target=loop, daemon=True)
+    thread.start()
+    line, begin = SerialLine(os.ttyname(theirs)), time.monotonic()
+    try:
+        with pytest.raises(LinkError, match="sends back what it is sent"):
+            LinkPort(line, MAP)
+        assert time.monotonic() - begin < 5
+    finally:
+        line.close()
+        os.close(theirs)
+        os.close(ours)
+
+
 def test_a_line_that_gets_worse_is_given_up():
     """A line that damages every frame is given up, and stays closed when it gets better."""
-    there = Damage(0, 1)
+    there = NoisyLine(0, 1)
     port = LinkPort(UartLine(uart(), there), MAP)
     port.write("bell", 1)
     there.share = 0.5
@@ -217,13 +297,13 @@ def test_another_rate_is_told():
 def test_damage_is_what_it_says():
     """The noisy line damages its share of bytes, of every kind, the same for one seed."""
     data = bytes(range(256)) * 400
-    damage = Damage(0.03, 7)
+    damage = NoisyLine(0.03, 7)
     assert damage(data) != data
     assert damage(b"") == b""
     for kind in KINDS:
         assert abs(damage.counts[kind] / len(data) - 0.01) < 0.002
-    same = Damage(0.03, 7)
-    assert same(data) == Damage(0.03, 7)(data)
-    assert Damage(0, 7)(data) == data
-    with pytest.raises(ValueError, match=r"share is 1\.5: 0 to 1"):
-        Damage(1.5, 0)
+    same = NoisyLine(0.03, 7)
+    assert same(data) == NoisyLine(0.03, 7)(data)
+    assert NoisyLine(0, 7)(data) == data
+    with pytest.raises(ValueError, match=r"share is 1\.5, must be 0 to 1"):
+        NoisyLine(1.5, 0)

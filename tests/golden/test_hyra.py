@@ -273,24 +273,24 @@ def same(x):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: hyra.split(same, torch.ones(3, 4)), "image has the shape (3, 4): (N, C, h, w)"),
+        (lambda: hyra.split(same, torch.ones(3, 4)), "image has the shape (3, 4), must"),
         (lambda: hyra.split(lambda x: x[..., 1:], IMAGE), "the network made (1, 1, 3, 3) of"),
         (lambda: hyra.split(lambda x: x[0], IMAGE), "the network made (1, 3, 4) of"),
-        (lambda: hyra.split(lambda x: None, IMAGE), "returned a NoneType: a tensor"),
+        (lambda: hyra.split(lambda x: None, IMAGE), "returned a NoneType, must be a tensor"),
         (lambda: hyra.impulse_response(same, -1), "radius is -1"),
         (lambda: hyra.impulse_response(same, 1, 0), "channels is 0"),
         (lambda: hyra.impulse_response(same, 1, bright=0.5, dark=0.5), "0.5 on 0.5"),
         (
             lambda: hyra.linear_part(IMAGE, torch.ones(1, 1, 4, 4), 2),
-            "response has the shape (1, 1, 4, 4) at scale 2: a scale of 1 or more, and squares",
+            "response has the shape (1, 1, 4, 4) at scale 2, must have squares",
         ),
         (
             lambda: hyra.linear_part(torch.ones(1, 3, 3, 4), torch.ones(1, 1, 6, 6), 2),
-            "response has the shape (1, 1, 6, 6): (O, 3, …) is allowed for pictures of 3 channels",
+            "response has the shape (1, 1, 6, 6), must have (O, 3, …) for pictures of 3 channels",
         ),
         (
             lambda: hyra.nonlinear_part(torch.ones(1, 1, 4, 4), torch.ones(1, 1, 4, 5)),
-            "output has the shape (1, 1, 4, 4): that of its linear part is allowed, (1, 1, 4, 5)",
+            "output has the shape (1, 1, 4, 4), must have that of its linear part, (1, 1, 4, 5)",
         ),
         (lambda: hyra.ideal_low_pass(0), "scale is 0"),
         (lambda: hyra.sinc_correlation(torch.ones(6, 6), 2), "is the same everywhere"),

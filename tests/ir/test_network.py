@@ -86,40 +86,61 @@ NAN, INF = math.nan, math.inf
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Layer(size=0), "a layer's size is 0: a whole number from 1 up"),
-        (lambda: Layer(size=2.5), "a layer's size is 2.5: a whole number"),  # type: ignore
-        (lambda: Layer(size=1, leak=1.1), r"leak is 1.099.*: 0 to 1 is allowed"),
-        (lambda: Layer(size=1, leak=-0.1), r"leak is -0.099.*: 0 to 1 is allowed"),
-        (lambda: Layer(size=1, leak=NAN), "leak is nan: a finite number within ±65504"),
-        (lambda: Layer(size=1, threshold=NAN), "threshold is nan: a finite number"),
-        (lambda: Layer(size=1, threshold=INF), "threshold is inf: a finite number"),
-        (lambda: Layer(size=1, threshold=65520.0), "threshold is 65520.0: a finite number"),
-        (lambda: Layer(size=1, threshold="a"), "threshold is 'a': a finite number"),  # type: ignore
-        (lambda: Layer(size=1, reset="none"), "reset is 'none': hard or soft"),  # type: ignore
-        (lambda: Layer(size=1, rule="x"), "rule is 'x': bptt or mpd-ed"),  # type: ignore
-        (lambda: Network(inputs=0, layers=(Layer(size=1),), steps=1), "inputs is 0: a whole"),
-        (lambda: Network(inputs=1, layers=(), steps=1), "a network has no layers: 1 or more"),
-        (lambda: Network(inputs=1, layers=(Layer(size=1),), steps=0), "steps is 0: a whole"),
-        (lambda: Learning(batch=0), "batch is 0: a whole number from 1 up"),
-        (lambda: Learning(loss="l1"), "loss is 'l1': ce or mse is allowed"),  # type: ignore
-        (lambda: Learning(rounding="up"), "rounding is 'up': nearest or"),  # type: ignore
-        (lambda: Learning(seed=-1), r"seed is -1: 0 to 2\^32 - 1 is allowed"),
-        (lambda: Learning(seed=2**32), "seed is 4294967296: 0 to"),
-        (lambda: Learning(rate=0.0), "rate is 0.0: a positive half is allowed"),
-        (lambda: Learning(rate=1e-9), "rate is 0.0: a positive half is allowed"),
-        (lambda: Learning(rate=NAN), "rate is nan: a finite number"),
-        (lambda: Learning(alpha=INF), "alpha is inf: a finite number"),
-        (lambda: rectangle(0.0), "rectangle's width is 0.0: a positive number"),
-        (lambda: rectangle(1e-5), "rectangle's height is 99999.*: a finite number"),
-        (lambda: triangle(0), "triangle's width is 0: a positive number"),
-        (lambda: arctan(NAN), "arctan's alpha is nan: a positive number"),
-        (lambda: fast_sigmoid(-1), "fast-sigmoid's slope is -1: a positive number"),
-        (lambda: Surrogate("x", (), (0.0,)), "'x' has 0 edges and 1 values: 1 to 15 edges"),
+        (lambda: Layer(size=0), "a layer's size is 0, must be a whole number from 1 up"),
+        (lambda: Layer(size=2.5), "a layer's size is 2.5, must be a whole number"),  # type: ignore
+        (lambda: Layer(size=1, leak=1.1), r"leak is 1.1, must be from 0 to 1"),
+        (lambda: Layer(size=1, leak=-0.1), r"leak is -0.1, must be from 0 to 1"),
+        (lambda: Layer(size=1, leak=NAN), "leak is nan, must be a finite number within ±65504"),
+        (lambda: Layer(size=1, threshold=NAN), "threshold is nan, must be a finite number"),
+        (lambda: Layer(size=1, threshold=INF), "threshold is inf, must be a finite number"),
+        (lambda: Layer(size=1, threshold=65520.0), "threshold is 65520.0, must be a finite number"),
+        (lambda: Layer(size=1, threshold="a"), "threshold is 'a', must be a finite number"),  # type: ignore
+        (lambda: Layer(size=1, reset="none"), "reset is 'none', must be hard or soft"),  # type: ignore
+        (lambda: Layer(size=1, rule="x"), "rule is 'x', must be bptt or mpd-ed"),  # type: ignore
+        (
+            lambda: Network(inputs=0, layers=(Layer(size=1),), steps=1),
+            "inputs is 0, must be",
+        ),
+        (
+            lambda: Network(inputs=1, layers=(), steps=1),
+            "a network has no layers, must have 1",
+        ),
+        (
+            lambda: Network(inputs=1, layers=(Layer(size=1),), steps=0),
+            "steps is 0, must be",
+        ),
+        (lambda: Learning(batch=0), "batch is 0, must be a whole number from 1 up"),
+        (lambda: Learning(loss="l1"), "loss is 'l1', must be ce or mse"),  # type: ignore
+        (lambda: Learning(rounding="up"), "rounding is 'up', must be nearest or"),  # type: ignore
+        (lambda: Learning(seed=-1), r"seed is -1, must be a whole number from 0 to 2\^32 - 1"),
+        (lambda: Learning(seed=2**32), "seed is 4294967296, must be a whole number from 0 to"),
+        (lambda: Learning(rate=0.0), r"rate is .*, must be 2\^-24"),
+        (lambda: Learning(rate=1e-9), r"rate is .*, must be 2\^-24"),
+        (lambda: Learning(rate=NAN), "rate is nan, must be a finite number"),
+        (lambda: Learning(alpha=INF), "alpha is inf, must be a finite number"),
+        (lambda: rectangle(0.0), "rectangle's width is 0.0, must be a positive number"),
+        (lambda: rectangle(1e-5), "rectangle's height is 99999.*, must be a finite number"),
+        (lambda: triangle(0), "triangle's width is 0, must be a positive number"),
+        (lambda: arctan(NAN), "arctan's alpha is nan, must be a positive number"),
+        (lambda: fast_sigmoid(-1), "fast-sigmoid's slope is -1, must be a positive number"),
+        (
+            lambda: Surrogate("x", (), (0.0,)),
+            "'x' has 0 edges and 1 values, must have 1 to",
+        ),
         (lambda: Surrogate("x", (0.0,), (0.0,)), "'x' has 1 edges and 1 values"),
-        (lambda: Surrogate("x", (1.0, 1.0), (0.0,) * 3), r"has edges \(1.0, 1.0\): finite asc"),
-        (lambda: Surrogate("x", (NAN,), (0.0,) * 2), r"has edges \(nan,\): finite ascending"),
-        (lambda: Surrogate("x", (0.0,), (0.0, 0.1)), "'x' has the value 0.1: halves allowed"),
-        (lambda: Surrogate("x", (0.0,), (0.0, INF)), "a value of surrogate 'x' is inf: a finite"),
+        (
+            lambda: Surrogate("x", (1.0, 1.0), (0.0,) * 3),
+            r"the edges \(1.0, 1.0\), must have",
+        ),
+        (
+            lambda: Surrogate("x", (NAN,), (0.0,) * 2),
+            r"edges \(nan,\), must have finite",
+        ),
+        (lambda: Surrogate("x", (0.0,), (0.0, 0.1)), "'x' has the value 0.1, must have FP16"),
+        (
+            lambda: Surrogate("x", (0.0,), (0.0, INF)),
+            "a value of surrogate 'x' is inf, must",
+        ),
         (lambda: Surrogate("x", tuple(map(float, range(16))), (0.0,) * 17), "'x' has 16 edges"),
     ],
 )

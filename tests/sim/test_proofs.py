@@ -63,7 +63,7 @@ def test_failures_are_told(tmp_path, capsys, monkeypatch):
 def test_a_bug_is_planted_once(old, times):
     """A bug whose text is not in its module exactly once is a ValueError."""
     bug = Bug("nothing", "host.bus", old, "")
-    with pytest.raises(ValueError, match="once is allowed"):
+    with pytest.raises(ValueError, match="must have it once"):
         planted(bug)("host.bus")
     assert times is None or times == 0
 

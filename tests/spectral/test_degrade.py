@@ -113,12 +113,12 @@ def test_jpeg_gets_worse_with_less_quality():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda p: degrade.bicubic(p, 1), "scale is 1: 2 or more"),
-        (lambda p: degrade.blur(p, 0), "sigma is 0: a number of pixels above 0"),
+        (lambda p: degrade.bicubic(p, 1), "scale is 1, must be 2 or more"),
+        (lambda p: degrade.blur(p, 0), "sigma is 0, must be a number of pixels above 0"),
         (lambda p: degrade.blur(p, float("nan")), "sigma is nan"),
-        (lambda p: degrade.noise(p, -1, 1), "deviation is -1: a number of grey levels above 0"),
+        (lambda p: degrade.noise(p, -1, 1), "deviation is -1, must be a number of grey"),
         (lambda p: degrade.noise(p, float("inf"), 1), "deviation is inf"),
-        (lambda p: degrade.jpeg(p, 0), "quality is 0: 1 to 100"),
+        (lambda p: degrade.jpeg(p, 0), "quality is 0, must be 1 to 100"),
         (lambda p: degrade.jpeg(p, 101), "quality is 101"),
     ],
 )
@@ -174,5 +174,5 @@ def test_pairs_are_what_they_say():
 
 def test_pairs_larger_than_a_photograph():
     """Pairs larger than the photographs are a UserError."""
-    with pytest.raises(UserError, match="the crop is 512 pixels wide: 1 to"):
+    with pytest.raises(UserError, match="the crop is 512 pixels wide, must be 1 to"):
         degrade.pairs(512)

@@ -33,7 +33,7 @@ def test_the_split():
 
 def test_an_unknown_name():
     """A photograph that does not exist is a UserError that lists the names."""
-    with pytest.raises(UserError, match=r"the photograph is 'lena': astronaut, brick, .* are"):
+    with pytest.raises(UserError, match=r"the photograph is 'lena', must be astronaut, brick"):
         photograph("lena")
 
 
@@ -66,5 +66,5 @@ def test_crop():
     assert (crop(pixels, 3) == pixels[:, 1:4, 2:5]).all()
     assert (crop(pixels, 5) == pixels[:, :, 1:6]).all()
     for size in (0, 6):
-        with pytest.raises(UserError, match=f"the crop is {size} pixels wide: 1 to 5 .* 8 x 5"):
+        with pytest.raises(UserError, match=f"{size} pixels wide, must be 1 to 5 .* 8 x 5"):
             crop(pixels, size)

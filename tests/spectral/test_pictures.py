@@ -107,7 +107,7 @@ def test_sixteen_bits_of_either_order_and_in_words(tmp_path):
         outside = WIDE.astype(np.int32)
         outside[3, 4] = value
         path = saved(tmp_path, Image.fromarray(outside), "outside.tif")
-        with pytest.raises(UserError, match=f"has a pixel of {value}: 0 to 65535 are"):
+        with pytest.raises(UserError, match=f"has a pixel of {value}, must have 0 to 65535"):
             read_picture(path)
 
 
@@ -140,7 +140,7 @@ def test_transparency_is_refused(tmp_path):
     """One pixel that is not opaque is a UserError."""
     for pixels in (RGB, GREY):
         path = saved(tmp_path, Image.fromarray(np.dstack([pixels, HOLE])), "x.png")
-        with pytest.raises(UserError, match="is transparent in places: opaque ones"):
+        with pytest.raises(UserError, match="is transparent in places, must be opaque"):
             read_picture(path)
 
 
@@ -201,7 +201,7 @@ def test_the_first_picture_of_a_cameras_several(tmp_path):
 )
 def test_other_modes(tmp_path, mode, end):
     """Colour spaces other than grey and RGB are UserErrors that name the mode."""
-    with pytest.raises(UserError, match=f"is {mode}: grey of 8 or 16 bits and RGB of 8 bits are"):
+    with pytest.raises(UserError, match=f"is {mode}, must be grey of 8 or 16 bits or RGB"):
         read_picture(saved(tmp_path, Image.new(mode, (9, 6)), f"x.{end}"))
 
 
@@ -210,7 +210,7 @@ def test_several_frames(tmp_path, end):
     """A file of several frames or pages is a UserError that gives their number."""
     frames = [Image.fromarray(RGB), Image.fromarray(255 - RGB), Image.fromarray(RGB // 2)]
     path = saved(tmp_path, frames[0], f"x.{end}", save_all=True, append_images=frames[1:])
-    with pytest.raises(UserError, match="has 3 frames or pages: one is allowed"):
+    with pytest.raises(UserError, match="has 3 frames or pages, must have one"):
         read_picture(path)
 
 
@@ -259,7 +259,7 @@ def test_more_bits_than_pillow_reads(tmp_path, name):
     """Colour of more than 8 bits, which Pillow would cut, is a UserError in every format."""
     (tmp_path / name).write_bytes(deep_files()[name])
     bits = name.split()[0]
-    with pytest.raises(UserError, match=f"is RGBA? of {bits} bits, of which Pillow reads 8: grey"):
+    with pytest.raises(UserError, match=f"is RGBA? of {bits} bits, of which Pillow reads 8, must"):
         read_picture(tmp_path / name)
 
 
@@ -292,7 +292,7 @@ def test_no_file(tmp_path):
     """A path that is no regular file is a UserError that says what it is."""
     with pytest.raises(UserError, match=r"picture .*/nowhere\.png is not there"):
         read_picture(tmp_path / "nowhere.png")
-    with pytest.raises(UserError, match="is a folder: a file is allowed"):
+    with pytest.raises(UserError, match="is a folder, must be a file"):
         read_picture(tmp_path)
     with pytest.raises(UserError, match="is no regular file"):
         read_picture("/dev/null")
@@ -332,11 +332,11 @@ def test_broken_files(tmp_path, end):
 def test_a_bomb(tmp_path, monkeypatch):
     """A picture of more pixels than Pillow's limit is a UserError before it is unpacked."""
     (tmp_path / "x.png").write_bytes(png(8, 0, b"", width=60000, height=60000))
-    with pytest.raises(UserError, match=r"x\.png has too many pixels: up to \d+,.* are allowed"):
+    with pytest.raises(UserError, match=r"x\.png has too many pixels, must have up to \d+,.*"):
         read_picture(tmp_path / "x.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 53)
     path = saved(tmp_path, Image.fromarray(GREY), "y.png")  # 54 pixels: Pillow would only warn
-    with pytest.raises(UserError, match="has too many pixels: up to 53 are"):
+    with pytest.raises(UserError, match="has too many pixels, must have up to 53"):
         read_picture(path)
 
 
@@ -356,7 +356,7 @@ def test_pairs():
         (picture("b.png", (3, 6, 9)), "a.png has 1 channels and picture b.png 3"),
         (picture("b.png", (1, 6, 9), np.uint16), "a.png has 8 bits a sample and picture b.png 16"),
     ):
-        with pytest.raises(UserError, match=f"reference {message}: equal pictures"):
+        with pytest.raises(UserError, match=f"reference {message}, must be equal"):
             check_pair(a, other)
 
 
@@ -371,5 +371,5 @@ def test_tiles():
         assert (cut.pixels[i] == want).all()
     assert tiles(pixels, 7).pixels.shape == (1, 2, 7, 7)
     for n in (0, 8):
-        with pytest.raises(UserError, match=f"tiles are {n} pixels wide: 1 to 7 .* of 10 x 7"):
+        with pytest.raises(UserError, match=f"{n} pixels wide, must be 1 to 7 .* of 10 x 7"):
             tiles(pixels, n)

@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 
-from backspike.sim.bench.array_bench import LIMB, Bulk, limbs_of, to_limbs
+from backspike.sim.bench.array_bench import LIMB, ArrayBench, limbs_of, to_limbs
 from tests.support.streams import packed
 
 TAIL = 16
@@ -12,20 +12,20 @@ TAIL = 16
 
 
 def as_rows(numbers: list[int], width: int) -> np.ndarray:
-    """Numbers as Bulk takes a port of so many bits."""
+    """Numbers as ArrayBench takes a port of so many bits."""
     limbs = to_limbs(numbers, width)
     return limbs[:, 0] if limbs_of(width) == 1 else limbs
 
 
 def as_numbers(rows: np.ndarray, width: int, *, signed: bool = False) -> list[int]:
-    """What Bulk gives of a port, as Python integers."""
+    """What ArrayBench gives of a port, as Python integers."""
     limbs = rows.reshape(len(rows), -1)
     numbers = [sum(int(limb) << LIMB * n for n, limb in enumerate(row)) for row in limbs]
     return [n - (1 << width) if signed and n >> (width - 1) else n for n in numbers]
 
 
 def send(
-    run: Bulk, shape, payloads: list[dict], rng: random.Random, gap: float
+    run: ArrayBench, shape, payloads: list[dict], rng: random.Random, gap: float
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Every output in each cycle from a reset on, and the cycles in which the payloads went in.
 

@@ -1,7 +1,7 @@
 """Netlists as Yosys writes them, made by hand; and a design that a whole flow takes seconds for."""
 
 from backspike.flow.build import Design
-from backspike.flow.family import FAMILIES
+from backspike.flow.toolchain.family import FAMILIES
 from backspike.gen.boards.board import BOARDS, Board
 
 ULX3S, ICEBREAKER, TANG = (BOARDS[name] for name in ("ulx3s-25f", "icebreaker", "tang-nano-20k"))

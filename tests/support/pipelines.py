@@ -5,7 +5,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 
 
 class Together(wiring.Component):
@@ -35,7 +35,7 @@ class Together(wiring.Component):
         return m
 
 
-def stepped(run: Bulk, latency: int, pause: float, rng, **inputs: np.ndarray):
+def stepped(run: ArrayBench, latency: int, pause: float, rng, **inputs: np.ndarray):
     """Every output beside the inputs that it belongs to, of a pipeline with a port `step`.
 
     Cycles without a step come with probability `pause`, with noise at the inputs; what is in the

@@ -43,7 +43,7 @@ class Packed:
             number = inner.pack(value) if inner and not isinstance(value, int) else int(value)
             low, high = (-(mask + 1) // 2, mask // 2) if signed else (0, mask)
             if not low <= number <= high:
-                raise ValueError(f"{name} is {number}: {low} to {high} is allowed")
+                raise ValueError(f"{name} is {number}, must be {low} to {high}")
             bits |= (number & mask) << offset
         return bits
 

@@ -1,5 +1,6 @@
-"""sim.cache: built once, whole or not at all."""
+"""system.cache: built once, whole or not at all."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from backspike.ir.errors import UserError
-from backspike.system.cache import KEEP_DAYS, cache_root, cached, fingerprint
+from backspike.system.cache import (
+    KEEP_DAYS,
+    MANIFEST,
+    cache_root,
+    cached,
+    fingerprint,
+    keep_log,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +69,7 @@ def test_an_interrupted_build_is_begun_anew(folder):
     scratch = entry.rename(entry.with_name(f"{entry.name}.new"))
     (scratch / "rubbish").write_text("")
     again = cached("thing", ["a"], writes("2"))
-    assert sorted(p.name for p in again.iterdir()) == ["out"]
+    assert sorted(p.name for p in again.iterdir()) == [MANIFEST, "out"]
 
 
 def test_two_processes_build_once(tmp_path):
@@ -106,3 +114,74 @@ def test_a_folder_that_cannot_be_made(tmp_path, monkeypatch):
     monkeypatch.setenv("BACKSPIKE_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(UserError, match=r"cache folder .* cannot be made: Not a directory"):
         cache_root()
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:1])
+
+
+def flip(path: Path) -> None:
+    path.write_bytes(bytes(byte ^ 1 for byte in path.read_bytes()))
+
+
+@pytest.mark.parametrize("damage", [cut, flip, Path.unlink, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize("name", ["out", "deep/out", MANIFEST])
+def test_a_damaged_entry_is_built_again(damage, name, capsys):
+    """Cut short, emptied, removed or changed: the next use repairs it, and says so."""
+
+    def build(folder):
+        (folder / "deep").mkdir()
+        for out in ("out", "deep/out"):
+            (folder / out).write_text("12")
+
+    entry = cached("thing", ["a"], build)
+    damage(entry / name)
+    assert cached("thing", ["a"], build) == entry
+    assert [(entry / out).read_text() for out in ("out", "deep/out")] == ["12", "12"]
+    assert f"cache entry {entry} is damaged: it is built again" in capsys.readouterr().err
+    cached("thing", ["a"], never)
+
+
+def test_all_is_on_the_disk_before_it_has_its_name(monkeypatch):
+    """A power cut after the renaming finds whole files: all were flushed, and the folders, too."""
+    flushed, named = [], []
+    fsync, rename = os.fsync, Path.rename
+
+    def note_flush(handle):
+        flushed.append(Path(os.readlink(f"/proc/self/fd/{handle}")).name)
+        fsync(handle)
+
+    def note_rename(path, target):
+        named.append(list(flushed))
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", note_flush)
+    monkeypatch.setattr(Path, "rename", note_rename)
+    entry = cached("thing", ["a"], writes("1"))
+    assert sorted(named[0]) == sorted(["out", MANIFEST, f"{entry.name}.new"])
+    assert flushed[-1] == entry.parent.name
+
+
+def test_a_full_disk_is_a_sentence(folder):
+    """Whatever the system refuses while an entry is made names the entry and the reason."""
+
+    def fails(build_folder):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(UserError, match=r"entry .*thing-\w+ cannot be built: No space left on dev"):
+        cached("thing", ["a"], fails)
+    assert [p.name for p in folder.iterdir() if p.is_dir()] == []
+
+
+def test_logs_stay(folder, monkeypatch, tmp_path):
+    """In the cache, or among temporary files where the cache takes none."""
+    first = keep_log("make", "no")
+    assert first is not None
+    assert first.parent == folder / "logs"
+    assert first.read_text() == "no"
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("BACKSPIKE_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert keep_log("make", "no") == tmp_path / first.name
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
+    assert keep_log("make", "no") is None

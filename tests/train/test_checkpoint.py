@@ -19,13 +19,22 @@ NETWORK = Network(
 )
 
 
+ENTRY = {"epoch": 1, "loss": 2.25, "train": 0.5, "test": 0.25}
+
+
 @pytest.fixture
 def checkpoint():
     return Checkpoint(
         network=NETWORK,
         learning=Learning(rate=0.1, seed=9, rounding="stochastic"),
         weights=initial_weights(NETWORK, 0),
-        progress=Progress(updates=7, loss=0.1 + 0.2, correct=3, samples=8, history=[{"epoch": 1}]),
+        progress=Progress(
+            updates=7,
+            loss=0.1 + 0.2,
+            correct=3,
+            samples=8,
+            history=[dict(ENTRY)],
+        ),
         epochs=3,
         data="digits",
         limit=None,
@@ -91,11 +100,11 @@ def test_a_flipped_bit_anywhere_is_refused(checkpoint, path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda a: a | {"format": 2}, "is of format 2: 1 is allowed"),
+        (lambda a: a | {"format": 3}, "is of format 3, must be of 1 or 2"),
         (lambda a: {k: v for k, v in a.items() if k != "learning"}, "not written by backspike"),
         (
             lambda a: a | {"network": a["network"] | {"inputs": 6}},
-            r"\(\(5, 4\), .*needs \(\(6, 4",
+            r"weights of layer 0 has the shape \(5, 4\), must have \(6, 4\)",
         ),
         (lambda a: a | {"network": a["network"] | {"steps": 0}}, "steps is 0"),
         (lambda a: a | {"learning": {"colour": "red"}}, "not written by backspike"),
@@ -114,7 +123,7 @@ def test_wrong_metadata(checkpoint, path, change, message):
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
-        (lambda t: {"weights.1": t["weights.0"]}, "not written by backspike: KeyError"),
+        (lambda t: {"weights.1": t["weights.0"]}, "not written by backspike: it has no weights.0"),
         (lambda t: {"weights.0": t["weights.0"]}, "damaged"),
         (lambda t: t | {"weights.1": t["weights.1"].astype(np.float32)}, "weights.1 of float32"),
         (lambda t: t | {"weights.1": t["weights.1"] * np.float16(2)}, "damaged"),
@@ -132,7 +141,7 @@ def test_other_files(tmp_path):
     """A missing file, a folder and another program's file are UserErrors."""
     with pytest.raises(UserError, match="is not there"):
         load_checkpoint(tmp_path / "none")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is no regular file"):
         load_checkpoint(tmp_path)
     save_file({"a": np.zeros(3)}, tmp_path / "foreign.safetensors")
     with pytest.raises(UserError, match="not written by backspike"):
@@ -152,4 +161,85 @@ def test_a_failed_write_leaves_the_old_file_whole(checkpoint, path, monkeypatch)
         replace(checkpoint, epochs=4).save(path)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]  # nothing half-written stays behind
-    """A file is written into new folders, with the permissions of any new file."""
+
+
+def _set(*path, value):
+    """A change of one field, however deep."""
+
+    def change(about):
+        inner = about
+        for key in path[:-1]:
+            inner = inner[key]
+        inner[path[-1]] = value
+        return about
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("path_to", "value", "message"),
+    [
+        (("progress", "updates"), 2.5, r"updates is 2\.5, must be a whole number from 0 up"),
+        (("progress", "updates"), -1, "updates is -1, must be a whole number"),
+        (("progress", "updates"), True, "updates is True, must be a whole number"),
+        (("progress", "loss"), "x", "loss is 'x', must be a finite number"),
+        (("progress", "loss"), float("nan"), "loss is nan, must be a finite number"),
+        (("progress", "samples"), None, "samples is None, must be a whole number"),
+        (("progress", "history"), 3, "history is 3, must be a list"),
+        (("progress", "history"), [3], r"history\[0\] is 3, must have epoch, loss, train and test"),
+        (("progress", "history", 0, "epoch"), 2, r"epoch of history\[0\] is 2, must be 1"),
+        (("progress", "history", 0, "loss"), "x", r"loss of history\[0\] is 'x', must be a finite"),
+        (("progress", "saturated"), "x", "saturated is 'x', must be a whole number"),
+        (("progress", "first_loss"), [], r"first_loss is \[\], must be a finite number"),
+        (("progress", "colour"), 1, "not written by backspike: its fields are of the wrong kinds"),
+        (("data",), 5, "data is 5, must be a string"),
+        (("digest",), None, "digest is None, must be a string"),
+        (("limit",), 0, "limit is 0, must be a whole number from 1 up"),
+        (("epochs",), "x", "epochs is 'x', must be a whole number from 1 up"),
+        (("backend",), 1, "backend is 1, must be a string"),
+        (("machine",), [], r"machine is \[\], must be a string"),
+        (("learning", "seed"), 2.5, r"seed is 2\.5, must be a whole number"),
+        (("learning", "rate"), "x", "rate is 'x', must be a finite number"),
+        (("learning", "loss"), [], r"loss is \[\], must be ce or mse"),
+        (("network", "steps"), "x", "steps is 'x', must be a whole number"),
+        (("network", "layers"), 5, "not written by backspike"),
+        (("network", "layers", 0, "size"), 2.5, r"size is 2\.5, must be a whole number"),
+        (("network", "layers", 0, "bias"), 5, "bias is 5, must be True or False"),
+        (("network", "layers", 0, "temporal"), "x", "temporal is 'x', must be True or False"),
+        (("network", "layers", 0, "leak"), None, "leak is None, must be a finite number"),
+        (("network", "layers", 0, "surrogate", "edges"), ["x"] * 15, "must have finite asc"),
+        (("network", "layers", 0, "surrogate", "values"), 3, "not written by backspike"),
+        (("network", "layers", 0, "size"), 5, r"has the shape \(5, 4\), must have \(5, 5\)"),
+    ],
+)
+def test_wrong_fields_beside_a_right_digest(checkpoint, path, path_to, value, message):
+    """One sentence that names the file and the field, whatever stands in it."""
+    checkpoint.save(path)
+    rewrite(path, _set(*path_to, value=value))
+    with pytest.raises(UserError, match=message) as raised:
+        load_checkpoint(path)
+    assert str(path) in str(raised.value)
+
+
+def test_weights_that_are_no_numbers(checkpoint, path):
+    """Infinity is no weight."""
+    checkpoint.weights[0][1, 2] = 0x7C00
+    checkpoint.save(path)
+    with pytest.raises(UserError, match=r"layer 0 at \(1, 2\) is 0x7c00, must be finite"):
+        load_checkpoint(path)
+
+
+def test_a_checkpoint_of_format_1_still_loads(checkpoint, path):
+    """It knows neither backend nor machine, nor whether its run saturated."""
+    checkpoint.save(path)
+
+    def old(about):
+        for name in ("first_loss", "saturated", "diverged"):
+            del about["progress"][name]
+        del about["backend"], about["machine"]
+        return about | {"format": 1}
+
+    rewrite(path, old)
+    loaded = load_checkpoint(str(path))
+    assert (loaded.backend, loaded.machine, loaded.progress.saturated) == (None, None, None)
+    assert replace(loaded, weights=[]) == replace(checkpoint, weights=[])

@@ -37,7 +37,7 @@ def test_known_trains():
 @pytest.mark.parametrize("pixel", [-0.01, 1.01, np.nan, np.inf])
 def test_pixels_outside_are_refused(pixel):
     """A pixel outside 0..1, NaN or infinite is a UserError."""
-    with pytest.raises(UserError, match=r"within 0\.\.1 are allowed"):
+    with pytest.raises(UserError, match=r"must be finite and within 0\.\.1"):
         rate_code(np.array([[0.5, pixel]]), 4)
 
 

@@ -115,7 +115,14 @@ def test_table_of_golden():
     """The table of a golden run leaves out cycles, and says that a sum saturated."""
     check = {"tensors": 0, "values": 0, "mismatches": 0}
     shown = table(
-        result(backend="golden", check=check, cycles=None, simulation=None, saturated=True)
+        result(
+            backend="golden",
+            check=check,
+            cycles=None,
+            simulation=None,
+            saturated=True,
+            saturated_batch=7,
+        )
     )
     assert shown == (
         "3-5-2, 2 steps, batch 1, bptt, ce, seed 0: 2 epochs on golden\n"
@@ -123,5 +130,5 @@ def test_table_of_golden():
         "accuracy         train 87.5%, test 70.0%\n"
         "density          input 0.25, spikes 0.12, gradients -\n"
         "compared         nothing\n"
-        "saturated        yes: at least one sum was cut off at ±65504\n"
+        "saturated        yes: a sum was cut off at ±65504, first in batch 7\n"
     )

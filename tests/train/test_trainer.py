@@ -108,7 +108,8 @@ def test_result_has_the_promised_names():
     """The result has the documented keys in order, and the settings' values."""
     result, _ = trained(1)
     names = "backend machine layers steps batch epochs rule loss seed accuracy check cycles"
-    assert list(result.to_dict()) == [*names.split(), "density", "simulation"]
+    more = "density simulation saturated saturated_batch diverged diverged_batch warnings"
+    assert list(result.to_dict()) == [*names.split(), *more.split()]
     assert list(result.accuracy) == ["train", "test"]
     assert result.check == {"tensors": 0, "values": 0, "mismatches": 0}
     assert list(result.density) == ["input", "spikes", "gradients"]
@@ -208,7 +209,7 @@ def test_a_resumed_run_is_of_the_same_network_and_learning(tmp_path):
         (Network(inputs=64, layers=NETWORK.layers, steps=2), LEARNING, "network"),
     ):
         with Trainer(network, learning=learning) as trainer:
-            with pytest.raises(UserError, match=f"{name} is .*: the checkpoint's"):
+            with pytest.raises(UserError, match=f"{name} is .*, must be the checkpoint's"):
                 trainer.resume(load_checkpoint(path))
     with Trainer(NETWORK, learning=LEARNING) as trainer:
         trainer.resume(load_checkpoint(path))
@@ -222,7 +223,7 @@ def test_epochs_that_are_over(tmp_path):
     trained(2, save=path)
     with Trainer(NETWORK, learning=LEARNING) as trainer:
         trainer.resume(load_checkpoint(path))
-        with pytest.raises(UserError, match="epochs is 1: the run has trained 2 already"):
+        with pytest.raises(UserError, match="epochs is 1, must be more than 2"):
             trainer.train(DATA, 1)
 
 
@@ -311,12 +312,43 @@ def test_watch():
 
 def test_unknown_names():
     """Unknown machines and backends, and options that do not fit, are UserErrors."""
-    with pytest.raises(UserError, match="machine is 'big': tiny, default, wide is allowed"):
+    with pytest.raises(UserError, match="machine is 'big', must be one of tiny, default, wide"):
         Trainer(NETWORK, "big")
-    with pytest.raises(UserError, match=r"backend is 'gpu': golden, rtl, serial:PORT\[:BAUD\] is"):
+    with pytest.raises(UserError, match=r"backend is 'gpu', must be golden or rtl or serial:PORT"):
         Trainer(NETWORK, backend="gpu")
     with pytest.raises(UserError, match=r"trace is a\.vcd on backend golden"):
         make_backend("golden", NETWORK, LEARNING, MACHINES["tiny"], trace="a.vcd")  # pyright: ignore
     with Trainer(Network(inputs=63, layers=NETWORK.layers, steps=1)) as trainer:
         with pytest.raises(UserError, match="layers start with 63"):
             trainer.train(DATA, 1)
+
+
+def test_a_closed_trainer_is_refused():
+    """On every backend, whether it would mind or not; closing twice does no harm."""
+    with Trainer(NETWORK, learning=LEARNING) as trainer:
+        pass
+    trainer.close()
+    for use in (
+        lambda: trainer.train(DATA, 1),
+        lambda: trainer.evaluate(DATA.test),
+        lambda: trainer.watch(DATA.test.x[0]),
+    ):
+        with pytest.raises(UserError, match="the trainer is closed, must be open"):
+            use()
+
+
+def test_a_checkpoint_that_contradicts_itself(tmp_path):
+    """Its place in the run must be one that its history leads to."""
+    path = tmp_path / "run.safetensors"
+    trained(1, save=path)
+    for field, value, message in (
+        ("updates", 9, "updates is 9, must be from 4 to 8 after 1 epochs"),
+        ("updates", 5, "correct and samples are 0 and 0, must be up to 8 and 8 after 5 updates"),
+        ("samples", 3, "correct and samples are 0 and 3, must be up to 0 and 0"),
+    ):
+        checkpoint = load_checkpoint(path)
+        setattr(checkpoint.progress, field, value)
+        with Trainer(NETWORK, learning=LEARNING) as trainer:
+            trainer.resume(checkpoint)
+            with pytest.raises(UserError, match=message):
+                trainer.train(DATA, 3)

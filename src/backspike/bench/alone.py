@@ -66,8 +66,8 @@ def alone_plan(plan: Plan) -> Plan:
         queues[engine] = Queue((*tasks, *added))
         if len(queues[engine].tasks) > plan.machine.tasks:
             raise ValueError(
-                f"engine {engine} has {len(queues[engine].tasks)} tasks: "
-                f"{plan.machine.tasks} are allowed"
+                f"engine {engine} has {len(queues[engine].tasks)} tasks, must have up to "
+                f"{plan.machine.tasks}"
             )
     return replace(plan, queues=queues, programs=programs)
 

@@ -10,7 +10,7 @@ from backspike.bench.figure import Figure, at_least, at_most
 from backspike.drive.lockstep import Counts
 from backspike.flow.machine import build_machine
 from backspike.flow.netlist import lockstep as netlist
-from backspike.flow.report import Report
+from backspike.flow.reports.report import Report
 from backspike.gen.boards.board import BOARDS
 from backspike.gen.machine import MACHINES
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES

@@ -7,11 +7,11 @@ import torch
 
 from backspike.bench.figure import Figure, above, at_least, at_most, below
 from backspike.drive.lockstep import Counts
-from backspike.flow.component_reports import fit
+from backspike.flow.component_reports import report
 from backspike.gen.spectral.fft import FFT, latency
 from backspike.golden.fft import Words, fft
 from backspike.ir.errors import UserError
-from backspike.system.tools import NEXTPNR, YOSYS, find
+from backspike.system.toolset import NEXTPNR, WASM, YOSYS
 
 LOG_SIZE, WIDTH, MANTISSA = 8, 16, 18
 WHAT = f"FFT({LOG_SIZE}, width={WIDTH}, mantissa={MANTISSA})"
@@ -48,15 +48,15 @@ def fitted(name: str) -> list[Figure]:
     tools = YOSYS, NEXTPNR["ecp5"]
     try:
         for tool in tools:
-            find(tool)
+            WASM.find(tool)
     except UserError as error:
         how = f"not measured here: {error}"
         goals = (f"< {LUTS}", f"<= {DSPS}", f"> {MHZ}")
         return [
             Figure(part, None, goal, None, how) for part, goal in zip(parts, goals, strict=True)
         ]
-    result = fit(lambda: FFT(LOG_SIZE, width=WIDTH, mantissa=MANTISSA), SEEDS)
-    how = f"{WHAT} on LFE5U-85F-6, {' and '.join(tools)}"
+    result = report(lambda: FFT(LOG_SIZE, width=WIDTH, mantissa=MANTISSA), SEEDS)
+    how = f"{WHAT} on LFE5U-85F-6, {' and '.join(map(WASM.program, tools))}"
     spread = ", ".join(f"{mhz:.0f}" for mhz in sorted(result.mhz))
     return [
         below(parts[0], result.luts, LUTS, f"{how}: LUT4-equivalents, carries and RAMs counted in"),

@@ -50,7 +50,7 @@ def bench(
     chosen = list(groups) if only is None else only
     for name in chosen:
         if name not in groups:
-            raise UserError(f"only is {name!r}: {', '.join(groups)} is allowed")
+            raise UserError(f"only is {name!r}, must be of {', '.join(groups)}")
     figures = measure({name: groups[name] for name in groups if name in chosen})
     if only is None and subject == "core":
         figures += [

@@ -11,8 +11,10 @@ from backspike.drive.registry import CHOICES, SPECTRAL_MACHINE
 from backspike.gen.machine import MACHINES
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.ir.errors import UserError
-from backspike.ir.network import SURROGATES, Layer, Learning, Network, Surrogate, nearest_half
+from backspike.ir.network import SURROGATES, Layer, Learning, Network, Surrogate
 from backspike.train.defaults import LAYERS, RATES, RECTANGLES
+
+RESUMED = "; with --resume, the checkpoint's"
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:
@@ -78,15 +80,17 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--limit", type=integer, metavar="N", help="use at most N samples a part")
 
 
-def add_backend(parser: argparse.ArgumentParser, backend: str) -> None:
+def add_backend(parser: argparse.ArgumentParser, backend: str, *, resumes: bool = False) -> None:
+    """resumes: backend and machine left open are the checkpoint's, if there is one."""
     group = parser.add_argument_group("backend")
     group.add_argument(
         "--backend",
         metavar="NAME",
-        default=backend,
-        help=f"{', '.join(CHOICES)}: PyTorch; the generated RTL, simulated; a board ({backend})",
+        default=None if resumes else backend,
+        help=f"{', '.join(CHOICES)}: PyTorch; the generated RTL, simulated; a board ({backend}"
+        f"{RESUMED if resumes else ''})",
     )
-    add_machine(group)
+    add_machine(group, resumes=resumes)
     group.add_argument(
         "--check",
         action=argparse.BooleanOptionalAction,
@@ -94,12 +98,13 @@ def add_backend(parser: argparse.ArgumentParser, backend: str) -> None:
     )
 
 
-def add_machine(parser: argparse._ActionsContainer) -> None:
+def add_machine(parser: argparse._ActionsContainer, *, resumes: bool = False) -> None:
     parser.add_argument(
         "--machine",
         metavar="NAME",
-        default="default",
-        help=f"preset of the accelerator: {', '.join(MACHINES)} (default)",
+        default=None if resumes else "default",
+        help=f"preset of the accelerator: {', '.join(MACHINES)} (default"
+        f"{RESUMED if resumes else ''})",
     )
 
 
@@ -142,9 +147,6 @@ def learning_of(args: argparse.Namespace) -> Learning:
         for name in ("batch", "loss", "rate", "alpha", "rounding", "seed")
         if getattr(args, name) is not None
     }
-    rate = given.get("rate")
-    if rate is not None and nearest_half("rate", rate) == 0:
-        raise UserError(f"rate is {rate}: 2^-24 or more is allowed, the smallest half")
     loss = given.get("loss", "ce")
     return Learning(**{"rate": RATES.get(loss, RATES["ce"]), **given})
 
@@ -153,15 +155,15 @@ def surrogate_of(text: str) -> Surrogate:
     """The surrogate `NAME` or `NAME:PARAM`."""
     name, colon, parameter = text.partition(":")
     if name not in SURROGATES:
-        raise UserError(f"surrogate is {name!r}: {', '.join(SURROGATES)} is allowed")
+        raise UserError(f"surrogate is {name!r}, must be one of {', '.join(SURROGATES)}")
     if not colon:
         return SURROGATES[name]()
     try:
         value = number(parameter)
     except argparse.ArgumentTypeError as error:
-        raise UserError(f"surrogate {name}'s parameter: {error}") from None
+        raise UserError(f"surrogate {name}'s parameter {error}") from None
     if value <= 0:
-        raise UserError(f"surrogate {name}'s parameter is {value:g}: a positive number is allowed")
+        raise UserError(f"surrogate {name}'s parameter is {value:g}, must be a positive number")
     return SURROGATES[name](value)
 
 
@@ -172,7 +174,7 @@ def _sizes(text: str) -> list[int]:
         sizes = []
     if len(sizes) < 2:
         raise UserError(
-            f"layers is {text!r}: two or more sizes with commas between are allowed, as {LAYERS}"
+            f"layers is {text!r}, must be two or more sizes with commas between, as {LAYERS}"
         )
     return sizes
 
@@ -181,7 +183,7 @@ def integer(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is given: an integer is allowed") from None
+        raise argparse.ArgumentTypeError(f"{text!r} must be an integer") from None
 
 
 def number(text: str) -> float:
@@ -192,7 +194,5 @@ def number(text: str) -> float:
     except (ValueError, OverflowError, ZeroDivisionError):
         value = math.nan
     if not (isinstance(value, float) and math.isfinite(value)):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is given: a finite number is allowed, as 0.5 or 2^-6"
-        )
+        raise argparse.ArgumentTypeError(f"{text!r} must be a finite number, as 0.5 or 2^-6")
     return value

@@ -1,7 +1,7 @@
 """What computes: the interface that the golden backend and the RTL backend share.
 
 Every tensor that crosses it is a NumPy array of bits, so comparison is `==`:
-halves as uint16 (binary16's pattern), spikes and codes as uint8.
+FP16 (half precision) as uint16, spikes and codes as uint8.
 """
 
 from typing import Protocol
@@ -37,7 +37,7 @@ class Backend(Protocol):
     def update(self, error: Bits | None, step: int) -> None:
         """Backward, weight gradient and update for the batch of the last `forward`.
 
-        error: uint16 (B, N) halves for loss `ce`; None for `mse`, which is computed on chip.
+        error: FP16 as uint16 (B, N) for loss `ce`; None for `mse`, which is computed on chip.
         step: number of the update, from 0, which stochastic rounding draws from.
         """
         ...

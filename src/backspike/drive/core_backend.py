@@ -63,7 +63,7 @@ class CoreBackend:
         return gradients | {f"weights.{n}": w for n, w in enumerate(self.weights())}
 
     def saturated(self) -> bool:
-        return bool(self.driver.status()["saturated"])
+        return self.driver.saturated
 
     def counters(self) -> dict:
         """Sums over all runs: total, overlap; of each engine busy, bound, events and stalled."""

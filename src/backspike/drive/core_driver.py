@@ -48,9 +48,10 @@ class CoreDriver:
     def __init__(self, port: Port, plan: Plan):
         self.port = port
         self.plan = plan
+        self.saturated = False  # a rounding, as the last run's status said, since `clear`
         self.map = port.registers
         self.shape = Shape(plan.machine.lanes, plan.network.steps, plan.samples, plan.blocks)
-        self.row = plan.machine.lanes // 2  # words of a row of halves
+        self.row = plan.machine.lanes // 2  # words of a row of FP16 numbers
         self.block = plan.machine.lanes * self.row  # words of a block of weights
         ident, version, sizes = (int(word) for word in port.read_block("ident", 3))
         if (ident, version) != (IDENT, VERSION):
@@ -118,7 +119,7 @@ class CoreDriver:
         self._register(f"extent{buffer}", full=full, partial=partial)
 
     def write_error(self, error: np.ndarray) -> None:
-        """The read-out's error, uint16 (B, N) halves."""
+        """The read-out's error, FP16 as uint16 (B, N)."""
         rows = sample_rows(error, self.shape)
         self._write("logits", 0, rows.view(np.uint32))
 
@@ -153,6 +154,7 @@ class CoreDriver:
         running = self.map.register("status").field("running").mask
         self.port.wait("status", running, 0, interval=32, limit=limit)
         status = self.status()
+        self.saturated = bool(status["saturated"])
         if status["fault"]:
             raise CoreFaultError(
                 Fault(status["fault"]), ENGINES[status["fault_engine"]], status["fault_task"]
@@ -165,6 +167,7 @@ class CoreDriver:
     def clear(self) -> None:
         """Forget that a rounding has saturated."""
         self.port.write("clear", 1)
+        self.saturated = False
 
     def counters(self) -> dict:
         """Of the last run: total, overlap, and each engine's counters."""
@@ -185,10 +188,10 @@ class CoreDriver:
         wanted = {name: DEPTH if name == "depth" else getattr(machine, name) for name in sizes}
         wrong = [name for name, size in sizes.items() if size != wanted[name]]
         if wrong:
-            has, allowed = (
+            has, must = (
                 ", ".join(f"{name} {side[name]}" for name in wrong) for side in (sizes, wanted)
             )
-            raise UserError(f"the core has {has}: the machine {machine.name} has {allowed}")
+            raise UserError(f"the core has {has}, must have {must}, as the machine {machine.name}")
 
     def _units(self, window: str, layer: int, words: int, dtype: type, batch: int) -> np.ndarray:
         at = self.plan.layers[layer]

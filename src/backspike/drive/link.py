@@ -73,16 +73,18 @@ class _Tries:
     def clear(self) -> None:
         """Something has got through."""
         self.failed = self._silent = self._there = self._back = 0
+        self._echoed = False
 
-    def count(self, *, damaged: bool, came: int) -> None:
+    def count(self, *, damaged: bool, came: int, echoed: bool = False) -> None:
         """A try has failed: the board said so (damaged), or nothing good came in time.
 
-        came: bytes that did. Raises LinkError.
+        came: bytes that did. echoed: our own frame was among them. Raises LinkError.
         """
         self.total += 1
         self.failed += 1
         self._silent = 0 if came else self._silent + 1
         self._there += damaged
+        self._echoed = self._echoed or echoed
         self._back += bool(came) and not damaged
         self.over = self._verdict()
         self.check()
@@ -93,6 +95,11 @@ class _Tries:
             raise LinkError(f"{self._name} {self.over}")
 
     def _verdict(self) -> str:
+        if self._echoed:
+            return (
+                "sends back what it is sent: a loopback is there, or a terminal that echoes, and "
+                "must be a board with backspike's link"
+            )
         if self._silent >= SILENT:
             if self.opened:
                 return f"has stopped answering: {SILENT} tries were in vain"
@@ -121,8 +128,8 @@ class LinkPort:
     `clock`: of the core, in Hz. `requests` that were answered, `frames` that they took, `failures`
     among these, `bytes` both ways and `seconds` count what crossed the line.
 
-    Raises LinkError if the other end is silent, unreadable, no backspike, or was reset; once it has
-    been given up, whatever is asked.
+    Raises LinkError if the other end is silent, unreadable, a loopback, no backspike, or was reset.
+    Once it has been given up, it raises whatever is asked.
     """
 
     def __init__(self, line: Line, registers: RegisterMap, *, patience: float = PATIENCE):
@@ -252,7 +259,8 @@ class LinkPort:
                 "address": address,
             }
         ).as_bits()
-        frame = pack(header.to_bytes(REQUEST.size // 8, "little") + payload)
+        self._request = header.to_bytes(REQUEST.size // 8, "little") + payload
+        frame = pack(self._request)
         begin = time.perf_counter()
         self._line.send(frame)
         self.seconds += time.perf_counter() - begin
@@ -266,18 +274,24 @@ class LinkPort:
         begin = time.perf_counter()
         deadline = begin + self._patience + 2 * expected * 10 / self._line.baud
         came, damaged = 0, self._unpacker.damaged
-        answer = None
+        answer, echoed = None, False
         while answer is None and damaged == self._unpacker.damaged:
             data = self._line.receive(max(0.0, deadline - time.perf_counter()))
             came += len(data)
             for body in self._unpacker.feed(data):
-                answer = answer or self._parse(body, op, count)
+                # No answer equals its request. An echo is a fault only if nothing else comes.
+                if body == self._request:
+                    echoed = True
+                else:
+                    answer = answer or self._parse(body, op, count)
             if not data:
                 break
         self.seconds += time.perf_counter() - begin
         self.bytes += came
         if answer is None or answer.status == Status.DAMAGED:
-            self._tries.count(damaged=answer is not None, came=came)
+            self._tries.count(
+                damaged=answer is not None, came=came, echoed=echoed and answer is None
+            )
             return None
         if answer.status != Status.MISSED:
             self._tries.clear()

@@ -9,6 +9,7 @@ import argparse
 import functools
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from backspike.gen.host.registers import BYTES
 from backspike.gen.link.echo_design import DEPTH, MAP, EchoDesign
 from backspike.gen.link.serial_core import SerialCore
 from backspike.gen.link.uart import Rate
-from backspike.sim.noisy_line import Damage
+from backspike.ir.errors import UserError
+from backspike.sim.noisy_line import NoisyLine
 from backspike.sim.verilator.uart import Uart, UartLine, uart_library
 from backspike.system.program import MISMATCH, run_program
 
@@ -59,7 +61,7 @@ def torture(requests: int, share: float, seed: int, *, skew: float = 0.0) -> Tor
     """
     rng = np.random.default_rng(seed)
     uart = Uart(torture_library(), RATE, skew=skew)
-    there, back = Damage(share, seed + 1), Damage(share, seed + 2)
+    there, back = NoisyLine(share, seed + 1), NoisyLine(share, seed + 2)
     port = LinkPort(UartLine(uart, there, back), MAP)
     found = Torture()
     base = MAP.window("memory").base
@@ -105,16 +107,20 @@ def torture(requests: int, share: float, seed: int, *, skew: float = 0.0) -> Tor
     return found
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Returns 0, or MISMATCH if a value was wrong or a bell was rung too often or not at all."""
     parser = argparse.ArgumentParser(prog="python -m backspike.drive.link_torture")
     parser.add_argument("--requests", type=int, default=10_000, help="carried out (10000)")
     parser.add_argument("--share", type=float, default=0.01, help="of bytes damaged (0.01)")
     parser.add_argument("--skew", type=float, default=0.0, help="of the two clocks (0)")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     begin = time.perf_counter()
-    found = torture(options.requests, options.share, options.seed, skew=options.skew)
+    try:
+        found = torture(options.requests, options.share, options.seed, skew=options.skew)
+    except (UserError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     damaged = ", ".join(f"{n:,} {kind}" for kind, n in found.damaged.items())
     print(f"requests   {found.requests:,} carried out with {found.frames:,} frames")
     print(f"bytes      {damaged}: {found.failures:,} frames failed")

@@ -22,7 +22,7 @@ def check_backend(name: str) -> None:
     if name.startswith(SERIAL):
         serial_port(name)
     elif name not in BACKENDS:
-        raise UserError(f"backend is {name!r}: {', '.join(CHOICES)} is allowed")
+        raise UserError(f"backend is {name!r}, must be {' or '.join(CHOICES)}")
 
 
 def serial_port(name: str) -> tuple[str, int | None]:
@@ -32,7 +32,7 @@ def serial_port(name: str) -> tuple[str, int | None]:
         port, baud = name.removeprefix(SERIAL), ""
     if not port or (baud and int(baud) == 0):
         raise UserError(
-            f"backend is {name!r}: {CHOICES[-1]} is allowed, as serial:/dev/ttyUSB0:1000000"
+            f"backend is {name!r}, must be {CHOICES[-1]}, as serial:/dev/ttyUSB0:1000000"
         )
     return port, int(baud) if baud else None
 
@@ -40,14 +40,14 @@ def serial_port(name: str) -> tuple[str, int | None]:
 def find_machine(name: str) -> Machine:
     """The preset called `name` that trains."""
     if name not in MACHINES:
-        raise UserError(f"machine is {name!r}: {', '.join(MACHINES)} is allowed")
+        raise UserError(f"machine is {name!r}, must be one of {', '.join(MACHINES)}")
     return MACHINES[name]
 
 
 def find_spectral_machine(name: str) -> SpectralMachine:
     """The preset of the spectral unit called `name`."""
     if name not in SPECTRAL_MACHINES:
-        raise UserError(f"machine is {name!r}: {', '.join(SPECTRAL_MACHINES)} is allowed")
+        raise UserError(f"machine is {name!r}, must be one of {', '.join(SPECTRAL_MACHINES)}")
     return SPECTRAL_MACHINES[name]
 
 
@@ -55,7 +55,7 @@ def find_any_machine(name: str) -> Machine | SpectralMachine:
     """The preset called `name`, of either kind."""
     machines = {**MACHINES, **SPECTRAL_MACHINES}
     if name not in machines:
-        raise UserError(f"machine is {name!r}: {', '.join(machines)} is allowed")
+        raise UserError(f"machine is {name!r}, must be one of {', '.join(machines)}")
     return machines[name]
 
 
@@ -75,7 +75,9 @@ def make_backend(
     """
     check_backend(name)
     if trace is not None and name != "rtl":
-        raise UserError(f"trace is {trace} on backend {name}: only rtl has waves")
+        raise UserError(
+            f"trace is {trace} on backend {name}, must be on rtl, which alone has waves"
+        )
     from backspike.golden.backend import GoldenBackend  # here, because PyTorch takes seconds
 
     if name == "golden":

@@ -32,6 +32,8 @@ class RTLBackend(CoreBackend):
         library = machine_library(machine, trace=trace is not None)
         self.simulator = Simulator(library, machine.map())
         super().__init__(plan, self.simulator)
+        if trace is not None:
+            trace.parent.mkdir(parents=True, exist_ok=True)
         self._trace, self._trace_batch = trace, trace_batch
         self._forwards = 0
 

@@ -32,7 +32,7 @@ class SpectralRTL:
         """2-D transform of samples whose exponents are all 0 (`back`: H W times the inverse)."""
         if samples.exponent.any():
             raise UserError(
-                f"samples have exponents up to {int(samples.exponent.max())}: 0 is allowed, and "
+                f"samples have exponents up to {int(samples.exponent.max())}, must be 0: "
                 "`onward` continues on a result"
             )
         self.driver.write_samples(samples.re, samples.im)

@@ -44,15 +44,15 @@ class SpectralDriver:
         ident, version = (int(word) for word in port.read_block("ident", 2))
         if (ident, version) != (IDENT, VERSION):
             raise UserError(
-                f"the unit's identification is {ident:#x} version {version}: "
-                f"{IDENT:#x} version {VERSION} is allowed"
+                f"the unit's identification is {ident:#x} version {version}, "
+                f"must be {IDENT:#x} version {VERSION}"
             )
         found = self.map.register("machine").unpack(port.read("machine"))
         for name in ("log_size", "pixel_bits"):
             if found[name] != getattr(machine, name):
                 raise UserError(
-                    f"the unit's {name} is {found[name]}: {getattr(machine, name)}, "
-                    f"as {machine.name} has it, is allowed"
+                    f"the unit's {name} is {found[name]}, must be "
+                    f"{getattr(machine, name)}, as {machine.name} has it"
                 )
 
     def write_pixels(self, image: Matrix, reference: Matrix) -> None:
@@ -96,7 +96,7 @@ class SpectralDriver:
         """Transform what was written, (H, W), to the end; see the map's `start`."""
         for name, value in (("height", height), ("width", width)):
             if value < 1 or value & (value - 1):
-                raise UserError(f"{name} is {value}: {self._sizes()} is allowed")
+                raise UserError(f"{name} is {value}, must be {self._sizes()}")
         logs = {"log_height": height.bit_length() - 1, "log_width": width.bit_length() - 1}
         self.port.write("size", self.map.register("size").pack(**logs))
         request = {"pair": int(pair), "back": int(back), "continues": int(continues)}
@@ -134,15 +134,15 @@ class SpectralDriver:
         shapes = {name: " x ".join(map(str, array.shape)) for name, array in arrays.items()}
         for name, array in arrays.items():
             if array.dtype.kind not in "iu":
-                raise UserError(f"{name} has dtype {array.dtype}: integers are allowed")
+                raise UserError(f"{name} has dtype {array.dtype}, must be of integers")
             if array.ndim != 2 or not all(1 <= n <= self.machine.size for n in array.shape):
-                raise UserError(f"{name} is {shapes[name]}: {self._sizes()} either way is allowed")
+                raise UserError(f"{name} is {shapes[name]}, must be {self._sizes()} either way")
             least, most = int(array.min()), int(array.max())
             if least < low or most > high:
-                raise UserError(f"{name} has {least} to {most}: {low} to {high} is allowed")
+                raise UserError(f"{name} has {least} to {most}, must have {low} to {high}")
         if len(set(shapes.values())) > 1:
             named = " and ".join(f"{name} is {shape}" for name, shape in shapes.items())
-            raise UserError(f"{named}: one size is allowed")
+            raise UserError(f"{named}, must be of one size")
         return [array.astype(np.int64) for array in arrays.values()]
 
     def _write(self, window: str, words: np.ndarray) -> None:

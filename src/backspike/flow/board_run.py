@@ -1,4 +1,4 @@
-"""A board without the board, as it is: `python -m backspike.flow.board_run --board ulx3s-25f`.
+"""A whole board in simulation: `python -m backspike.flow.board_run --board ulx3s-25f`.
 
 The very `top.v` that becomes a bitstream, at the board's own clock and rate, behind a
 pseudo-terminal; the driver opens it as any port and trains, every tensor compared with PyTorch.
@@ -20,7 +20,7 @@ from backspike.gen.boards.files import TOP
 from backspike.gen.machine import Machine
 from backspike.golden.backend import GoldenBackend
 from backspike.ir.network import Layer, Learning, Network
-from backspike.sim.noisy_line import Damage
+from backspike.sim.noisy_line import NoisyLine
 from backspike.sim.verilator.board import BoardUart, Lights, board_library, cached_files
 from backspike.sim.verilator.serial_board import SerialBoard
 from backspike.system.program import run_program
@@ -54,11 +54,11 @@ def run_board(
     Raises Mismatch at the first bit that differs, LinkError if the link gives up.
     """
     library = board_library(board, cached_files(board, machine)[f"{TOP}.v"])
-    there, back = Damage(share, seed), Damage(share, seed + 1)
+    there, back = NoisyLine(share, seed), NoisyLine(share, seed + 1)
     rng = np.random.default_rng(seed)
     uart = BoardUart(library, board)
     with SerialBoard(uart, there, back) as pins:
-        # Damage is noticed by silence: then patience is time lost.
+        # NoisyLine is noticed by silence: then patience is time lost.
         patience = 1.0 if share else PATIENCE
         backend = SerialBackend(
             NETWORK, LEARNING, machine, pins.path, board.baud, patience=patience

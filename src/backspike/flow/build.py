@@ -8,15 +8,17 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-from backspike.flow.area import area, components
-from backspike.flow.family import FAMILIES
-from backspike.flow.place import Placement, pack, place, resources
-from backspike.flow.report import Report
-from backspike.flow.synthesis import synthesise
+from backspike.flow.reports.area import area, components
+from backspike.flow.reports.report import Report
+from backspike.flow.toolchain.family import FAMILIES
+from backspike.flow.toolchain.place import Placement, pack, place, resources
+from backspike.flow.toolchain.synthesis import synthesise
 from backspike.gen.boards.board import Board
-from backspike.system.tools import YOSYS, ToolFailed, version
+from backspike.system.progress import Progress
+from backspike.system.tools import ToolFailed
+from backspike.system.toolset import WASM, YOSYS, Toolset
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 """Takes a line of progress."""
 TOP = "top.v"
 
@@ -41,8 +43,9 @@ def build(
     board: Board,
     design: Design,
     seeds: Sequence[int],
-    tell: Tell = lambda line: None,
+    log: Log = lambda line: None,
     jobs: int = 1,
+    tools: Toolset = WASM,
 ) -> Built:
     """Synthesise, place and route once a seed, `jobs` of them at a time, and pack the fastest one
     that meets its clocks.
@@ -53,8 +56,10 @@ def build(
     Raises UserError if a tool is not installed, ToolFailed if one fails otherwise.
     """
     family = FAMILIES[board.family]
-    with stage("synthesis", tell):
-        netlist = synthesise(design.files[TOP], family.name)
+    tools.check(family.name)
+    with stage("synthesis", log):
+        progress = Progress(log, "synthesis")
+        netlist = synthesise(design.files[TOP], family.name, tools=tools, progress=progress)
     pins = {name: text for name, text in design.files.items() if name != TOP}
     taken = area(netlist.cells, family)
     report = Report(
@@ -63,23 +68,25 @@ def build(
         device=board.device,
         speed=board.speed,
         package=board.package,
-        tools={tool: version(tool) for tool in (YOSYS, family.place)}
+        tools={tools.program(tool): tools.version(tool) for tool in (YOSYS, family.place)}
         | {package: metadata.version(package) for package in ("amaranth", *family.packages)},
         clock=board.clock / 1e6,
         area=taken,
-        resources=tuple(resources(board, netlist, pins, taken.ffs)),
+        resources=tuple(resources(board, netlist, pins, taken.ffs, tools)),
         components=tuple(components(netlist, family)),
     )
     if not report.fits:
         return Built(replace(report, problem=_does_not_fit(report)), None)
 
     def try_seed(seed: int) -> tuple[Placement, Path] | ToolFailed:
+        name = f"place and route, seed {seed} ({list(seeds).index(seed) + 1} of {len(seeds)})"
         try:
-            with stage(f"place and route, seed {seed}", tell):
-                found, folder = place(board, seed, netlist.path, pins)
+            with stage(name, log):
+                progress = Progress(log, name)
+                found, folder = place(board, seed, netlist.path, pins, tools, progress)
         except ToolFailed as error:
             return error
-        tell(f"seed {seed}: {found.mhz:.1f} MHz, {report.clock:g} MHz wanted")
+        log(f"seed {seed}: {found.mhz:.1f} MHz, {report.clock:g} MHz wanted")
         return found, folder
 
     with ThreadPoolExecutor(jobs) as pool:
@@ -93,19 +100,19 @@ def build(
     if not fast:
         return Built(replace(report, problem=_too_slow(report)), None)
     best, folder = max(fast, key=lambda each: each[0].mhz)
-    with stage(f"bitstream of seed {best.seed}", tell):
-        bitstream = pack(board, folder)
+    with stage(f"bitstream of seed {best.seed}", log):
+        bitstream = pack(board, folder, tools)
     file = f"{board.name}-{design.machine}{Path(family.bitstream).suffix}"
     return Built(replace(report, bitstream=file, seed=best.seed), bitstream)
 
 
 @contextmanager
-def stage(name: str, tell: Tell) -> Iterator[None]:
-    """Tell what begins, and how long it took."""
-    tell(f"{name} …")
+def stage(name: str, log: Log) -> Iterator[None]:
+    """Log what begins, and how long it took."""
+    log(f"{name} …")
     begun = time.monotonic()
     yield
-    tell(f"{name}: {time.monotonic() - begun:.0f} s")
+    log(f"{name}: {time.monotonic() - begun:.0f} s")
 
 
 def _does_not_fit(report: Report) -> str:
@@ -117,8 +124,7 @@ def _does_not_fit(report: Report) -> str:
 
 def _no_way(report: Report, seed: int, error: ToolFailed) -> str:
     """Full parts fail so, after a long search."""
-    said = [line for line in str(error).splitlines() if line.startswith("ERROR")]
-    why = said[-1].removeprefix("ERROR: ") if said else str(error).splitlines()[0]
+    why = error.cause.removeprefix("ERROR: ") or str(error)
     why = why.split(". Use `--")[0]  # an option of the tool's own
     fill = ", ".join(f"{each.share:.0%} of {each.name}" for each in report.resources)
     return (

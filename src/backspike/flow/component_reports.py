@@ -10,7 +10,7 @@ import shutil
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,10 @@ from amaranth.back import verilog
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 
-from backspike.flow.area import area
-from backspike.flow.family import FAMILIES
-from backspike.flow.place import core_mhz
-from backspike.flow.synthesis import synthesise
+from backspike.flow.reports.area import area
+from backspike.flow.toolchain.family import FAMILIES
+from backspike.flow.toolchain.place import core_mhz
+from backspike.flow.toolchain.synthesis import synthesise
 from backspike.gen.core.backward.front import BackwardFront
 from backspike.gen.core.forward.front import ForwardFront
 from backspike.gen.core.shared.lane import Lane
@@ -40,7 +40,7 @@ from backspike.gen.spectral.rotate import Rotate
 from backspike.gen.spectral.top import SpectralUnit
 from backspike.ir.errors import UserError
 from backspike.system.program import run_program
-from backspike.system.tools import find, run
+from backspike.system.toolset import WASM
 
 ECP5 = FAMILIES["ecp5"]
 PLACEMENT = ("--85k", "--speed", "6", "--package", "CABGA381", "--freq", "100")
@@ -74,7 +74,7 @@ COMPONENTS: dict[str, Callable[[], wiring.Component]] = {
 
 
 @dataclass(frozen=True)
-class Fit:
+class ComponentReport:
     """luts: LUT4-equivalents; combs: TRELLIS_COMB, as nextpnr counts LUTs, with two or four for the
     ends of each carry chain; ffs, rams, dsps: registers, DP16KD, MULT18X18D; mhz: a value a seed.
     """
@@ -87,12 +87,12 @@ class Fit:
     mhz: tuple[float, ...]
 
 
-def fit(component: Callable[[], wiring.Component], seeds: Sequence[int]) -> Fit:
+def report(component: Callable[[], wiring.Component], seeds: Sequence[int]) -> ComponentReport:
     """Synthesise a component alone for its size; place it between registers for its speed.
 
     Raises UserError if a tool is not installed.
     """
-    find(ECP5.place)
+    WASM.find(ECP5.place)
     alone = synthesise(emit(component(), "alone"), ECP5.name, "alone")
     between = synthesise(_between_registers(component()), ECP5.name, "top")
     with tempfile.TemporaryDirectory() as name:
@@ -101,7 +101,7 @@ def fit(component: Callable[[], wiring.Component], seeds: Sequence[int]) -> Fit:
         def place(netlist: Path, *options: str) -> dict:
             shutil.copy(netlist, folder / "netlist.json")
             files = ("--json", "netlist.json", "--report", "report.json")
-            run(ECP5.place, "-q", *PLACEMENT, PINS, *files, *options, folder=folder)
+            WASM.run(ECP5.place, "-q", *PLACEMENT, PINS, *files, *options, folder=folder)
             return json.loads((folder / "report.json").read_text())
 
         packed = place(alone.path, "--pack-only")["utilization"]
@@ -110,7 +110,7 @@ def fit(component: Callable[[], wiring.Component], seeds: Sequence[int]) -> Fit:
             for seed in seeds
         ]
     taken = area(alone.cells, ECP5)
-    return Fit(
+    return ComponentReport(
         luts=taken.lut4,
         combs=packed["TRELLIS_COMB"]["used"],
         ffs=taken.ffs,
@@ -145,24 +145,36 @@ def _between_registers(component: wiring.Component) -> str:
     return ZEROS.sub("", verilog.convert(m, name="top", ports=[first, last, load], emit_src=False))
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns 0; bad input, or a tool that is missing or fails, is a UserError."""
     parser = argparse.ArgumentParser(
         prog="python -m backspike.flow.component_reports", description=__doc__
     )
     parser.add_argument("--seeds", type=int, default=3, help="placements to try (default: 3)")
     parser.add_argument("names", nargs="*", help="parts of components' names (default: all)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     wanted = {
         name: make
         for name, make in COMPONENTS.items()
         if not options.names or any(part in name for part in options.names)
     }
-    if not wanted:
-        raise UserError(f"no component is called {options.names}: {', '.join(COMPONENTS)} are")
+    try:
+        if not wanted:
+            known = ", ".join(COMPONENTS)
+            raise UserError(f"names is {' '.join(options.names)}, must be parts of {known}")
+        print_table(wanted, range(1, options.seeds + 1))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def print_table(wanted: Mapping[str, Callable[[], wiring.Component]], seeds: Sequence[int]) -> None:
+    """Measure the components, and print a row of each when it is there."""
     columns = ("component", "LUT4", "COMB", "FF", "EBR", "DSP", "MHz: median (of)")
     print("|", " | ".join(columns), "|\n|" + "---|" * len(columns))
     for name, make in wanted.items():
-        result = fit(make, range(1, options.seeds + 1))
+        result = report(make, seeds)
         spread = ", ".join(f"{mhz:.0f}" for mhz in sorted(result.mhz))
         median = f"{statistics.median(result.mhz):.0f} ({spread})"
         sizes = (result.luts, result.combs, result.ffs, result.rams, result.dsps)

@@ -4,21 +4,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from backspike.flow import build, throughput
-from backspike.flow.build import Built, Design, Tell, stage
+from backspike.flow.build import Built, Design, Log, stage
 from backspike.gen.boards import files
 from backspike.gen.boards.board import Board
 from backspike.gen.machine import Accelerator
 from backspike.ir.errors import UserError
+from backspike.system.tools import ToolFailed
+from backspike.system.toolset import WASM, Toolset
 
 
 def build_machine(
     board: Board,
     machine: Accelerator,
     seeds: Sequence[int],
-    tell: Tell = lambda line: None,
+    log: Log = lambda line: None,
     jobs: int = 1,
+    tools: Toolset = WASM,
 ) -> tuple[Design, Built]:
-    """What was built, and what came of it: see `build`; the report has the throughput, too.
+    """The design that was built, and the result: see `build`; the report has the throughput, too.
 
     Cycles are counted first, so nothing is built of RTL that differs from golden. Without g++, make
     and perl there is no throughput, and that is told.
@@ -26,13 +29,16 @@ def build_machine(
     Raises UserError if a tool is not installed, ToolFailed if one fails, Mismatch if the simulated
     RTL differs from golden.
     """
-    with stage("Verilog", tell):
+    tools.check(board.family)
+    with stage("Verilog", log):
         design = Design(machine.name, files.board_files(board, machine))
     found = None
     try:
-        with stage("cycles on the simulated RTL", tell):
+        with stage("cycles on the simulated RTL", log):
             found = throughput.throughput(machine)
+    except ToolFailed:
+        raise
     except UserError as error:
-        tell(f"throughput is not measured: {error}")
-    built = build.build(board, design, seeds, tell, jobs)
+        log(f"throughput is not measured: {error}")
+    built = build.build(board, design, seeds, log, jobs, tools)
     return design, replace(built, report=replace(built.report, throughput=found))

@@ -18,11 +18,14 @@ BATCHES = 10
 
 @dataclass(frozen=True)
 class Throughput:
-    """cycles: of one of the `units` (samples, or pairs of images). how: what was run."""
+    """cycles: of one of the `units` (samples, or pairs of images). how: what was run. workload: the
+    network that was trained, or the images' size; empty in reports that do not tell.
+    """
 
     units: str
     cycles: float
     how: str
+    workload: str = ""
 
     def per_second(self, mhz: float) -> float:
         return mhz * 1e6 / self.cycles
@@ -48,13 +51,15 @@ def _training(machine: Machine) -> Throughput:
     data = islice(batches(digits().train, how, 0), BATCHES)
     steady = train_steadily(network("bptt", sizes), how, machine, data, Counts())
     samples = (BATCHES - 1) * how.batch
+    workload = "-".join(map(str, sizes))
     return Throughput(
         "samples",
         steady["total"] / samples,
-        f"training, {'-'.join(map(str, sizes))}, {STEPS} steps, batch {how.batch}, bptt, digits: "
+        f"training, {workload}, {STEPS} steps, batch {how.batch}, bptt, digits: "
         f"{steady['total']:,} cycles of {machine.name}'s simulated RTL for {samples} samples, each "
         "batch's update beside the next one's forward pass; compute alone, without the host's "
         "transfers",
+        workload,
     )
 
 
@@ -87,6 +92,7 @@ def _spectral(machine: SpectralMachine) -> Throughput:
         cycles,
         f"FSDS, {size} x {size}, one channel of {bits} bits: {cycles:,} cycles of {machine.name}'s "
         "simulated RTL, start to results, without the host's transfers",
+        f"{size} x {size}",
     )
 
 

@@ -1,4 +1,4 @@
-"""Halves as bits, for descriptors."""
+"""FP16 numbers as bits, for descriptors."""
 
 import struct
 from fractions import Fraction
@@ -9,13 +9,13 @@ INFINITY = 0x7C00
 
 
 def half_bits(value: float) -> int:
-    """The pattern of a value that is a half; +0 for zero."""
+    """The pattern of a value that is an FP16 number; +0 for zero."""
     bits = struct.unpack("<H", struct.pack("<e", value + 0.0))[0]
     return 0 if bits == 0x8000 else bits
 
 
 def _ordered(index: int) -> int:
-    """Pattern of the half at `index` in ascending order; 0 is zero."""
+    """Pattern of the FP16 number at `index` in ascending order; 0 is zero."""
     return index if index >= 0 else 0x8000 | -index
 
 
@@ -24,8 +24,9 @@ def _value(bits: int) -> Fraction:
 
 
 def least_half(threshold: float, edge: float) -> int:
-    """Pattern of the least half u with u - threshold >= edge, exactly; infinity's if there is none.
+    """Pattern of the least FP16 number u with u - threshold >= edge, exactly.
 
+    It is infinity's if there is none.
     So hardware compares patterns where the definition compares real numbers.
     """
     bound = Fraction(threshold) + Fraction(edge)

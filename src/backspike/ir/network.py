@@ -14,13 +14,13 @@ CODES = 16
 
 
 def nearest_half(name: str, value: float) -> float:
-    """The half nearest to `value` (ties to even); an error names `name` if there is none."""
+    """The FP16 number nearest to `value` (ties to even); an error names `name` if there is none."""
     try:
         if not math.isfinite(value):
             raise OverflowError
         return struct.unpack("<e", struct.pack("<e", value))[0] + 0.0
     except (OverflowError, struct.error, TypeError):
-        raise UserError(f"{name} is {value!r}: a finite number within ±65504 is allowed") from None
+        raise UserError(f"{name} is {value!r}, must be a finite number within ±65504") from None
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Surrogate:
     """The surrogate derivative h as a table: the table is the definition.
 
     Code c of x = u - θ is the number of `edges` (ascending) that are ≤ x; h(c) = values[c].
-    `values` are halves, one more than edges.
+    `values` are FP16, one more than edges.
     """
 
     name: str
@@ -39,29 +39,44 @@ class Surrogate:
         if not 1 <= len(self.edges) < CODES or len(self.values) != len(self.edges) + 1:
             raise UserError(
                 f"surrogate {self.name!r} has {len(self.edges)} edges and {len(self.values)} "
-                f"values: 1 to {CODES - 1} edges and one value more are allowed"
+                f"values, must have 1 to {CODES - 1} edges and one value more"
             )
-        if any(not math.isfinite(e) for e in self.edges) or any(
+        if not all(_is_finite(e) for e in self.edges) or any(
             a >= b for a, b in zip(self.edges, self.edges[1:], strict=False)
         ):
             raise UserError(
-                f"surrogate {self.name!r} has edges {self.edges}: finite ascending numbers allowed"
+                f"surrogate {self.name!r} has the edges {self.edges}, must have finite ascending "
+                "numbers"
             )
         for value in self.values:
             # Also refuses what is not finite; -0 is stored as +0.
             if nearest_half(f"a value of surrogate {self.name!r}", value) != value:
-                raise UserError(f"surrogate {self.name!r} has the value {value}: halves allowed")
+                raise UserError(f"surrogate {self.name!r} has the value {value}, must have FP16")
         object.__setattr__(self, "values", tuple(value + 0.0 for value in self.values))
 
 
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
 def _positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise UserError(f"{name} is {value}: a positive number is allowed")
+    if not (_is_finite(value) and value > 0):
+        raise UserError(f"{name} is {value!r}, must be a positive number")
 
 
 def _whole(name: str, value: int) -> None:
-    if not isinstance(value, int) or value < 1:
-        raise UserError(f"{name} is {value!r}: a whole number from 1 up is allowed")
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UserError(f"{name} is {value!r}, must be a whole number from 1 up")
+
+
+def _switch(name: str, value: bool) -> None:
+    if not isinstance(value, bool):
+        raise UserError(f"{name} is {value!r}, must be True or False")
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UserError(f"{name} is {value!r}, must be {' or '.join(choices)}")
 
 
 def rectangle(width: float = 1.0) -> Surrogate:
@@ -113,7 +128,7 @@ SURROGATES = {
 class Layer:
     """One dense layer of leaky integrate-and-fire neurons.
 
-    leak (λ) and threshold (θ) are rounded to the nearest half on construction.
+    leak (λ) and threshold (θ) are rounded to FP16 on construction.
     In a read-out layer (the last) only size and bias matter: it integrates without leak or spikes.
     """
 
@@ -128,14 +143,17 @@ class Layer:
 
     def __post_init__(self) -> None:
         _whole("a layer's size", self.size)
-        object.__setattr__(self, "leak", nearest_half("leak", self.leak))
+        leak = nearest_half("leak", self.leak)
+        if not 0 <= leak <= 1:
+            raise UserError(f"leak is {self.leak}, must be from 0 to 1")
+        object.__setattr__(self, "leak", leak)
         object.__setattr__(self, "threshold", nearest_half("threshold", self.threshold))
-        if not 0 <= self.leak <= 1:
-            raise UserError(f"leak is {self.leak}: 0 to 1 is allowed")
-        if self.reset not in ("hard", "soft"):
-            raise UserError(f"reset is {self.reset!r}: hard or soft is allowed")
-        if self.rule not in ("bptt", "mpd-ed"):
-            raise UserError(f"rule is {self.rule!r}: bptt or mpd-ed is allowed")
+        _one_of("reset", self.reset, ("hard", "soft"))
+        _one_of("rule", self.rule, ("bptt", "mpd-ed"))
+        _switch("bias", self.bias)
+        _switch("temporal", self.temporal)
+        if not isinstance(self.surrogate, Surrogate):
+            raise UserError(f"surrogate is {self.surrogate!r}, must be a Surrogate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +167,10 @@ class Network:
     def __post_init__(self) -> None:
         _whole("inputs", self.inputs)
         if not self.layers:
-            raise UserError("a network has no layers: 1 or more are allowed")
+            raise UserError("a network has no layers, must have 1 or more")
+        for layer in self.layers:
+            if not isinstance(layer, Layer):
+                raise UserError(f"a layer is {layer!r}, must be a Layer")
         _whole("steps", self.steps)
 
     @property
@@ -172,7 +193,7 @@ class Learning:
 
     loss `mse` is computed on chip as e = round(alpha * o - onehot); for `ce` the host computes
     e = round(softmax(o) - onehot) from the logits and supplies it.
-    rate (η) and alpha (α) are rounded to the nearest half on construction.
+    rate (η) and alpha (α) are rounded to FP16 on construction.
     """
 
     batch: int = 16
@@ -184,13 +205,12 @@ class Learning:
 
     def __post_init__(self) -> None:
         _whole("batch", self.batch)
-        if self.loss not in ("ce", "mse"):
-            raise UserError(f"loss is {self.loss!r}: ce or mse is allowed")
-        if self.rounding not in ("nearest", "stochastic"):
-            raise UserError(f"rounding is {self.rounding!r}: nearest or stochastic is allowed")
-        if not 0 <= self.seed < 2**32:
-            raise UserError(f"seed is {self.seed}: 0 to 2^32 - 1 is allowed")
-        object.__setattr__(self, "rate", nearest_half("rate", self.rate))
+        _one_of("loss", self.loss, ("ce", "mse"))
+        _one_of("rounding", self.rounding, ("nearest", "stochastic"))
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
+            raise UserError(f"seed is {self.seed!r}, must be a whole number from 0 to 2^32 - 1")
+        rate = nearest_half("rate", self.rate)
+        if rate <= 0:
+            raise UserError(f"rate is {self.rate}, must be 2^-24 (the least FP16) or more")
+        object.__setattr__(self, "rate", rate)
         object.__setattr__(self, "alpha", nearest_half("alpha", self.alpha))
-        if self.rate <= 0:
-            raise UserError(f"rate is {self.rate}: a positive half is allowed")

@@ -8,21 +8,21 @@ from backspike.ir.network import Learning, Network
 
 
 def is_half(bits: np.ndarray) -> np.ndarray:
-    """Whether patterns (uint16) are halves: finite, and not -0. Same shape, bool."""
+    """Whether patterns (uint16) are FP16 numbers: finite, and not -0. Same shape, bool."""
     return ((bits & 0x7C00) != 0x7C00) & (bits != 0x8000)
 
 
 def check_halves(name: str, bits: object, shape: tuple[int, ...]) -> np.ndarray:
-    """`bits` if it is uint16 of `shape` and holds halves only; else a UserError names `name`."""
+    """`bits` if it is uint16 of `shape` and holds FP16 only; else a UserError names `name`."""
     if not isinstance(bits, np.ndarray) or bits.dtype != np.uint16:
-        raise UserError(f"{name} is {_kind(bits)}: an array of uint16 is allowed")
+        raise UserError(f"{name} is {_kind(bits)}, must be an array of uint16")
     if bits.shape != shape:
-        raise UserError(f"{name} has the shape {bits.shape}: {shape} is allowed")
+        raise UserError(f"{name} has the shape {bits.shape}, must have {shape}")
     wrong = np.argwhere(~is_half(bits))
     if len(wrong):
         at = tuple(int(i) for i in wrong[0])
         raise UserError(
-            f"{name} at {at} is 0x{int(bits[at]):04x}: a finite half, zero as 0x0000, is allowed"
+            f"{name} at {at} is 0x{int(bits[at]):04x}, must be finite FP16, zero as 0x0000"
         )
     return bits
 
@@ -32,10 +32,10 @@ def _kind(value: object) -> str:
 
 
 def check_weights(network: Network, weights: list[Bits]) -> None:
-    """UserError unless these are uint16 halves (K, N) for each layer."""
+    """UserError unless these are FP16 numbers, uint16 (K, N) for each layer."""
     shapes = network.shapes
     if len(weights) != len(shapes):
-        raise UserError(f"weights of {len(weights)} layers are given: {len(shapes)} allowed")
+        raise UserError(f"weights are of {len(weights)} layers, must be of {len(shapes)}")
     for i, (w, shape) in enumerate(zip(weights, shapes, strict=True)):
         check_halves(f"weights of layer {i}", w, shape)
 
@@ -49,29 +49,29 @@ def check_batch(
     shape = spikes.shape
     if len(shape) != 3 or not 1 <= shape[0] <= learning.batch:
         raise UserError(
-            f"spikes have the shape {shape}: (1 to {learning.batch}, {steps}, {inputs}) is allowed"
+            f"spikes have the shape {shape}, must have (1 to {learning.batch}, {steps}, {inputs})"
         )
     if shape[1:] != (steps, inputs):
-        raise UserError(f"spikes have the shape {shape}: (B, {steps}, {inputs}) is allowed")
+        raise UserError(f"spikes have the shape {shape}, must have (B, {steps}, {inputs})")
     if spikes.dtype != np.uint8 or spikes.max() > 1:
-        raise UserError(
-            f"spikes are {spikes.dtype} up to {spikes.max()}: uint8 of 0 and 1 is allowed"
-        )
+        raise UserError(f"spikes are {spikes.dtype} up to {spikes.max()}, must be uint8 of 0 and 1")
     if labels.shape != shape[:1] or not np.issubdtype(labels.dtype, np.integer):
         raise UserError(
-            f"labels are {labels.dtype} of shape {labels.shape}: integers of shape "
-            f"{shape[:1]} are allowed"
+            f"labels are {labels.dtype} of shape {labels.shape}, must be integers of "
+            f"shape {shape[:1]}"
         )
     for label in (labels.min(), labels.max()):
         if not 0 <= label < classes:
-            raise UserError(f"a label is {label}: 0 to {classes - 1} is allowed")
+            raise UserError(f"a label is {label}, must be from 0 to {classes - 1}")
 
 
 def check_error(network: Network, learning: Learning, error: Bits | None, batch: int) -> None:
-    """UserError unless the error is uint16 halves (batch, N) for loss ce, None for mse."""
+    """UserError unless the error is FP16 numbers, uint16 (batch, N), for loss ce, None for mse."""
     if (error is None) != (learning.loss == "mse"):
         given = "none" if error is None else "one"
-        raise UserError(f"the error is {given} for loss {learning.loss}: ce needs one, mse none")
+        raise UserError(
+            f"the error is {given} for loss {learning.loss}, must be one for ce and none for mse"
+        )
     if error is not None:
         check_halves("error", error, (batch, network.sizes[-1]))
 
@@ -79,4 +79,4 @@ def check_error(network: Network, learning: Learning, error: Bits | None, batch:
 def check_step(step: int) -> None:
     """UserError unless the number of an update is one that stochastic rounding can draw from."""
     if not 0 <= step < 2**32:
-        raise UserError(f"step is {step}: 0 to 2^32 - 1 is allowed")
+        raise UserError(f"step is {step}, must be from 0 to 2^32 - 1")

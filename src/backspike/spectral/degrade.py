@@ -23,7 +23,7 @@ def bicubic(pixels: np.ndarray, scale: int) -> np.ndarray:
     down. A side that `scale` does not divide is continued by its mirror image and cut again, so the
     scale is exact."""
     if scale < 2:
-        raise UserError(f"scale is {scale}: 2 or more is allowed")
+        raise UserError(f"scale is {scale}, must be 2 or more")
     _, height, width = pixels.shape
     whole = np.pad(pixels, ((0, 0), (0, -height % scale), (0, -width % scale)), mode="symmetric")
     image = _image(whole)
@@ -36,7 +36,7 @@ def blur(pixels: np.ndarray, sigma: float) -> np.ndarray:
     """Convolved with a Gaussian whose standard deviation is `sigma` pixels; beyond its sides the
     picture goes on as its mirror image."""
     if not 0 < sigma < np.inf:
-        raise UserError(f"sigma is {sigma}: a number of pixels above 0 is allowed")
+        raise UserError(f"sigma is {sigma}, must be a number of pixels above 0")
     blurred = gaussian(
         pixels.astype(np.float64), sigma, mode="reflect", preserve_range=True, channel_axis=0
     )
@@ -47,7 +47,7 @@ def noise(pixels: np.ndarray, deviation: float, seed: int) -> np.ndarray:
     """Normal noise added to every sample, independent between pixels and channels; `deviation` in
     grey levels. Same seed, same noise."""
     if not 0 < deviation < np.inf:
-        raise UserError(f"deviation is {deviation}: a number of grey levels above 0 is allowed")
+        raise UserError(f"deviation is {deviation}, must be a number of grey levels above 0")
     added = np.random.default_rng(seed).normal(0, deviation, pixels.shape)
     return _bytes(pixels + added)
 
@@ -55,7 +55,7 @@ def noise(pixels: np.ndarray, deviation: float, seed: int) -> np.ndarray:
 def jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
     """Through a JPEG file of this quality (1 to 100), colour at half the resolution as is usual."""
     if not 1 <= quality <= 100:
-        raise UserError(f"quality is {quality}: 1 to 100 is allowed")
+        raise UserError(f"quality is {quality}, must be 1 to 100")
     file = io.BytesIO()
     _image(pixels).save(file, "JPEG", quality=quality, subsampling="4:2:0")
     return _pixels(Image.open(file))

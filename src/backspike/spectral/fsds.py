@@ -8,7 +8,7 @@ one of N pixels.
 """
 
 import math
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Protocol
 
@@ -34,7 +34,7 @@ from backspike.golden.spectral import Sums, samples, similarity, sums
 from backspike.golden.threads import one_thread
 from backspike.ir.errors import Mismatch, UserError
 from backspike.spectral.pictures import Tiles, tiles
-from backspike.system.progress import progress_bar, said_if_slow
+from backspike.system.progress import progress_bar
 
 CAUSAL = ("x", "y", "xx", "yy", "xy", "ta", "tb", "saa", "sbb", "sab")
 """Sums in the order in which the unit has them: the first that differs is nearest to its cause."""
@@ -163,7 +163,7 @@ def measure(
     parts, cycles = [], 0
     with ExitStack() as stack:
         if on_unit and unit is None:
-            unit = stack.enter_context(closing(open_unit(machine, backend, tell=bar)))
+            unit = stack.enter_context(closing(open_unit(machine, backend)))
         pairs = list(zip(a, b, strict=True)) if integer else []
         for n, (x, y) in enumerate(
             progress_bar(pairs, desc="fsds", unit="pair", shown=bar and bool(pairs))
@@ -199,11 +199,10 @@ def measure(
     )
 
 
-def open_unit(machine: SpectralMachine, backend: str = "rtl", *, tell: bool = False) -> Unit:
+def open_unit(machine: SpectralMachine, backend: str = "rtl") -> Unit:
     """The machine's unit, on `rtl` or `serial:PORT[:BAUD]`.
 
-    A model is compiled if it has not been yet, and with `tell` that is said on stderr. Raises
-    UserError if the port cannot be opened, nobody answers, or not such a unit.
+    Raises UserError if the port cannot be opened, nobody answers, or not such a unit.
     """
     if backend.startswith(SERIAL):
         from backspike.drive.serial_spectral import serial_unit
@@ -211,9 +210,7 @@ def open_unit(machine: SpectralMachine, backend: str = "rtl", *, tell: bool = Fa
         return serial_unit(machine, *serial_port(backend))
     from backspike.drive.spectral_backend import SpectralRTL
 
-    line = f"compiling the model of {machine.name}, once: it is kept for the next time"
-    with said_if_slow(line) if tell else nullcontext():
-        return SpectralRTL(machine)
+    return SpectralRTL(machine)
 
 
 def compare(got: Sums, want: Sums, index: str, counts: Counts) -> None:
@@ -234,16 +231,14 @@ def _checked(reference: np.ndarray, image: np.ndarray, names: tuple[str, str]) -
     """Bits of a pixel."""
     for name, pixels in zip(names, (reference, image), strict=True):
         if pixels.dtype not in (np.uint8, np.uint16):
-            raise UserError(f"{name} is {pixels.dtype}: uint8 or uint16 is allowed")
+            raise UserError(f"{name} is {pixels.dtype}, must be uint8 or uint16")
         if pixels.ndim != 3 or 0 in pixels.shape:
-            raise UserError(
-                f"{name} has the shape {pixels.shape}: (C, H, W) without a 0 is allowed"
-            )
+            raise UserError(f"{name} has the shape {pixels.shape}, must have (C, H, W) without a 0")
     for what in ("shape", "dtype"):
         if getattr(reference, what) != getattr(image, what):
             raise UserError(
                 f"{names[0]} has the {what} {getattr(reference, what)} and {names[1]} "
-                f"{getattr(image, what)}: equal ones are allowed"
+                f"{getattr(image, what)}, must be equal"
             )
     return 8 * reference.itemsize
 

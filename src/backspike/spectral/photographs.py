@@ -51,7 +51,7 @@ themselves only.
 def photograph(name: str) -> np.ndarray:
     """The photograph's pixels, uint8 (C, H, W), C 1 or 3. UserError if there is none such."""
     if name not in _FILES:
-        raise UserError(f"the photograph is {name!r}: {', '.join(NAMES)} are allowed")
+        raise UserError(f"the photograph is {name!r}, must be {', '.join(NAMES)}")
     with as_file(files("skimage.data") / _FILES[name]) as path:
         return read_picture(path).pixels
 
@@ -75,7 +75,7 @@ def crop(pixels: np.ndarray, size: int) -> np.ndarray:
     _, height, width = pixels.shape
     if not 1 <= size <= min(height, width):
         raise UserError(
-            f"the crop is {size} pixels wide: 1 to {min(height, width)} are allowed in a picture "
+            f"the crop is {size} pixels wide, must be 1 to {min(height, width)} in a picture "
             f"of {width} x {height}"
         )
     top, left = (height - size) // 2, (width - size) // 2

@@ -22,7 +22,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from backspike.ir.errors import UserError
 from backspike.spectral.picture_depth import stored_bits
 
-_ALLOWED = "grey of 8 or 16 bits and RGB of 8 bits are allowed"
+_MUST_BE = "must be grey of 8 or 16 bits or RGB of 8 bits"
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ def read_picture(path: str | Path) -> Picture:
         raise UserError(f"picture {path} is of no format that Pillow reads") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise UserError(
-            f"picture {path} has too many pixels: up to {Image.MAX_IMAGE_PIXELS:,} are allowed"
+            f"picture {path} has too many pixels, must have up to {Image.MAX_IMAGE_PIXELS:,}"
         ) from None
     except Exception as error:  # Readers of formats raise whatever a broken file leads them to.
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -84,7 +84,7 @@ def check_pair(reference: Picture, image: Picture) -> None:
         if of(reference) != of(image):
             raise UserError(
                 f"reference {reference.name} has {of(reference)} {what} and picture {image.name} "
-                f"{of(image)}: equal pictures are allowed"
+                f"{of(image)}, must be equal"
             )
 
 
@@ -105,7 +105,7 @@ def tiles(pixels: np.ndarray, n: int) -> Tiles:
     channels, height, width = pixels.shape
     if not 1 <= n <= min(height, width):
         raise UserError(
-            f"tiles are {n} pixels wide: 1 to {min(height, width)} are allowed for a picture of "
+            f"tiles are {n} pixels wide, must be 1 to {min(height, width)} for a picture of "
             f"{width} x {height}"
         )
     rows, columns = height // n, width // n
@@ -119,7 +119,7 @@ def _check_file(path: Path) -> None:
         raise UserError(f"picture {path} is not there")
     if not path.is_file():  # a pipe, for one, would be waited for without end
         kind = "a folder" if path.is_dir() else "no regular file"
-        raise UserError(f"picture {path} is {kind}: a file is allowed")
+        raise UserError(f"picture {path} is {kind}, must be a file")
 
 
 def _read(path: Path) -> np.ndarray:
@@ -135,7 +135,7 @@ def _read(path: Path) -> np.ndarray:
 def _check_frames(path: Path, image: Image.Image) -> None:
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":
-        raise UserError(f"picture {path} has {frames} frames or pages: one is allowed")
+        raise UserError(f"picture {path} has {frames} frames or pages, must have one")
 
 
 def _pixels(path: Path, image: Image.Image, bits: int) -> np.ndarray:
@@ -145,12 +145,12 @@ def _pixels(path: Path, image: Image.Image, bits: int) -> np.ndarray:
         return _sixteen(path, image)
     if bits > 8:
         raise UserError(
-            f"picture {path} is {mode} of {bits} bits, of which Pillow reads 8: {_ALLOWED}"
+            f"picture {path} is {mode} of {bits} bits, of which Pillow reads 8, {_MUST_BE}"
         )
     if mode == "P" and image.palette is not None and image.palette.mode not in ("RGB", "RGBA"):
-        raise UserError(f"picture {path} has a palette of {image.palette.mode}: {_ALLOWED}")
+        raise UserError(f"picture {path} has a palette of {image.palette.mode}, {_MUST_BE}")
     if mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
-        raise UserError(f"picture {path} is {mode}: {_ALLOWED}")
+        raise UserError(f"picture {path} is {mode}, {_MUST_BE}")
     grey = mode in ("1", "L", "LA")
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -163,7 +163,7 @@ def _sixteen(path: Path, image: Image.Image) -> np.ndarray:
     values = np.array(image)
     for value in (values.min(), values.max()):
         if not 0 <= value <= 0xFFFF:
-            raise UserError(f"picture {path} has a pixel of {value}: 0 to 65535 are allowed")
+            raise UserError(f"picture {path} has a pixel of {value}, must have 0 to 65535")
     transparent = image.info.get("transparency")
     if transparent is not None:
         _check_opaque(path, values != transparent)
@@ -172,4 +172,4 @@ def _sixteen(path: Path, image: Image.Image) -> np.ndarray:
 
 def _check_opaque(path: Path, opaque: np.ndarray) -> None:
     if not opaque.all():
-        raise UserError(f"picture {path} is transparent in places: opaque ones are allowed")
+        raise UserError(f"picture {path} is transparent in places, must be opaque")

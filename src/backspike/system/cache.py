@@ -2,8 +2,11 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,6 +15,10 @@ from backspike.ir.errors import UserError
 
 KEEP_DAYS = 30
 """Entries that nobody asked for in so many days are removed when something is built."""
+MANIFEST = "manifest.json"
+"""Of an entry: size and digest of each of its files, by which damage is noticed."""
+LOGS = "logs"
+"""The folder of the cache that keeps what failed tools have said."""
 
 
 def cache_root() -> Path:
@@ -48,28 +55,92 @@ def fingerprint(parts: Iterable[str | bytes]) -> str:
 def cached(name: str, parts: Iterable[str | bytes], build: Callable[[Path], None]) -> Path:
     """The folder that `build` filled for these parts, built now if it has not been yet.
 
-    `build` works in a temporary sibling, which gets the final name when it is whole; so an
-    interrupted build leaves nothing behind that looks finished, but `build` must not bake its
-    folder's name into what it makes. Processes that want the same folder wait for each other.
     name: the readable part of the folder's name.
+    `build` works in a temporary sibling, which gets the final name when it is whole and on the
+    disk; so an interrupted build leaves nothing behind that looks finished, but `build` must not
+    bake its folder's name into what it makes. Processes that want the same folder wait for each
+    other. Every use compares the files with the entry's manifest; a damaged entry is built again.
+    Raises UserError if the disk refuses, such as when it is full.
     """
     root = cache_root()
-    entry = root / f"{name}-{fingerprint(parts)}"
-    if not entry.exists():
-        with open(root / f"{entry.name}.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not entry.exists():
-                _forget_old(root)
-                scratch = root / f"{entry.name}.new"
-                shutil.rmtree(scratch, ignore_errors=True)  # of a build that was interrupted
-                scratch.mkdir()
-                try:
-                    build(scratch)
-                    scratch.rename(entry)
-                finally:
-                    shutil.rmtree(scratch, ignore_errors=True)
-    os.utime(entry)
+    entry = root / f"{name}-{fingerprint([MANIFEST, *parts])}"
+    try:
+        if not _is_whole(entry):
+            with open(root / f"{entry.name}.lock", "w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not _is_whole(entry):
+                    _fill(entry, build)
+        os.utime(entry)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"cache entry {entry} cannot be built: {reason}") from None
     return entry
+
+
+def keep_log(name: str, text: str) -> Path | None:
+    """A file that keeps what a failed tool has said; None where no file can be written."""
+    for folder in (lambda: cache_root() / LOGS, lambda: Path(tempfile.gettempdir())):
+        try:
+            path = folder() / f"{name}-{fingerprint([text])}.log"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+            return path
+        except (OSError, UserError):  # a full disk is one of the reasons why tools fail
+            continue
+    return None
+
+
+def _fill(entry: Path, build: Callable[[Path], None]) -> None:
+    """Build an entry that is not there, or not whole."""
+    _forget_old(entry.parent)
+    if entry.exists():
+        print(f"cache entry {entry} is damaged: it is built again", file=sys.stderr, flush=True)
+        shutil.rmtree(entry)
+    scratch = entry.with_name(f"{entry.name}.new")
+    shutil.rmtree(scratch, ignore_errors=True)  # of a build that was interrupted
+    scratch.mkdir()
+    try:
+        build(scratch)
+        _seal(scratch)
+        scratch.rename(entry)
+        _flush(entry.parent)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _seal(folder: Path) -> None:
+    """Write the manifest, and bring everything to the disk."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    kept = {str(path.relative_to(folder)): [path.stat().st_size, _digest(path)] for path in paths}
+    (folder / MANIFEST).write_text(json.dumps(kept, indent=1))
+    for path in (*folder.rglob("*"), folder):
+        _flush(path)
+
+
+def _is_whole(entry: Path) -> bool:
+    """Whether the entry is there, and its files are as they were when it was built."""
+    try:
+        kept = json.loads((entry / MANIFEST).read_text())
+        # Sizes first: they cost nothing, and nearly every damage is a cut.
+        return all((entry / name).stat().st_size == size for name, (size, _) in kept.items()) and (
+            all(_digest(entry / name) == digest for name, (_, digest) in kept.items())
+        )
+    except (OSError, ValueError):
+        return False
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """Bring a file or a folder to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _forget_old(root: Path) -> None:

@@ -1,13 +1,15 @@
 """Checkpoints: all that a run needs to go on bit for bit, in one safetensors file.
 
-Tensors `weights.L` hold the halves of layer L as float16 (K, N). The metadata's `backspike` is
-JSON: network, learning, data, place in the run and history; its `sha256` is a digest of these and
-the weights. Order of data and stochastic rounding depend on seed and place alone, so no
-generator's state is kept.
+Tensors `weights.L` hold layer L's FP16 weights (K, N). The metadata's `backspike` is JSON: network,
+learning, backend, data, place in the run and history. Its `sha256` is a digest of these and the
+weights. The order of data and stochastic rounding depend on seed and place alone, so no generator's
+state is kept.
 """
 
 import hashlib
 import json
+import math
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -18,9 +20,12 @@ from safetensors.numpy import save
 from backspike.ir.bits import Bits
 from backspike.ir.errors import UserError
 from backspike.ir.network import Layer, Learning, Network, Surrogate
-from backspike.system.files import write_file
+from backspike.ir.validation import check_weights
+from backspike.system.files import as_path, reason, write_file
 
-FORMAT = 1
+FORMAT = 2
+FORMATS = (1, 2)
+"""Those that can be read. Format 1 has no backend, no machine, and forgets that a run saturated."""
 
 
 @dataclass(kw_only=True)
@@ -28,7 +33,10 @@ class Progress:
     """Where a run stands. updates: weight updates done since its start.
 
     loss, correct, samples: sums over the batches of the epoch under way.
-    history: a dictionary for every epoch that ended.
+    history: for every epoch that ended its number `epoch` (from 1), mean `loss`, and accuracies
+    `train` and `test`. first_loss: of the first batch. saturated, diverged: the first batch in
+    which a sum was cut off, or whose loss was too large (see `Health`).
+    Raises UserError for values that no run leads to.
     """
 
     updates: int = 0
@@ -36,6 +44,43 @@ class Progress:
     correct: int = 0
     samples: int = 0
     history: list[dict] = field(default_factory=list)
+    first_loss: float | None = None
+    saturated: int | None = None
+    diverged: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("updates", "correct", "samples"):
+            _whole(name, getattr(self, name), 0)
+        _number("loss", self.loss)
+        if self.first_loss is not None:
+            _number("first_loss", self.first_loss)
+        for name in ("saturated", "diverged"):
+            if getattr(self, name) is not None:
+                _whole(name, getattr(self, name), 0)
+        if not isinstance(self.history, list):
+            raise UserError(f"history is {self.history!r}, must be a list")
+        for n, entry in enumerate(self.history):
+            if not isinstance(entry, dict) or entry.keys() != {"epoch", "loss", "train", "test"}:
+                raise UserError(f"history[{n}] is {entry!r}, must have epoch, loss, train and test")
+            if entry["epoch"] != n + 1:
+                raise UserError(f"epoch of history[{n}] is {entry['epoch']!r}, must be {n + 1}")
+            for name in ("loss", "train", "test"):
+                _number(f"{name} of history[{n}]", entry[name])
+
+    def check(self, batches: int, samples: int, batch: int) -> None:
+        """UserError unless the place agrees with the history, for epochs of so many batches."""
+        within = self.updates - len(self.history) * batches
+        if not 0 <= within <= batches:
+            raise UserError(
+                f"updates is {self.updates}, must be from {len(self.history) * batches} to "
+                f"{(len(self.history) + 1) * batches} after {len(self.history)} epochs"
+            )
+        seen = min(within * batch, samples)
+        if self.samples != seen or not 0 <= self.correct <= seen:
+            raise UserError(
+                f"correct and samples are {self.correct} and {self.samples}, must be up to {seen} "
+                f"and {seen} after {self.updates} updates"
+            )
 
 
 @dataclass(kw_only=True)
@@ -43,6 +88,8 @@ class Checkpoint:
     """A run that stands still. epochs: the goal that it was started with.
 
     data: what `data.load` was given; limit: samples used at most; digest: `Dataset.digest()`.
+    backend, machine: names of those it ran on; None if they are not known.
+    Raises UserError for values of the wrong kind.
     """
 
     network: Network
@@ -53,8 +100,20 @@ class Checkpoint:
     data: str
     limit: int | None
     digest: str
+    backend: str | None = None
+    machine: str | None = None
 
-    def save(self, path: Path) -> None:
+    def __post_init__(self) -> None:
+        _whole("epochs", self.epochs, 1)
+        if self.limit is not None:
+            _whole("limit", self.limit, 1)
+        for name in ("data", "digest"):
+            _text(name, getattr(self, name))
+        for name in ("backend", "machine"):
+            if getattr(self, name) is not None:
+                _text(name, getattr(self, name))
+
+    def save(self, path: str | os.PathLike) -> None:
         """Write the file whole or not at all: a reader sees the old one or the new one."""
         tensors = {f"weights.{i}": w.view(np.float16) for i, w in enumerate(self.weights)}
         about = {
@@ -65,6 +124,8 @@ class Checkpoint:
             "epochs": self.epochs,
             "data": self.data,
             "limit": self.limit,
+            "backend": self.backend,
+            "machine": self.machine,
             "digest": self.digest,
         }
         text = json.dumps(about)
@@ -72,25 +133,33 @@ class Checkpoint:
         write_file(path, save(tensors, metadata))
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
     """Read and verify a checkpoint. Raises UserError if anything about it is not as written."""
+    path = as_path("checkpoint", path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UserError(f"checkpoint {path} is no regular file, must be one")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise UserError(f"checkpoint {path} is not there") from None
-    except (OSError, SafetensorError, ValueError) as error:
-        raise UserError(f"checkpoint {path} cannot be read: {error}") from None
+    except OSError as error:
+        raise UserError(f"checkpoint {path} cannot be read: {reason(error)}") from None
+    except (SafetensorError, ValueError, TypeError, KeyError):
+        raise UserError(
+            f"checkpoint {path} cannot be read: it is no safetensors file, or a truncated one"
+        ) from None
     try:
         text, digest = metadata["backspike"], metadata["sha256"]
         weights = [_bits(path, tensors, f"weights.{i}") for i in range(len(tensors))]
         if sha256(text, weights) != digest:
             raise UserError(f"checkpoint {path} is damaged: its content differs from its digest")
         about = json.loads(text)
-        if about["format"] != FORMAT:
+        if about["format"] not in FORMATS:
             raise UserError(
-                f"checkpoint {path} is of format {about['format']}: {FORMAT} is allowed"
+                f"checkpoint {path} is of format {about['format']}, must be of "
+                f"{' or '.join(map(str, FORMATS))}"
             )
         network = _network(about["network"])
         checkpoint = Checkpoint(
@@ -102,19 +171,21 @@ def load_checkpoint(path: Path) -> Checkpoint:
             data=about["data"],
             limit=about["limit"],
             digest=about["digest"],
+            backend=about.get("backend"),
+            machine=about.get("machine"),
         )
-    except UserError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        check_weights(network, weights)
+    except UserError as error:
+        whole = str(error).startswith("checkpoint ")
+        raise UserError(str(error) if whole else f"checkpoint {path}: {error}") from None
+    except KeyError as error:
         raise UserError(
-            f"checkpoint {path} was not written by backspike: {type(error).__name__} {error}"
+            f"checkpoint {path} was not written by backspike: it has no {error.args[0]}"
         ) from None
-    shapes = tuple(bits.shape for bits in weights)
-    if shapes != network.shapes:
+    except (TypeError, ValueError, AttributeError, RecursionError, OverflowError):
         raise UserError(
-            f"checkpoint {path} has weights of the shapes {shapes}: its network needs "
-            f"{network.shapes}"
-        )
+            f"checkpoint {path} was not written by backspike: its fields are of the wrong kinds"
+        ) from None
     return checkpoint
 
 
@@ -128,10 +199,26 @@ def _network(about: dict) -> Network:
 
 
 def _bits(path: Path, tensors: dict[str, np.ndarray], name: str) -> Bits:
-    halves = tensors[name]
-    if halves.dtype != np.float16:
-        raise UserError(f"checkpoint {path} has {name} of {halves.dtype}: float16 is allowed")
-    return halves.view(np.uint16)
+    weights = tensors[name]
+    if weights.dtype != np.float16:
+        raise UserError(f"checkpoint {path} has {name} of {weights.dtype}, must have float16")
+    return weights.view(np.uint16)
+
+
+def _whole(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise UserError(f"{name} is {value!r}, must be a whole number from {least} up")
+
+
+def _number(name: str, value: object) -> None:
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    if not (math.isfinite(number) and number >= 0):
+        raise UserError(f"{name} is {value!r}, must be a finite number from 0 up")
+
+
+def _text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise UserError(f"{name} is {value!r}, must be a string")
 
 
 def sha256(text: str, weights: list[Bits]) -> str:

@@ -14,13 +14,12 @@ def rate_code(pixels: np.ndarray, steps: int) -> np.ndarray:
     pixels: float (B, inputs) within 0..1. Returns uint8 (B, T, inputs).
     """
     if steps < 1:
-        raise UserError(f"steps is {steps}: 1 or more is allowed")
+        raise UserError(f"steps is {steps}, must be 1 or more")
     if pixels.ndim != 2:
-        raise UserError(f"pixels have the shape {pixels.shape}: (samples, inputs) is allowed")
+        raise UserError(f"pixels have the shape {pixels.shape}, must have (samples, inputs)")
     if pixels.size and not (pixels.min() >= 0 and pixels.max() <= 1):
         raise UserError(
-            f"pixels span {pixels.min():g} to {pixels.max():g}: "
-            "finite numbers within 0..1 are allowed"
+            f"pixels span {pixels.min():g} to {pixels.max():g}, must be finite and within 0..1"
         )
     n = np.floor(pixels * steps + 0.5).astype(np.int64)[:, None, :]
     t = np.arange(steps)[:, None]

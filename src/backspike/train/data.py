@@ -254,7 +254,8 @@ def _split(source: str, part: str, x: np.ndarray, y: np.ndarray) -> Split:
     if y.min() < 0 or y.max() >= 2**15:
         wrong = y.min() if y.min() < 0 else y.max()
         raise UserError(
-            f"{part}y in data {source} has the label {wrong}, must have labels 0 to {2**15 - 1}"
+            f"{part}y in data {source} has the label {wrong}, must have labels from 0 to "
+            f"{2**15 - 1}"
         )
     return Split(np.ascontiguousarray(x.reshape(len(x), -1), np.float64), y.astype(np.int64))
 

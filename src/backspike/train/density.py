@@ -6,10 +6,11 @@ from backspike.ir.bits import Bits
 
 
 class Density:
-    """Counts ones and nonzeros, and what they are a share of."""
+    """Counts ones and nonzeros, and what they are a share of. batches: how many were counted."""
 
     def __init__(self) -> None:
-        self._nonzero = {"input": 0, "spikes": 0, "gradients": 0}
+        self.batches = 0
+        self._nonzero = {"input": 0, "spikes": 0, "gradients": 0, "outputs": 0}
         self._all = dict.fromkeys(self._nonzero, 0)
 
     def forward(self, inputs: Bits, tensors: dict[str, Bits]) -> None:
@@ -20,14 +21,22 @@ class Density:
                 self._count("spikes", bits)
 
     def update(self, tensors: dict[str, Bits], hidden: int) -> None:
-        """Count the gradients of the `hidden` lower layers of update tensors."""
+        """Count the gradients of the `hidden` lower layers, and of the read-out above them."""
+        self.batches += 1
         for layer in range(hidden):
             self._count("gradients", tensors[f"gradients.{layer}"])
+        self._count("outputs", tensors[f"gradients.{hidden}"])
+
+    def is_zero(self, kind: str) -> bool:
+        """Whether some of `input`, `spikes`, `gradients` (hidden) or `outputs` (gradients of the
+        read-out) were counted, and all of them were zero."""
+        return self._all[kind] > 0 and self._nonzero[kind] == 0
 
     def shares(self) -> dict[str, float | None]:
         return {
             kind: self._nonzero[kind] / total if total else None
             for kind, total in self._all.items()
+            if kind != "outputs"
         }
 
     def _count(self, kind: str, bits: Bits) -> None:

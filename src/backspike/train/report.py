@@ -25,7 +25,14 @@ def table(result: Result) -> str:
     else:
         lines.append(f"{'compared':<17}nothing")
     if result.saturated:
-        lines.append(f"{'saturated':<17}yes: at least one sum was cut off at ±65504")
+        lines.append(
+            f"{'saturated':<17}yes: a sum was cut off at ±65504, first in batch "
+            f"{result.saturated_batch}"
+        )
+    if result.diverged:
+        lines.append(
+            f"{'diverged':<17}yes: the loss is too large, first in batch {result.diverged_batch}"
+        )
     if result.cycles:
         lines += ["", *_engines(result.cycles)]
     if result.simulation:

@@ -20,7 +20,10 @@ class Result:
     the golden backend.
     history: for every epoch since the first its number (from 1), mean loss, training accuracy while
     training, and test accuracy. counters: all that the hardware counted in the training batches.
-    saturated: whether a rounding ran into ±65504.
+    saturated: whether a rounding ran into ±65504 since the first weights, and saturated_batch: the
+    first batch in which one did. diverged: whether the mean loss of the last epoch is too large
+    (see `health.DIVERGED`), and diverged_batch: the first batch whose loss was. Batches are counted
+    from 0 since the first weights. warnings: a sentence for all that makes the run worthless.
     """
 
     backend: str
@@ -40,13 +43,17 @@ class Result:
     history: list[dict] = field(default_factory=list)
     counters: dict | None = None
     saturated: bool = False
+    saturated_batch: int | None = None
+    diverged: bool = False
+    diverged_batch: int | None = None
+    warnings: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict:
-        """What `backspike train --json` writes: the fields up to `simulation`."""
+        """What `backspike train --json` writes: all fields but history and counters."""
         return {
             name: getattr(self, name)
             for name in self.__dataclass_fields__
-            if name not in ("history", "counters", "saturated")
+            if name not in ("history", "counters")
         }
 
     def to_json(self) -> str:

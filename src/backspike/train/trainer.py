@@ -16,12 +16,14 @@ from backspike.ir.bits import Bits
 from backspike.ir.constants import ceil_div
 from backspike.ir.errors import LinkError, UserError
 from backspike.ir.network import Learning, Network
+from backspike.system.files import as_path
 from backspike.system.interrupt import Interrupted, Interruptible
 from backspike.system.progress import progress_bar
 from backspike.train.checkpoint import Checkpoint, Progress
 from backspike.train.coding import rate_code
 from backspike.train.data import Dataset, Split
 from backspike.train.density import Density
+from backspike.train.health import Health
 from backspike.train.result import Result, added, cycles_of, difference
 
 DENSITY_EVERY = 16
@@ -42,7 +44,7 @@ class Trainer:
     learning.seed fixes the first weights, the order of the data and stochastic rounding, so a run
     gives the same bits whenever and wherever it runs. check: compare every tensor of every batch
     with golden (default: on for all but golden). trace, trace_batch: see `make_backend`.
-    Use it in a `with` statement, or close it.
+    Use it in a `with` statement, or close it. `health` says what is wrong with a run.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Trainer:
         trace: Path | None = None,
         trace_batch: int = 0,
     ) -> None:
+        self._closed = False
         self.network = network
         self.machine = find_machine(machine) if isinstance(machine, str) else machine
         self.learning = learning or Learning()
@@ -68,10 +71,16 @@ class Trainer:
             trace=trace,
             trace_batch=trace_batch,
         )
-        self.progress = Progress()
+        self.backend_name = backend
         self.density = Density()
+        self.health = Health(network, self.learning, self.density)
         self.counters: dict | None = None
         self.backend.load_weights(initial_weights(network, self.learning.seed))
+
+    @property
+    def progress(self) -> Progress:
+        """Where the run stands."""
+        return self.health.progress
 
     def __enter__(self) -> "Trainer":
         return self
@@ -80,17 +89,21 @@ class Trainer:
         self.close()
 
     def close(self) -> None:
-        self.backend.close()
+        """Release the backend. Nothing can be run afterwards."""
+        if not self._closed:
+            self._closed = True
+            self.backend.close()
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Stand where `checkpoint` stands; it must be of the same network and learning."""
+        self._check_open()
         for name, ours, theirs in (
             ("network", self.network, checkpoint.network),
             ("learning", self.learning, checkpoint.learning),
         ):
             if ours != theirs:
-                raise UserError(f"{name} is {ours}: the checkpoint's {theirs} is allowed")
-        self.progress = checkpoint.progress
+                raise UserError(f"{name} is {ours}, must be the checkpoint's {theirs}")
+        self.health.progress = checkpoint.progress
         self.backend.load_weights(checkpoint.weights)
 
     def train(
@@ -109,14 +122,17 @@ class Trainer:
         progress on stderr. on_epoch: called with each new entry of the history.
         Raises Mismatch where backend and golden differ, LinkError if a board is lost.
         """
+        self._check_open()
         if epochs < 1:
-            raise UserError(f"epochs is {epochs}: 1 or more is allowed")
+            raise UserError(f"epochs is {epochs}, must be 1 or more")
+        save = None if save is None else as_path("save", save)
         data.check_fits(self.network)
         batches = ceil_div(len(data.train), self.learning.batch)
+        self.progress.check(batches, len(data.train), self.learning.batch)
         if self.progress.updates > epochs * batches:
             raise UserError(
-                f"epochs is {epochs}: the run has trained {self.progress.updates / batches:g} "
-                "already, so more are allowed"
+                f"epochs is {epochs}, must be more than {self.progress.updates / batches:g}, which "
+                "the run has trained already"
             )
         saved, kept = -math.inf, 0
 
@@ -152,6 +168,7 @@ class Trainer:
 
     def evaluate(self, samples: Split) -> float:
         """The share of samples, 0..1, whose largest logit is their label's."""
+        self._check_open()
         with Interruptible() as stop:
 
             def pause() -> None:
@@ -167,6 +184,7 @@ class Trainer:
 
     def watch(self, pixels: np.ndarray) -> dict[str, Bits]:
         """All spikes of one sample: `input` (T, inputs), and `spikes.L` (T, N) of hidden layers."""
+        self._check_open()
         spikes = rate_code(pixels[None], self.network.steps)
         self.backend.forward(spikes, np.zeros(1, np.int64))
         tensors = self.backend.forward_tensors()
@@ -190,6 +208,7 @@ class Trainer:
         ) as shown:
             spikes, labels = self._batch(samples, order, done)
             logits = self.backend.forward(spikes, labels)
+            self.health.saturation(self.backend.saturated())
             for batch in range(done, batches):
                 pause()
                 count = self.progress.updates % DENSITY_EVERY == 0
@@ -203,6 +222,7 @@ class Trainer:
                     logits = self.backend.update_forward(error, step, spikes, labels)
                 else:
                     self.backend.update(error, step)
+                self.health.saturation(self.backend.saturated())
                 if count:
                     hidden = len(self.network.layers) - 1
                     self.density.update(self.backend.update_tensors(), hidden)
@@ -215,13 +235,16 @@ class Trainer:
 
     def _batch(self, samples: Split, order: np.ndarray, batch: int) -> tuple[Bits, np.ndarray]:
         rows = order[batch * self.learning.batch : (batch + 1) * self.learning.batch]
-        return rate_code(samples.x[rows], self.network.steps), samples.y[rows]
+        spikes = rate_code(samples.x[rows], self.network.steps)
+        self.health.inputs(spikes)
+        return spikes, samples.y[rows]
 
     def _count(self, logits: Bits, labels: np.ndarray) -> None:
         if self.learning.loss == "ce":
             loss = cross_entropy(logits, labels)
         else:
             loss = squared(logits, labels, self.learning.alpha)
+        self.health.loss(loss)
         self.progress.updates += 1
         self.progress.samples += len(labels)
         self.progress.loss += loss * len(labels)
@@ -246,6 +269,7 @@ class Trainer:
             pause()
             spikes, labels = self._batch(samples, order, batch)
             logits = self.backend.forward(spikes, labels)
+            self.health.saturation(self.backend.saturated())
             correct += round(accuracy(logits, labels) * len(labels))
         return correct / len(samples)
 
@@ -256,11 +280,17 @@ class Trainer:
                 learning=self.learning,
                 weights=self.backend.weights(),
                 progress=self.progress,
+                backend=self.backend_name,
+                machine=self.machine.name,
                 epochs=epochs,
                 data=data.source,
                 limit=data.limit,
                 digest=data.digest(),
             ).save(path)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UserError("the trainer is closed, must be open: use it in its `with` statement")
 
     def _read_counters(self) -> dict | None:
         return _primary(self.backend, "counters")
@@ -285,7 +315,11 @@ class Trainer:
             simulation=_primary(self.backend, "simulation"),
             history=self.progress.history,
             counters=self.counters,
-            saturated=self.backend.saturated(),
+            saturated=self.progress.saturated is not None,
+            saturated_batch=self.progress.saturated,
+            diverged=self.health.diverged(),
+            diverged_batch=self.progress.diverged if self.health.diverged() else None,
+            warnings=list(self.health.warnings().values()),
         )
 
 

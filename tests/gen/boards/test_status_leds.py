@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from backspike.gen.boards.status_leds import StatusLeds
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 
 CLOCK = 80
 EIGHTH = CLOCK // 8
@@ -14,7 +14,7 @@ SECONDS = 4
 @pytest.fixture
 def life():
     """From its reset."""
-    lights = Bulk(StatusLeds(CLOCK), "life_bench")
+    lights = ArrayBench(StatusLeds(CLOCK), "life_bench")
     lights(rst=np.ones(2, np.uint8))
     return lights
 

@@ -7,7 +7,7 @@ from amaranth.utils import exact_log2
 from backspike.gen.core.weights import VECTOR_LATENCY, WeightMemory
 from backspike.gen.host.bus import request_layout
 from backspike.gen.machine import Machine
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support import streams
 
 LANES, SOURCES, TILES, FIRST = 8, 16, 3, 8
@@ -27,7 +27,7 @@ def packed(vectors: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def memory():
-    return Bulk(WeightMemory(MACHINE), "weight_memory")
+    return ArrayBench(WeightMemory(MACHINE), "weight_memory")
 
 
 def rows_of(weights: np.ndarray) -> np.ndarray:
@@ -35,7 +35,7 @@ def rows_of(weights: np.ndarray) -> np.ndarray:
     return weights.reshape(SOURCES, TILES, LANES).transpose(1, 0, 2).reshape(-1, LANES)
 
 
-def fill(memory: Bulk, weights: np.ndarray) -> None:
+def fill(memory: ArrayBench, weights: np.ndarray) -> None:
     rows = rows_of(weights)
     at = np.arange(len(rows))
     written = banked(rows, at)
@@ -141,7 +141,7 @@ PACE = VECTOR_LATENCY + 4
 """Cycles from one access of the host to the next, so that they do not overlap."""
 
 
-def access(memory: Bulk, write: int, addresses: np.ndarray, words: np.ndarray) -> np.ndarray:
+def access(memory: ArrayBench, write: int, addresses: np.ndarray, words: np.ndarray) -> np.ndarray:
     """The host's accesses, one after the other; what they answer."""
     layout = streams.packed(request_layout(exact_log2(MACHINE.weight_rows * LANES // 2)))
     requests = [layout.pack(write=write, address=int(a), data=int(w))

@@ -362,5 +362,5 @@ def test_read_that_is_not_aligned():
 
 def test_parameters():
     """An address width out of range is a ValueError."""
-    with pytest.raises(ValueError, match="addr_width is 2: 3 to 64 is allowed"):
+    with pytest.raises(ValueError, match="addr_width is 2, must be 3 to 64"):
         AXI4LiteSignature(2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from backspike.gen.host.bus import RESPONSE, BusRegister, request_layout
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 
 ADDRESS = 6
 CYCLES = 3000
@@ -12,7 +12,7 @@ CYCLES = 3000
 
 @pytest.fixture(scope="module")
 def relay():
-    return Bulk(BusRegister(ADDRESS), "relay_bench")
+    return ArrayBench(BusRegister(ADDRESS), "relay_bench")
 
 
 def random_bits(rng, width: int) -> np.ndarray:

@@ -147,7 +147,7 @@ def test_words():
     assert setting.pack() == 0x0300_0005
     assert setting.pack(level=255) == 0xFF00_0005
     assert setting.unpack(0xFE12_3456) == {"mode": 6, "level": 0xFE}
-    with pytest.raises(ValueError, match=r"setting\.mode is 8: 0 to 7 is allowed"):
+    with pytest.raises(ValueError, match=r"setting\.mode is 8, must be 0 to 7"):
         setting.pack(mode=8)
     with pytest.raises(KeyError, match="it has mode, level"):
         setting.pack(speed=1)
@@ -173,9 +173,9 @@ def register(name="a", offset=0, **options):
     ("make", "message"),
     [
         (lambda: register(offset=6), "offset of a is 0x6"),
-        (lambda: register(access="r"), "access of a is 'r': ro, rw or wo is allowed"),
+        (lambda: register(access="r"), "access of a is 'r', must be ro, rw or wo"),
         (lambda: register(width=33), "width of a is 33"),
-        (lambda: register(width=4, reset=16), "reset of a is 0x10: bits within 0xf"),
+        (lambda: register(width=4, reset=16), "reset of a is 0x10, must be within 0xf"),
         (lambda: register(access="ro", reset=1), "only rw has one"),
         (lambda: register(access="ro", locked=True), "only what can be written can be locked"),
         (lambda: register(name="a b"), "name is 'a b'"),
@@ -190,7 +190,7 @@ def register(name="a", offset=0, **options):
         ),
         (
             lambda: Window(name="w", base=0x20, words=9, access="rw", doc=""),
-            "base of w is 0x20: multiples of 0x40",
+            "base of w is 0x20, must be a multiple of 0x40",
         ),
         (lambda: Window(name="w", base=0, words=0, access="rw", doc=""), "words of w is 0"),
         (lambda: RegisterMap("", "", (register(), register())), "name twice: a, a"),
@@ -204,7 +204,7 @@ def register(name="a", offset=0, **options):
             ),
             "a at 0x38 overlaps w, which ends at 0x40",
         ),
-        (lambda: RegisterMap("", "", (register(offset=64),), (), 6), "a ends at 0x44: up to 0x40"),
+        (lambda: RegisterMap("", "", (register(offset=64),), (), 6), "a ends at 0x44, must end"),
         (lambda: RegisterMap("", "", (register("lock"),)), "register's name is 'lock'"),
     ],
 )

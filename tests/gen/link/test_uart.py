@@ -126,5 +126,5 @@ def test_transmitted_edges_are_where_they_belong(rate):
 def test_rates_that_cannot_be():
     """A clock that is no 4 to 1000 times the baud rate is a ValueError."""
     for clock, baud in ((3_000_000, 1_000_000), (100_000_000, 9_600), (0, 1), (1, 0)):
-        with pytest.raises(ValueError, match=rf"clock is {clock} Hz and baud {baud}: 4 to 1000"):
+        with pytest.raises(ValueError, match=rf"clock is {clock} Hz and baud {baud}, must"):
             Rate(clock, baud)

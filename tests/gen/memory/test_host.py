@@ -6,7 +6,7 @@ import pytest
 from backspike.gen.memory.host import HostMemory
 from backspike.gen.memory.rows import READ_LATENCY
 from backspike.gen.memory.window import words_of
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.host_traffic import IDLE, check_answers, ports, random_accesses
 
 DEPTH = 16
@@ -47,7 +47,9 @@ def test_host_and_engines_take_turns(kind):
     narrow, wide = parameters.get("shown", (width, width))
     words = words_of(width // narrow * wide)
     readers, writable = parameters.get("readers", 1), parameters.get("writable", True)
-    memory = Bulk(HostMemory(depth=DEPTH, **parameters), f"host_memory_{kind.replace('-', '_')}")
+    memory = ArrayBench(
+        HostMemory(depth=DEPTH, **parameters), f"host_memory_{kind.replace('-', '_')}"
+    )
     rows = [0] * DEPTH
 
     for _ in range(4):

@@ -165,6 +165,6 @@ def test_read_pipe(simulated):
 def test_prefetch_depth():
     """A depth that is no power of two over the latency's need is a ValueError."""
     for depth in (4, 6, 12):
-        with pytest.raises(ValueError, match=f"depth is {depth}: a power of two over 6"):
+        with pytest.raises(ValueError, match=f"depth is {depth}, must be a power of two over 6"):
             Prefetch(address_width=1, row_width=1, tag_width=0, latency=LATENCY, depth=depth)
     gc.collect()  # Amaranth warns of the unfinished objects now, where it is expected

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from backspike.gen.memory.rows import READ_LATENCY, RowMemory
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 
 WIDTH, DEPTH, PARTS = 64, 32, 4
 
@@ -13,7 +13,7 @@ WIDTH, DEPTH, PARTS = 64, 32, 4
 def test_rows():
     """Two readers of random traffic see what plain rows hold, written in parts."""
     rng = np.random.default_rng(1)
-    memory = Bulk(RowMemory(width=WIDTH, depth=DEPTH, readers=2, parts=PARTS), "row_memory")
+    memory = ArrayBench(RowMemory(width=WIDTH, depth=DEPTH, readers=2, parts=PARTS), "row_memory")
     cycles = 3000
     enable = rng.integers(0, 1 << PARTS, cycles) * (rng.random(cycles) < 0.5)
     written, first, second = rng.integers(0, DEPTH, (3, cycles))

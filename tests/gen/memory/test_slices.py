@@ -5,7 +5,7 @@ import pytest
 
 from backspike.gen.memory.rows import READ_LATENCY
 from backspike.gen.memory.slices import SlicedMemory, slice_width
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 
 WIDTH, DEPTH = 22, 4096
 
@@ -22,7 +22,7 @@ def test_rows():
     """The last slice is narrower than the others."""
     assert WIDTH % slice_width(DEPTH)
     rng = np.random.default_rng(1)
-    memory = Bulk(SlicedMemory(width=WIDTH, depth=DEPTH), "sliced_memory")
+    memory = ArrayBench(SlicedMemory(width=WIDTH, depth=DEPTH), "sliced_memory")
     cycles = 6000
     enable = rng.random(cycles) < 0.5
     few = rng.integers(0, DEPTH, 40)

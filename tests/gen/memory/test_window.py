@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from backspike.gen.memory.window import RowWindow, words_of
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.host_traffic import check_answers, ports, random_accesses
 
 DEPTH = 16
@@ -64,7 +64,7 @@ def test_accesses(width, latency, halves, busy):
             expected[a] = rows[row] >> shift & mask, 0
     row_input = answers if answers.shape[1] > 1 else answers[:, 0]
     window = RowWindow(width=width, depth=DEPTH, latency=latency, halves=halves)
-    out = Bulk(window, f"window_{width}_{latency}")(row=row_input, **inputs)
+    out = ArrayBench(window, f"window_{width}_{latency}")(row=row_input, **inputs)
 
     check_answers(out, accesses, expected.__getitem__)
     for cycle in range(cycles):

@@ -10,7 +10,7 @@ import torch
 from backspike.gen.numerics.fixed_to_half import FixedToHalf
 from backspike.golden import exact, half
 from backspike.ir.constants import LARGEST
-from backspike.sim.bench.array_bench import Bulk, after, limbs_of, to_limbs
+from backspike.sim.bench.array_bench import ArrayBench, after, limbs_of, to_limbs
 from tests.support import fixed, rational
 
 MILLION = 1_000_000
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.verilator
 @functools.cache
 def built(width, fraction, stochastic):
     dut = FixedToHalf(width=width, fraction=fraction, stochastic=stochastic)
-    return dut, Bulk(dut, f"round_{width}_{fraction}" + "_stochastic" * stochastic)
+    return dut, ArrayBench(dut, f"round_{width}_{fraction}" + "_stochastic" * stochastic)
 
 
 def rounded_rtl(shape, numbers, random=None):

@@ -9,7 +9,7 @@ import torch
 from backspike.gen.numerics.half_subtract import HalfSubtract
 from backspike.golden import exact, half
 from backspike.ir.constants import LARGEST
-from backspike.sim.bench.array_bench import Bulk, after
+from backspike.sim.bench.array_bench import ArrayBench, after
 
 pytestmark = pytest.mark.verilator
 
@@ -18,8 +18,8 @@ ROUNDS = 120
 
 
 @functools.cache
-def built() -> Bulk:
-    return Bulk(HalfSubtract(), "half_subtract")
+def built() -> ArrayBench:
+    return ArrayBench(HalfSubtract(), "half_subtract")
 
 
 def pairs(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

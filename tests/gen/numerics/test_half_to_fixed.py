@@ -6,7 +6,7 @@ import pytest
 from backspike.gen.numerics.half_product import HalfProduct
 from backspike.gen.numerics.half_to_fixed import HalfToFixed
 from backspike.golden import half
-from backspike.sim.bench.array_bench import Bulk, after, to_limbs
+from backspike.sim.bench.array_bench import ArrayBench, after, to_limbs
 from tests.gen.core.shared.test_lane import factors
 from tests.support import fixed, rational
 
@@ -44,7 +44,7 @@ def added(out, width):
 
 def test_every_half():
     """Every half becomes the integer that golden and Fractions make of it."""
-    run = Bulk(HalfToFixed(), "half_to_fixed")
+    run = ArrayBench(HalfToFixed(), "half_to_fixed")
     got = added(after(HalfToFixed.latency, run, i=HALVES), HALF_FIXED)
     check([HALVES], got, fixed.as_numbers(values(HALVES), 24, HALF_FIXED))
     naive = [int(rational.value(int(p)) * 2**24) for p in HALVES]
@@ -54,7 +54,7 @@ def test_every_half():
 @pytest.fixture(scope="module")
 def product():
     """Halves to products."""
-    run = Bulk(HalfProduct(), "half_product")
+    run = ArrayBench(HalfProduct(), "half_product")
 
     def multiply(a, b):
         late = np.roll(factors(b), 1)
@@ -90,7 +90,7 @@ def test_nothing_moves_without_enable():
     rng = np.random.default_rng(2)
     enable = rng.integers(0, 2, 10_000).astype(np.uint64)
     a, b = rng.choice(HALVES, (2, len(enable)))
-    out = Bulk(HalfProduct(), "half_product")(en=enable, i_half=a, i_factor=factors(b))
+    out = ArrayBench(HalfProduct(), "half_product")(en=enable, i_half=a, i_factor=factors(b))
     got = added(out, PRODUCT_FIXED)
     steps = np.cumsum(enable) - enable  # enabled cycles before this one
     taken = np.flatnonzero(enable)

@@ -10,7 +10,7 @@ import torch
 
 from backspike.gen.numerics import hash32 as hardware
 from backspike.golden.hash import draw, layer_key, mix
-from backspike.sim.bench.array_bench import Bulk, after
+from backspike.sim.bench.array_bench import ArrayBench, after
 
 MILLION = 1_000_000
 SIGMAS = 4.9
@@ -28,7 +28,7 @@ def test_a_million_words():
     key, word = words(1, MILLION), words(2, MILLION)
     key[:40], word[:40] = 0, torch.arange(40)
     inputs = {"i_key": key.numpy(), "i_word": word.numpy()}
-    got = after(hardware.Hash32.latency, Bulk(hardware.Hash32(), "hash32"), **inputs)["o"]
+    got = after(hardware.Hash32.latency, ArrayBench(hardware.Hash32(), "hash32"), **inputs)["o"]
     wrong = np.flatnonzero(got != mix(key, word).numpy())
     assert not len(wrong), f"{len(wrong)} differ, the first at {wrong[0]}"
 
@@ -155,5 +155,5 @@ def test_refused():
     """A step or a column out of range is a ValueError."""
     with pytest.raises(ValueError, match="step is -1: 0 to"):
         draw(0, -1, 0, 2, 2)
-    with pytest.raises(ValueError, match="columns is 65537: 0 to"):
+    with pytest.raises(ValueError, match="columns is 65537, must be 0 to"):
         draw(0, 0, 0, 2, 65537)

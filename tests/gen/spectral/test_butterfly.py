@@ -10,7 +10,7 @@ from amaranth.lib import wiring
 
 from backspike.gen.spectral.butterfly import Butterfly, Role
 from backspike.golden.fft import Words, butterfly, quarter_turn
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.pipelines import Together, check, fields, hard_integers, signed_field, stepped
 
 WIDTH = 21
@@ -50,10 +50,10 @@ class Tied(wiring.Component):
 
 
 @functools.cache
-def built() -> Bulk:
+def built() -> ArrayBench:
     parts = {name: Tied(*form, skip=False) for name, form in FORMS.items()}
     parts |= {f"skipped_{name}": Tied(*form, skip=True) for name, form in FORMS.items()}
-    return Bulk(Together(dict(parts)), "butterflies")
+    return ArrayBench(Together(dict(parts)), "butterflies")
 
 
 def signs_changed(words: Words, where: torch.Tensor) -> Words:

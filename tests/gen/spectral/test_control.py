@@ -13,7 +13,7 @@ from backspike.gen.spectral.machine import SpectralMachine
 from backspike.gen.spectral.map import CONTENT_TEXT, FAULT_TEXT, spectral_map
 from backspike.gen.spectral.sums_window import SUMS
 from backspike.golden.spectral import Sums
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 
 MACHINE = SpectralMachine(name="small", size=32)
 
@@ -51,7 +51,7 @@ class Unit:
     """The control in short pieces of simulated time."""
 
     def __init__(self):
-        self.run = Bulk(SpectralControl(MACHINE), "spectral_control_bench")
+        self.run = ArrayBench(SpectralControl(MACHINE), "spectral_control_bench")
         self.size = (0, 0)
 
     def cycles(self, count: int = 1, **inputs: int | np.ndarray) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ from backspike.gen.spectral.machine import SpectralMachine
 from backspike.gen.spectral.separate import parts_layout
 from backspike.gen.spectral.spectral_sums import energy_width, spectral_total_width
 from backspike.golden.spectral import cumulate, halves, samples, separate, spectrum, sums
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.flows import received, same, send
 from tests.support.spectral_pairs import KINDS, as_parts, pair
 
@@ -21,7 +21,7 @@ MACHINE = SpectralMachine(name="bench", size=32)
 @pytest.mark.verilator
 def test_cumulate():
     """All kinds of pairs and sizes, with gaps and without."""
-    run = Bulk(Cumulate(MACHINE), "cumulate_bench")
+    run = ArrayBench(Cumulate(MACHINE), "cumulate_bench")
     separated = parts_layout(separated_width(MACHINE))
     cumulative = parts_layout(cumulative_width(MACHINE))
     for n, kind in enumerate(KINDS):

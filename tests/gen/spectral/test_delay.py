@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from backspike.gen.spectral.delay import Delay
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.pipelines import Together, check, stepped
 
 WIDTH = 40
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.verilator
 
 
 @functools.cache
-def built() -> Bulk:
-    return Bulk(Together({f"d{n}": Delay(width=WIDTH, steps=n) for n in STEPS}), "delay")
+def built() -> ArrayBench:
+    return ArrayBench(Together({f"d{n}": Delay(width=WIDTH, steps=n) for n in STEPS}), "delay")
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.5])
@@ -48,6 +48,6 @@ def test_words_after_a_reset():
 @pytest.mark.parametrize("steps", [-1, 4, 8, 16])
 def test_refused(steps):
     """A number of steps that the memory cannot make is a ValueError."""
-    with pytest.raises(ValueError, match=f"steps is {steps}: 0 to 3, or one less than a power"):
+    with pytest.raises(ValueError, match=f"steps is {steps}, must be 0 to 3 or one"):
         Delay(width=8, steps=steps)
     gc.collect()  # Amaranth warns of the unfinished object now, where it is expected

@@ -6,7 +6,7 @@ import pytest
 from backspike.gen.memory.rows import READ_LATENCY
 from backspike.gen.spectral.exponents import LineExponents
 from backspike.gen.spectral.layout import EXPONENT
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 
 LOG_SIZE = 4
 LATENCY = LineExponents.latency
@@ -32,7 +32,7 @@ def updates(rng, lines: int, places: int, gaps: float):
 def test_passes():
     """The exponents read are the greatest of each line of the pass before, in 40 random ones."""
     rng = np.random.default_rng(1)
-    run = Bulk(LineExponents(log_size=LOG_SIZE), "line_exponents")
+    run = ArrayBench(LineExponents(log_size=LOG_SIZE), "line_exponents")
     size = 1 << LOG_SIZE
     known = np.zeros((2, size), np.int64)  # of rows, of columns
     for n in range(40):
@@ -67,7 +67,7 @@ def test_passes():
 def test_in_time(apart):
     """An update counts for the next one of its place, and can be read, LATENCY cycles later."""
     values = np.array([9, 11, 7, 4])
-    run = Bulk(LineExponents(log_size=LOG_SIZE), "line_exponents")
+    run = ArrayBench(LineExponents(log_size=LOG_SIZE), "line_exponents")
     when = np.arange(len(values) * apart)
     own = when % apart == 0  # place 3: greatest 11; the others' is place 5's
     until = (len(values) - 1) * apart + LATENCY

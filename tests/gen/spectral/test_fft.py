@@ -18,7 +18,7 @@ from backspike.gen.spectral.fft import FFT, latency
 from backspike.gen.spectral.layout import LOG, point_layout, transformed_width
 from backspike.golden.fft import Words, bit_reversed, fft
 from backspike.ir.spectral_constants import WIDTH
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.coroutines import each_coroutine
 from tests.support.pipelines import check, fields, hard_integers, signed_field
 from tests.support.streams import Bench
@@ -163,8 +163,8 @@ class Several(wiring.Component):
 
 
 @functools.cache
-def built() -> Bulk:
-    return Bulk(Several(), "transforms")
+def built() -> ArrayBench:
+    return ArrayBench(Several(), "transforms")
 
 
 def run_lines(name: str, log_points: int, lines: Words, *, gap: float = 0.0) -> Words:
@@ -304,8 +304,8 @@ def test_stalls(simulated):
 def test_refused():
     """Sizes and mantissas out of range are ValueErrors."""
     for log_size in (2, 10):
-        with pytest.raises(ValueError, match=f"log_size is {log_size}: 3 to 9 is allowed"):
+        with pytest.raises(ValueError, match=f"log_size is {log_size}, must be 3 to 9"):
             FFT(log_size)
-    with pytest.raises(ValueError, match="mantissa is 18: 20 or more is allowed"):
+    with pytest.raises(ValueError, match="mantissa is 18, must be 20 or more"):
         FFT(7, mantissa=18)
     gc.collect()  # Amaranth warns of the unfinished objects now, where it is expected

@@ -15,7 +15,7 @@ from backspike.gen.spectral.passes import Passes, run_cycles
 from backspike.golden.fft import bit_reversed, fft
 from backspike.golden.spectral import Samples, align, transform, transform_lines
 from backspike.ir.spectral_constants import MANTISSA
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 
 MACHINE = SpectralMachine(name="bench", size=32)
 LOGS = range(3, MACHINE.log_size + 1)
@@ -84,7 +84,7 @@ class Engine:
     """The bench, simulated: samples in and out, and runs."""
 
     def __init__(self):
-        self._run = Bulk(Bench(), "passes_bench")
+        self._run = ArrayBench(Bench(), "passes_bench")
 
     def write(self, image: Samples) -> None:
         fields = {name: part.numpy().ravel() for name, part in image._asdict().items()}

@@ -8,7 +8,7 @@ import pytest
 from backspike.gen.spectral.machine import SpectralMachine
 from backspike.gen.spectral.pixel_sums import PixelSums, pixel_product_width, pixel_total_width
 from backspike.ir.spectral_constants import MANTISSA
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.flows import as_numbers
 
 MACHINE = SpectralMachine(name="bench", size=32)
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.verilator
 
 @pytest.fixture(scope="module")
 def run():
-    return Bulk(PixelSums(MACHINE), "pixel_sums_bench")
+    return ArrayBench(PixelSums(MACHINE), "pixel_sums_bench")
 
 
 def check(run, x, y, valid, clear) -> None:

@@ -10,7 +10,7 @@ import torch
 from backspike.gen.spectral.rotate import Rotate, rotation_latency
 from backspike.golden.fft import Words, rotate, twiddles
 from backspike.ir.spectral_constants import TWIDDLE_FRACTION
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.pipelines import Together, check, fields, hard_integers, signed_field, stepped
 
 FORMS = {
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.verilator
 @functools.cache
 def built():
     parts = {name: Rotate(**form) for name, form in FORMS.items()}
-    return parts, Bulk(Together(dict(parts)), "rotate")
+    return parts, ArrayBench(Together(dict(parts)), "rotate")
 
 
 def near_ties(rng, re, im, block: int) -> np.ndarray:
@@ -109,12 +109,12 @@ def test_latency():
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_refused():
     """Widths, mantissas and blocks out of range are ValueErrors."""
-    with pytest.raises(ValueError, match="width is 35, must be 34 or less"):
+    with pytest.raises(ValueError, match="width is 35, must be up to 34"):
         Rotate(width=35, block=16)
-    with pytest.raises(ValueError, match="mantissa is 19, must be 18 or less"):
+    with pytest.raises(ValueError, match="mantissa is 19, must be up to 18"):
         Rotate(width=23, block=16, mantissa=19)
     with pytest.raises(ValueError, match="out is 25, must be 1 to 24"):
         Rotate(width=23, block=16, out=25)
-    with pytest.raises(ValueError, match="block is 8: a power of two from 16 on is allowed"):
+    with pytest.raises(ValueError, match="block is 8, must be a power of two from 16 on"):
         Rotate(width=23, block=8)
     gc.collect()  # Amaranth warns of the unfinished objects now, where it is expected

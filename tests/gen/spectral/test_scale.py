@@ -9,7 +9,7 @@ from backspike.gen.spectral.machine import SpectralMachine
 from backspike.gen.spectral.scale import Scale, spectrum_layout
 from backspike.golden.fft import round_shift
 from backspike.ir.spectral_constants import DROPPED, MANTISSA, WIDTH
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.flows import as_numbers, as_rows, same
 from tests.support.streams import packed
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.verilator
 @pytest.fixture(scope="module", params=SIZES)
 def unit(request):
     machine = SpectralMachine(name="bench", size=request.param)
-    return machine, Bulk(Scale(machine), f"scale_bench_{request.param}")
+    return machine, ArrayBench(Scale(machine), f"scale_bench_{request.param}")
 
 
 def words(machine: SpectralMachine, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ from backspike.gen.spectral.machine import SpectralMachine
 from backspike.gen.spectral.separate import Separate, parts_layout
 from backspike.golden.fft import Words
 from backspike.golden.spectral import halves, separate
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.flows import received, same, send
 from tests.support.spectral_pairs import as_parts, as_read
 
@@ -21,7 +21,7 @@ MACHINE = SpectralMachine(name="bench", size=16)
 @pytest.mark.verilator
 def test_separate():
     """Random and extreme numbers, with gaps and without."""
-    run = Bulk(Separate(MACHINE), "separate_bench")
+    run = ArrayBench(Separate(MACHINE), "separate_bench")
     limit = 1 << spectrum_width(MACHINE) - 1
     random_numbers = torch.Generator().manual_seed(1)
     shape = parts_layout(separated_width(MACHINE))

@@ -13,7 +13,7 @@ from backspike.gen.spectral.spectral_sums import (
     spectral_total_width,
     terms,
 )
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.flows import as_numbers, send
 
 SIZES = [32, 512]
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.verilator
 @pytest.fixture(scope="module", params=SIZES)
 def unit(request):
     machine = SpectralMachine(name="bench", size=request.param)
-    return machine, Bulk(SpectralSums(machine), f"spectral_sums_bench_{request.param}")
+    return machine, ArrayBench(SpectralSums(machine), f"spectral_sums_bench_{request.param}")
 
 
 def part(image: int, reference: int, n: int, *, lower: int, last: int = 0) -> dict:

@@ -7,7 +7,7 @@ from backspike.gen.memory.rows import READ_LATENCY
 from backspike.gen.spectral.machine import SpectralMachine
 from backspike.gen.spectral.store import FrameStore
 from backspike.ir.spectral_constants import MANTISSA
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.host_traffic import IDLE, check_answers, ports, random_accesses
 
 PART = 1 << MANTISSA
@@ -57,7 +57,7 @@ def test_host_and_passes_take_turns(bits):
     """Host and passes read what either wrote, as a plain model has it; wrong words are refused."""
     machine = SpectralMachine(name="small", size=8, pixel_bits=bits)
     rng = np.random.default_rng(bits)
-    store, model = Bulk(FrameStore(machine), f"frame_store_{bits}"), Model(machine)
+    store, model = ArrayBench(FrameStore(machine), f"frame_store_{bits}"), Model(machine)
     points = machine.points
     refused = 0
 

@@ -5,7 +5,7 @@ import pytest
 
 from backspike.gen.host.bus import WORD
 from backspike.gen.spectral.sums_window import SUM_WORDS, SUMS, SumsWindow
-from backspike.sim.bench.array_bench import Bulk, to_limbs
+from backspike.sim.bench.array_bench import ArrayBench, to_limbs
 from tests.support.host_traffic import check_answers, ports, random_accesses
 
 LATENCY = 1
@@ -17,7 +17,7 @@ WORDS = SUM_WORDS * len(SUMS)
 def test_words_of_sums():
     """The window's words are the sums' 32-bit pieces, each answered in time."""
     rng = np.random.default_rng(1)
-    window = Bulk(SumsWindow(), "sums_window")
+    window = ArrayBench(SumsWindow(), "sums_window")
     for busy in (1.0, 0.4):
         sums = [int(n) << WIDTH - 64 | 0xABC for n in rng.integers(-(1 << 63), 1 << 63, len(SUMS))]
         accesses = random_accesses(rng, 300, WORDS, LATENCY, lambda: 0, busy)

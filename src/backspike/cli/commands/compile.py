@@ -113,5 +113,5 @@ def _shares(text: str) -> dict[str, float]:
     except argparse.ArgumentTypeError:
         shares = []
     if len(shares) != 3 or not all(0 <= share <= 1 for share in shares):
-        raise UserError(f"density is {text!r}: three shares within 0..1, as 0.3,0.1,0.2, allowed")
+        raise UserError(f"density is {text!r}, must be three shares within 0..1, as 0.3,0.1,0.2")
     return dict(zip(("input", "spikes", "gradients"), shares, strict=True))

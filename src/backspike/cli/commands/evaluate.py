@@ -1,6 +1,7 @@
 """`backspike evaluate`."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from backspike.cli import options
@@ -53,9 +54,13 @@ def run(args: argparse.Namespace) -> int:
         trainer.resume(checkpoint)
         shares = {part: trainer.evaluate(getattr(data, part)) for part in ("train", "test")}
         check = trainer.checked()
+        saturated, warnings = trainer.backend.saturated(), [*trainer.health.warnings().values()]
+    for warning in warnings:
+        print(f"backspike: warning: {warning}", file=sys.stderr)
     if args.json is not None:
         about = {"backend": args.backend, "machine": machine.name, "data": data.source}
         result = about | {"accuracy": shares, "check": check}
+        result |= {"saturated": saturated, "warnings": warnings}
         files.write_json(args.json, json_text(result))
     if not files.is_stdout(args.json):
         print(f"accuracy  train {shares['train']:.1%}, test {shares['test']:.1%}")

@@ -169,7 +169,7 @@ def _measure(backend: str, machine: SpectralMachine, counts: "Counts") -> Iterat
     with ExitStack() as stack:
         unit = None
         if backend != "golden":
-            unit = stack.enter_context(closing(open_unit(machine, backend, tell=True)))
+            unit = stack.enter_context(closing(open_unit(machine, backend)))
         yield (
             lambda reference, image: (
                 measure(reference, image, backend, machine, unit=unit, counts=counts).fsds_db
@@ -179,11 +179,11 @@ def _measure(backend: str, machine: SpectralMachine, counts: "Counts") -> Iterat
 
 def _check_size(size: int, backend: str, machine: SpectralMachine) -> None:
     if size < SMALLEST:
-        raise UserError(f"size is {size}: {SMALLEST} or more is allowed")
+        raise UserError(f"size is {size}, must be {SMALLEST} or more")
     if backend != "golden" and (size > machine.size or size & (size - 1)):
         raise UserError(
-            f"size is {size} on {machine.name}: a power of two from {SMALLEST} to {machine.size} "
-            "is allowed, or any with --backend golden"
+            f"size is {size} on {machine.name}, must be a power of two from {SMALLEST} to "
+            f"{machine.size}, or any with --backend golden"
         )
 
 
@@ -192,7 +192,7 @@ def _scales(text: str) -> tuple[int, ...]:
         return tuple(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError:
         raise UserError(
-            f"scale is {text!r}: whole numbers with commas between are allowed, as {SCALES}"
+            f"scale is {text!r}, must be whole numbers with commas between, as {SCALES}"
         ) from None
 
 
@@ -206,5 +206,5 @@ def _read(path: str) -> "np.ndarray":
 
     picture = read_picture(path)
     if picture.bits != 8:
-        raise UserError(f"picture {path} has {picture.bits} bits a pixel: 8 are allowed")
+        raise UserError(f"picture {path} has {picture.bits} bits a pixel, must have 8")
     return grey(picture.pixels)

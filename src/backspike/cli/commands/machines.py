@@ -42,7 +42,10 @@ def run(args: argparse.Namespace) -> int:
             f"{machine.name:<18}{machine.lanes:>7}{machine.weights:>10,}"
             f"{machine.spike_units * tile:>10,}{machine.units * tile:>11,}{machine.layers:>8}"
         )
-    print("\nweights in halves; spikes and gradients of one batch, in neurons x samples x steps")
+    print(
+        "\nweights in FP16 (half precision); spikes and gradients of one batch, in neurons x "
+        "samples x steps"
+    )
     print(f"\n{'spectral':<18}{'height, width':>17}{'pixel bits':>12}{'samples':>10}")
     for unit in SPECTRAL_MACHINES.values():
         sizes = f"{SMALLEST} to {unit.size}"

@@ -38,8 +38,8 @@ def add(commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from backspike.flow.family import FAMILIES
-    from backspike.flow.loader import program
+    from backspike.flow.toolchain.family import FAMILIES
+    from backspike.flow.toolchain.loader import program
 
     board, machine = build.find_board(args.board), find_any_machine(args.machine)
     if args.file is None:

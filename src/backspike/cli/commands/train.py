@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from backspike.cli import options
 from backspike.drive.registry import check_backend, find_machine
+from backspike.gen.machine import MACHINES, Machine
 from backspike.ir.errors import UserError
 from backspike.ir.network import Learning, Network, nearest_half
 from backspike.system import files
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from backspike.train.data import Dataset
 
 EPOCHS = 10
+BACKEND, MACHINE = "rtl", "default"
 
 EPILOG = """\
 examples:
@@ -29,7 +31,7 @@ examples:
       on a board; --no-check brings only samples, labels and logits over the line
   backspike train --save run.safetensors --plots out/
   backspike train --resume run.safetensors --epochs 20 --save run.safetensors
-      goes on where the run stopped, bit for bit as if it never had
+      goes on where the run stopped and on what it ran, bit for bit as if it never had
   backspike train --backend rtl --limit 64 --epochs 1 --trace wave.vcd --trace-batch 2
       waves of the third batch
 
@@ -59,7 +61,7 @@ def add(commands) -> None:
         help=f"passes over the data, those of a resumed run included ({EPOCHS})",
     )
     options.add_data(parser)
-    options.add_backend(parser, "rtl")
+    options.add_backend(parser, BACKEND, resumes=True)
     group = parser.add_argument_group("files")
     group.add_argument("--json", metavar="FILE", help="write the result as JSON; -: to stdout")
     group.add_argument("--plots", metavar="DIR", help="draw loss, accuracy, spikes, utilisation")
@@ -68,7 +70,7 @@ def add(commands) -> None:
         metavar="FILE",
         help="checkpoint (.safetensors), every half minute and epoch",
     )
-    group.add_argument("--resume", metavar="FILE", help="go on from a checkpoint")
+    group.add_argument("--resume", metavar="FILE", help="go on from a checkpoint, on its backend")
     group.add_argument("--trace", metavar="FILE.vcd", help="waves of one batch (rtl)")
     group.add_argument(
         "--trace-batch",
@@ -84,17 +86,15 @@ def run(args: argparse.Namespace) -> int:
     for option in ("json", "save", "trace"):
         files.check_file(f"--{option}", getattr(args, option))
     files.check_folder("--plots", args.plots)
-    machine = find_machine(args.machine)
-    check_backend(args.backend)
-    if args.trace is not None and args.backend != "rtl":
-        raise UserError(f"trace is {args.trace} on backend {args.backend}: only rtl has waves")
+    for name, check in (("backend", check_backend), ("machine", find_machine)):
+        if getattr(args, name) is not None:
+            check(getattr(args, name))
     if args.trace_batch is not None and (args.trace is None or args.trace_batch < 0):
-        raise UserError(
-            f"trace-batch is {args.trace_batch}: 0 or more is allowed, and only beside --trace"
-        )
+        raise UserError(f"trace-batch is {args.trace_batch}, must be 0 or more, and beside --trace")
     if args.epochs is not None and args.epochs < 1:
-        raise UserError(f"epochs is {args.epochs}: 1 or more is allowed")
+        raise UserError(f"epochs is {args.epochs}, must be 1 or more")
     checkpoint = _resumed(args)
+    machine = _settle_backend(args, checkpoint)
     if checkpoint is None:
         network, learning = options.network_of(args), options.learning_of(args)
         epochs = EPOCHS if args.epochs is None else args.epochs
@@ -105,16 +105,37 @@ def run(args: argparse.Namespace) -> int:
         data = _data(args.data or checkpoint.data, checkpoint.limit, network)
         if data.digest() != checkpoint.digest:
             raise UserError(
-                f"data {data.source} is not what the checkpoint {args.resume} was trained with: "
-                "the same training samples are allowed"
+                f"data {data.source} is not what the checkpoint {args.resume} was trained with, "
+                "must have the same training samples"
             )
         done = len(checkpoint.progress.history)
         if done >= epochs:
             raise UserError(
-                f"epochs is {epochs}: the checkpoint {args.resume} has trained {done} already, so "
-                f"{done + 1} or more is allowed"
+                f"epochs is {epochs}, must be {done + 1} or more: the checkpoint {args.resume} has "
+                f"trained {done} already"
             )
     return _train(args, machine, network, learning, data, epochs, checkpoint)
+
+
+def _settle_backend(args: argparse.Namespace, checkpoint: "Checkpoint | None") -> Machine:
+    """Backend and machine that are left open are the checkpoint's; returns the machine."""
+    if checkpoint is not None:
+        args.backend = args.backend or checkpoint.backend
+        if args.machine is None and checkpoint.machine in MACHINES:  # else one of a user's own
+            args.machine = checkpoint.machine
+    args.backend, args.machine = args.backend or BACKEND, args.machine or MACHINE
+    check_backend(args.backend)
+    if args.trace is not None and args.backend != "rtl":
+        raise UserError(
+            f"trace is {args.trace} on backend {args.backend}, must be on rtl: no other has waves"
+        )
+    if checkpoint is not None:
+        on = "" if args.backend == "golden" else f", machine {args.machine}"
+        _tell(
+            f"resumed {args.resume} after {checkpoint.progress.updates} batches, on backend "
+            f"{args.backend}{on}"
+        )
+    return find_machine(args.machine)
 
 
 def _train(args, machine, network: Network, learning: Learning, data, epochs, checkpoint) -> int:
@@ -126,6 +147,16 @@ def _train(args, machine, network: Network, learning: Learning, data, epochs, ch
             f"epoch {epoch['epoch']}/{epochs}: loss {epoch['loss']:.4f}, "
             f"train {epoch['train']:.1%}, test {epoch['test']:.1%}"
         )
+        warn()
+
+    told: set[str] = set()
+
+    def warn() -> None:
+        """Say early what would make the rest of the run worthless, and everything at the end."""
+        for kind, warning in trainer.health.warnings().items():
+            if kind not in told:
+                told.add(kind)
+                _tell(f"backspike: warning: {warning}")
 
     with Trainer(
         network,
@@ -144,6 +175,7 @@ def _train(args, machine, network: Network, learning: Learning, data, epochs, ch
             trainer.resume(checkpoint)
         save = None if args.save is None else Path(args.save)
         result = trainer.train(data, epochs, save=save, bar=True, on_epoch=on_epoch)
+        warn()
         sample = trainer.watch(data.test.x[0]) if args.plots else None
     if args.json is not None:
         files.write_json(args.json, result.to_json())
@@ -184,12 +216,14 @@ def _resumed(args: argparse.Namespace) -> "Checkpoint | None":
     for name, value in kept.items():
         given = getattr(args, name)
         if given is not None and _as_kept(name, given) != value:
-            raise UserError(f"{name} is {given}: the checkpoint {args.resume} has {value}")
+            raise UserError(
+                f"{name} is {given}, must be {value}, as in the checkpoint {args.resume}"
+            )
     surrogate = network.layers[0].surrogate
     if args.surrogate is not None and options.surrogate_of(args.surrogate) != surrogate:
         raise UserError(
-            f"surrogate is {args.surrogate}: the checkpoint {args.resume} has another table, of a "
-            f"{surrogate.name}"
+            f"surrogate is {args.surrogate}, must be the {surrogate.name} of the checkpoint "
+            f"{args.resume}"
         )
     return checkpoint
 

@@ -1,11 +1,10 @@
-"""The netlist that goes into a bitstream, simulated: `python -m backspike.flow.netlist.lockstep`.
+"""The netlist that goes into a bitstream, simulated.
 
 A board's top as Yosys leaves it for place and route, cell by cell, in Verilator. Behind its UART
 pins a core trains, a spectral unit compares pictures, and every number is compared with PyTorch.
 """
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,20 +17,17 @@ from backspike.drive.link import LinkPort
 from backspike.drive.lockstep import Counts, Lockstep
 from backspike.drive.serial_spectral import SerialSpectral
 from backspike.flow.netlist.model import netlist_library, netlist_text
-from backspike.flow.synthesis import Netlist, synthesise
+from backspike.flow.toolchain.synthesis import Netlist, synthesise
 from backspike.gen.boards.board import BOARDS, Board
 from backspike.gen.boards.files import TOP
 from backspike.gen.machine import MACHINES, Accelerator, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.golden.backend import GoldenBackend
-from backspike.ir.errors import UserError
 from backspike.ir.network import Layer, Learning, Network, arctan, rectangle
 from backspike.sim.verilator.board import BoardUart, cached_files
 from backspike.sim.verilator.uart import Uart, UartLine
 from backspike.spectral import fsds
 from backspike.system.json_text import json_text
-from backspike.system.program import run_program
-from backspike.system.tools import ToolFailed
 from backspike.train import fuzz_training
 
 FEWEST = 4
@@ -134,7 +130,7 @@ def simulate(netlist: Netlist, board: Board, seed: int = 0) -> BoardUart:
 def check(board: Board, machine: Accelerator, batches: int = BATCHES) -> Found:
     """Synthesise a board's top as for its bitstream, and let the netlist train, or find an FSDS.
 
-    Raises Mismatch, UserError if a tool is missing, ToolFailed.
+    Raises Mismatch, UserError if a tool is missing or fails.
     """
     netlist = synthesise(cached_files(board, machine)[f"{TOP}.v"], board.family, TOP)
     uart, counts = simulate(netlist, board), Counts()
@@ -175,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Raises Mismatch at the first number that differs."""
     families, machines = (sorted(set(each)) for each in zip(*PLACES, strict=True))
     parser = argparse.ArgumentParser(
-        prog="python -m backspike.flow.netlist.lockstep",
+        prog="python -m backspike.flow.netlist",
         description="Train on Yosys' netlist, cell by cell, every number compared with PyTorch.",
     )
     parser.add_argument("--family", nargs="+", default=families, choices=families)
@@ -184,13 +180,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="JSON instead of lines")
     given = parser.parse_args(arguments)
     found = []
-    try:
-        for one in check_all(given.family, given.machine, given.batches):
-            found.append(one)
-            if not given.json:
-                print(_line(one), flush=True)
-    except ToolFailed as error:
-        raise UserError(str(error)) from None
+    for one in check_all(given.family, given.machine, given.batches):
+        found.append(one)
+        if not given.json:
+            print(_line(one), flush=True)
     if given.json:
         print(json_text([asdict(one) for one in found]), end="")
     return 0
@@ -203,7 +196,3 @@ def _line(found: Found) -> str:
         f"{found.mismatches} mismatches\n"
         f"  {found.cycles:,} cycles in {found.seconds:.0f} s of {cells}"
     )
-
-
-if __name__ == "__main__":
-    sys.exit(run_program(main))

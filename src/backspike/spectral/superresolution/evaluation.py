@@ -102,13 +102,13 @@ def check_pictures(pictures: Mapping[str, np.ndarray], scales: tuple[int, ...], 
             height, width = whole(pixels, scale).shape[-2:]
             if min(height, width) < size:
                 raise UserError(
-                    f"picture {name} is {width} x {height}, cut to multiples of the scale {scale}: "
-                    f"{size} x {size} or more is allowed"
+                    f"picture {name} is {width} x {height}, cut to multiples of the scale {scale}, "
+                    f"must be {size} x {size} or more"
                 )
             if np.ptp(crop(whole(pixels, scale), size)) == 0:
                 raise UserError(
-                    f"picture {name} has no contrast in its middle {size} x {size} pixels: a "
-                    "picture with contrast is allowed"
+                    f"picture {name} has no contrast in its middle {size} x {size} pixels, "
+                    "must have some"
                 )
 
 
@@ -118,7 +118,7 @@ def view(network: hyra.Network, scale: int, name: str, pixels: np.ndarray, size:
     small = smaller(from_bytes(large), scale)
     parts = hyra.split(network, small)
     if parts.scale != scale:
-        raise UserError(f"the network enlarges {parts.scale} times: {scale} times is allowed")
+        raise UserError(f"the network enlarges {parts.scale} times, must be {scale} times")
     cropped = {part: _crop(getattr(parts, part), size) for part in PARTS}
     return View(
         photograph=name,

@@ -118,9 +118,9 @@ def make(name: str, scale: int, seed: int = 0) -> Callable[[torch.Tensor], torch
 def check_choice(name: str, scale: int) -> None:
     """UserError unless there is a network of that name for that scale."""
     if name not in NETWORKS:
-        raise UserError(f"network is {name!r}: {', '.join(NETWORKS)} are allowed")
+        raise UserError(f"network is {name!r}, must be {', '.join(NETWORKS)}")
     if scale not in SCALES:
-        raise UserError(f"scale is {scale}: {', '.join(map(str, SCALES))} are allowed")
+        raise UserError(f"scale is {scale}, must be {', '.join(map(str, SCALES))}")
 
 
 @torch.no_grad()

@@ -81,12 +81,11 @@ def read(path: Path, about: dict) -> nn.Module:
         raise UserError(f"weights {path} are damaged: their content differs from their digest")
     if (found := json.loads(text)) != about:
         key = next(key for key in about if found.get(key) != about[key])
-        allowed = f"{key} {about[key]} is"
+        must = f"must have {about[key]}"
         if key == "made_from":
-            allowed = "those of this release of backspike and PyTorch, and its photographs, are"
+            must = "must be of this release of backspike and PyTorch, and its photographs"
         raise UserError(
-            f"weights {path} have {key} {found.get(key)}: {allowed} allowed; remove the file to "
-            "train anew"
+            f"weights {path} have {key} {found.get(key)}, {must}; remove the file to train anew"
         )
     network = networks.make(about["network"], about["scale"])
     assert isinstance(network, nn.Module)

@@ -22,7 +22,7 @@ from backspike.golden import rules
 from backspike.golden.arithmetic import Halves
 from backspike.golden.half import random_halves, to_bits
 from backspike.ir.network import Layer, Learning, Network
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.gen.core.forward.test_unit import LAYERS
 from tests.support.drain_play import machine
 from tests.support.fixed import hard_numbers
@@ -46,8 +46,8 @@ pytestmark = pytest.mark.verilator
 
 
 @functools.cache
-def unit() -> Bulk:
-    return Bulk(BackwardUnit(share=SHARE, width=WIDTH), "backward_unit")
+def unit() -> ArrayBench:
+    return ArrayBench(BackwardUnit(share=SHARE, width=WIDTH), "backward_unit")
 
 
 def run(layers: tuple[Layer, ...], learning: Learning, **ports: np.ndarray):

@@ -6,7 +6,7 @@ import pytest
 from backspike.gen.core.control.counters import CONDITIONS, LAYER_PAUSE, SLOTS, WORDS, Counters
 from backspike.gen.host.bus import request_layout
 from backspike.ir.constants import ENGINES
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 
 NAMES = [f"{engine}_{condition}" for engine in ENGINES for condition in CONDITIONS]
 READ = 300
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.verilator
 
 
 def layers(rng: np.random.Generator, cycles: int) -> np.ndarray:
-    """When a layer begins: now and then, and as soon as allowed."""
+    """When a layer begins: now and then, and as soon as it may."""
     loaded = np.zeros(cycles, bool)
     at = int(rng.integers(1, 40))
     while at < cycles - LAYER_PAUSE:
@@ -52,7 +52,7 @@ def conditions(rng: np.random.Generator, cycles: int) -> dict[str, np.ndarray]:
     return inputs
 
 
-def read(counters: Bulk, cycles: int, **inputs: np.ndarray) -> dict[str, int]:
+def read(counters: ArrayBench, cycles: int, **inputs: np.ndarray) -> dict[str, int]:
     """The words after `cycles` with these inputs; conditions that stay high are not counted."""
     layout = request_layout(5)
     total = cycles + READ
@@ -79,7 +79,7 @@ def read(counters: Bulk, cycles: int, **inputs: np.ndarray) -> dict[str, int]:
 def test_counts():
     """Every counter after runs of many lengths equals a count of what was put in."""
     rng = np.random.default_rng(1)
-    counters = Bulk(Counters(), "counters")
+    counters = ArrayBench(Counters(), "counters")
     assert not any(read(counters, 0).values())
     more = set()
     for cycles in [*range(1, 12), *range(SLOTS - 3, SLOTS + 4), 60, 61, 700, 701, 5000]:
@@ -100,7 +100,7 @@ def test_counts():
 
 def test_the_host_waits():
     """Until the words are complete: after a run, and zero after a reset."""
-    counters = Bulk(Counters(), "counters")
+    counters = ArrayBench(Counters(), "counters")
     cycles = 200
     now = np.arange(cycles)
     address = np.full(cycles, WORDS["fp_busy"] << 1)

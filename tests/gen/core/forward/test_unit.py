@@ -28,7 +28,7 @@ from backspike.ir.network import (
     rectangle,
     triangle,
 )
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.drain_play import machine
 from tests.support.fixed import as_numbers, hard_numbers
 from tests.support.streams import packed
@@ -55,8 +55,8 @@ pytestmark = pytest.mark.verilator
 
 
 @functools.cache
-def unit() -> Bulk:
-    return Bulk(ForwardUnit(width=WIDTH, share=SHARE), "forward_unit")
+def unit() -> ArrayBench:
+    return ArrayBench(ForwardUnit(width=WIDTH, share=SHARE), "forward_unit")
 
 
 def sums(rng: np.random.Generator, count: int, threshold: float):

@@ -10,7 +10,7 @@ from backspike.gen.core.shared.lane import STEP, Lane
 from backspike.gen.machine import DEPTH
 from backspike.gen.numerics.half_product import Factor
 from backspike.golden import exact, half
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support import rational
 from tests.support.streams import packed
 
@@ -38,7 +38,7 @@ class Setting:
         self.guard = GUARD[product]
         lane = Lane(product=product, width=(81 if product else 41) + self.guard)
         self.width, self.latency = lane.width, lane.latency
-        self.run = Bulk(lane, f"lane_{'products' if product else 'halves'}")
+        self.run = ArrayBench(lane, f"lane_{'products' if product else 'halves'}")
 
     def sums(self, events, elements, values, rng=None):
         """Finished sums as Python integers in units of 2^-fraction, (block, DEPTH).

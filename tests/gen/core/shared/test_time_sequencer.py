@@ -6,7 +6,7 @@ import pytest
 from backspike.gen.core.layout import BATCH
 from backspike.gen.core.shared.time_sequencer import TimeSequencer, slot_layout
 from backspike.gen.machine import DEPTH
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.streams import packed
 
 SHAPES = [(t, s) for t in range(1, DEPTH + 1) for s in range(1, DEPTH // t + 1)]
@@ -78,7 +78,7 @@ def test_every_shape(share, recurrence, reverse):
     start[starts] = 1
     shape, free, skip = (np.array([x[0]] * 3 + x + [x[-1]] * 5) for x in (batches, frees, skips))
     shape[:-2] = shape[2:]
-    out = Bulk(
+    out = ArrayBench(
         TimeSequencer(share=share, recurrence=recurrence, reverse=reverse),
         f"time_sequencer_{share}_{recurrence}",
     )(start=start, batch=shape, free=free, skips=skip)

@@ -12,7 +12,7 @@ from backspike.golden.half import from_bits, nearest, random_halves, to_bits
 from backspike.golden.hash import mix
 from backspike.ir.half_bits import half_bits
 from backspike.ir.network import Learning
-from backspike.sim.bench.array_bench import Bulk
+from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.fixed import hard_numbers
 from tests.support.units import GivenSums, check, constant
 
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.verilator
 
 
 @functools.cache
-def unit() -> Bulk:
-    return Bulk(UpdateUnit(width=WIDTH), "update_unit")
+def unit() -> ArrayBench:
+    return ArrayBench(UpdateUnit(width=WIDTH), "update_unit")
 
 
 def scaled(bits: int) -> int:

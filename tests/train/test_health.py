@@ -1,0 +1,102 @@
+"""train.health: what makes a run worthless is said, with its first batch, and never forgotten."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from backspike.ir.network import Layer, Learning, Network, Surrogate, rectangle
+from backspike.train.checkpoint import load_checkpoint
+from backspike.train.data import Split, load
+from backspike.train.report import table
+from backspike.train.trainer import Trainer
+
+DATA = load("digits").limited(40)
+BATCHES = 5
+
+
+def network(**options):
+    return Network(inputs=64, layers=(Layer(size=12, **options), Layer(size=10)), steps=3)
+
+
+def run(learning=None, data=DATA, epochs=1, resume=None, save=None, **options):
+    learning = learning or Learning(batch=8)
+    with Trainer(network(**options), learning=learning) as trainer:
+        if resume is not None:
+            trainer.resume(load_checkpoint(resume))
+        return trainer.train(data, epochs, save=save)
+
+
+def test_a_good_run_warns_of_nothing():
+    """Neither in the JSON nor in the table."""
+    result = run(epochs=2)
+    about = json.loads(result.to_json())
+    assert about["warnings"] == []
+    assert (about["saturated"], about["diverged"]) == (False, False)
+    assert (about["saturated_batch"], about["diverged_batch"]) == (None, None)
+    assert "diverged" not in table(result)
+
+
+def test_no_input_spike():
+    """The data are all zero."""
+    dark = Split(np.zeros_like(DATA.train.x), DATA.train.y)
+    assert run(data=replace(DATA, train=dark, test=dark)).warnings[0] == (
+        f"no input has spiked in any of {3 * BATCHES} batches, so nothing can be learnt from the "
+        "data"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "learning", "message"),
+    [
+        ({"surrogate": rectangle(1e9)}, None, "all gradients of the hidden layers are zero in 1 b"),
+        ({"threshold": 60000.0}, None, "no hidden neuron has spiked in 1 batch looked at"),
+        ({}, Learning(batch=8, loss="mse", alpha=0.0), "alpha is 0, so the loss does not depend"),
+    ],
+)
+def test_nothing_to_learn_from(options, learning, message):
+    """What stops the gradients is named."""
+    assert any(warning.startswith(message) for warning in run(learning, **options).warnings)
+
+
+def test_all_gradients_zero():
+    """The labels are met exactly: nothing is left to learn."""
+    with Trainer(network(), learning=Learning(batch=8)) as trainer:
+        hidden = len(trainer.network.layers) - 1
+        zeros = {f"gradients.{n}": np.zeros((8, 3, 4), np.uint16) for n in range(hidden + 1)}
+        trainer.density.update(zeros, hidden)
+        assert (
+            trainer.health.warnings()["gradients"] == "all gradients are zero in 1 batch looked at"
+        )
+
+
+def test_divergence_is_said_with_its_first_batch():
+    """A learning rate of 1024: the second batch is the first that it spoils."""
+    result = run(Learning(batch=8, rate=1024.0), epochs=2)
+    assert (result.diverged, result.diverged_batch) == (True, 1)
+    assert "the training has diverged: the loss of the last epoch is" in result.warnings[-1]
+    assert result.warnings[-1].endswith("first in batch 1")
+    assert "diverged         yes: the loss is too large, first in batch 1\n" in table(result)
+    assert json.loads(result.to_json())["diverged"] is True
+
+
+def test_saturation_is_said_with_its_first_batch_and_not_forgotten(tmp_path):
+    """A resumed run knows what its first part came to, and tells the same as one in one go."""
+    path, learning = tmp_path / "run", Learning(batch=8, rate=60000.0)
+    whole = run(learning, epochs=2)
+    assert whole.saturated
+    assert whole.saturated_batch is not None
+    assert f"first in batch {whole.saturated_batch}" in table(whole)
+    run(learning, save=path)
+    resumed = run(learning, epochs=2, resume=path)
+    for name in ("saturated", "saturated_batch", "diverged", "diverged_batch"):
+        assert getattr(resumed, name) == getattr(whole, name)
+    checkpoint = load_checkpoint(path)
+    assert checkpoint.progress.saturated == whole.saturated_batch
+
+
+def test_a_table_without_derivative_says_so_too():
+    """Any surrogate whose values are zero."""
+    flat = Surrogate("flat", (0.0,), (0.0, 0.0))
+    assert "all gradients of the hidden layers are zero" in run(surrogate=flat).warnings[0]
