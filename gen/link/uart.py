@@ -27,8 +27,8 @@ class Rate:
     def __post_init__(self) -> None:
         if self.clock < 1 or not FEWEST <= self.clock / max(self.baud, 1) <= MOST:
             raise ValueError(
-                f"clock is {self.clock} Hz and baud {self.baud}: {FEWEST} to {MOST} cycles a bit "
-                "are allowed"
+                f"clock is {self.clock} Hz and baud {self.baud}, must be {FEWEST} to {MOST} cycles "
+                "a bit"
             )
 
     @property

@@ -272,16 +272,16 @@ module backspike_spectral_128(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_ws
     .host__request__payload(host__request__payload),
     .host__request__valid(host__request__valid),
     .host__response__payload(sums__response__payload),
-    .\port$2541$0 (\saa$132 ),
-    .\port$2543$0 (\sbb$134 ),
-    .\port$2545$0 (\sab$136 ),
-    .\port$2547$0 (\ta$138 ),
-    .\port$2549$0 (\tb$140 ),
-    .\port$2563$0 (\x$142 ),
-    .\port$2565$0 (\y$144 ),
-    .\port$2568$0 (\xx$146 ),
-    .\port$2571$0 (\yy$148 ),
-    .\port$2574$0 (\xy$150 ),
+    .\port$2547$0 (\saa$132 ),
+    .\port$2549$0 (\sbb$134 ),
+    .\port$2551$0 (\sab$136 ),
+    .\port$2553$0 (\ta$138 ),
+    .\port$2555$0 (\tb$140 ),
+    .\port$2569$0 (\x$142 ),
+    .\port$2571$0 (\y$144 ),
+    .\port$2574$0 (\xx$146 ),
+    .\port$2577$0 (\yy$148 ),
+    .\port$2580$0 (\xy$150 ),
     .rst(rst)
   );
   assign command[2] = \$1 ;
@@ -377,8 +377,8 @@ module backspike_spectral_128_analysis (rst, clear, i__valid, i__ready, log_heig
     .i__valid(i__valid),
     .o__payload(\i__payload$6 ),
     .o__ready(o__ready),
-    .o__valid(\i__valid$10 ),
-    .rst(rst)
+    .rst(rst),
+    .valid_4(\i__valid$10 )
   );
   backspike_spectral_128_analysis_separate  separate (
     .clear(clear),
@@ -418,7 +418,7 @@ module backspike_spectral_128_analysis (rst, clear, i__valid, i__ready, log_heig
   end
 endmodule
 
-module backspike_spectral_128_analysis_column_pairs (rst, clear, i__ready, log_height, log_width, i__payload, i__valid, tag1, reading1, read0__data, clk);
+module backspike_spectral_128_analysis_column_pairs (rst, clear, i__ready, log_height, log_width, i__valid, i__payload, tag1, reading1, read0__data, clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
   wire \$10 ;
@@ -617,7 +617,7 @@ module backspike_spectral_128_analysis_column_pairs (rst, clear, i__ready, log_h
   backspike_spectral_128_analysis_column_pairs_memory  memory (
     .clear(clear),
     .clk(clk),
-    .\port$2389$0 (i__payload),
+    .\port$2423$0 (i__payload),
     .\port$2440$0 (second),
     .\port$2446$0 (place),
     .read0__data(read0__data),
@@ -1020,13 +1020,13 @@ module backspike_spectral_128_analysis_column_pairs (rst, clear, i__ready, log_h
   assign \$5  = { 1'h0, \$4 [15:1] };
 endmodule
 
-module backspike_spectral_128_analysis_column_pairs_memory (rst, clear, write__en, \port$2389$0 , \port$2440$0 , \port$2446$0 , read__addr, read0__data, clk);
+module backspike_spectral_128_analysis_column_pairs_memory (rst, clear, write__en, \port$2423$0 , \port$2440$0 , \port$2446$0 , read__addr, read0__data, clk);
   input clear;
   wire clear;
   input clk;
   wire clk;
-  input [60:0] \port$2389$0 ;
-  wire [60:0] \port$2389$0 ;
+  input [60:0] \port$2423$0 ;
+  wire [60:0] \port$2423$0 ;
   input \port$2440$0 ;
   wire \port$2440$0 ;
   input \port$2446$0 ;
@@ -1044,7 +1044,7 @@ module backspike_spectral_128_analysis_column_pairs_memory (rst, clear, write__e
   reg [53:0] copy0 [511:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$2446$0 , \port$2440$0 , \port$2389$0 [60:54] }] <= \port$2389$0 [53:0];
+      copy0[{ \port$2446$0 , \port$2440$0 , \port$2423$0 [60:54] }] <= \port$2423$0 [53:0];
   end
   reg [53:0] _0_;
   always @(posedge clk) begin
@@ -1247,45 +1247,47 @@ module backspike_spectral_128_analysis_cumulate_memory (rst, clear, read__addr, 
     read0__data <= read__data;
 endmodule
 
-module backspike_spectral_128_analysis_scale (rst, clear, i__valid, go, o__ready, i__payload, o__payload, o__valid, clk);
+module backspike_spectral_128_analysis_scale (rst, clear, i__valid, go, o__ready, i__payload, valid_4, o__payload, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire [28:0] \$10 ;
+  wire \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire \$13 ;
+  wire [28:0] \$13 ;
   wire [28:0] \$14 ;
   wire [28:0] \$15 ;
-  wire [28:0] \$16 ;
-  reg [3:0] \$17 ;
+  wire \$16 ;
+  reg \$17 ;
   reg \$18 ;
-  reg [3:0] \$19 ;
+  reg \$19 ;
   wire \$2 ;
-  reg [1:0] \$20 ;
-  reg [6:0] \$21 ;
-  reg [6:0] \$22 ;
-  reg [6:0] \$23 ;
+  reg \$20 ;
+  reg \$21 ;
+  reg [3:0] \$22 ;
+  reg [3:0] \$23 ;
   reg [6:0] \$24 ;
-  reg [27:0] \$25 ;
-  reg [28:0] \$26 ;
-  reg [27:0] \$27 ;
-  reg [26:0] \$28 ;
-  reg [27:0] \$29 ;
-  wire \$3 ;
-  reg [28:0] \$30 ;
-  reg [27:0] \$31 ;
-  reg [26:0] \$32 ;
-  wire [6:0] \$4 ;
+  reg [6:0] \$25 ;
+  reg [6:0] \$26 ;
+  reg [6:0] \$27 ;
+  reg [27:0] \$28 ;
+  reg [28:0] \$29 ;
+  wire [6:0] \$3 ;
+  reg [27:0] \$30 ;
+  reg [26:0] \$31 ;
+  reg [27:0] \$32 ;
+  reg [28:0] \$33 ;
+  reg [27:0] \$34 ;
+  reg [26:0] \$35 ;
+  wire \$4 ;
   wire \$5 ;
   wire \$6 ;
-  wire \$7 ;
+  wire [28:0] \$7 ;
   wire [28:0] \$8 ;
   wire [28:0] \$9 ;
   input clear;
   wire clear;
   input clk;
   wire clk;
-  reg [1:0] fine2 = 2'h0;
   output go;
   wire go;
   input [68:0] i__payload;
@@ -1293,97 +1295,104 @@ module backspike_spectral_128_analysis_scale (rst, clear, i__valid, go, o__ready
   input i__valid;
   wire i__valid;
   reg [27:0] im1 = 28'h0000000;
-  reg [28:0] im2 = 29'h00000000;
-  reg [27:0] im3 = 28'h0000000;
-  reg [26:0] im4 = 27'h0000000;
+  reg [28:0] im_coarse_2 = 29'h00000000;
+  reg [27:0] im_fine_3 = 28'h0000000;
+  reg [26:0] im_rounded_4 = 27'h0000000;
   output [60:0] o__payload;
   wire [60:0] o__payload;
   input o__ready;
   wire o__ready;
-  output o__valid;
-  wire o__valid;
   reg [27:0] re1 = 28'h0000000;
-  reg [28:0] re2 = 29'h00000000;
-  reg [27:0] re3 = 28'h0000000;
-  reg [26:0] re4 = 27'h0000000;
-  reg [6:0] row1 = 7'h00;
-  reg [6:0] row2 = 7'h00;
-  reg [6:0] row3 = 7'h00;
-  reg [6:0] row4 = 7'h00;
+  reg [28:0] re_coarse_2 = 29'h00000000;
+  reg [27:0] re_fine_3 = 28'h0000000;
+  reg [26:0] re_rounded_4 = 27'h0000000;
+  reg [6:0] row_1 = 7'h00;
+  reg [6:0] row_2 = 7'h00;
+  reg [6:0] row_3 = 7'h00;
+  reg [6:0] row_4 = 7'h00;
   input rst;
   wire rst;
-  reg [3:0] shift1 = 4'h0;
-  reg [3:0] valid = 4'h0;
+  reg [3:0] shift_1 = 4'h0;
+  reg [3:0] shift_2 = 4'h0;
+  reg valid_1 = 1'h0;
+  reg valid_2 = 1'h0;
+  reg valid_3 = 1'h0;
+  output valid_4;
+  reg valid_4 = 1'h0;
   reg zeroed = 1'h0;
-  assign \$1  = ~ valid[3];
-  assign go = \$1  | o__ready;
-  assign \$2  = ~| i__payload[68:62];
-  assign \$3  = i__valid & \$2 ;
-  assign \$4  = 6'ha - i__payload[61:56];
-  assign \$5  = ~| i__payload[68:62];
-  assign \$6  = ~ zeroed;
-  assign \$7  = \$5  & \$6 ;
-  assign \$8  = $signed({ re1, 1'h0 }) >>> { shift1[3:2], 2'h0 };
-  assign \$9  = $signed(re2) >>> fine2;
-  assign \$10  = $signed(re3) + $signed({ { 26{1'h0} }, 2'h1 });
-  assign \$11  = ~| i__payload[68:62];
-  assign \$12  = ~ zeroed;
-  assign \$13  = \$11  & \$12 ;
-  assign \$14  = $signed({ im1, 1'h0 }) >>> { shift1[3:2], 2'h0 };
-  assign \$15  = $signed(im2) >>> fine2;
-  assign \$16  = $signed(im3) + $signed({ { 26{1'h0} }, 2'h1 });
+  assign \$1  = ~| i__payload[68:62];
+  assign \$2  = i__valid & \$1 ;
+  assign \$3  = 6'ha - i__payload[61:56];
+  assign \$4  = ~| i__payload[68:62];
+  assign \$5  = ~ zeroed;
+  assign \$6  = \$4  & \$5 ;
+  assign \$7  = $signed({ re1, 1'h0 }) >>> { shift_1[3:2], 2'h0 };
+  assign \$8  = $signed(re_coarse_2) >>> shift_2[1:0];
+  assign \$9  = $signed(re_fine_3) + $signed({ { 26{1'h0} }, 2'h1 });
+  assign \$10  = ~| i__payload[68:62];
+  assign \$11  = ~ zeroed;
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = $signed({ im1, 1'h0 }) >>> { shift_1[3:2], 2'h0 };
+  assign \$14  = $signed(im_coarse_2) >>> shift_2[1:0];
+  assign \$15  = $signed(im_fine_3) + $signed({ { 26{1'h0} }, 2'h1 });
+  assign \$16  = ~ valid_4;
+  assign go = \$16  | o__ready;
   always @(posedge clk)
-    valid <= \$17 ;
+    valid_1 <= \$17 ;
   always @(posedge clk)
-    zeroed <= \$18 ;
+    valid_2 <= \$18 ;
   always @(posedge clk)
-    shift1 <= \$19 ;
+    valid_3 <= \$19 ;
   always @(posedge clk)
-    fine2 <= \$20 ;
+    valid_4 <= \$20 ;
   always @(posedge clk)
-    row1 <= \$21 ;
+    zeroed <= \$21 ;
   always @(posedge clk)
-    row2 <= \$22 ;
+    shift_1 <= \$22 ;
   always @(posedge clk)
-    row3 <= \$23 ;
+    shift_2 <= \$23 ;
   always @(posedge clk)
-    row4 <= \$24 ;
+    row_1 <= \$24 ;
   always @(posedge clk)
-    re1 <= \$25 ;
+    row_2 <= \$25 ;
   always @(posedge clk)
-    re2 <= \$26 ;
+    row_3 <= \$26 ;
   always @(posedge clk)
-    re3 <= \$27 ;
+    row_4 <= \$27 ;
   always @(posedge clk)
-    re4 <= \$28 ;
+    re1 <= \$28 ;
   always @(posedge clk)
-    im1 <= \$29 ;
+    re_coarse_2 <= \$29 ;
   always @(posedge clk)
-    im2 <= \$30 ;
+    re_fine_3 <= \$30 ;
   always @(posedge clk)
-    im3 <= \$31 ;
+    re_rounded_4 <= \$31 ;
   always @(posedge clk)
-    im4 <= \$32 ;
+    im1 <= \$32 ;
+  always @(posedge clk)
+    im_coarse_2 <= \$33 ;
+  always @(posedge clk)
+    im_fine_3 <= \$34 ;
+  always @(posedge clk)
+    im_rounded_4 <= \$35 ;
   always @* begin
     if (\$initially ) begin end
-    \$17  = valid;
+    \$17  = valid_1;
     if (go) begin
-      \$17  = { valid[2:0], i__valid };
+      \$17  = i__valid;
     end
     if (clear) begin
-      \$17  = 4'h0;
+      \$17  = 1'h0;
     end
     if (rst) begin
-      \$17  = 4'h0;
+      \$17  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = zeroed;
+    \$18  = valid_2;
     if (go) begin
-      if (\$3 ) begin
-        \$18  = 1'h1;
-      end
+      \$18  = valid_1;
     end
     if (clear) begin
       \$18  = 1'h0;
@@ -1394,112 +1403,152 @@ module backspike_spectral_128_analysis_scale (rst, clear, i__valid, go, o__ready
   end
   always @* begin
     if (\$initially ) begin end
-    \$19  = shift1;
+    \$19  = valid_3;
     if (go) begin
-      \$19  = \$4 [3:0];
+      \$19  = valid_2;
+    end
+    if (clear) begin
+      \$19  = 1'h0;
+    end
+    if (rst) begin
+      \$19  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$20  = fine2;
+    \$20  = valid_4;
     if (go) begin
-      \$20  = shift1[1:0];
+      \$20  = valid_3;
+    end
+    if (clear) begin
+      \$20  = 1'h0;
+    end
+    if (rst) begin
+      \$20  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$21  = row1;
+    \$21  = zeroed;
     if (go) begin
-      \$21  = i__payload[68:62];
+      if (\$2 ) begin
+        \$21  = 1'h1;
+      end
+    end
+    if (clear) begin
+      \$21  = 1'h0;
+    end
+    if (rst) begin
+      \$21  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$22  = row2;
+    \$22  = shift_1;
     if (go) begin
-      \$22  = row1;
+      \$22  = \$3 [3:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$23  = row3;
+    \$23  = shift_2;
     if (go) begin
-      \$23  = row2;
+      \$23  = shift_1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$24  = row4;
+    \$24  = row_1;
     if (go) begin
-      \$24  = row3;
+      \$24  = i__payload[68:62];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$25  = re1;
+    \$25  = row_2;
     if (go) begin
-      \$25  = i__payload[27:0];
-      if (\$7 ) begin
-        \$25  = 28'h0000000;
+      \$25  = row_1;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$26  = row_3;
+    if (go) begin
+      \$26  = row_2;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$27  = row_4;
+    if (go) begin
+      \$27  = row_3;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$28  = re1;
+    if (go) begin
+      \$28  = i__payload[27:0];
+      if (\$6 ) begin
+        \$28  = 28'h0000000;
       end
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$26  = re2;
+    \$29  = re_coarse_2;
     if (go) begin
-      \$26  = \$8 ;
+      \$29  = \$7 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$27  = re3;
+    \$30  = re_fine_3;
     if (go) begin
-      \$27  = \$9 [27:0];
+      \$30  = \$8 [27:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$28  = re4;
+    \$31  = re_rounded_4;
     if (go) begin
-      \$28  = \$10 [27:1];
+      \$31  = \$9 [27:1];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$29  = im1;
+    \$32  = im1;
     if (go) begin
-      \$29  = i__payload[55:28];
-      if (\$13 ) begin
-        \$29  = 28'h0000000;
+      \$32  = i__payload[55:28];
+      if (\$12 ) begin
+        \$32  = 28'h0000000;
       end
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$30  = im2;
+    \$33  = im_coarse_2;
     if (go) begin
-      \$30  = \$14 ;
+      \$33  = \$13 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$31  = im3;
+    \$34  = im_fine_3;
     if (go) begin
-      \$31  = \$15 [27:0];
+      \$34  = \$14 [27:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$32  = im4;
+    \$35  = im_rounded_4;
     if (go) begin
-      \$32  = \$16 [27:1];
+      \$35  = \$15 [27:1];
     end
   end
-  assign o__valid = valid[3];
-  assign o__payload[53:27] = im4;
-  assign o__payload[26:0] = re4;
-  assign o__payload[60:54] = row4;
+  assign o__payload[53:27] = im_rounded_4;
+  assign o__payload[26:0] = re_rounded_4;
+  assign o__payload[60:54] = row_4;
 endmodule
 
 module backspike_spectral_128_analysis_separate (rst, clear, \port$2470$0 , i__valid, \port$2473$0 , o__payload, o__valid, clk);
@@ -1653,40 +1702,43 @@ module backspike_spectral_128_analysis_spectral_sums (rst, clear, i__payload, i_
   wire \$28 ;
   wire \$29 ;
   wire [30:0] \$3 ;
-  reg [3:0] \$30 ;
-  reg [72:0] \$31 ;
-  reg [72:0] \$32 ;
-  reg [72:0] \$33 ;
-  reg [42:0] \$34 ;
-  reg [42:0] \$35 ;
-  reg \$36 ;
+  reg \$30 ;
+  reg \$31 ;
+  reg \$32 ;
+  reg \$33 ;
+  reg [72:0] \$34 ;
+  reg [72:0] \$35 ;
+  reg [72:0] \$36 ;
+  reg [42:0] \$37 ;
+  reg [42:0] \$38 ;
+  reg \$39 ;
   wire [31:0] \$4 ;
   wire [59:0] \$5 ;
   wire [60:0] \$6 ;
   wire [35:0] \$7 ;
   wire [25:0] \$8 ;
   wire [30:0] \$9 ;
-  reg [29:0] a1 = 30'h00000000;
-  reg [59:0] aa4 = 60'h000000000000000;
-  reg [30:0] aa_cross2 = 31'h00000000;
-  reg [31:0] aa_cross3 = 32'd0;
-  reg [25:0] aa_high2 = 26'h0000000;
-  reg [35:0] aa_low2 = 36'h000000000;
-  reg [59:0] aa_outer3 = 60'h000000000000000;
-  reg [59:0] ab4 = 60'h000000000000000;
-  reg [30:0] ab_cross2 = 31'h00000000;
-  reg [31:0] ab_cross3 = 32'd0;
-  reg [25:0] ab_high2 = 26'h0000000;
-  reg [35:0] ab_low2 = 36'h000000000;
-  reg [30:0] ab_other2 = 31'h00000000;
-  reg [59:0] ab_outer3 = 60'h000000000000000;
-  reg [29:0] b1 = 30'h00000000;
-  reg [59:0] bb4 = 60'h000000000000000;
-  reg [30:0] bb_cross2 = 31'h00000000;
-  reg [31:0] bb_cross3 = 32'd0;
-  reg [25:0] bb_high2 = 26'h0000000;
-  reg [35:0] bb_low2 = 36'h000000000;
-  reg [59:0] bb_outer3 = 60'h000000000000000;
+  reg [29:0] a_1 = 30'h00000000;
+  reg [59:0] aa_4 = 60'h000000000000000;
+  reg [31:0] aa_both_3 = 32'd0;
+  reg [30:0] aa_cross_2 = 31'h00000000;
+  reg [25:0] aa_high_2 = 26'h0000000;
+  reg [35:0] aa_low_2 = 36'h000000000;
+  reg [59:0] aa_outer_3 = 60'h000000000000000;
+  reg [59:0] ab_4 = 60'h000000000000000;
+  reg [31:0] ab_both_3 = 32'd0;
+  reg [30:0] ab_cross_2 = 31'h00000000;
+  reg [25:0] ab_high_2 = 26'h0000000;
+  reg [35:0] ab_low_2 = 36'h000000000;
+  reg [30:0] ab_other_2 = 31'h00000000;
+  reg [59:0] ab_outer_3 = 60'h000000000000000;
+  reg [29:0] b_1 = 30'h00000000;
+  reg [59:0] bb_4 = 60'h000000000000000;
+  reg [31:0] bb_both_3 = 32'd0;
+  reg [30:0] bb_cross_2 = 31'h00000000;
+  reg [25:0] bb_high_2 = 26'h0000000;
+  reg [35:0] bb_low_2 = 36'h000000000;
+  reg [59:0] bb_outer_3 = 60'h000000000000000;
   input clear;
   wire clear;
   input clk;
@@ -1697,10 +1749,10 @@ module backspike_spectral_128_analysis_spectral_sums (rst, clear, i__payload, i_
   wire [64:0] i__payload;
   input i__valid;
   wire i__valid;
-  reg last1 = 1'h0;
-  reg last2 = 1'h0;
-  reg last3 = 1'h0;
-  reg last4 = 1'h0;
+  reg last_1 = 1'h0;
+  reg last_2 = 1'h0;
+  reg last_3 = 1'h0;
+  reg last_4 = 1'h0;
   input rst;
   wire rst;
   output [72:0] saa;
@@ -1713,188 +1765,227 @@ module backspike_spectral_128_analysis_spectral_sums (rst, clear, i__payload, i_
   reg [42:0] ta = 43'h00000000000;
   output [42:0] tb;
   reg [42:0] tb = 43'h00000000000;
-  reg [3:0] valid = 4'h0;
+  reg valid_1 = 1'h0;
+  reg valid_2 = 1'h0;
+  reg valid_3 = 1'h0;
+  reg valid_4 = 1'h0;
   always @(posedge clk)
-    last2 <= last1;
+    sbb <= \$35 ;
   always @(posedge clk)
-    last3 <= last2;
+    sab <= \$36 ;
   always @(posedge clk)
-    last4 <= last3;
+    ta <= \$37 ;
   always @(posedge clk)
-    done <= \$36 ;
-  assign \$1  = a1[16:0] * a1[16:0];
-  assign \$2  = $signed(a1[29:17]) * $signed(a1[29:17]);
-  assign \$3  = $signed(a1[29:17]) * $signed({ 1'h0, a1[16:0] });
-  assign \$6  = $signed(\$5 ) + $signed({ { 28{aa_cross3[31]} }, aa_cross3 });
-  assign \$7  = b1[16:0] * b1[16:0];
-  assign \$8  = $signed(b1[29:17]) * $signed(b1[29:17]);
-  assign \$9  = $signed(b1[29:17]) * $signed({ 1'h0, b1[16:0] });
-  assign \$12  = $signed(\$11 ) + $signed({ { 28{bb_cross3[31]} }, bb_cross3 });
-  assign \$13  = a1[16:0] * b1[16:0];
-  assign \$14  = $signed(a1[29:17]) * $signed(b1[29:17]);
-  assign \$15  = $signed(a1[29:17]) * $signed({ 1'h0, b1[16:0] });
-  assign \$16  = $signed({ 1'h0, a1[16:0] }) * $signed(b1[29:17]);
-  assign \$17  = $signed(ab_cross2) + $signed(ab_other2);
-  assign \$19  = $signed(\$18 ) + $signed({ { 28{ab_cross3[31]} }, ab_cross3 });
-  assign \$20  = $signed(saa) + $signed({ { 13{aa4[59]} }, aa4 });
-  assign \$21  = $signed(sbb) + $signed({ { 13{bb4[59]} }, bb4 });
-  assign \$22  = $signed(sab) + $signed({ { 13{ab4[59]} }, ab4 });
+    tb <= \$38 ;
+  always @(posedge clk)
+    last_1 <= \$28 ;
+  always @(posedge clk)
+    last_2 <= last_1;
+  always @(posedge clk)
+    last_3 <= last_2;
+  always @(posedge clk)
+    last_4 <= last_3;
+  always @(posedge clk)
+    done <= \$39 ;
+  assign \$1  = a_1[16:0] * a_1[16:0];
+  assign \$2  = $signed(a_1[29:17]) * $signed(a_1[29:17]);
+  assign \$3  = $signed(a_1[29:17]) * $signed({ 1'h0, a_1[16:0] });
+  assign \$6  = $signed(\$5 ) + $signed({ { 28{aa_both_3[31]} }, aa_both_3 });
+  assign \$7  = b_1[16:0] * b_1[16:0];
+  assign \$8  = $signed(b_1[29:17]) * $signed(b_1[29:17]);
+  assign \$9  = $signed(b_1[29:17]) * $signed({ 1'h0, b_1[16:0] });
+  assign \$12  = $signed(\$11 ) + $signed({ { 28{bb_both_3[31]} }, bb_both_3 });
+  assign \$13  = a_1[16:0] * b_1[16:0];
+  assign \$14  = $signed(a_1[29:17]) * $signed(b_1[29:17]);
+  assign \$15  = $signed(a_1[29:17]) * $signed({ 1'h0, b_1[16:0] });
+  assign \$16  = $signed({ 1'h0, a_1[16:0] }) * $signed(b_1[29:17]);
+  assign \$17  = $signed(ab_cross_2) + $signed(ab_other_2);
+  assign \$19  = $signed(\$18 ) + $signed({ { 28{ab_both_3[31]} }, ab_both_3 });
+  assign \$20  = $signed(saa) + $signed({ { 13{aa_4[59]} }, aa_4 });
+  assign \$21  = $signed(sbb) + $signed({ { 13{bb_4[59]} }, bb_4 });
+  assign \$22  = $signed(sab) + $signed({ { 13{ab_4[59]} }, ab_4 });
   assign \$23  = ~ i__payload[60];
   assign \$24  = i__payload[62] & \$23 ;
   assign \$25  = i__valid & \$24 ;
   assign \$26  = $signed(ta) + $signed({ { 13{i__payload[29]} }, i__payload[29:0] });
   assign \$27  = $signed(tb) + $signed({ { 13{i__payload[59]} }, i__payload[59:30] });
   assign \$28  = i__payload[64] & i__payload[60];
-  assign \$29  = valid[3] & last4;
+  assign \$29  = valid_4 & last_4;
   always @(posedge clk)
-    valid <= \$30 ;
+    valid_1 <= \$30 ;
   always @(posedge clk)
-    a1 <= i__payload[29:0];
+    valid_2 <= \$31 ;
   always @(posedge clk)
-    b1 <= i__payload[59:30];
+    valid_3 <= \$32 ;
   always @(posedge clk)
-    aa_low2 <= \$1 ;
+    valid_4 <= \$33 ;
   always @(posedge clk)
-    aa_high2 <= \$2 ;
+    a_1 <= i__payload[29:0];
   always @(posedge clk)
-    aa_outer3 <= { aa_high2, aa_low2[33:0] };
+    b_1 <= i__payload[59:30];
   always @(posedge clk)
-    aa_cross2 <= \$3 ;
+    aa_low_2 <= \$1 ;
   always @(posedge clk)
-    aa_cross3 <= \$4 ;
+    aa_high_2 <= \$2 ;
   always @(posedge clk)
-    aa4 <= { \$6 [42:0], aa_outer3[16:0] };
+    aa_outer_3 <= { aa_high_2, aa_low_2[33:0] };
   always @(posedge clk)
-    bb_low2 <= \$7 ;
+    aa_cross_2 <= \$3 ;
   always @(posedge clk)
-    bb_high2 <= \$8 ;
+    aa_both_3 <= \$4 ;
   always @(posedge clk)
-    bb_outer3 <= { bb_high2, bb_low2[33:0] };
+    aa_4 <= { \$6 [42:0], aa_outer_3[16:0] };
   always @(posedge clk)
-    bb_cross2 <= \$9 ;
+    bb_low_2 <= \$7 ;
   always @(posedge clk)
-    bb_cross3 <= \$10 ;
+    bb_high_2 <= \$8 ;
   always @(posedge clk)
-    bb4 <= { \$12 [42:0], bb_outer3[16:0] };
+    bb_outer_3 <= { bb_high_2, bb_low_2[33:0] };
   always @(posedge clk)
-    ab_low2 <= \$13 ;
+    bb_cross_2 <= \$9 ;
   always @(posedge clk)
-    ab_high2 <= \$14 ;
+    bb_both_3 <= \$10 ;
   always @(posedge clk)
-    ab_outer3 <= { ab_high2, ab_low2[33:0] };
+    bb_4 <= { \$12 [42:0], bb_outer_3[16:0] };
   always @(posedge clk)
-    ab_cross2 <= \$15 ;
+    ab_low_2 <= \$13 ;
   always @(posedge clk)
-    ab_other2 <= \$16 ;
+    ab_high_2 <= \$14 ;
   always @(posedge clk)
-    ab_cross3 <= \$17 ;
+    ab_outer_3 <= { ab_high_2, ab_low_2[33:0] };
   always @(posedge clk)
-    ab4 <= { \$19 [42:0], ab_outer3[16:0] };
+    ab_cross_2 <= \$15 ;
   always @(posedge clk)
-    saa <= \$31 ;
+    ab_other_2 <= \$16 ;
   always @(posedge clk)
-    sbb <= \$32 ;
+    ab_both_3 <= \$17 ;
   always @(posedge clk)
-    sab <= \$33 ;
+    ab_4 <= { \$19 [42:0], ab_outer_3[16:0] };
   always @(posedge clk)
-    ta <= \$34 ;
-  always @(posedge clk)
-    tb <= \$35 ;
-  always @(posedge clk)
-    last1 <= \$28 ;
+    saa <= \$34 ;
   always @* begin
     if (\$initially ) begin end
-    \$36  = done;
+    \$35  = sbb;
+    if (valid_4) begin
+      \$35  = \$21 [72:0];
+    end
+    if (clear) begin
+      \$35  = 73'h0000000000000000000;
+    end
+    if (rst) begin
+      \$35  = 73'h0000000000000000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$36  = sab;
+    if (valid_4) begin
+      \$36  = \$22 [72:0];
+    end
+    if (clear) begin
+      \$36  = 73'h0000000000000000000;
+    end
+    if (rst) begin
+      \$36  = 73'h0000000000000000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$37  = ta;
+    if (\$25 ) begin
+      \$37  = \$26 [42:0];
+    end
+    if (clear) begin
+      \$37  = 43'h00000000000;
+    end
+    if (rst) begin
+      \$37  = 43'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$38  = tb;
+    if (\$25 ) begin
+      \$38  = \$27 [42:0];
+    end
+    if (clear) begin
+      \$38  = 43'h00000000000;
+    end
+    if (rst) begin
+      \$38  = 43'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$39  = done;
     if (\$29 ) begin
-      \$36  = 1'h1;
+      \$39  = 1'h1;
     end
     if (clear) begin
-      \$36  = 1'h0;
+      \$39  = 1'h0;
     end
     if (rst) begin
-      \$36  = 1'h0;
+      \$39  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$30  = { valid[2:0], i__valid };
+    \$30  = i__valid;
     if (clear) begin
-      \$30  = 4'h0;
+      \$30  = 1'h0;
     end
     if (rst) begin
-      \$30  = 4'h0;
+      \$30  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$31  = saa;
-    if (valid[3]) begin
-      \$31  = \$20 [72:0];
-    end
+    \$31  = valid_1;
     if (clear) begin
-      \$31  = 73'h0000000000000000000;
+      \$31  = 1'h0;
     end
     if (rst) begin
-      \$31  = 73'h0000000000000000000;
+      \$31  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$32  = sbb;
-    if (valid[3]) begin
-      \$32  = \$21 [72:0];
-    end
+    \$32  = valid_2;
     if (clear) begin
-      \$32  = 73'h0000000000000000000;
+      \$32  = 1'h0;
     end
     if (rst) begin
-      \$32  = 73'h0000000000000000000;
+      \$32  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$33  = sab;
-    if (valid[3]) begin
-      \$33  = \$22 [72:0];
-    end
+    \$33  = valid_3;
     if (clear) begin
-      \$33  = 73'h0000000000000000000;
+      \$33  = 1'h0;
     end
     if (rst) begin
-      \$33  = 73'h0000000000000000000;
+      \$33  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$34  = ta;
-    if (\$25 ) begin
-      \$34  = \$26 [42:0];
+    \$34  = saa;
+    if (valid_4) begin
+      \$34  = \$20 [72:0];
     end
     if (clear) begin
-      \$34  = 43'h00000000000;
+      \$34  = 73'h0000000000000000000;
     end
     if (rst) begin
-      \$34  = 43'h00000000000;
+      \$34  = 73'h0000000000000000000;
     end
   end
-  always @* begin
-    if (\$initially ) begin end
-    \$35  = tb;
-    if (\$25 ) begin
-      \$35  = \$27 [42:0];
-    end
-    if (clear) begin
-      \$35  = 43'h00000000000;
-    end
-    if (rst) begin
-      \$35  = 43'h00000000000;
-    end
-  end
-  assign \$4  = { aa_cross2, 1'h0 };
-  assign \$5  = { aa_outer3[59], aa_outer3[59], aa_outer3[59], aa_outer3[59], aa_outer3[59], aa_outer3[59], aa_outer3[59], aa_outer3[59], aa_outer3[59], aa_outer3[59], aa_outer3[59], aa_outer3[59], aa_outer3[59], aa_outer3[59], aa_outer3[59], aa_outer3[59], aa_outer3[59], aa_outer3[59:17] };
-  assign \$10  = { bb_cross2, 1'h0 };
-  assign \$11  = { bb_outer3[59], bb_outer3[59], bb_outer3[59], bb_outer3[59], bb_outer3[59], bb_outer3[59], bb_outer3[59], bb_outer3[59], bb_outer3[59], bb_outer3[59], bb_outer3[59], bb_outer3[59], bb_outer3[59], bb_outer3[59], bb_outer3[59], bb_outer3[59], bb_outer3[59], bb_outer3[59:17] };
-  assign \$18  = { ab_outer3[59], ab_outer3[59], ab_outer3[59], ab_outer3[59], ab_outer3[59], ab_outer3[59], ab_outer3[59], ab_outer3[59], ab_outer3[59], ab_outer3[59], ab_outer3[59], ab_outer3[59], ab_outer3[59], ab_outer3[59], ab_outer3[59], ab_outer3[59], ab_outer3[59], ab_outer3[59:17] };
+  assign \$4  = { aa_cross_2, 1'h0 };
+  assign \$5  = { aa_outer_3[59], aa_outer_3[59], aa_outer_3[59], aa_outer_3[59], aa_outer_3[59], aa_outer_3[59], aa_outer_3[59], aa_outer_3[59], aa_outer_3[59], aa_outer_3[59], aa_outer_3[59], aa_outer_3[59], aa_outer_3[59], aa_outer_3[59], aa_outer_3[59], aa_outer_3[59], aa_outer_3[59], aa_outer_3[59:17] };
+  assign \$10  = { bb_cross_2, 1'h0 };
+  assign \$11  = { bb_outer_3[59], bb_outer_3[59], bb_outer_3[59], bb_outer_3[59], bb_outer_3[59], bb_outer_3[59], bb_outer_3[59], bb_outer_3[59], bb_outer_3[59], bb_outer_3[59], bb_outer_3[59], bb_outer_3[59], bb_outer_3[59], bb_outer_3[59], bb_outer_3[59], bb_outer_3[59], bb_outer_3[59], bb_outer_3[59:17] };
+  assign \$18  = { ab_outer_3[59], ab_outer_3[59], ab_outer_3[59], ab_outer_3[59], ab_outer_3[59], ab_outer_3[59], ab_outer_3[59], ab_outer_3[59], ab_outer_3[59], ab_outer_3[59], ab_outer_3[59], ab_outer_3[59], ab_outer_3[59], ab_outer_3[59], ab_outer_3[59], ab_outer_3[59], ab_outer_3[59], ab_outer_3[59:17] };
 endmodule
 
 module backspike_spectral_128_control (rst, working, busy, written, request, doorbell, log_height, log_width, go, content, passes, accepted, \fault$16 , cycles, clk);
@@ -2420,7 +2511,7 @@ module backspike_spectral_128_engine (rst, read__addr, columns__valid, write__ad
     .columns(second),
     .exponent(exponent),
     .line(at[13:7]),
-    .\port$2364$36 (\o__payload$79 [48:36]),
+    .\port$2358$36 (\o__payload$79 [48:36]),
     .replace(replace),
     .rst(rst),
     .update(write__en)
@@ -2433,8 +2524,8 @@ module backspike_spectral_128_engine (rst, read__addr, columns__valid, write__ad
     .o__payload(o__payload),
     .o__ready(\i__ready$42 ),
     .o__valid(o__valid),
-    .\port$1740$0 (read__data),
-    .\port$1891$0 (exponent),
+    .\port$1734$0 (read__data),
+    .\port$1885$0 (exponent),
     .rst(rst)
   );
   backspike_spectral_128_engine_fft  fft (
@@ -2783,7 +2874,7 @@ module backspike_spectral_128_engine_align (rst, i__valid, o__ready, step, i__pa
   assign \$13 [5:3] = { 1'h0, shift[4:3] };
 endmodule
 
-module backspike_spectral_128_engine_exponents (rst, replace, line, columns, exponent, update, \port$2364$36 , clk);
+module backspike_spectral_128_engine_exponents (rst, replace, line, columns, exponent, update, \port$2358$36 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -2804,8 +2895,8 @@ module backspike_spectral_128_engine_exponents (rst, replace, line, columns, exp
   wire [6:0] line;
   reg [6:0] place0 = 7'h00;
   reg [6:0] place1 = 7'h00;
-  input [12:0] \port$2364$36 ;
-  wire [12:0] \port$2364$36 ;
+  input [12:0] \port$2358$36 ;
+  wire [12:0] \port$2358$36 ;
   wire [5:0] read1__data;
   input replace;
   wire replace;
@@ -2828,9 +2919,9 @@ module backspike_spectral_128_engine_exponents (rst, replace, line, columns, exp
   always @(posedge clk)
     update0 <= \$6 ;
   always @(posedge clk)
-    place0 <= \port$2364$36 [12:6];
+    place0 <= \port$2358$36 [12:6];
   always @(posedge clk)
-    value0 <= \port$2364$36 [5:0];
+    value0 <= \port$2358$36 [5:0];
   always @(posedge clk)
     replace0 <= replace;
   always @(posedge clk)
@@ -2850,10 +2941,10 @@ module backspike_spectral_128_engine_exponents (rst, replace, line, columns, exp
   assign \$1  = ~ columns;
   backspike_spectral_128_engine_exponents_table  \table (
     .clk(clk),
-    .\port$1846$7 (line),
-    .\port$1868$0 (columns),
-    .\port$1889$0 (\$like ),
-    .\port$2364$42 (\port$2364$36 [12:6]),
+    .\port$1840$7 (line),
+    .\port$1862$0 (columns),
+    .\port$1883$0 (\$like ),
+    .\port$2358$42 (\port$2358$36 [12:6]),
     .\port$622$0 (\$1 ),
     .\port$623$0 (\$2 ),
     .read0__data(exponent),
@@ -2885,17 +2976,17 @@ module backspike_spectral_128_engine_exponents (rst, replace, line, columns, exp
   end
 endmodule
 
-module backspike_spectral_128_engine_exponents_table (rst, \port$622$0 , \port$623$0 , \port$1846$7 , \port$1868$0 , write__en, \port$1889$0 , write__data, read0__data, read1__data, \port$2364$42 , clk);
+module backspike_spectral_128_engine_exponents_table (rst, \port$622$0 , \port$623$0 , \port$1840$7 , \port$1862$0 , write__en, \port$1883$0 , write__data, read0__data, read1__data, \port$2358$42 , clk);
   input clk;
   wire clk;
-  input [6:0] \port$1846$7 ;
-  wire [6:0] \port$1846$7 ;
-  input \port$1868$0 ;
-  wire \port$1868$0 ;
-  input [6:0] \port$1889$0 ;
-  wire [6:0] \port$1889$0 ;
-  input [6:0] \port$2364$42 ;
-  wire [6:0] \port$2364$42 ;
+  input [6:0] \port$1840$7 ;
+  wire [6:0] \port$1840$7 ;
+  input \port$1862$0 ;
+  wire \port$1862$0 ;
+  input [6:0] \port$1883$0 ;
+  wire [6:0] \port$1883$0 ;
+  input [6:0] \port$2358$42 ;
+  wire [6:0] \port$2358$42 ;
   input \port$622$0 ;
   wire \port$622$0 ;
   input \port$623$0 ;
@@ -2916,22 +3007,22 @@ module backspike_spectral_128_engine_exponents_table (rst, \port$622$0 , \port$6
   reg [5:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$623$0 , \port$1889$0  }] <= write__data;
+      copy0[{ \port$623$0 , \port$1883$0  }] <= write__data;
   end
   reg [5:0] _0_;
   always @(posedge clk) begin
-    _0_ <= copy0[{ \port$1868$0 , \port$1846$7  }];
+    _0_ <= copy0[{ \port$1862$0 , \port$1840$7  }];
   end
   assign read__data = _0_;
   (* no_rw_check = 32'd1 *)
   reg [5:0] copy1 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[{ \port$623$0 , \port$1889$0  }] <= write__data;
+      copy1[{ \port$623$0 , \port$1883$0  }] <= write__data;
   end
   reg [5:0] _1_;
   always @(posedge clk) begin
-    _1_ <= copy1[{ \port$622$0 , \port$2364$42  }];
+    _1_ <= copy1[{ \port$622$0 , \port$2358$42  }];
   end
   assign \read__data$20  = _1_;
   always @(posedge clk)
@@ -2940,7 +3031,7 @@ module backspike_spectral_128_engine_exponents_table (rst, \port$622$0 , \port$6
     read1__data <= \read__data$20 ;
 endmodule
 
-module backspike_spectral_128_engine_fetch (rst, i__ready, o__ready, \port$1740$0 , i__payload, i__valid, \port$1891$0 , o__payload, o__valid, clk);
+module backspike_spectral_128_engine_fetch (rst, i__ready, o__ready, \port$1734$0 , i__payload, i__valid, \port$1885$0 , o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -2975,10 +3066,10 @@ module backspike_spectral_128_engine_fetch (rst, i__ready, o__ready, \port$1740$
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [41:0] \port$1740$0 ;
-  wire [41:0] \port$1740$0 ;
-  input [5:0] \port$1891$0 ;
-  wire [5:0] \port$1891$0 ;
+  input [41:0] \port$1734$0 ;
+  wire [41:0] \port$1734$0 ;
+  input [5:0] \port$1885$0 ;
+  wire [5:0] \port$1885$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg [4:0] read = 5'h00;
@@ -3020,9 +3111,9 @@ module backspike_spectral_128_engine_fetch (rst, i__ready, o__ready, \port$1740$
     tag2 <= tag1;
   backspike_spectral_128_engine_fetch_buffer  buffer (
     .clk(clk),
-    .\port$1740$0 (\port$1740$0 ),
-    .\port$1891$0 (\port$1891$0 ),
-    .\port$2291$0 (tag2),
+    .\port$1734$0 (\port$1734$0 ),
+    .\port$1885$0 (\port$1885$0 ),
+    .\port$2285$0 (tag2),
     .read0__data(\row$28 ),
     .read__addr(read[3:0]),
     .read__en(\i__ready$13 ),
@@ -3088,17 +3179,17 @@ module backspike_spectral_128_engine_fetch (rst, i__ready, o__ready, \port$1740$
   assign \$signal  = valid;
 endmodule
 
-module backspike_spectral_128_engine_fetch_buffer (rst, read__en, \port$1740$0 , \port$1891$0 , write__addr, read__addr, write__en, \port$2291$0 , read0__data, clk);
+module backspike_spectral_128_engine_fetch_buffer (rst, read__en, \port$1734$0 , \port$1885$0 , write__addr, read__addr, write__en, \port$2285$0 , read0__data, clk);
   reg \$initially  = 0;
   reg [49:0] \$1 ;
   input clk;
   wire clk;
-  input [41:0] \port$1740$0 ;
-  wire [41:0] \port$1740$0 ;
-  input [5:0] \port$1891$0 ;
-  wire [5:0] \port$1891$0 ;
-  input [1:0] \port$2291$0 ;
-  wire [1:0] \port$2291$0 ;
+  input [41:0] \port$1734$0 ;
+  wire [41:0] \port$1734$0 ;
+  input [5:0] \port$1885$0 ;
+  wire [5:0] \port$1885$0 ;
+  input [1:0] \port$2285$0 ;
+  wire [1:0] \port$2285$0 ;
   output [49:0] read0__data;
   reg [49:0] read0__data = 50'h0000000000000;
   input [3:0] read__addr;
@@ -3117,7 +3208,7 @@ module backspike_spectral_128_engine_fetch_buffer (rst, read__en, \port$1740$0 ,
   reg [49:0] copy0 [15:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$2291$0 , \port$1891$0 , \port$1740$0  };
+      copy0[write__addr] <= { \port$2285$0 , \port$1885$0 , \port$1734$0  };
   end
   reg [49:0] _0_;
   always @(posedge clk) begin
@@ -5186,107 +5277,107 @@ module backspike_spectral_128_engine_fft_rotate3 (rst, clear, step, i, o, clk);
   wire clear;
   input clk;
   wire clk;
-  reg first1 = 1'h0;
-  reg first2 = 1'h0;
-  reg first3 = 1'h0;
-  reg first4 = 1'h0;
-  reg first5 = 1'h0;
-  reg first6 = 1'h0;
-  reg [26:0] high_im = 27'h0000000;
-  reg [27:0] high_im_c = 28'h0000000;
-  reg [27:0] high_im_s = 28'h0000000;
-  reg [26:0] high_re = 27'h0000000;
-  reg [27:0] high_re_c = 28'h0000000;
-  reg [27:0] high_re_s = 28'h0000000;
+  reg first_1 = 1'h0;
+  reg first_2 = 1'h0;
+  reg first_3 = 1'h0;
+  reg first_4 = 1'h0;
+  reg first_5 = 1'h0;
+  reg first_6 = 1'h0;
+  reg [26:0] high_im_5 = 27'h0000000;
+  reg [27:0] high_im_c_4 = 28'h0000000;
+  reg [27:0] high_im_s_4 = 28'h0000000;
+  reg [26:0] high_re_5 = 27'h0000000;
+  reg [27:0] high_re_c_4 = 28'h0000000;
+  reg [27:0] high_re_s_4 = 28'h0000000;
   input [52:0] i;
   wire [52:0] i;
-  reg [25:0] im1 = 26'h0000000;
-  reg [25:0] im2 = 26'h0000000;
-  reg [25:0] im3 = 26'h0000000;
-  reg [26:0] im_rounded = 27'h0000000;
-  reg [33:0] low_im = 34'h000000000;
-  reg [33:0] low_im_c = 34'h000000000;
-  reg [33:0] low_im_s = 34'h000000000;
-  reg [33:0] low_re = 34'h000000000;
-  reg [33:0] low_re_c = 34'h000000000;
-  reg [33:0] low_re_s = 34'h000000000;
+  reg [25:0] im_1 = 26'h0000000;
+  reg [25:0] im_2 = 26'h0000000;
+  reg [25:0] im_3 = 26'h0000000;
+  reg [26:0] im_rounded_6 = 27'h0000000;
+  reg [33:0] low_im_5 = 34'h000000000;
+  reg [33:0] low_im_c_4 = 34'h000000000;
+  reg [33:0] low_im_s_4 = 34'h000000000;
+  reg [33:0] low_re_5 = 34'h000000000;
+  reg [33:0] low_re_c_4 = 34'h000000000;
+  reg [33:0] low_re_s_4 = 34'h000000000;
   output [52:0] o;
   wire [52:0] o;
   wire [35:0] \o$17 ;
-  reg [25:0] re1 = 26'h0000000;
-  reg [25:0] re2 = 26'h0000000;
-  reg [25:0] re3 = 26'h0000000;
-  reg [26:0] re_rounded = 27'h0000000;
+  reg [25:0] re_1 = 26'h0000000;
+  reg [25:0] re_2 = 26'h0000000;
+  reg [25:0] re_3 = 26'h0000000;
+  reg [26:0] re_rounded_6 = 27'h0000000;
   input rst;
   wire rst;
   input step;
   wire step;
   always @(posedge clk)
-    first1 <= \$37 ;
+    first_1 <= \$37 ;
   always @(posedge clk)
-    first2 <= \$38 ;
+    first_2 <= \$38 ;
   always @(posedge clk)
-    first3 <= \$39 ;
+    first_3 <= \$39 ;
   always @(posedge clk)
-    first4 <= \$40 ;
+    first_4 <= \$40 ;
   always @(posedge clk)
-    first5 <= \$41 ;
+    first_5 <= \$41 ;
   always @(posedge clk)
-    first6 <= \$42 ;
-  assign \$1  = $signed({ 1'h0, re3[15:0] }) * $signed(\o$17 [17:0]);
-  assign \$2  = $signed({ 1'h0, re3[15:0] }) * $signed(\o$17 [35:18]);
-  assign \$3  = $signed({ 1'h0, im3[15:0] }) * $signed(\o$17 [17:0]);
-  assign \$4  = $signed({ 1'h0, im3[15:0] }) * $signed(\o$17 [35:18]);
-  assign \$5  = $signed(low_re_c) - $signed(low_im_s);
-  assign \$6  = $signed(low_re_s) + $signed(low_im_c);
-  assign \$7  = $signed(re3[25:16]) * $signed(\o$17 [17:0]);
-  assign \$8  = $signed(re3[25:16]) * $signed(\o$17 [35:18]);
-  assign \$9  = $signed(im3[25:16]) * $signed(\o$17 [17:0]);
-  assign \$10  = $signed(im3[25:16]) * $signed(\o$17 [35:18]);
-  assign \$11  = $signed(high_re_c) - $signed(high_im_s);
-  assign \$12  = $signed(high_re_s) + $signed(high_im_c);
-  assign \$13  = $signed({ high_re, 1'h1 }) + $signed({ { 9{low_re[33]} }, low_re[33:15] });
-  assign \$15  = $signed({ high_im, 1'h1 }) + $signed({ { 9{low_im[33]} }, low_im[33:15] });
+    first_6 <= \$42 ;
+  assign \$1  = $signed({ 1'h0, re_3[15:0] }) * $signed(\o$17 [17:0]);
+  assign \$2  = $signed({ 1'h0, re_3[15:0] }) * $signed(\o$17 [35:18]);
+  assign \$3  = $signed({ 1'h0, im_3[15:0] }) * $signed(\o$17 [17:0]);
+  assign \$4  = $signed({ 1'h0, im_3[15:0] }) * $signed(\o$17 [35:18]);
+  assign \$5  = $signed(low_re_c_4) - $signed(low_im_s_4);
+  assign \$6  = $signed(low_re_s_4) + $signed(low_im_c_4);
+  assign \$7  = $signed(re_3[25:16]) * $signed(\o$17 [17:0]);
+  assign \$8  = $signed(re_3[25:16]) * $signed(\o$17 [35:18]);
+  assign \$9  = $signed(im_3[25:16]) * $signed(\o$17 [17:0]);
+  assign \$10  = $signed(im_3[25:16]) * $signed(\o$17 [35:18]);
+  assign \$11  = $signed(high_re_c_4) - $signed(high_im_s_4);
+  assign \$12  = $signed(high_re_s_4) + $signed(high_im_c_4);
+  assign \$13  = $signed({ high_re_5, 1'h1 }) + $signed({ { 9{low_re_5[33]} }, low_re_5[33:15] });
+  assign \$15  = $signed({ high_im_5, 1'h1 }) + $signed({ { 9{low_im_5[33]} }, low_im_5[33:15] });
   always @(posedge clk)
-    re1 <= \$17 ;
+    re_1 <= \$17 ;
   always @(posedge clk)
-    re2 <= \$18 ;
+    re_2 <= \$18 ;
   always @(posedge clk)
-    re3 <= \$19 ;
+    re_3 <= \$19 ;
   always @(posedge clk)
-    im1 <= \$20 ;
+    im_1 <= \$20 ;
   always @(posedge clk)
-    im2 <= \$21 ;
+    im_2 <= \$21 ;
   always @(posedge clk)
-    im3 <= \$22 ;
+    im_3 <= \$22 ;
   always @(posedge clk)
-    low_re_c <= \$23 ;
+    low_re_c_4 <= \$23 ;
   always @(posedge clk)
-    low_re_s <= \$24 ;
+    low_re_s_4 <= \$24 ;
   always @(posedge clk)
-    low_im_c <= \$25 ;
+    low_im_c_4 <= \$25 ;
   always @(posedge clk)
-    low_im_s <= \$26 ;
+    low_im_s_4 <= \$26 ;
   always @(posedge clk)
-    low_re <= \$27 ;
+    low_re_5 <= \$27 ;
   always @(posedge clk)
-    low_im <= \$28 ;
+    low_im_5 <= \$28 ;
   always @(posedge clk)
-    high_re_c <= \$29 ;
+    high_re_c_4 <= \$29 ;
   always @(posedge clk)
-    high_re_s <= \$30 ;
+    high_re_s_4 <= \$30 ;
   always @(posedge clk)
-    high_im_c <= \$31 ;
+    high_im_c_4 <= \$31 ;
   always @(posedge clk)
-    high_im_s <= \$32 ;
+    high_im_s_4 <= \$32 ;
   always @(posedge clk)
-    high_re <= \$33 ;
+    high_re_5 <= \$33 ;
   always @(posedge clk)
-    high_im <= \$34 ;
+    high_im_5 <= \$34 ;
   always @(posedge clk)
-    re_rounded <= \$35 ;
+    re_rounded_6 <= \$35 ;
   always @(posedge clk)
-    im_rounded <= \$36 ;
+    im_rounded_6 <= \$36 ;
   backspike_spectral_128_engine_fft_rotate3_twiddles  twiddles (
     .clear(clear),
     .clk(clk),
@@ -5297,7 +5388,7 @@ module backspike_spectral_128_engine_fft_rotate3 (rst, clear, step, i, o, clk);
   );
   always @* begin
     if (\$initially ) begin end
-    \$37  = first1;
+    \$37  = first_1;
     if (step) begin
       \$37  = i[52];
     end
@@ -5310,9 +5401,9 @@ module backspike_spectral_128_engine_fft_rotate3 (rst, clear, step, i, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$38  = first2;
+    \$38  = first_2;
     if (step) begin
-      \$38  = first1;
+      \$38  = first_1;
     end
     if (clear) begin
       \$38  = 1'h0;
@@ -5323,9 +5414,9 @@ module backspike_spectral_128_engine_fft_rotate3 (rst, clear, step, i, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$39  = first3;
+    \$39  = first_3;
     if (step) begin
-      \$39  = first2;
+      \$39  = first_2;
     end
     if (clear) begin
       \$39  = 1'h0;
@@ -5336,9 +5427,9 @@ module backspike_spectral_128_engine_fft_rotate3 (rst, clear, step, i, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$40  = first4;
+    \$40  = first_4;
     if (step) begin
-      \$40  = first3;
+      \$40  = first_3;
     end
     if (clear) begin
       \$40  = 1'h0;
@@ -5349,9 +5440,9 @@ module backspike_spectral_128_engine_fft_rotate3 (rst, clear, step, i, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$41  = first5;
+    \$41  = first_5;
     if (step) begin
-      \$41  = first4;
+      \$41  = first_4;
     end
     if (clear) begin
       \$41  = 1'h0;
@@ -5362,9 +5453,9 @@ module backspike_spectral_128_engine_fft_rotate3 (rst, clear, step, i, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$42  = first6;
+    \$42  = first_6;
     if (step) begin
-      \$42  = first5;
+      \$42  = first_5;
     end
     if (clear) begin
       \$42  = 1'h0;
@@ -5375,147 +5466,147 @@ module backspike_spectral_128_engine_fft_rotate3 (rst, clear, step, i, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = re1;
+    \$17  = re_1;
     if (step) begin
       \$17  = i[25:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = re2;
+    \$18  = re_2;
     if (step) begin
-      \$18  = re1;
+      \$18  = re_1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$19  = re3;
+    \$19  = re_3;
     if (step) begin
-      \$19  = re2;
+      \$19  = re_2;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$20  = im1;
+    \$20  = im_1;
     if (step) begin
       \$20  = i[51:26];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$21  = im2;
+    \$21  = im_2;
     if (step) begin
-      \$21  = im1;
+      \$21  = im_1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$22  = im3;
+    \$22  = im_3;
     if (step) begin
-      \$22  = im2;
+      \$22  = im_2;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$23  = low_re_c;
+    \$23  = low_re_c_4;
     if (step) begin
       \$23  = \$1 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$24  = low_re_s;
+    \$24  = low_re_s_4;
     if (step) begin
       \$24  = \$2 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$25  = low_im_c;
+    \$25  = low_im_c_4;
     if (step) begin
       \$25  = \$3 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$26  = low_im_s;
+    \$26  = low_im_s_4;
     if (step) begin
       \$26  = \$4 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$27  = low_re;
+    \$27  = low_re_5;
     if (step) begin
       \$27  = \$5 [33:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$28  = low_im;
+    \$28  = low_im_5;
     if (step) begin
       \$28  = \$6 [33:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$29  = high_re_c;
+    \$29  = high_re_c_4;
     if (step) begin
       \$29  = \$7 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$30  = high_re_s;
+    \$30  = high_re_s_4;
     if (step) begin
       \$30  = \$8 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$31  = high_im_c;
+    \$31  = high_im_c_4;
     if (step) begin
       \$31  = \$9 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$32  = high_im_s;
+    \$32  = high_im_s_4;
     if (step) begin
       \$32  = \$10 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$33  = high_re;
+    \$33  = high_re_5;
     if (step) begin
       \$33  = \$11 [26:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$34  = high_im;
+    \$34  = high_im_5;
     if (step) begin
       \$34  = \$12 [26:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$35  = re_rounded;
+    \$35  = re_rounded_6;
     if (step) begin
       \$35  = \$14 [26:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = im_rounded;
+    \$36  = im_rounded_6;
     if (step) begin
       \$36  = \$16 [26:0];
     end
   end
-  assign o[52] = first6;
-  assign o[51:26] = im_rounded[25:0];
-  assign o[25:0] = re_rounded[25:0];
+  assign o[52] = first_6;
+  assign o[51:26] = im_rounded_6[25:0];
+  assign o[25:0] = re_rounded_6[25:0];
   assign \$14  = { \$13 [28], \$13 [28:1] };
   assign \$16  = { \$15 [28], \$15 [28:1] };
 endmodule
@@ -5636,107 +5727,107 @@ module backspike_spectral_128_engine_fft_rotate5 (rst, clear, step, i, o, clk);
   wire clear;
   input clk;
   wire clk;
-  reg first1 = 1'h0;
-  reg first2 = 1'h0;
-  reg first3 = 1'h0;
-  reg first4 = 1'h0;
-  reg first5 = 1'h0;
-  reg first6 = 1'h0;
-  reg [24:0] high_im = 25'h0000000;
-  reg [25:0] high_im_c = 26'h0000000;
-  reg [25:0] high_im_s = 26'h0000000;
-  reg [24:0] high_re = 25'h0000000;
-  reg [25:0] high_re_c = 26'h0000000;
-  reg [25:0] high_re_s = 26'h0000000;
+  reg first_1 = 1'h0;
+  reg first_2 = 1'h0;
+  reg first_3 = 1'h0;
+  reg first_4 = 1'h0;
+  reg first_5 = 1'h0;
+  reg first_6 = 1'h0;
+  reg [24:0] high_im_5 = 25'h0000000;
+  reg [25:0] high_im_c_4 = 26'h0000000;
+  reg [25:0] high_im_s_4 = 26'h0000000;
+  reg [24:0] high_re_5 = 25'h0000000;
+  reg [25:0] high_re_c_4 = 26'h0000000;
+  reg [25:0] high_re_s_4 = 26'h0000000;
   input [48:0] i;
   wire [48:0] i;
-  reg [23:0] im1 = 24'h000000;
-  reg [23:0] im2 = 24'h000000;
-  reg [23:0] im3 = 24'h000000;
-  reg [24:0] im_rounded = 25'h0000000;
-  reg [33:0] low_im = 34'h000000000;
-  reg [33:0] low_im_c = 34'h000000000;
-  reg [33:0] low_im_s = 34'h000000000;
-  reg [33:0] low_re = 34'h000000000;
-  reg [33:0] low_re_c = 34'h000000000;
-  reg [33:0] low_re_s = 34'h000000000;
+  reg [23:0] im_1 = 24'h000000;
+  reg [23:0] im_2 = 24'h000000;
+  reg [23:0] im_3 = 24'h000000;
+  reg [24:0] im_rounded_6 = 25'h0000000;
+  reg [33:0] low_im_5 = 34'h000000000;
+  reg [33:0] low_im_c_4 = 34'h000000000;
+  reg [33:0] low_im_s_4 = 34'h000000000;
+  reg [33:0] low_re_5 = 34'h000000000;
+  reg [33:0] low_re_c_4 = 34'h000000000;
+  reg [33:0] low_re_s_4 = 34'h000000000;
   output [48:0] o;
   wire [48:0] o;
   wire [35:0] \o$17 ;
-  reg [23:0] re1 = 24'h000000;
-  reg [23:0] re2 = 24'h000000;
-  reg [23:0] re3 = 24'h000000;
-  reg [24:0] re_rounded = 25'h0000000;
+  reg [23:0] re_1 = 24'h000000;
+  reg [23:0] re_2 = 24'h000000;
+  reg [23:0] re_3 = 24'h000000;
+  reg [24:0] re_rounded_6 = 25'h0000000;
   input rst;
   wire rst;
   input step;
   wire step;
   always @(posedge clk)
-    first1 <= \$37 ;
+    first_1 <= \$37 ;
   always @(posedge clk)
-    first2 <= \$38 ;
+    first_2 <= \$38 ;
   always @(posedge clk)
-    first3 <= \$39 ;
+    first_3 <= \$39 ;
   always @(posedge clk)
-    first4 <= \$40 ;
+    first_4 <= \$40 ;
   always @(posedge clk)
-    first5 <= \$41 ;
+    first_5 <= \$41 ;
   always @(posedge clk)
-    first6 <= \$42 ;
-  assign \$1  = $signed({ 1'h0, re3[15:0] }) * $signed(\o$17 [17:0]);
-  assign \$2  = $signed({ 1'h0, re3[15:0] }) * $signed(\o$17 [35:18]);
-  assign \$3  = $signed({ 1'h0, im3[15:0] }) * $signed(\o$17 [17:0]);
-  assign \$4  = $signed({ 1'h0, im3[15:0] }) * $signed(\o$17 [35:18]);
-  assign \$5  = $signed(low_re_c) - $signed(low_im_s);
-  assign \$6  = $signed(low_re_s) + $signed(low_im_c);
-  assign \$7  = $signed(re3[23:16]) * $signed(\o$17 [17:0]);
-  assign \$8  = $signed(re3[23:16]) * $signed(\o$17 [35:18]);
-  assign \$9  = $signed(im3[23:16]) * $signed(\o$17 [17:0]);
-  assign \$10  = $signed(im3[23:16]) * $signed(\o$17 [35:18]);
-  assign \$11  = $signed(high_re_c) - $signed(high_im_s);
-  assign \$12  = $signed(high_re_s) + $signed(high_im_c);
-  assign \$13  = $signed({ high_re, 1'h1 }) + $signed({ { 7{low_re[33]} }, low_re[33:15] });
-  assign \$15  = $signed({ high_im, 1'h1 }) + $signed({ { 7{low_im[33]} }, low_im[33:15] });
+    first_6 <= \$42 ;
+  assign \$1  = $signed({ 1'h0, re_3[15:0] }) * $signed(\o$17 [17:0]);
+  assign \$2  = $signed({ 1'h0, re_3[15:0] }) * $signed(\o$17 [35:18]);
+  assign \$3  = $signed({ 1'h0, im_3[15:0] }) * $signed(\o$17 [17:0]);
+  assign \$4  = $signed({ 1'h0, im_3[15:0] }) * $signed(\o$17 [35:18]);
+  assign \$5  = $signed(low_re_c_4) - $signed(low_im_s_4);
+  assign \$6  = $signed(low_re_s_4) + $signed(low_im_c_4);
+  assign \$7  = $signed(re_3[23:16]) * $signed(\o$17 [17:0]);
+  assign \$8  = $signed(re_3[23:16]) * $signed(\o$17 [35:18]);
+  assign \$9  = $signed(im_3[23:16]) * $signed(\o$17 [17:0]);
+  assign \$10  = $signed(im_3[23:16]) * $signed(\o$17 [35:18]);
+  assign \$11  = $signed(high_re_c_4) - $signed(high_im_s_4);
+  assign \$12  = $signed(high_re_s_4) + $signed(high_im_c_4);
+  assign \$13  = $signed({ high_re_5, 1'h1 }) + $signed({ { 7{low_re_5[33]} }, low_re_5[33:15] });
+  assign \$15  = $signed({ high_im_5, 1'h1 }) + $signed({ { 7{low_im_5[33]} }, low_im_5[33:15] });
   always @(posedge clk)
-    re1 <= \$17 ;
+    re_1 <= \$17 ;
   always @(posedge clk)
-    re2 <= \$18 ;
+    re_2 <= \$18 ;
   always @(posedge clk)
-    re3 <= \$19 ;
+    re_3 <= \$19 ;
   always @(posedge clk)
-    im1 <= \$20 ;
+    im_1 <= \$20 ;
   always @(posedge clk)
-    im2 <= \$21 ;
+    im_2 <= \$21 ;
   always @(posedge clk)
-    im3 <= \$22 ;
+    im_3 <= \$22 ;
   always @(posedge clk)
-    low_re_c <= \$23 ;
+    low_re_c_4 <= \$23 ;
   always @(posedge clk)
-    low_re_s <= \$24 ;
+    low_re_s_4 <= \$24 ;
   always @(posedge clk)
-    low_im_c <= \$25 ;
+    low_im_c_4 <= \$25 ;
   always @(posedge clk)
-    low_im_s <= \$26 ;
+    low_im_s_4 <= \$26 ;
   always @(posedge clk)
-    low_re <= \$27 ;
+    low_re_5 <= \$27 ;
   always @(posedge clk)
-    low_im <= \$28 ;
+    low_im_5 <= \$28 ;
   always @(posedge clk)
-    high_re_c <= \$29 ;
+    high_re_c_4 <= \$29 ;
   always @(posedge clk)
-    high_re_s <= \$30 ;
+    high_re_s_4 <= \$30 ;
   always @(posedge clk)
-    high_im_c <= \$31 ;
+    high_im_c_4 <= \$31 ;
   always @(posedge clk)
-    high_im_s <= \$32 ;
+    high_im_s_4 <= \$32 ;
   always @(posedge clk)
-    high_re <= \$33 ;
+    high_re_5 <= \$33 ;
   always @(posedge clk)
-    high_im <= \$34 ;
+    high_im_5 <= \$34 ;
   always @(posedge clk)
-    re_rounded <= \$35 ;
+    re_rounded_6 <= \$35 ;
   always @(posedge clk)
-    im_rounded <= \$36 ;
+    im_rounded_6 <= \$36 ;
   backspike_spectral_128_engine_fft_rotate5_twiddles  twiddles (
     .clear(clear),
     .clk(clk),
@@ -5747,7 +5838,7 @@ module backspike_spectral_128_engine_fft_rotate5 (rst, clear, step, i, o, clk);
   );
   always @* begin
     if (\$initially ) begin end
-    \$37  = first1;
+    \$37  = first_1;
     if (step) begin
       \$37  = i[48];
     end
@@ -5760,9 +5851,9 @@ module backspike_spectral_128_engine_fft_rotate5 (rst, clear, step, i, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$38  = first2;
+    \$38  = first_2;
     if (step) begin
-      \$38  = first1;
+      \$38  = first_1;
     end
     if (clear) begin
       \$38  = 1'h0;
@@ -5773,9 +5864,9 @@ module backspike_spectral_128_engine_fft_rotate5 (rst, clear, step, i, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$39  = first3;
+    \$39  = first_3;
     if (step) begin
-      \$39  = first2;
+      \$39  = first_2;
     end
     if (clear) begin
       \$39  = 1'h0;
@@ -5786,9 +5877,9 @@ module backspike_spectral_128_engine_fft_rotate5 (rst, clear, step, i, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$40  = first4;
+    \$40  = first_4;
     if (step) begin
-      \$40  = first3;
+      \$40  = first_3;
     end
     if (clear) begin
       \$40  = 1'h0;
@@ -5799,9 +5890,9 @@ module backspike_spectral_128_engine_fft_rotate5 (rst, clear, step, i, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$41  = first5;
+    \$41  = first_5;
     if (step) begin
-      \$41  = first4;
+      \$41  = first_4;
     end
     if (clear) begin
       \$41  = 1'h0;
@@ -5812,9 +5903,9 @@ module backspike_spectral_128_engine_fft_rotate5 (rst, clear, step, i, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$42  = first6;
+    \$42  = first_6;
     if (step) begin
-      \$42  = first5;
+      \$42  = first_5;
     end
     if (clear) begin
       \$42  = 1'h0;
@@ -5825,147 +5916,147 @@ module backspike_spectral_128_engine_fft_rotate5 (rst, clear, step, i, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = re1;
+    \$17  = re_1;
     if (step) begin
       \$17  = i[23:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = re2;
+    \$18  = re_2;
     if (step) begin
-      \$18  = re1;
+      \$18  = re_1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$19  = re3;
+    \$19  = re_3;
     if (step) begin
-      \$19  = re2;
+      \$19  = re_2;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$20  = im1;
+    \$20  = im_1;
     if (step) begin
       \$20  = i[47:24];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$21  = im2;
+    \$21  = im_2;
     if (step) begin
-      \$21  = im1;
+      \$21  = im_1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$22  = im3;
+    \$22  = im_3;
     if (step) begin
-      \$22  = im2;
+      \$22  = im_2;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$23  = low_re_c;
+    \$23  = low_re_c_4;
     if (step) begin
       \$23  = \$1 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$24  = low_re_s;
+    \$24  = low_re_s_4;
     if (step) begin
       \$24  = \$2 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$25  = low_im_c;
+    \$25  = low_im_c_4;
     if (step) begin
       \$25  = \$3 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$26  = low_im_s;
+    \$26  = low_im_s_4;
     if (step) begin
       \$26  = \$4 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$27  = low_re;
+    \$27  = low_re_5;
     if (step) begin
       \$27  = \$5 [33:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$28  = low_im;
+    \$28  = low_im_5;
     if (step) begin
       \$28  = \$6 [33:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$29  = high_re_c;
+    \$29  = high_re_c_4;
     if (step) begin
       \$29  = \$7 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$30  = high_re_s;
+    \$30  = high_re_s_4;
     if (step) begin
       \$30  = \$8 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$31  = high_im_c;
+    \$31  = high_im_c_4;
     if (step) begin
       \$31  = \$9 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$32  = high_im_s;
+    \$32  = high_im_s_4;
     if (step) begin
       \$32  = \$10 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$33  = high_re;
+    \$33  = high_re_5;
     if (step) begin
       \$33  = \$11 [24:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$34  = high_im;
+    \$34  = high_im_5;
     if (step) begin
       \$34  = \$12 [24:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$35  = re_rounded;
+    \$35  = re_rounded_6;
     if (step) begin
       \$35  = \$14 [24:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = im_rounded;
+    \$36  = im_rounded_6;
     if (step) begin
       \$36  = \$16 [24:0];
     end
   end
-  assign o[48] = first6;
-  assign o[47:24] = im_rounded[23:0];
-  assign o[23:0] = re_rounded[23:0];
+  assign o[48] = first_6;
+  assign o[47:24] = im_rounded_6[23:0];
+  assign o[23:0] = re_rounded_6[23:0];
   assign \$14  = { \$13 [26], \$13 [26:1] };
   assign \$16  = { \$15 [26], \$15 [26:1] };
 endmodule
@@ -6134,107 +6225,107 @@ module backspike_spectral_128_engine_fft_rotate7 (rst, clear, step, i, o, clk);
   wire clear;
   input clk;
   wire clk;
-  reg first1 = 1'h0;
-  reg first2 = 1'h0;
-  reg first3 = 1'h0;
-  reg first4 = 1'h0;
-  reg first5 = 1'h0;
-  reg first6 = 1'h0;
-  reg [21:0] high_im = 22'h000000;
-  reg [22:0] high_im_c = 23'h000000;
-  reg [22:0] high_im_s = 23'h000000;
-  reg [21:0] high_re = 22'h000000;
-  reg [22:0] high_re_c = 23'h000000;
-  reg [22:0] high_re_s = 23'h000000;
+  reg first_1 = 1'h0;
+  reg first_2 = 1'h0;
+  reg first_3 = 1'h0;
+  reg first_4 = 1'h0;
+  reg first_5 = 1'h0;
+  reg first_6 = 1'h0;
+  reg [21:0] high_im_5 = 22'h000000;
+  reg [22:0] high_im_c_4 = 23'h000000;
+  reg [22:0] high_im_s_4 = 23'h000000;
+  reg [21:0] high_re_5 = 22'h000000;
+  reg [22:0] high_re_c_4 = 23'h000000;
+  reg [22:0] high_re_s_4 = 23'h000000;
   input [42:0] i;
   wire [42:0] i;
-  reg [20:0] im1 = 21'h000000;
-  reg [20:0] im2 = 21'h000000;
-  reg [20:0] im3 = 21'h000000;
-  reg [21:0] im_rounded = 22'h000000;
-  reg [33:0] low_im = 34'h000000000;
-  reg [33:0] low_im_c = 34'h000000000;
-  reg [33:0] low_im_s = 34'h000000000;
-  reg [33:0] low_re = 34'h000000000;
-  reg [33:0] low_re_c = 34'h000000000;
-  reg [33:0] low_re_s = 34'h000000000;
+  reg [20:0] im_1 = 21'h000000;
+  reg [20:0] im_2 = 21'h000000;
+  reg [20:0] im_3 = 21'h000000;
+  reg [21:0] im_rounded_6 = 22'h000000;
+  reg [33:0] low_im_5 = 34'h000000000;
+  reg [33:0] low_im_c_4 = 34'h000000000;
+  reg [33:0] low_im_s_4 = 34'h000000000;
+  reg [33:0] low_re_5 = 34'h000000000;
+  reg [33:0] low_re_c_4 = 34'h000000000;
+  reg [33:0] low_re_s_4 = 34'h000000000;
   output [44:0] o;
   wire [44:0] o;
   wire [35:0] \o$17 ;
-  reg [20:0] re1 = 21'h000000;
-  reg [20:0] re2 = 21'h000000;
-  reg [20:0] re3 = 21'h000000;
-  reg [21:0] re_rounded = 22'h000000;
+  reg [20:0] re_1 = 21'h000000;
+  reg [20:0] re_2 = 21'h000000;
+  reg [20:0] re_3 = 21'h000000;
+  reg [21:0] re_rounded_6 = 22'h000000;
   input rst;
   wire rst;
   input step;
   wire step;
   always @(posedge clk)
-    first1 <= \$37 ;
+    first_1 <= \$37 ;
   always @(posedge clk)
-    first2 <= \$38 ;
+    first_2 <= \$38 ;
   always @(posedge clk)
-    first3 <= \$39 ;
+    first_3 <= \$39 ;
   always @(posedge clk)
-    first4 <= \$40 ;
+    first_4 <= \$40 ;
   always @(posedge clk)
-    first5 <= \$41 ;
+    first_5 <= \$41 ;
   always @(posedge clk)
-    first6 <= \$42 ;
-  assign \$1  = $signed({ 1'h0, re3[15:0] }) * $signed(\o$17 [17:0]);
-  assign \$2  = $signed({ 1'h0, re3[15:0] }) * $signed(\o$17 [35:18]);
-  assign \$3  = $signed({ 1'h0, im3[15:0] }) * $signed(\o$17 [17:0]);
-  assign \$4  = $signed({ 1'h0, im3[15:0] }) * $signed(\o$17 [35:18]);
-  assign \$5  = $signed(low_re_c) - $signed(low_im_s);
-  assign \$6  = $signed(low_re_s) + $signed(low_im_c);
-  assign \$7  = $signed(re3[20:16]) * $signed(\o$17 [17:0]);
-  assign \$8  = $signed(re3[20:16]) * $signed(\o$17 [35:18]);
-  assign \$9  = $signed(im3[20:16]) * $signed(\o$17 [17:0]);
-  assign \$10  = $signed(im3[20:16]) * $signed(\o$17 [35:18]);
-  assign \$11  = $signed(high_re_c) - $signed(high_im_s);
-  assign \$12  = $signed(high_re_s) + $signed(high_im_c);
-  assign \$13  = $signed({ high_re, 1'h1 }) + $signed({ { 4{low_re[33]} }, low_re[33:15] });
-  assign \$15  = $signed({ high_im, 1'h1 }) + $signed({ { 4{low_im[33]} }, low_im[33:15] });
+    first_6 <= \$42 ;
+  assign \$1  = $signed({ 1'h0, re_3[15:0] }) * $signed(\o$17 [17:0]);
+  assign \$2  = $signed({ 1'h0, re_3[15:0] }) * $signed(\o$17 [35:18]);
+  assign \$3  = $signed({ 1'h0, im_3[15:0] }) * $signed(\o$17 [17:0]);
+  assign \$4  = $signed({ 1'h0, im_3[15:0] }) * $signed(\o$17 [35:18]);
+  assign \$5  = $signed(low_re_c_4) - $signed(low_im_s_4);
+  assign \$6  = $signed(low_re_s_4) + $signed(low_im_c_4);
+  assign \$7  = $signed(re_3[20:16]) * $signed(\o$17 [17:0]);
+  assign \$8  = $signed(re_3[20:16]) * $signed(\o$17 [35:18]);
+  assign \$9  = $signed(im_3[20:16]) * $signed(\o$17 [17:0]);
+  assign \$10  = $signed(im_3[20:16]) * $signed(\o$17 [35:18]);
+  assign \$11  = $signed(high_re_c_4) - $signed(high_im_s_4);
+  assign \$12  = $signed(high_re_s_4) + $signed(high_im_c_4);
+  assign \$13  = $signed({ high_re_5, 1'h1 }) + $signed({ { 4{low_re_5[33]} }, low_re_5[33:15] });
+  assign \$15  = $signed({ high_im_5, 1'h1 }) + $signed({ { 4{low_im_5[33]} }, low_im_5[33:15] });
   always @(posedge clk)
-    re1 <= \$17 ;
+    re_1 <= \$17 ;
   always @(posedge clk)
-    re2 <= \$18 ;
+    re_2 <= \$18 ;
   always @(posedge clk)
-    re3 <= \$19 ;
+    re_3 <= \$19 ;
   always @(posedge clk)
-    im1 <= \$20 ;
+    im_1 <= \$20 ;
   always @(posedge clk)
-    im2 <= \$21 ;
+    im_2 <= \$21 ;
   always @(posedge clk)
-    im3 <= \$22 ;
+    im_3 <= \$22 ;
   always @(posedge clk)
-    low_re_c <= \$23 ;
+    low_re_c_4 <= \$23 ;
   always @(posedge clk)
-    low_re_s <= \$24 ;
+    low_re_s_4 <= \$24 ;
   always @(posedge clk)
-    low_im_c <= \$25 ;
+    low_im_c_4 <= \$25 ;
   always @(posedge clk)
-    low_im_s <= \$26 ;
+    low_im_s_4 <= \$26 ;
   always @(posedge clk)
-    low_re <= \$27 ;
+    low_re_5 <= \$27 ;
   always @(posedge clk)
-    low_im <= \$28 ;
+    low_im_5 <= \$28 ;
   always @(posedge clk)
-    high_re_c <= \$29 ;
+    high_re_c_4 <= \$29 ;
   always @(posedge clk)
-    high_re_s <= \$30 ;
+    high_re_s_4 <= \$30 ;
   always @(posedge clk)
-    high_im_c <= \$31 ;
+    high_im_c_4 <= \$31 ;
   always @(posedge clk)
-    high_im_s <= \$32 ;
+    high_im_s_4 <= \$32 ;
   always @(posedge clk)
-    high_re <= \$33 ;
+    high_re_5 <= \$33 ;
   always @(posedge clk)
-    high_im <= \$34 ;
+    high_im_5 <= \$34 ;
   always @(posedge clk)
-    re_rounded <= \$35 ;
+    re_rounded_6 <= \$35 ;
   always @(posedge clk)
-    im_rounded <= \$36 ;
+    im_rounded_6 <= \$36 ;
   backspike_spectral_128_engine_fft_rotate7_twiddles  twiddles (
     .clear(clear),
     .clk(clk),
@@ -6245,7 +6336,7 @@ module backspike_spectral_128_engine_fft_rotate7 (rst, clear, step, i, o, clk);
   );
   always @* begin
     if (\$initially ) begin end
-    \$37  = first1;
+    \$37  = first_1;
     if (step) begin
       \$37  = i[42];
     end
@@ -6258,9 +6349,9 @@ module backspike_spectral_128_engine_fft_rotate7 (rst, clear, step, i, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$38  = first2;
+    \$38  = first_2;
     if (step) begin
-      \$38  = first1;
+      \$38  = first_1;
     end
     if (clear) begin
       \$38  = 1'h0;
@@ -6271,9 +6362,9 @@ module backspike_spectral_128_engine_fft_rotate7 (rst, clear, step, i, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$39  = first3;
+    \$39  = first_3;
     if (step) begin
-      \$39  = first2;
+      \$39  = first_2;
     end
     if (clear) begin
       \$39  = 1'h0;
@@ -6284,9 +6375,9 @@ module backspike_spectral_128_engine_fft_rotate7 (rst, clear, step, i, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$40  = first4;
+    \$40  = first_4;
     if (step) begin
-      \$40  = first3;
+      \$40  = first_3;
     end
     if (clear) begin
       \$40  = 1'h0;
@@ -6297,9 +6388,9 @@ module backspike_spectral_128_engine_fft_rotate7 (rst, clear, step, i, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$41  = first5;
+    \$41  = first_5;
     if (step) begin
-      \$41  = first4;
+      \$41  = first_4;
     end
     if (clear) begin
       \$41  = 1'h0;
@@ -6310,9 +6401,9 @@ module backspike_spectral_128_engine_fft_rotate7 (rst, clear, step, i, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$42  = first6;
+    \$42  = first_6;
     if (step) begin
-      \$42  = first5;
+      \$42  = first_5;
     end
     if (clear) begin
       \$42  = 1'h0;
@@ -6323,147 +6414,147 @@ module backspike_spectral_128_engine_fft_rotate7 (rst, clear, step, i, o, clk);
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = re1;
+    \$17  = re_1;
     if (step) begin
       \$17  = i[20:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = re2;
+    \$18  = re_2;
     if (step) begin
-      \$18  = re1;
+      \$18  = re_1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$19  = re3;
+    \$19  = re_3;
     if (step) begin
-      \$19  = re2;
+      \$19  = re_2;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$20  = im1;
+    \$20  = im_1;
     if (step) begin
       \$20  = i[41:21];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$21  = im2;
+    \$21  = im_2;
     if (step) begin
-      \$21  = im1;
+      \$21  = im_1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$22  = im3;
+    \$22  = im_3;
     if (step) begin
-      \$22  = im2;
+      \$22  = im_2;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$23  = low_re_c;
+    \$23  = low_re_c_4;
     if (step) begin
       \$23  = \$1 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$24  = low_re_s;
+    \$24  = low_re_s_4;
     if (step) begin
       \$24  = \$2 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$25  = low_im_c;
+    \$25  = low_im_c_4;
     if (step) begin
       \$25  = \$3 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$26  = low_im_s;
+    \$26  = low_im_s_4;
     if (step) begin
       \$26  = \$4 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$27  = low_re;
+    \$27  = low_re_5;
     if (step) begin
       \$27  = \$5 [33:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$28  = low_im;
+    \$28  = low_im_5;
     if (step) begin
       \$28  = \$6 [33:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$29  = high_re_c;
+    \$29  = high_re_c_4;
     if (step) begin
       \$29  = \$7 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$30  = high_re_s;
+    \$30  = high_re_s_4;
     if (step) begin
       \$30  = \$8 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$31  = high_im_c;
+    \$31  = high_im_c_4;
     if (step) begin
       \$31  = \$9 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$32  = high_im_s;
+    \$32  = high_im_s_4;
     if (step) begin
       \$32  = \$10 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$33  = high_re;
+    \$33  = high_re_5;
     if (step) begin
       \$33  = \$11 [21:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$34  = high_im;
+    \$34  = high_im_5;
     if (step) begin
       \$34  = \$12 [21:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$35  = re_rounded;
+    \$35  = re_rounded_6;
     if (step) begin
       \$35  = \$14 [21:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = im_rounded;
+    \$36  = im_rounded_6;
     if (step) begin
       \$36  = \$16 [21:0];
     end
   end
-  assign o[44] = first6;
-  assign o[43:22] = im_rounded;
-  assign o[21:0] = re_rounded;
+  assign o[44] = first_6;
+  assign o[43:22] = im_rounded_6;
+  assign o[21:0] = re_rounded_6;
   assign \$14  = { \$13 [23], \$13 [23:1] };
   assign \$16  = { \$15 [23], \$15 [23:1] };
 endmodule
@@ -6891,11 +6982,11 @@ module backspike_spectral_128_engine_pack_normalise (rst, step, exponent, i, o, 
   reg \$initially  = 0;
   wire [28:0] \$1 ;
   wire [28:0] \$10 ;
-  reg [27:0] \$100 ;
-  reg [3:0] \$101 ;
-  reg [3:0] \$102 ;
-  reg [18:0] \$103 ;
-  reg [17:0] \$104 ;
+  reg [3:0] \$100 ;
+  reg [27:0] \$101 ;
+  reg [18:0] \$102 ;
+  reg [17:0] \$103 ;
+  reg [27:0] \$104 ;
   reg [18:0] \$105 ;
   reg [17:0] \$106 ;
   wire [10:0] \$11 ;
@@ -6985,24 +7076,24 @@ module backspike_spectral_128_engine_pack_normalise (rst, step, exponent, i, o, 
   wire \$96 ;
   wire [18:0] \$97 ;
   reg [3:0] \$98 ;
-  reg [27:0] \$99 ;
+  reg [3:0] \$99 ;
   input clk;
   wire clk;
-  reg [3:0] count1 = 4'h0;
-  reg [3:0] count2 = 4'h0;
-  reg [3:0] count3 = 4'h0;
   output [3:0] exponent;
   wire [3:0] exponent;
+  reg [3:0] grains_1 = 4'h0;
+  reg [3:0] grains_2 = 4'h0;
+  reg [3:0] grains_3 = 4'h0;
   input [55:0] i;
   wire [55:0] i;
-  reg [27:0] im1 = 28'h0000000;
-  reg [18:0] im2 = 19'h00000;
-  reg [17:0] im3 = 18'h00000;
+  reg [27:0] im_1 = 28'h0000000;
+  reg [17:0] im_rounded_3 = 18'h00000;
+  reg [18:0] im_shifted_2 = 19'h00000;
   output [35:0] o;
   wire [35:0] o;
-  reg [27:0] re1 = 28'h0000000;
-  reg [18:0] re2 = 19'h00000;
-  reg [17:0] re3 = 18'h00000;
+  reg [27:0] re_1 = 28'h0000000;
+  reg [17:0] re_rounded_3 = 18'h00000;
+  reg [18:0] re_shifted_2 = 19'h00000;
   input rst;
   wire rst;
   input step;
@@ -7037,14 +7128,14 @@ module backspike_spectral_128_engine_pack_normalise (rst, step, exponent, i, o, 
   assign \$37  = { i[27], i[27:0] } ^ { 1'h0, i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27], i[27] };
   assign \$38  = { i[55], i[55:28] } ^ { 1'h0, i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55], i[55] };
   assign \$39  = \$37 [27:17] | \$38 [27:17];
-  assign \$47  = count1[3] ? \$46  : { re1, 1'h0 };
-  assign \$49  = count1[2] ? \$48  : \$47 [25:0];
-  assign \$51  = count1[1] ? \$50  : \$49 [21:0];
-  assign \$53  = count1[0] ? \$52  : \$51 [19:0];
-  assign \$55  = count1[3] ? \$54  : { im1, 1'h0 };
-  assign \$57  = count1[2] ? \$56  : \$55 [25:0];
-  assign \$59  = count1[1] ? \$58  : \$57 [21:0];
-  assign \$61  = count1[0] ? \$60  : \$59 [19:0];
+  assign \$47  = grains_1[3] ? \$46  : { re_1, 1'h0 };
+  assign \$49  = grains_1[2] ? \$48  : \$47 [25:0];
+  assign \$51  = grains_1[1] ? \$50  : \$49 [21:0];
+  assign \$53  = grains_1[0] ? \$52  : \$51 [19:0];
+  assign \$55  = grains_1[3] ? \$54  : { im_1, 1'h0 };
+  assign \$57  = grains_1[2] ? \$56  : \$55 [25:0];
+  assign \$59  = grains_1[1] ? \$58  : \$57 [21:0];
+  assign \$61  = grains_1[0] ? \$60  : \$59 [19:0];
   assign \$62  = \$32  | \$36 ;
   assign \$63  = \$62  | \$40 ;
   assign \$65  = \$40  ? 1'h0 : \$36 ;
@@ -7064,102 +7155,102 @@ module backspike_spectral_128_engine_pack_normalise (rst, step, exponent, i, o, 
   assign \$83  = \$63  ? { 1'h0, \$40 , \$65  } : { \$82 , \$79  };
   assign \$84  = \$32  | \$36 ;
   assign \$85  = \$84  | \$40 ;
-  assign \$86  = ~ re2[18];
-  assign \$87  = & re2[17:1];
+  assign \$86  = ~ re_shifted_2[18];
+  assign \$87  = & re_shifted_2[17:1];
   assign \$88  = \$86  & \$87 ;
   assign \$89  = ~ \$88 ;
-  assign \$90  = re2[0] & \$89 ;
-  assign \$91  = $signed(re2[18:1]) + $signed({ { 16{1'h0} }, { 1'h0, \$90  } });
-  assign \$92  = ~ im2[18];
-  assign \$93  = & im2[17:1];
+  assign \$90  = re_shifted_2[0] & \$89 ;
+  assign \$91  = $signed(re_shifted_2[18:1]) + $signed({ { 16{1'h0} }, { 1'h0, \$90  } });
+  assign \$92  = ~ im_shifted_2[18];
+  assign \$93  = & im_shifted_2[17:1];
   assign \$94  = \$92  & \$93 ;
   assign \$95  = ~ \$94 ;
-  assign \$96  = im2[0] & \$95 ;
-  assign \$97  = $signed(im2[18:1]) + $signed({ { 16{1'h0} }, { 1'h0, \$96  } });
+  assign \$96  = im_shifted_2[0] & \$95 ;
+  assign \$97  = $signed(im_shifted_2[18:1]) + $signed({ { 16{1'h0} }, { 1'h0, \$96  } });
   always @(posedge clk)
-    count1 <= \$98 ;
+    grains_1 <= \$98 ;
   always @(posedge clk)
-    re1 <= \$99 ;
+    grains_2 <= \$99 ;
   always @(posedge clk)
-    im1 <= \$100 ;
+    grains_3 <= \$100 ;
   always @(posedge clk)
-    count2 <= \$101 ;
+    re_1 <= \$101 ;
   always @(posedge clk)
-    count3 <= \$102 ;
+    re_shifted_2 <= \$102 ;
   always @(posedge clk)
-    re2 <= \$103 ;
+    re_rounded_3 <= \$103 ;
   always @(posedge clk)
-    re3 <= \$104 ;
+    im_1 <= \$104 ;
   always @(posedge clk)
-    im2 <= \$105 ;
+    im_shifted_2 <= \$105 ;
   always @(posedge clk)
-    im3 <= \$106 ;
+    im_rounded_3 <= \$106 ;
   always @* begin
     if (\$initially ) begin end
-    \$98  = count1;
+    \$98  = grains_1;
     if (step) begin
       \$98  = { \$85 , \$83  };
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$99  = re1;
+    \$99  = grains_2;
     if (step) begin
-      \$99  = i[27:0];
+      \$99  = grains_1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$100  = im1;
+    \$100  = grains_3;
     if (step) begin
-      \$100  = i[55:28];
+      \$100  = grains_2;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$101  = count2;
+    \$101  = re_1;
     if (step) begin
-      \$101  = count1;
+      \$101  = i[27:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$102  = count3;
+    \$102  = re_shifted_2;
     if (step) begin
-      \$102  = count2;
+      \$102  = \$53 [18:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$103  = re2;
+    \$103  = re_rounded_3;
     if (step) begin
-      \$103  = \$53 [18:0];
+      \$103  = \$91 [17:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$104  = re3;
+    \$104  = im_1;
     if (step) begin
-      \$104  = \$91 [17:0];
+      \$104  = i[55:28];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$105  = im2;
+    \$105  = im_shifted_2;
     if (step) begin
       \$105  = \$61 [18:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$106  = im3;
+    \$106  = im_rounded_3;
     if (step) begin
       \$106  = \$97 [17:0];
     end
   end
   assign exponent = \$45 [3:0];
-  assign o[35:18] = im3;
-  assign o[17:0] = re3;
+  assign o[35:18] = im_rounded_3;
+  assign o[17:0] = re_rounded_3;
   assign \$4  = \$3 [0];
   assign \$8  = \$7 [1];
   assign \$12  = \$11 [2];
@@ -7170,12 +7261,12 @@ module backspike_spectral_128_engine_pack_normalise (rst, step, exponent, i, o, 
   assign \$32  = \$31 [7];
   assign \$36  = \$35 [8];
   assign \$40  = \$39 [9];
-  assign \$45  = { 1'h0, count3 };
-  assign \$46  = { re1[27], re1[27], re1[27], re1[27], re1[27], re1[27], re1[27], re1[27], re1[27:7] };
+  assign \$45  = { 1'h0, grains_3 };
+  assign \$46  = { re_1[27], re_1[27], re_1[27], re_1[27], re_1[27], re_1[27], re_1[27], re_1[27], re_1[27:7] };
   assign \$48  = { \$47 [25], \$47 [25], \$47 [25], \$47 [25], \$47 [25:4] };
   assign \$50  = { \$49 [21], \$49 [21], \$49 [21:2] };
   assign \$52  = { \$51 [19], \$51 [19:1] };
-  assign \$54  = { im1[27], im1[27], im1[27], im1[27], im1[27], im1[27], im1[27], im1[27], im1[27:7] };
+  assign \$54  = { im_1[27], im_1[27], im_1[27], im_1[27], im_1[27], im_1[27], im_1[27], im_1[27], im_1[27:7] };
   assign \$56  = { \$55 [25], \$55 [25], \$55 [25], \$55 [25], \$55 [25:4] };
   assign \$58  = { \$57 [21], \$57 [21], \$57 [21:2] };
   assign \$60  = { \$59 [19], \$59 [19:1] };
@@ -9548,7 +9639,7 @@ module backspike_spectral_128_store (rst, rest, host__request__valid, \host__req
     .host__request__valid(\host__request__valid$16 ),
     .host__response__payload(samples__response__payload),
     .host__response__valid(samples__response__valid),
-    .\port$1740$0 (read__data),
+    .\port$1734$0 (read__data),
     .rst(rst)
   );
   always @* begin
@@ -10093,7 +10184,7 @@ module backspike_spectral_128_store_pixels_window (rst, host__request__valid, ho
   assign \$13  = \$10 ;
 endmodule
 
-module backspike_spectral_128_store_samples_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, \port$1740$0 , host__response__payload, address, data, clk);
+module backspike_spectral_128_store_samples_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, \port$1734$0 , host__response__payload, address, data, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -10144,8 +10235,8 @@ module backspike_spectral_128_store_samples_window (rst, host__request__valid, h
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input [41:0] \port$1740$0 ;
-  wire [41:0] \port$1740$0 ;
+  input [41:0] \port$1734$0 ;
+  wire [41:0] \port$1734$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -10203,9 +10294,9 @@ module backspike_spectral_128_store_samples_window (rst, host__request__valid, h
     (* full_case = 32'd1 *)
     casez (word2)
       1'h0:
-          \$1  = { 2'h0, \port$1740$0 [41:36], \port$1740$0 [17], \port$1740$0 [17], \port$1740$0 [17], \port$1740$0 [17], \port$1740$0 [17], \port$1740$0 [17], \port$1740$0 [17:0] };
+          \$1  = { 2'h0, \port$1734$0 [41:36], \port$1734$0 [17], \port$1734$0 [17], \port$1734$0 [17], \port$1734$0 [17], \port$1734$0 [17], \port$1734$0 [17], \port$1734$0 [17:0] };
       1'h1:
-          \$1  = { 2'h0, \port$1740$0 [41:35], \port$1740$0 [35], \port$1740$0 [35], \port$1740$0 [35], \port$1740$0 [35], \port$1740$0 [35], \port$1740$0 [35:18] };
+          \$1  = { 2'h0, \port$1734$0 [41:35], \port$1734$0 [35], \port$1734$0 [35], \port$1734$0 [35], \port$1734$0 [35], \port$1734$0 [35], \port$1734$0 [35:18] };
       default: ;
     endcase
   end
@@ -10278,7 +10369,7 @@ module backspike_spectral_128_store_samples_window (rst, host__request__valid, h
   assign \$17  = \$16 ;
 endmodule
 
-module backspike_spectral_128_sums_window (rst, host__request__valid, host__request__payload, \port$2541$0 , \port$2543$0 , \port$2545$0 , \port$2547$0 , \port$2549$0 , \port$2563$0 , \port$2565$0 , \port$2568$0 , \port$2571$0 , \port$2574$0 , found, host__response__payload, clk);
+module backspike_spectral_128_sums_window (rst, host__request__valid, host__request__payload, \port$2547$0 , \port$2549$0 , \port$2551$0 , \port$2553$0 , \port$2555$0 , \port$2569$0 , \port$2571$0 , \port$2574$0 , \port$2577$0 , \port$2580$0 , found, host__response__payload, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   reg \$2 ;
@@ -10295,26 +10386,26 @@ module backspike_spectral_128_sums_window (rst, host__request__valid, host__requ
   wire host__request__valid;
   output [32:0] host__response__payload;
   wire [32:0] host__response__payload;
-  input [72:0] \port$2541$0 ;
-  wire [72:0] \port$2541$0 ;
-  input [72:0] \port$2543$0 ;
-  wire [72:0] \port$2543$0 ;
-  input [72:0] \port$2545$0 ;
-  wire [72:0] \port$2545$0 ;
-  input [42:0] \port$2547$0 ;
-  wire [42:0] \port$2547$0 ;
-  input [42:0] \port$2549$0 ;
-  wire [42:0] \port$2549$0 ;
-  input [31:0] \port$2563$0 ;
-  wire [31:0] \port$2563$0 ;
-  input [31:0] \port$2565$0 ;
-  wire [31:0] \port$2565$0 ;
-  input [49:0] \port$2568$0 ;
-  wire [49:0] \port$2568$0 ;
-  input [49:0] \port$2571$0 ;
-  wire [49:0] \port$2571$0 ;
+  input [72:0] \port$2547$0 ;
+  wire [72:0] \port$2547$0 ;
+  input [72:0] \port$2549$0 ;
+  wire [72:0] \port$2549$0 ;
+  input [72:0] \port$2551$0 ;
+  wire [72:0] \port$2551$0 ;
+  input [42:0] \port$2553$0 ;
+  wire [42:0] \port$2553$0 ;
+  input [42:0] \port$2555$0 ;
+  wire [42:0] \port$2555$0 ;
+  input [31:0] \port$2569$0 ;
+  wire [31:0] \port$2569$0 ;
+  input [31:0] \port$2571$0 ;
+  wire [31:0] \port$2571$0 ;
   input [49:0] \port$2574$0 ;
   wire [49:0] \port$2574$0 ;
+  input [49:0] \port$2577$0 ;
+  wire [49:0] \port$2577$0 ;
+  input [49:0] \port$2580$0 ;
+  wire [49:0] \port$2580$0 ;
   input rst;
   wire rst;
   reg [31:0] word = 32'd0;
@@ -10331,65 +10422,65 @@ module backspike_spectral_128_sums_window (rst, host__request__valid, host__requ
     \$1  = 32'd0;
     casez (address)
       5'h00:
-          \$1  = \port$2541$0 [31:0];
-      5'h01:
-          \$1  = \port$2541$0 [63:32];
-      5'h02:
-          \$1  = { \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72], \port$2541$0 [72:64] };
-      5'h03:
-          \$1  = \port$2543$0 [31:0];
-      5'h04:
-          \$1  = \port$2543$0 [63:32];
-      5'h05:
-          \$1  = { \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72], \port$2543$0 [72:64] };
-      5'h06:
-          \$1  = \port$2545$0 [31:0];
-      5'h07:
-          \$1  = \port$2545$0 [63:32];
-      5'h08:
-          \$1  = { \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72], \port$2545$0 [72:64] };
-      5'h09:
           \$1  = \port$2547$0 [31:0];
-      5'h0a:
-          \$1  = { \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42:32] };
-      5'h0b:
-          \$1  = { \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42], \port$2547$0 [42] };
-      5'h0c:
+      5'h01:
+          \$1  = \port$2547$0 [63:32];
+      5'h02:
+          \$1  = { \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72:64] };
+      5'h03:
           \$1  = \port$2549$0 [31:0];
+      5'h04:
+          \$1  = \port$2549$0 [63:32];
+      5'h05:
+          \$1  = { \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72:64] };
+      5'h06:
+          \$1  = \port$2551$0 [31:0];
+      5'h07:
+          \$1  = \port$2551$0 [63:32];
+      5'h08:
+          \$1  = { \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72:64] };
+      5'h09:
+          \$1  = \port$2553$0 [31:0];
+      5'h0a:
+          \$1  = { \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42:32] };
+      5'h0b:
+          \$1  = { \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42] };
+      5'h0c:
+          \$1  = \port$2555$0 [31:0];
       5'h0d:
-          \$1  = { \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42:32] };
+          \$1  = { \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42:32] };
       5'h0e:
-          \$1  = { \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42], \port$2549$0 [42] };
+          \$1  = { \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42] };
       5'h0f:
-          \$1  = \port$2563$0 ;
+          \$1  = \port$2569$0 ;
       5'h10:
-          \$1  = { \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31] };
+          \$1  = { \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31] };
       5'h11:
-          \$1  = { \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31], \port$2563$0 [31] };
+          \$1  = { \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31] };
       5'h12:
-          \$1  = \port$2565$0 ;
+          \$1  = \port$2571$0 ;
       5'h13:
-          \$1  = { \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31] };
+          \$1  = { \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31] };
       5'h14:
-          \$1  = { \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31], \port$2565$0 [31] };
+          \$1  = { \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31] };
       5'h15:
-          \$1  = \port$2568$0 [31:0];
-      5'h16:
-          \$1  = { \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49:32] };
-      5'h17:
-          \$1  = { \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49], \port$2568$0 [49] };
-      5'h18:
-          \$1  = \port$2571$0 [31:0];
-      5'h19:
-          \$1  = { \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49:32] };
-      5'h1a:
-          \$1  = { \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49] };
-      5'h1b:
           \$1  = \port$2574$0 [31:0];
-      5'h1c:
+      5'h16:
           \$1  = { \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49:32] };
-      5'h1d:
+      5'h17:
           \$1  = { \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49] };
+      5'h18:
+          \$1  = \port$2577$0 [31:0];
+      5'h19:
+          \$1  = { \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49:32] };
+      5'h1a:
+          \$1  = { \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49] };
+      5'h1b:
+          \$1  = \port$2580$0 [31:0];
+      5'h1c:
+          \$1  = { \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49:32] };
+      5'h1d:
+          \$1  = { \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49] };
       default: ;
     endcase
   end

@@ -141,8 +141,8 @@ def test_table():
 @pytest.mark.parametrize(
     ("shape", "size", "message"),
     [
-        ((100, 127), 128, "picture p is 126 x 100, cut to multiples of the scale 2: 128 x 128 or"),
-        ((129, 128), 128, "picture p is 126 x 129, cut to multiples of the scale 3: 128 x 128 or"),
+        ((100, 127), 128, "picture p is 126 x 100, cut to multiples of the scale 2, must be"),
+        ((129, 128), 128, "picture p is 126 x 129, cut to multiples of the scale 3, must be"),
         ((90, 90), 8, "picture p has no contrast in its middle 8 x 8 pixels"),
     ],
 )
