@@ -4875,14 +4875,14 @@ module backspike_default_bp_drain_unit0_states (rst, o, read, write__addr, write
   wire write__en;
   (* no_rw_check = 32'd1 *)
   (* ram_style = "block" *)
-  reg [15:0] states [63:0];
+  reg [15:0] file [63:0];
   always @(posedge clk) begin
     if (write__en)
-      states[write__addr] <= { \port$17433$0 , \port$17432$0  };
+      file[write__addr] <= { \port$17433$0 , \port$17432$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= states[read];
+    _0_ <= file[read];
   end
   assign o = _0_;
 endmodule
@@ -5349,14 +5349,14 @@ module backspike_default_bp_drain_unit1_states (rst, o, read, write__addr, write
   wire write__en;
   (* no_rw_check = 32'd1 *)
   (* ram_style = "block" *)
-  reg [15:0] states [63:0];
+  reg [15:0] file [63:0];
   always @(posedge clk) begin
     if (write__en)
-      states[write__addr] <= { \port$17556$0 , \port$17555$0  };
+      file[write__addr] <= { \port$17556$0 , \port$17555$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= states[read];
+    _0_ <= file[read];
   end
   assign o = _0_;
 endmodule
@@ -16883,14 +16883,14 @@ module backspike_default_fp_drain_unit0_states (rst, write__data, o, read, write
   wire write__en;
   (* no_rw_check = 32'd1 *)
   (* ram_style = "block" *)
-  reg [15:0] states [63:0];
+  reg [15:0] file [63:0];
   always @(posedge clk) begin
     if (write__en)
-      states[write__addr] <= write__data;
+      file[write__addr] <= write__data;
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= states[read];
+    _0_ <= file[read];
   end
   assign o = _0_;
 endmodule

@@ -42,7 +42,6 @@ def test_sources_of_this_checkout_are_read():
     """Every figure has a value of its own, from files that git tracks."""
     figures = {f.figure: f for f in house.sources(Counts())}
     assert len(figures) == 5
-    assert figures["lines of Python outside tests"].met
     assert all(figure.value is not None for figure in figures.values())
     assert not figures["lines under rtl/"].how.startswith("0 files")
 

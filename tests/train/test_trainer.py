@@ -149,6 +149,18 @@ def test_two_epochs_are_one_and_one_resumed(tmp_path):
     assert same(load_checkpoint(path).weights, weights)
 
 
+def test_a_pipe_gets_one_checkpoint(tmp_path):
+    """Of several epochs the last: a second one would wait for ever for another reader."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    got = tmp_path / "got.safetensors"
+    reader = threading.Thread(target=lambda: got.write_bytes(pipe.read_bytes()), daemon=True)
+    reader.start()
+    _, weights = trained(2, save=pipe)
+    reader.join(10)
+    assert same(load_checkpoint(got).weights, weights)
+
+
 @pytest.mark.parametrize("stop_at", range(1, 20, 2))
 def test_resumed_after_ctrl_c_anywhere(tmp_path, monkeypatch, stop_at):
     """Ctrl-C in a call of forward, in mid-epoch or while evaluating; then resumed."""

@@ -34,7 +34,7 @@ class StateFile(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.states = states = memory.Memory(
+        m.submodules.file = states = memory.Memory(
             shape=16,
             depth=DEPTH << self._phase_bits,
             init=[],

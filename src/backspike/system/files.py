@@ -83,25 +83,25 @@ def write_file(path: str | os.PathLike, content: bytes) -> None:
         raise UserError(f"{path} cannot be written: {reason(error)}") from None
 
 
+def is_stream(path: str | os.PathLike) -> bool:
+    """Whether what is written to `path` follows what was written before, and replaces nothing."""
+    return os.path.exists(path) and (
+        not os.path.isfile(path) or _open_descriptor(os.stat(path)) is not None
+    )
+
+
 def reason(error: OSError) -> str:
     """The system's own words, without number and path."""
     return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _write(path: Path, content: bytes) -> None:
-    try:
-        node = os.stat(path)
-    except FileNotFoundError:
-        node = None
-    if node is None or stat.S_ISREG(node.st_mode):
-        opened = None if node is None else _open_descriptor(node)
-        if opened is None:
-            _replace(Path(os.path.realpath(path)), content, node)
-            return
-        # Opening it again would write from the file's beginning, over what it holds.
-        opened = os.dup(opened)
-    else:
-        opened = os.open(path, os.O_WRONLY | os.O_NOCTTY)
+    if not is_stream(path):
+        _replace(Path(os.path.realpath(path)), content, path.stat() if path.exists() else None)
+        return
+    opened = _open_descriptor(path.stat()) if path.is_file() else None
+    # Opening it again would write from the file's beginning, over what it holds.
+    opened = os.open(path, os.O_WRONLY | os.O_NOCTTY) if opened is None else os.dup(opened)
     if sys.stdout is not None:
         sys.stdout.flush()  # what was printed before comes before
     with os.fdopen(opened, "wb") as file:

@@ -16,7 +16,7 @@ from backspike.ir.bits import Bits
 from backspike.ir.constants import ceil_div
 from backspike.ir.errors import LinkError, UserError
 from backspike.ir.network import Learning, Network
-from backspike.system.files import as_path
+from backspike.system.files import as_path, is_stream
 from backspike.system.interrupt import Interrupted, Interruptible
 from backspike.system.progress import progress_bar
 from backspike.train.checkpoint import Checkpoint, Progress
@@ -118,8 +118,9 @@ class Trainer:
         """Train until `epochs` epochs have been trained since the first weights.
 
         save: checkpoint, written between two batches at the start, whenever the last one is
-        SAVE_SECONDS old, and when Ctrl-C stops the run (Interrupted); and after every epoch. bar:
-        progress on stderr. on_epoch: called with each new entry of the history.
+        SAVE_SECONDS old, and when Ctrl-C stops the run (Interrupted); and after every epoch. A
+        pipe or a device gets the last one alone. bar: progress on stderr. on_epoch: called with
+        each new entry of the history.
         Raises Mismatch where backend and golden differ, LinkError if a board is lost.
         """
         self._check_open()
@@ -136,20 +137,22 @@ class Trainer:
             )
         saved, kept = -math.inf, 0
 
-        def keep() -> None:
+        def keep(last: bool) -> None:
             nonlocal saved, kept
+            if save is None or (not last and is_stream(save)):
+                return
             self._save(save, data, epochs)
             saved, kept = time.monotonic(), self.progress.updates
 
         def goes_on(whence: str) -> str:
-            return f"; {save} goes on from {whence}" if saved > -math.inf and save else ""
+            return f"; {save} goes on from {whence}" if saved > -math.inf else ""
 
         with Interruptible() as stop:
 
             def pause() -> None:
                 """Where a run may stop."""
                 if stop.requested or time.monotonic() - saved >= SAVE_SECONDS:
-                    keep()
+                    keep(last=stop.requested)
                 if stop.requested:
                     after = f"stopped after {self.progress.updates} batches"
                     raise Interrupted(after + goes_on("here"))
@@ -159,7 +162,7 @@ class Trainer:
                     if self.progress.updates < (done + 1) * batches:
                         self._epoch(data.train, done, batches, pause, bar)
                     on_epoch(self._end_epoch(data.test, pause))
-                    keep()
+                    keep(last=done + 1 == epochs)
                 trained = self._accuracy(data.train, pause)
             except LinkError as error:
                 after = f"{error}, after {self.progress.updates} batches"
@@ -273,20 +276,19 @@ class Trainer:
             correct += round(accuracy(logits, labels) * len(labels))
         return correct / len(samples)
 
-    def _save(self, path: Path | None, data: Dataset, epochs: int) -> None:
-        if path is not None:
-            Checkpoint(
-                network=self.network,
-                learning=self.learning,
-                weights=self.backend.weights(),
-                progress=self.progress,
-                backend=self.backend_name,
-                machine=self.machine.name,
-                epochs=epochs,
-                data=data.source,
-                limit=data.limit,
-                digest=data.digest(),
-            ).save(path)
+    def _save(self, path: Path, data: Dataset, epochs: int) -> None:
+        Checkpoint(
+            network=self.network,
+            learning=self.learning,
+            weights=self.backend.weights(),
+            progress=self.progress,
+            backend=self.backend_name,
+            machine=self.machine.name,
+            epochs=epochs,
+            data=data.source,
+            limit=data.limit,
+            digest=data.digest(),
+        ).save(path)
 
     def _check_open(self) -> None:
         if self._closed:

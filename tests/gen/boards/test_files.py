@@ -83,7 +83,7 @@ def test_a_board_that_cannot_be():
     """A clock or a rate that the board cannot make is a ValueError."""
     with pytest.raises(ValueError, match="clock is 81000000 Hz: the PLL of an ECP5 cannot"):
         replace(BOARDS["ulx3s-85f"], clock=81_000_000)
-    with pytest.raises(ValueError, match="baud 30000000, must give 4 to 1000 cycles per bit"):
+    with pytest.raises(ValueError, match="baud 30000000, must be 4 to 1000 cycles a bit"):
         replace(BOARDS["ulx3s-85f"], baud=30_000_000)
 
 

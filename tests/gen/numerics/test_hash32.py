@@ -153,7 +153,7 @@ def test_avalanche(flipped):
 
 def test_refused():
     """A step or a column out of range is a ValueError."""
-    with pytest.raises(ValueError, match="step is -1: 0 to"):
+    with pytest.raises(ValueError, match="step is -1, must be 0 to"):
         draw(0, -1, 0, 2, 2)
     with pytest.raises(ValueError, match="columns is 65537, must be 0 to"):
         draw(0, 0, 0, 2, 65537)

@@ -187,7 +187,7 @@ def test_cached_weights_depend_on_what_made_them(cache, monkeypatch):
     trained(seed=1)
     monkeypatch.setattr(training, "pixels_to_train_with", lambda: [smooth(7, 48, 48)])
     trained()
-    assert len(list(cache.glob("fsrcnn-x2-*/*"))) == 3
+    assert len(list(cache.glob("fsrcnn-x2-*/*.safetensors"))) == 3
 
 
 def test_interrupted_training_leaves_nothing(cache, tmp_path, monkeypatch):
