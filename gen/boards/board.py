@@ -100,7 +100,7 @@ BOARDS = {
             platform=ULX3S_85F_Platform,
             device="LFE5U-85F",
             capacity=LFE5U_85F,
-            clock=90_000_000,
+            clock=80_000_000,
             **ULX3S,
         ),
         Board(

@@ -528,22 +528,22 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     wg_refused <= \$48 ;
   backspike_default_active_memory  active_memory (
     .clk(clk),
-    .\port$16370$8 (\$60 [8]),
-    .\port$16372$8 (\$61 [8]),
-    .\port$16374$8 (\$62 [8]),
-    .\port$16376$8 (\$63 [8]),
-    .\port$16378$8 (\$64 [8]),
-    .\port$16380$8 (\$65 [8]),
-    .\port$16382$8 (\$66 [8]),
-    .\port$16384$8 (\$67 [8]),
-    .\port$16386$8 (\$68 [8]),
-    .\port$16388$8 (\$69 [8]),
-    .\port$16390$8 (\$70 [8]),
-    .\port$16392$8 (\$71 [8]),
-    .\port$16394$8 (\$72 [8]),
-    .\port$16396$8 (\$73 [8]),
-    .\port$16398$8 (\$74 [8]),
-    .\port$16400$8 (\$75 [8]),
+    .\port$16372$8 (\$60 [8]),
+    .\port$16374$8 (\$61 [8]),
+    .\port$16376$8 (\$62 [8]),
+    .\port$16378$8 (\$63 [8]),
+    .\port$16380$8 (\$64 [8]),
+    .\port$16382$8 (\$65 [8]),
+    .\port$16384$8 (\$66 [8]),
+    .\port$16386$8 (\$67 [8]),
+    .\port$16388$8 (\$68 [8]),
+    .\port$16390$8 (\$69 [8]),
+    .\port$16392$8 (\$70 [8]),
+    .\port$16394$8 (\$71 [8]),
+    .\port$16396$8 (\$72 [8]),
+    .\port$16398$8 (\$73 [8]),
+    .\port$16400$8 (\$74 [8]),
+    .\port$16402$8 (\$75 [8]),
     .read0__data(front_active__data),
     .read__addr(\$78 [13:7]),
     .read__en(\$77 ),
@@ -575,36 +575,36 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .labels__data(drain_labels__data),
     .logits__data(\drain_logits__data$149 ),
     .masks__data(front_masks__data),
-    .\port$17159$0 (\$80 ),
-    .\port$17159$13 (\$81 ),
-    .\port$17196$0 (\$82 ),
-    .\port$17198$0 (\$83 ),
-    .\port$17200$0 (\$84 ),
-    .\port$17202$0 (\$85 ),
-    .\port$17204$0 (\$86 ),
-    .\port$17206$0 (\$87 ),
-    .\port$17208$0 (\$88 ),
-    .\port$17210$0 (\$89 ),
-    .\port$17211$1 (\$90 ),
-    .\port$17226$0 (\$91 ),
-    .\port$17230$0 (\$92 ),
-    .\port$17232$0 (\$93 ),
-    .\port$17234$0 (\$94 ),
-    .\port$17236$0 (\$95 ),
-    .\port$17238$0 (\$96 ),
-    .\port$17240$0 (\$97 ),
-    .\port$17242$0 (\$98 ),
-    .\port$17244$0 (\$99 ),
-    .\port$17246$0 (\$100 ),
-    .\port$17248$0 (\$101 ),
-    .\port$17250$0 (\$102 ),
-    .\port$17252$0 (\$103 ),
-    .\port$17254$0 (\$104 ),
-    .\port$17256$0 (\$105 ),
-    .\port$17258$0 (\$106 ),
-    .\port$17260$0 (\$107 ),
-    .\port$17273$1 (\$108 ),
-    .\port$17295$0 (\$109 ),
+    .\port$17163$0 (\$80 ),
+    .\port$17163$13 (\$81 ),
+    .\port$17200$0 (\$82 ),
+    .\port$17202$0 (\$83 ),
+    .\port$17204$0 (\$84 ),
+    .\port$17206$0 (\$85 ),
+    .\port$17208$0 (\$86 ),
+    .\port$17210$0 (\$87 ),
+    .\port$17212$0 (\$88 ),
+    .\port$17214$0 (\$89 ),
+    .\port$17215$1 (\$90 ),
+    .\port$17230$0 (\$91 ),
+    .\port$17234$0 (\$92 ),
+    .\port$17236$0 (\$93 ),
+    .\port$17238$0 (\$94 ),
+    .\port$17240$0 (\$95 ),
+    .\port$17242$0 (\$96 ),
+    .\port$17244$0 (\$97 ),
+    .\port$17246$0 (\$98 ),
+    .\port$17248$0 (\$99 ),
+    .\port$17250$0 (\$100 ),
+    .\port$17252$0 (\$101 ),
+    .\port$17254$0 (\$102 ),
+    .\port$17256$0 (\$103 ),
+    .\port$17258$0 (\$104 ),
+    .\port$17260$0 (\$105 ),
+    .\port$17262$0 (\$106 ),
+    .\port$17264$0 (\$107 ),
+    .\port$17277$1 (\$108 ),
+    .\port$17299$0 (\$109 ),
     .\port$5044$0 (\$77 ),
     .\port$5050$0 (\$78 ),
     .\port$6343$0 (\$79 ),
@@ -631,18 +631,18 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$78 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$16319$1 (\$50 [4:0]),
-    .\port$16321$1 (\$51 [4:0]),
-    .\port$16323$1 (\$52 [4:0]),
-    .\port$16325$1 (\$53 [4:0]),
-    .\port$16327$1 (\$54 [4:0]),
-    .\port$16329$1 (\$55 [4:0]),
-    .\port$16331$1 (\$56 [4:0]),
-    .\port$16333$1 (\$57 [4:0]),
-    .\port$16334$1 (\$58 [3:0]),
-    .\port$16351$0 (\$59 ),
-    .\port$17159$0 (\$80 ),
-    .\port$17273$1 (\$108 [3:0]),
+    .\port$16321$1 (\$50 [4:0]),
+    .\port$16323$1 (\$51 [4:0]),
+    .\port$16325$1 (\$52 [4:0]),
+    .\port$16327$1 (\$53 [4:0]),
+    .\port$16329$1 (\$54 [4:0]),
+    .\port$16331$1 (\$55 [4:0]),
+    .\port$16333$1 (\$56 [4:0]),
+    .\port$16335$1 (\$57 [4:0]),
+    .\port$16336$1 (\$58 [3:0]),
+    .\port$16353$0 (\$59 ),
+    .\port$17163$0 (\$80 ),
+    .\port$17277$1 (\$108 [3:0]),
     .read0__data(\drain_codes__data$95 ),
     .rest(\rest$86 ),
     .rst(rst),
@@ -722,33 +722,33 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .front_row__address(front_row__address),
     .front_spikes__addr(read0__addr),
     .\port$1411$0 (\$49 ),
-    .\port$16319$1 (\$50 ),
-    .\port$16321$1 (\$51 ),
-    .\port$16323$1 (\$52 ),
-    .\port$16325$1 (\$53 ),
-    .\port$16327$1 (\$54 ),
-    .\port$16329$1 (\$55 ),
-    .\port$16331$1 (\$56 ),
-    .\port$16333$1 (\$57 ),
-    .\port$16334$1 (\$58 ),
-    .\port$16351$0 (\$59 ),
-    .\port$16370$0 (\$60 ),
-    .\port$16372$0 (\$61 ),
-    .\port$16374$0 (\$62 ),
-    .\port$16376$0 (\$63 ),
-    .\port$16378$0 (\$64 ),
-    .\port$16380$0 (\$65 ),
-    .\port$16382$0 (\$66 ),
-    .\port$16384$0 (\$67 ),
-    .\port$16386$0 (\$68 ),
-    .\port$16388$0 (\$69 ),
-    .\port$16390$0 (\$70 ),
-    .\port$16392$0 (\$71 ),
-    .\port$16394$0 (\$72 ),
-    .\port$16396$0 (\$73 ),
-    .\port$16398$0 (\$74 ),
-    .\port$16400$0 (\$75 ),
-    .\port$16403$0 (\$76 ),
+    .\port$16321$1 (\$50 ),
+    .\port$16323$1 (\$51 ),
+    .\port$16325$1 (\$52 ),
+    .\port$16327$1 (\$53 ),
+    .\port$16329$1 (\$54 ),
+    .\port$16331$1 (\$55 ),
+    .\port$16333$1 (\$56 ),
+    .\port$16335$1 (\$57 ),
+    .\port$16336$1 (\$58 ),
+    .\port$16353$0 (\$59 ),
+    .\port$16372$0 (\$60 ),
+    .\port$16374$0 (\$61 ),
+    .\port$16376$0 (\$62 ),
+    .\port$16378$0 (\$63 ),
+    .\port$16380$0 (\$64 ),
+    .\port$16382$0 (\$65 ),
+    .\port$16384$0 (\$66 ),
+    .\port$16386$0 (\$67 ),
+    .\port$16388$0 (\$68 ),
+    .\port$16390$0 (\$69 ),
+    .\port$16392$0 (\$70 ),
+    .\port$16394$0 (\$71 ),
+    .\port$16396$0 (\$72 ),
+    .\port$16398$0 (\$73 ),
+    .\port$16400$0 (\$74 ),
+    .\port$16402$0 (\$75 ),
+    .\port$16405$0 (\$76 ),
     .queue_busy(\busy$434 ),
     .queue_completed(\queue_waits_first$382 ),
     .queue_descriptors__addr(\read0__addr$211 ),
@@ -776,16 +776,16 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
     .\port$10994$0 (\$112 ),
-    .\port$17196$0 (\$82 ),
-    .\port$17198$0 (\$83 ),
-    .\port$17200$0 (\$84 ),
-    .\port$17202$0 (\$85 ),
-    .\port$17204$0 (\$86 ),
-    .\port$17206$0 (\$87 ),
-    .\port$17208$0 (\$88 ),
-    .\port$17210$0 (\$89 ),
-    .\port$17211$1 (\$90 ),
-    .\port$17226$0 (\$91 ),
+    .\port$17200$0 (\$82 ),
+    .\port$17202$0 (\$83 ),
+    .\port$17204$0 (\$84 ),
+    .\port$17206$0 (\$85 ),
+    .\port$17208$0 (\$86 ),
+    .\port$17210$0 (\$87 ),
+    .\port$17212$0 (\$88 ),
+    .\port$17214$0 (\$89 ),
+    .\port$17215$1 (\$90 ),
+    .\port$17230$0 (\$91 ),
     .\port$6343$0 (\$79 ),
     .\read0__addr$19 (\read0__addr$116 ),
     .read0__data(front_gradients__data),
@@ -902,8 +902,8 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
     .\port$15705$8 (\buffer$348 [8]),
-    .\port$17159$13 (\$81 ),
-    .\port$17273$5 (\$108 [7:4]),
+    .\port$17163$13 (\$81 ),
+    .\port$17277$5 (\$108 [7:4]),
     .read0__data(drain_labels__data),
     .rest(\rest$163 ),
     .rst(rst)
@@ -951,18 +951,18 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$132 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$16319$6 (\$50 [20:5]),
-    .\port$16321$6 (\$51 [20:5]),
-    .\port$16323$6 (\$52 [20:5]),
-    .\port$16325$6 (\$53 [20:5]),
-    .\port$16327$6 (\$54 [20:5]),
-    .\port$16329$6 (\$55 [20:5]),
-    .\port$16331$6 (\$56 [20:5]),
-    .\port$16333$6 (\$57 [20:5]),
-    .\port$16334$5 (\$58 [7:4]),
-    .\port$16351$0 (\$59 [4:0]),
-    .\port$17273$5 (\$108 [7:4]),
-    .\port$17295$0 (\$109 ),
+    .\port$16321$6 (\$50 [20:5]),
+    .\port$16323$6 (\$51 [20:5]),
+    .\port$16325$6 (\$52 [20:5]),
+    .\port$16327$6 (\$53 [20:5]),
+    .\port$16329$6 (\$54 [20:5]),
+    .\port$16331$6 (\$55 [20:5]),
+    .\port$16333$6 (\$56 [20:5]),
+    .\port$16335$6 (\$57 [20:5]),
+    .\port$16336$5 (\$58 [7:4]),
+    .\port$16353$0 (\$59 [4:0]),
+    .\port$17277$5 (\$108 [7:4]),
+    .\port$17299$0 (\$109 ),
     .read0__data(\drain_logits__data$149 ),
     .rest(\rest$140 ),
     .rst(rst),
@@ -970,22 +970,22 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
   );
   backspike_default_masks_memory  masks_memory (
     .clk(clk),
-    .\port$17230$0 (\$92 ),
-    .\port$17232$0 (\$93 ),
-    .\port$17234$0 (\$94 ),
-    .\port$17236$0 (\$95 ),
-    .\port$17238$0 (\$96 ),
-    .\port$17240$0 (\$97 ),
-    .\port$17242$0 (\$98 ),
-    .\port$17244$0 (\$99 ),
-    .\port$17246$0 (\$100 ),
-    .\port$17248$0 (\$101 ),
-    .\port$17250$0 (\$102 ),
-    .\port$17252$0 (\$103 ),
-    .\port$17254$0 (\$104 ),
-    .\port$17256$0 (\$105 ),
-    .\port$17258$0 (\$106 ),
-    .\port$17260$0 (\$107 ),
+    .\port$17234$0 (\$92 ),
+    .\port$17236$0 (\$93 ),
+    .\port$17238$0 (\$94 ),
+    .\port$17240$0 (\$95 ),
+    .\port$17242$0 (\$96 ),
+    .\port$17244$0 (\$97 ),
+    .\port$17246$0 (\$98 ),
+    .\port$17248$0 (\$99 ),
+    .\port$17250$0 (\$100 ),
+    .\port$17252$0 (\$101 ),
+    .\port$17254$0 (\$102 ),
+    .\port$17256$0 (\$103 ),
+    .\port$17258$0 (\$104 ),
+    .\port$17260$0 (\$105 ),
+    .\port$17262$0 (\$106 ),
+    .\port$17264$0 (\$107 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$194 ),
     .read__addr(\$78 [6:0]),
@@ -1005,23 +1005,23 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__response__valid(spikes__response__valid),
     .\port$1411$0 (\$49 ),
     .\port$15705$0 (\buffer$348 [0]),
-    .\port$16370$0 (\$60 [7:0]),
-    .\port$16372$0 (\$61 [7:0]),
-    .\port$16374$0 (\$62 [7:0]),
-    .\port$16376$0 (\$63 [7:0]),
-    .\port$16378$0 (\$64 [7:0]),
-    .\port$16380$0 (\$65 [7:0]),
-    .\port$16382$0 (\$66 [7:0]),
-    .\port$16384$0 (\$67 [7:0]),
-    .\port$16386$0 (\$68 [7:0]),
-    .\port$16388$0 (\$69 [7:0]),
-    .\port$16390$0 (\$70 [7:0]),
-    .\port$16392$0 (\$71 [7:0]),
-    .\port$16394$0 (\$72 [7:0]),
-    .\port$16396$0 (\$73 [7:0]),
-    .\port$16398$0 (\$74 [7:0]),
-    .\port$16400$0 (\$75 [7:0]),
-    .\port$16403$0 (\$76 ),
+    .\port$16372$0 (\$60 [7:0]),
+    .\port$16374$0 (\$61 [7:0]),
+    .\port$16376$0 (\$62 [7:0]),
+    .\port$16378$0 (\$63 [7:0]),
+    .\port$16380$0 (\$64 [7:0]),
+    .\port$16382$0 (\$65 [7:0]),
+    .\port$16384$0 (\$66 [7:0]),
+    .\port$16386$0 (\$67 [7:0]),
+    .\port$16388$0 (\$68 [7:0]),
+    .\port$16390$0 (\$69 [7:0]),
+    .\port$16392$0 (\$70 [7:0]),
+    .\port$16394$0 (\$71 [7:0]),
+    .\port$16396$0 (\$72 [7:0]),
+    .\port$16398$0 (\$73 [7:0]),
+    .\port$16400$0 (\$74 [7:0]),
+    .\port$16402$0 (\$75 [7:0]),
+    .\port$16405$0 (\$76 ),
     .\port$8881$0 (\$110 ),
     .\read0__addr$23 (read0__addr),
     .read0__data(front_spikes__data),
@@ -1338,14 +1338,12 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
   assign batch[4:0] = \batch$333 [4:0];
 endmodule
 
-module backspike_default_active_memory (rst, write__en, read__en, read__addr, \port$16370$8 , \port$16372$8 , \port$16374$8 , \port$16376$8 , \port$16378$8 , \port$16380$8 , \port$16382$8 , \port$16384$8 , \port$16386$8 , \port$16388$8 , \port$16390$8 , \port$16392$8 , \port$16394$8 , \port$16396$8 , \port$16398$8 , \port$16400$8 , write__addr
+module backspike_default_active_memory (rst, write__en, read__en, read__addr, \port$16372$8 , \port$16374$8 , \port$16376$8 , \port$16378$8 , \port$16380$8 , \port$16382$8 , \port$16384$8 , \port$16386$8 , \port$16388$8 , \port$16390$8 , \port$16392$8 , \port$16394$8 , \port$16396$8 , \port$16398$8 , \port$16400$8 , \port$16402$8 , write__addr
 , read0__data, clk);
   reg \$initially  = 0;
   reg [15:0] \$1 ;
   input clk;
   wire clk;
-  input \port$16370$8 ;
-  wire \port$16370$8 ;
   input \port$16372$8 ;
   wire \port$16372$8 ;
   input \port$16374$8 ;
@@ -1376,6 +1374,8 @@ module backspike_default_active_memory (rst, write__en, read__en, read__addr, \p
   wire \port$16398$8 ;
   input \port$16400$8 ;
   wire \port$16400$8 ;
+  input \port$16402$8 ;
+  wire \port$16402$8 ;
   output [15:0] read0__data;
   reg [15:0] read0__data = 16'h0000;
   input [6:0] read__addr;
@@ -1394,7 +1394,7 @@ module backspike_default_active_memory (rst, write__en, read__en, read__addr, \p
   reg [15:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$16400$8 , \port$16398$8 , \port$16396$8 , \port$16394$8 , \port$16392$8 , \port$16390$8 , \port$16388$8 , \port$16386$8 , \port$16384$8 , \port$16382$8 , \port$16380$8 , \port$16378$8 , \port$16376$8 , \port$16374$8 , \port$16372$8 , \port$16370$8  };
+      copy0[write__addr] <= { \port$16402$8 , \port$16400$8 , \port$16398$8 , \port$16396$8 , \port$16394$8 , \port$16392$8 , \port$16390$8 , \port$16388$8 , \port$16386$8 , \port$16384$8 , \port$16382$8 , \port$16380$8 , \port$16378$8 , \port$16376$8 , \port$16374$8 , \port$16372$8  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
@@ -1415,8 +1415,8 @@ module backspike_default_active_memory (rst, write__en, read__en, read__addr, \p
 endmodule
 
 module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$5044$0 , \port$5050$0 , \port$6343$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, buffer, \begin , \end , start, abort, dry_run
-, waits_first, queue_fault, queue_waiting, queue_completed, queue_position, front_gradients__addr, front_column__address, \port$17159$0 , \port$17159$13 , \port$17196$0 , \port$17198$0 , \port$17200$0 , \port$17202$0 , \port$17204$0 , \port$17206$0 , \port$17208$0 , \port$17210$0 , \port$17211$1 , \port$17226$0 , \port$17230$0 , \port$17232$0
-, \port$17234$0 , \port$17236$0 , \port$17238$0 , \port$17240$0 , \port$17242$0 , \port$17244$0 , \port$17246$0 , \port$17248$0 , \port$17250$0 , \port$17252$0 , \port$17254$0 , \port$17256$0 , \port$17258$0 , \port$17260$0 , drain_masks__en, drain_masks__addr, \port$17273$1 , \port$17295$0 , waits_second, codes__data, gradients__data
+, waits_first, queue_fault, queue_waiting, queue_completed, queue_position, front_gradients__addr, front_column__address, \port$17163$0 , \port$17163$13 , \port$17200$0 , \port$17202$0 , \port$17204$0 , \port$17206$0 , \port$17208$0 , \port$17210$0 , \port$17212$0 , \port$17214$0 , \port$17215$1 , \port$17230$0 , \port$17234$0 , \port$17236$0
+, \port$17238$0 , \port$17240$0 , \port$17242$0 , \port$17244$0 , \port$17246$0 , \port$17248$0 , \port$17250$0 , \port$17252$0 , \port$17254$0 , \port$17256$0 , \port$17258$0 , \port$17260$0 , \port$17262$0 , \port$17264$0 , drain_masks__en, drain_masks__addr, \port$17277$1 , \port$17299$0 , waits_second, codes__data, gradients__data
 , logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column__vector, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
@@ -1522,14 +1522,10 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
   wire o_events__ready;
   wire o_headers__ready;
   wire o_vectors__ready;
-  output [6:0] \port$17159$0 ;
-  wire [6:0] \port$17159$0 ;
-  output [4:0] \port$17159$13 ;
-  wire [4:0] \port$17159$13 ;
-  output [15:0] \port$17196$0 ;
-  wire [15:0] \port$17196$0 ;
-  output [15:0] \port$17198$0 ;
-  wire [15:0] \port$17198$0 ;
+  output [6:0] \port$17163$0 ;
+  wire [6:0] \port$17163$0 ;
+  output [4:0] \port$17163$13 ;
+  wire [4:0] \port$17163$13 ;
   output [15:0] \port$17200$0 ;
   wire [15:0] \port$17200$0 ;
   output [15:0] \port$17202$0 ;
@@ -1542,14 +1538,14 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
   wire [15:0] \port$17208$0 ;
   output [15:0] \port$17210$0 ;
   wire [15:0] \port$17210$0 ;
-  output [3:0] \port$17211$1 ;
-  wire [3:0] \port$17211$1 ;
-  output [6:0] \port$17226$0 ;
-  wire [6:0] \port$17226$0 ;
-  output [7:0] \port$17230$0 ;
-  wire [7:0] \port$17230$0 ;
-  output [7:0] \port$17232$0 ;
-  wire [7:0] \port$17232$0 ;
+  output [15:0] \port$17212$0 ;
+  wire [15:0] \port$17212$0 ;
+  output [15:0] \port$17214$0 ;
+  wire [15:0] \port$17214$0 ;
+  output [3:0] \port$17215$1 ;
+  wire [3:0] \port$17215$1 ;
+  output [6:0] \port$17230$0 ;
+  wire [6:0] \port$17230$0 ;
   output [7:0] \port$17234$0 ;
   wire [7:0] \port$17234$0 ;
   output [7:0] \port$17236$0 ;
@@ -1578,10 +1574,14 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
   wire [7:0] \port$17258$0 ;
   output [7:0] \port$17260$0 ;
   wire [7:0] \port$17260$0 ;
-  output [7:0] \port$17273$1 ;
-  wire [7:0] \port$17273$1 ;
-  output [4:0] \port$17295$0 ;
-  wire [4:0] \port$17295$0 ;
+  output [7:0] \port$17262$0 ;
+  wire [7:0] \port$17262$0 ;
+  output [7:0] \port$17264$0 ;
+  wire [7:0] \port$17264$0 ;
+  output [7:0] \port$17277$1 ;
+  wire [7:0] \port$17277$1 ;
+  output [4:0] \port$17299$0 ;
+  wire [4:0] \port$17299$0 ;
   output \port$5044$0 ;
   wire \port$5044$0 ;
   output [13:0] \port$5050$0 ;
@@ -1650,20 +1650,20 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
     .labels__data(labels__data),
     .logits__data(logits__data),
     .masks__addr(drain_masks__addr),
-    .\port$17159$0 (\$4 ),
-    .\port$17159$13 (\$5 ),
-    .\port$17196$0 (\$6 ),
-    .\port$17198$0 (\$7 ),
-    .\port$17200$0 (\$8 ),
-    .\port$17202$0 (\$9 ),
-    .\port$17204$0 (\$10 ),
-    .\port$17206$0 (\$11 ),
-    .\port$17208$0 (\$12 ),
-    .\port$17210$0 (\$13 ),
-    .\port$17211$1 (\$14 ),
-    .\port$17226$0 (\$15 ),
-    .\port$17273$1 (\$32 ),
-    .\port$17295$0 (\$33 ),
+    .\port$17163$0 (\$4 ),
+    .\port$17163$13 (\$5 ),
+    .\port$17200$0 (\$6 ),
+    .\port$17202$0 (\$7 ),
+    .\port$17204$0 (\$8 ),
+    .\port$17206$0 (\$9 ),
+    .\port$17208$0 (\$10 ),
+    .\port$17210$0 (\$11 ),
+    .\port$17212$0 (\$12 ),
+    .\port$17214$0 (\$13 ),
+    .\port$17215$1 (\$14 ),
+    .\port$17230$0 (\$15 ),
+    .\port$17277$1 (\$32 ),
+    .\port$17299$0 (\$33 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$127 ),
@@ -1776,41 +1776,41 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
   assign \port$5044$0  = \$1 ;
   assign \port$5050$0  = \$2 ;
   assign \port$6343$0  = \$3 ;
-  assign \port$17159$0  = \$4 ;
-  assign \port$17159$13  = \$5 ;
-  assign \port$17196$0  = \$6 ;
-  assign \port$17198$0  = \$7 ;
-  assign \port$17200$0  = \$8 ;
-  assign \port$17202$0  = \$9 ;
-  assign \port$17204$0  = \$10 ;
-  assign \port$17206$0  = \$11 ;
-  assign \port$17208$0  = \$12 ;
-  assign \port$17210$0  = \$13 ;
-  assign \port$17211$1  = \$14 ;
-  assign \port$17226$0  = \$15 ;
-  assign \port$17230$0  = \$16 ;
-  assign \port$17232$0  = \$17 ;
-  assign \port$17234$0  = \$18 ;
-  assign \port$17236$0  = \$19 ;
-  assign \port$17238$0  = \$20 ;
-  assign \port$17240$0  = \$21 ;
-  assign \port$17242$0  = \$22 ;
-  assign \port$17244$0  = \$23 ;
-  assign \port$17246$0  = \$24 ;
-  assign \port$17248$0  = \$25 ;
-  assign \port$17250$0  = \$26 ;
-  assign \port$17252$0  = \$27 ;
-  assign \port$17254$0  = \$28 ;
-  assign \port$17256$0  = \$29 ;
-  assign \port$17258$0  = \$30 ;
-  assign \port$17260$0  = \$31 ;
-  assign \port$17273$1  = \$32 ;
-  assign \port$17295$0  = \$33 ;
+  assign \port$17163$0  = \$4 ;
+  assign \port$17163$13  = \$5 ;
+  assign \port$17200$0  = \$6 ;
+  assign \port$17202$0  = \$7 ;
+  assign \port$17204$0  = \$8 ;
+  assign \port$17206$0  = \$9 ;
+  assign \port$17208$0  = \$10 ;
+  assign \port$17210$0  = \$11 ;
+  assign \port$17212$0  = \$12 ;
+  assign \port$17214$0  = \$13 ;
+  assign \port$17215$1  = \$14 ;
+  assign \port$17230$0  = \$15 ;
+  assign \port$17234$0  = \$16 ;
+  assign \port$17236$0  = \$17 ;
+  assign \port$17238$0  = \$18 ;
+  assign \port$17240$0  = \$19 ;
+  assign \port$17242$0  = \$20 ;
+  assign \port$17244$0  = \$21 ;
+  assign \port$17246$0  = \$22 ;
+  assign \port$17248$0  = \$23 ;
+  assign \port$17250$0  = \$24 ;
+  assign \port$17252$0  = \$25 ;
+  assign \port$17254$0  = \$26 ;
+  assign \port$17256$0  = \$27 ;
+  assign \port$17258$0  = \$28 ;
+  assign \port$17260$0  = \$29 ;
+  assign \port$17262$0  = \$30 ;
+  assign \port$17264$0  = \$31 ;
+  assign \port$17277$1  = \$32 ;
+  assign \port$17299$0  = \$33 ;
 endmodule
 
-module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, saturated, gradients__en, done, busy, i_headers__valid, i_headers__payload, batch, extent, buffer, \config , \table , sums, \port$17159$0 , \port$17159$13 , \port$17196$0 , \port$17198$0 , \port$17200$0
-, \port$17202$0 , \port$17204$0 , \port$17206$0 , \port$17208$0 , \port$17210$0 , \port$17211$1 , \port$17226$0 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13
-, tile_14, tile_15, tile_written, masks__addr, \port$17273$1 , \port$17295$0 , codes__data, logits__data, labels__data, clk);
+module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, saturated, gradients__en, done, busy, i_headers__valid, i_headers__payload, batch, extent, buffer, \config , \table , sums, \port$17163$0 , \port$17163$13 , \port$17200$0 , \port$17202$0 , \port$17204$0
+, \port$17206$0 , \port$17208$0 , \port$17210$0 , \port$17212$0 , \port$17214$0 , \port$17215$1 , \port$17230$0 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13
+, tile_14, tile_15, tile_written, masks__addr, \port$17277$1 , \port$17299$0 , codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -2109,14 +2109,10 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
   reg [7:0] neurons = 8'h00;
   wire [15:0] o;
   wire [33:0] \o$155 ;
-  output [6:0] \port$17159$0 ;
-  wire [6:0] \port$17159$0 ;
-  output [4:0] \port$17159$13 ;
-  wire [4:0] \port$17159$13 ;
-  output [15:0] \port$17196$0 ;
-  wire [15:0] \port$17196$0 ;
-  output [15:0] \port$17198$0 ;
-  wire [15:0] \port$17198$0 ;
+  output [6:0] \port$17163$0 ;
+  wire [6:0] \port$17163$0 ;
+  output [4:0] \port$17163$13 ;
+  wire [4:0] \port$17163$13 ;
   output [15:0] \port$17200$0 ;
   wire [15:0] \port$17200$0 ;
   output [15:0] \port$17202$0 ;
@@ -2129,14 +2125,18 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
   wire [15:0] \port$17208$0 ;
   output [15:0] \port$17210$0 ;
   wire [15:0] \port$17210$0 ;
-  output [3:0] \port$17211$1 ;
-  wire [3:0] \port$17211$1 ;
-  output [6:0] \port$17226$0 ;
-  wire [6:0] \port$17226$0 ;
-  output [7:0] \port$17273$1 ;
-  wire [7:0] \port$17273$1 ;
-  output [4:0] \port$17295$0 ;
-  wire [4:0] \port$17295$0 ;
+  output [15:0] \port$17212$0 ;
+  wire [15:0] \port$17212$0 ;
+  output [15:0] \port$17214$0 ;
+  wire [15:0] \port$17214$0 ;
+  output [3:0] \port$17215$1 ;
+  wire [3:0] \port$17215$1 ;
+  output [6:0] \port$17230$0 ;
+  wire [6:0] \port$17230$0 ;
+  output [7:0] \port$17277$1 ;
+  wire [7:0] \port$17277$1 ;
+  output [4:0] \port$17299$0 ;
+  wire [4:0] \port$17299$0 ;
   reg [15:0] present = 16'h0000;
   reg [16:0] row_0 = 17'h00000;
   reg [16:0] row_1 = 17'h00000;
@@ -2630,7 +2630,7 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     .labels__data(labels__data),
     .logits__data(logits__data),
     .o(\o$155 ),
-    .\port$17295$0 (\$223 ),
+    .\port$17299$0 (\$223 ),
     .rst(rst),
     .slot(o),
     .waiting(waiting)
@@ -2651,9 +2651,9 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     .\config (\config ),
     .i(sum),
     .live(\live$129 ),
-    .\port$17311$0 (\o$155 [16:0]),
-    .\port$17432$0 (\$224 ),
-    .\port$17433$0 (\$225 ),
+    .\port$17315$0 (\o$155 [16:0]),
+    .\port$17436$0 (\$224 ),
+    .\port$17437$0 (\$225 ),
     .rst(rst),
     .saturated(\saturated$137 ),
     .slot(slot_2),
@@ -2665,9 +2665,9 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     .\config (\config ),
     .i(\sum$135 ),
     .live(\live$134 ),
-    .\port$17311$17 (\o$155 [33:17]),
-    .\port$17555$0 (\$226 ),
-    .\port$17556$0 (\$227 ),
+    .\port$17315$17 (\o$155 [33:17]),
+    .\port$17559$0 (\$226 ),
+    .\port$17560$0 (\$227 ),
     .rst(rst),
     .saturated(\saturated$138 ),
     .slot(slot_2),
@@ -2996,24 +2996,24 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     end
   end
   assign gradients__en = \$signal ;
-  assign \port$17159$0  = header[6:0];
-  assign \port$17159$13  = header[17:13];
-  assign \port$17196$0  = row_0[15:0];
-  assign \port$17198$0  = row_1[15:0];
-  assign \port$17200$0  = row_2[15:0];
-  assign \port$17202$0  = row_3[15:0];
-  assign \port$17204$0  = row_4[15:0];
-  assign \port$17206$0  = row_5[15:0];
-  assign \port$17208$0  = row_6[15:0];
-  assign \port$17210$0  = row_7[15:0];
-  assign \port$17211$1  = slot_15[4:1];
-  assign \port$17226$0  = header_15[6:0];
+  assign \port$17163$0  = header[6:0];
+  assign \port$17163$13  = header[17:13];
+  assign \port$17200$0  = row_0[15:0];
+  assign \port$17202$0  = row_1[15:0];
+  assign \port$17204$0  = row_2[15:0];
+  assign \port$17206$0  = row_3[15:0];
+  assign \port$17208$0  = row_4[15:0];
+  assign \port$17210$0  = row_5[15:0];
+  assign \port$17212$0  = row_6[15:0];
+  assign \port$17214$0  = row_7[15:0];
+  assign \port$17215$1  = slot_15[4:1];
+  assign \port$17230$0  = header_15[6:0];
   assign masks__addr = header_16[6:0];
-  assign \port$17273$1  = o[8:1];
-  assign \port$17295$0  = \$223 ;
+  assign \port$17277$1  = o[8:1];
+  assign \port$17299$0  = \$223 ;
 endmodule
 
-module backspike_default_bp_drain_loss (rst, waiting, \begin , i_unit, buffer, \config , header, slot, \port$17295$0 , o, logits__data, labels__data, clk);
+module backspike_default_bp_drain_loss (rst, waiting, \begin , i_unit, buffer, \config , header, slot, \port$17299$0 , o, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
   wire [15:0] \$10 ;
@@ -3076,8 +3076,8 @@ module backspike_default_bp_drain_loss (rst, waiting, \begin , i_unit, buffer, \
   reg [1:0] phase_1 = 2'h0;
   reg [1:0] phase_2 = 2'h0;
   reg [1:0] phase_3 = 2'h0;
-  output [4:0] \port$17295$0 ;
-  wire [4:0] \port$17295$0 ;
+  output [4:0] \port$17299$0 ;
+  wire [4:0] \port$17299$0 ;
   input rst;
   wire rst;
   input [15:0] slot;
@@ -3154,7 +3154,7 @@ module backspike_default_bp_drain_loss (rst, waiting, \begin , i_unit, buffer, \
       \$29  = \$1 [12:0];
     end
   end
-  assign \port$17295$0  = logits_unit[4:0];
+  assign \port$17299$0  = logits_unit[4:0];
   assign o[33] = \$28 ;
   assign o[32:17] = \$26 ;
   assign o[16] = \$23 ;
@@ -3530,7 +3530,7 @@ module backspike_default_bp_drain_sequencer (rst, free, skips, \start$19 , busy,
   assign \$32  = \$31 ;
 endmodule
 
-module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config , \table , slot, \port$17311$0 , \port$17432$0 , \port$17433$0 , clk);
+module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config , \table , slot, \port$17315$0 , \port$17436$0 , \port$17437$0 , clk);
   reg \$initially  = 0;
   wire \$100 ;
   wire \$101 ;
@@ -3673,12 +3673,12 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   wire [80:0] \o$61 ;
   reg onehot_2 = 1'h0;
   reg onehot_3 = 1'h0;
-  input [16:0] \port$17311$0 ;
-  wire [16:0] \port$17311$0 ;
-  output [14:0] \port$17432$0 ;
-  wire [14:0] \port$17432$0 ;
-  output \port$17433$0 ;
-  wire \port$17433$0 ;
+  input [16:0] \port$17315$0 ;
+  wire [16:0] \port$17315$0 ;
+  output [14:0] \port$17436$0 ;
+  wire [14:0] \port$17436$0 ;
+  output \port$17437$0 ;
+  wire \port$17437$0 ;
   wire [5:0] read;
   input rst;
   wire rst;
@@ -3822,7 +3822,7 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     slot_3 <= slot_2;
   always @(posedge clk)
-    onehot_2 <= \port$17311$0 [16];
+    onehot_2 <= \port$17315$0 [16];
   always @(posedge clk)
     onehot_3 <= onehot_2;
   always @(posedge clk)
@@ -3830,7 +3830,7 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     e_sign_5 <= e[15];
   always @(posedge clk)
-    logit_2 <= \port$17311$0 [15:0];
+    logit_2 <= \port$17315$0 [15:0];
   always @(posedge clk)
     logit_3 <= logit_2;
   always @(posedge clk)
@@ -3912,8 +3912,8 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   backspike_default_bp_drain_unit0_states  states (
     .clk(clk),
     .o(\o$53 ),
-    .\port$17432$0 (\$127 ),
-    .\port$17433$0 (\$128 ),
+    .\port$17436$0 (\$127 ),
+    .\port$17437$0 (\$128 ),
     .read(read),
     .rst(rst),
     .write__addr(written),
@@ -3941,8 +3941,8 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
       \$124  = 16'h0000;
     end
   end
-  assign \port$17432$0  = \$127 ;
-  assign \port$17433$0  = \$128 ;
+  assign \port$17436$0  = \$127 ;
+  assign \port$17437$0  = \$128 ;
   assign written[5:4] = slot_12[10:9];
   assign written[3:0] = slot_12[8:5];
   assign \i_factor$20 [20] = h[20];
@@ -4856,15 +4856,15 @@ module backspike_default_bp_drain_unit0_round_g (rst, i_negate, i, result, negat
   assign \$118  = \$117 [0];
 endmodule
 
-module backspike_default_bp_drain_unit0_states (rst, o, read, write__addr, write__en, \port$17432$0 , \port$17433$0 , clk);
+module backspike_default_bp_drain_unit0_states (rst, o, read, write__addr, write__en, \port$17436$0 , \port$17437$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [14:0] \port$17432$0 ;
-  wire [14:0] \port$17432$0 ;
-  input \port$17433$0 ;
-  wire \port$17433$0 ;
+  input [14:0] \port$17436$0 ;
+  wire [14:0] \port$17436$0 ;
+  input \port$17437$0 ;
+  wire \port$17437$0 ;
   input [5:0] read;
   wire [5:0] read;
   input rst;
@@ -4878,7 +4878,7 @@ module backspike_default_bp_drain_unit0_states (rst, o, read, write__addr, write
   reg [15:0] file [63:0];
   always @(posedge clk) begin
     if (write__en)
-      file[write__addr] <= { \port$17433$0 , \port$17432$0  };
+      file[write__addr] <= { \port$17437$0 , \port$17436$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
@@ -4887,7 +4887,7 @@ module backspike_default_bp_drain_unit0_states (rst, o, read, write__addr, write
   assign o = _0_;
 endmodule
 
-module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config , \table , slot, \port$17311$17 , \port$17555$0 , \port$17556$0 , clk);
+module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config , \table , slot, \port$17315$17 , \port$17559$0 , \port$17560$0 , clk);
   reg \$initially  = 0;
   wire \$100 ;
   wire \$101 ;
@@ -5030,12 +5030,12 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   wire [80:0] \o$61 ;
   reg onehot_2 = 1'h0;
   reg onehot_3 = 1'h0;
-  input [16:0] \port$17311$17 ;
-  wire [16:0] \port$17311$17 ;
-  output [14:0] \port$17555$0 ;
-  wire [14:0] \port$17555$0 ;
-  output \port$17556$0 ;
-  wire \port$17556$0 ;
+  input [16:0] \port$17315$17 ;
+  wire [16:0] \port$17315$17 ;
+  output [14:0] \port$17559$0 ;
+  wire [14:0] \port$17559$0 ;
+  output \port$17560$0 ;
+  wire \port$17560$0 ;
   wire [5:0] read;
   input rst;
   wire rst;
@@ -5179,7 +5179,7 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     slot_3 <= slot_2;
   always @(posedge clk)
-    onehot_2 <= \port$17311$17 [16];
+    onehot_2 <= \port$17315$17 [16];
   always @(posedge clk)
     onehot_3 <= onehot_2;
   always @(posedge clk)
@@ -5187,7 +5187,7 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     e_sign_5 <= e[15];
   always @(posedge clk)
-    logit_2 <= \port$17311$17 [15:0];
+    logit_2 <= \port$17315$17 [15:0];
   always @(posedge clk)
     logit_3 <= logit_2;
   always @(posedge clk)
@@ -5269,8 +5269,8 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   backspike_default_bp_drain_unit1_states  states (
     .clk(clk),
     .o(\o$53 ),
-    .\port$17555$0 (\$127 ),
-    .\port$17556$0 (\$128 ),
+    .\port$17559$0 (\$127 ),
+    .\port$17560$0 (\$128 ),
     .read(read),
     .rst(rst),
     .write__addr(written),
@@ -5298,8 +5298,8 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
       \$124  = 16'h0000;
     end
   end
-  assign \port$17555$0  = \$127 ;
-  assign \port$17556$0  = \$128 ;
+  assign \port$17559$0  = \$127 ;
+  assign \port$17560$0  = \$128 ;
   assign written[5:4] = slot_12[10:9];
   assign written[3:0] = slot_12[8:5];
   assign \i_factor$20 [20] = h[20];
@@ -5330,15 +5330,15 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   assign \$88  = { \$87 , \config [93:84], 1'h0 };
 endmodule
 
-module backspike_default_bp_drain_unit1_states (rst, o, read, write__addr, write__en, \port$17555$0 , \port$17556$0 , clk);
+module backspike_default_bp_drain_unit1_states (rst, o, read, write__addr, write__en, \port$17559$0 , \port$17560$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [14:0] \port$17555$0 ;
-  wire [14:0] \port$17555$0 ;
-  input \port$17556$0 ;
-  wire \port$17556$0 ;
+  input [14:0] \port$17559$0 ;
+  wire [14:0] \port$17559$0 ;
+  input \port$17560$0 ;
+  wire \port$17560$0 ;
   input [5:0] read;
   wire [5:0] read;
   input rst;
@@ -5352,7 +5352,7 @@ module backspike_default_bp_drain_unit1_states (rst, o, read, write__addr, write
   reg [15:0] file [63:0];
   always @(posedge clk) begin
     if (write__en)
-      file[write__addr] <= { \port$17556$0 , \port$17555$0  };
+      file[write__addr] <= { \port$17560$0 , \port$17559$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
@@ -6042,8 +6042,8 @@ module backspike_default_bp_front (rst, refused, o__ready, address, column__vali
     .move(o__ready),
     .o__payload(\o__payload$45 ),
     .o__ready(\o__ready$48 ),
-    .\port$18711$0 (active__data),
-    .\port$18713$0 (masks__data),
+    .\port$18717$0 (active__data),
+    .\port$18719$0 (masks__data),
     .rst(rst),
     .valid1(\o__valid$47 )
   );
@@ -6081,7 +6081,7 @@ module backspike_default_bp_front (rst, refused, o__ready, address, column__vali
     .o_headers__payload(\o_headers__payload$21 ),
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(o_headers__valid),
-    .\port$16718$37 (\config [52:37]),
+    .\port$16720$37 (\config [52:37]),
     .rst(rst),
     .skip(\config [35]),
     .source_rows(\config [66:59]),
@@ -6529,8 +6529,8 @@ module backspike_default_bp_front_scan (rst, i__valid, r_en, i__ready, o_lines__
   backspike_default_bp_front_scan_lines  lines (
     .clk(clk),
     .level(level),
-    .\port$16840$0 (\o__payload$20 [2:0]),
-    .\port$16840$19 (\o__payload$20 [33:19]),
+    .\port$16842$0 (\o__payload$20 [2:0]),
+    .\port$16842$19 (\o__payload$20 [33:19]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -7678,7 +7678,7 @@ module backspike_default_bp_front_scan_events (rst, i__ready, o__ready, i__paylo
   end
 endmodule
 
-module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$16840$0 , \port$16840$19 , level, clk);
+module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$16842$0 , \port$16842$19 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -7701,10 +7701,10 @@ module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   wire clk;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [2:0] \port$16840$0 ;
-  wire [2:0] \port$16840$0 ;
-  input [14:0] \port$16840$19 ;
-  wire [14:0] \port$16840$19 ;
+  input [2:0] \port$16842$0 ;
+  wire [2:0] \port$16842$0 ;
+  input [14:0] \port$16842$19 ;
+  wire [14:0] \port$16842$19 ;
   output [17:0] r_data;
   wire [17:0] r_data;
   input r_en;
@@ -7722,7 +7722,7 @@ module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   reg [17:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$16840$19 , \port$16840$0  };
+      storage[w_port__addr] <= { \port$16842$19 , \port$16842$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -8376,7 +8376,7 @@ module backspike_default_bp_front_scan_picker (rst, i__valid, i__ready, i__paylo
   assign \$244  = \$243 ;
 endmodule
 
-module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$18711$0 , \port$18713$0 , clk);
+module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$18717$0 , \port$18719$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$2 ;
@@ -8395,10 +8395,10 @@ module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__paylo
   wire [159:0] o__payload;
   input o__ready;
   wire o__ready;
-  input [15:0] \port$18711$0 ;
-  wire [15:0] \port$18711$0 ;
-  input [127:0] \port$18713$0 ;
-  wire [127:0] \port$18713$0 ;
+  input [15:0] \port$18717$0 ;
+  wire [15:0] \port$18717$0 ;
+  input [127:0] \port$18719$0 ;
+  wire [127:0] \port$18719$0 ;
   input rst;
   wire rst;
   reg [15:0] tag0 = 16'h0000;
@@ -8451,7 +8451,7 @@ module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__paylo
     end
   end
   assign o__payload[159:144] = tag1;
-  assign o__payload[143:0] = { \port$18711$0 , \port$18713$0  };
+  assign o__payload[143:0] = { \port$18717$0 , \port$18719$0  };
 endmodule
 
 module backspike_default_bp_front_valued (rst, i__ready, o__ready, i__payload, i__valid, o__payload, o__valid, clk);
@@ -8613,7 +8613,7 @@ module backspike_default_bp_front_values (rst, move, o__ready, i__payload, i__va
   assign o__payload[127:0] = row;
 endmodule
 
-module backspike_default_bp_front_walk (rst, o__ready, o_headers__ready, batch, i__valid, i__payload, base_first, skip, \port$16718$37 , source_rows, weights, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
+module backspike_default_bp_front_walk (rst, o__ready, o_headers__ready, batch, i__valid, i__payload, base_first, skip, \port$16720$37 , source_rows, weights, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [9:0] \$10 ;
@@ -8674,8 +8674,8 @@ module backspike_default_bp_front_walk (rst, o__ready, o_headers__ready, batch, 
   wire o_headers__ready;
   output o_headers__valid;
   reg o_headers__valid;
-  input [15:0] \port$16718$37 ;
-  wire [15:0] \port$16718$37 ;
+  input [15:0] \port$16720$37 ;
+  wire [15:0] \port$16720$37 ;
   reg [7:0] row = 8'h00;
   reg [7:0] row_first = 8'h00;
   input rst;
@@ -8691,7 +8691,7 @@ module backspike_default_bp_front_walk (rst, o__ready, o_headers__ready, batch, 
   reg [7:0] tile_rows = 8'h00;
   input [7:0] weights;
   wire [7:0] weights;
-  assign \$1  = \port$16718$37 [8:0] - 9'h1;
+  assign \$1  = \port$16720$37 [8:0] - 9'h1;
   assign \$2  = batch[19:10] - 10'h1;
   assign \$3  = \$signal$7  * batch[19:10];
   assign \$4  = \$signal$7  * 1'h1;
@@ -8906,7 +8906,7 @@ module backspike_default_bp_front_walk (rst, o__ready, o_headers__ready, batch, 
       3'h1:
           /* empty */;
       3'h2:
-          \$30  = \port$16718$37 [15:9];
+          \$30  = \port$16720$37 [15:9];
       default: ;
     endcase
   end
@@ -9539,6 +9539,7 @@ module backspike_default_bp_lanes_buffer (rst, finish, i_touched, start, touched
   wire \$9 ;
   output [1:0] block;
   reg [1:0] block = 2'h0;
+  reg [1:0] block_1 = 2'h0;
   input busy;
   wire busy;
   input clk;
@@ -9574,90 +9575,91 @@ module backspike_default_bp_lanes_buffer (rst, finish, i_touched, start, touched
   wire [727:0] totals;
   output [15:0] touched;
   wire [15:0] touched;
+  reg [15:0] touched_1 = 16'h0000;
   reg untouched = 1'h0;
   reg [15:0] masks [3:0];
   always @(posedge clk) begin
-    if (finish)
-      masks[block] <= i_touched;
+    if (finish_1)
+      masks[block_1] <= touched_1;
   end
   assign touched = masks[next_block];
   (* no_rw_check = 32'd1 *)
   (* ram_style = "block" *)
-  reg [727:0] \sums$35  [63:0];
+  reg [727:0] \sums$37  [63:0];
   initial begin
-    \sums$35 [0] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [1] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [2] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [3] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [4] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [5] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [6] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [7] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [8] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [9] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [10] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [11] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [12] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [13] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [14] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [15] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [16] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [17] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [18] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [19] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [20] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [21] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [22] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [23] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [24] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [25] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [26] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [27] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [28] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [29] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [30] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [31] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [32] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [33] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [34] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [35] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [36] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [37] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [38] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [39] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [40] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [41] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [42] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [43] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [44] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [45] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [46] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [47] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [48] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [49] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [50] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [51] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [52] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [53] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [54] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [55] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [56] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [57] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [58] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [59] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [60] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [61] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [62] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [63] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [0] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [1] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [2] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [3] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [4] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [5] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [6] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [7] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [8] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [9] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [10] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [11] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [12] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [13] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [14] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [15] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [16] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [17] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [18] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [19] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [20] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [21] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [22] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [23] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [24] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [25] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [26] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [27] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [28] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [29] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [30] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [31] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [32] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [33] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [34] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [35] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [36] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [37] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [38] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [39] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [40] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [41] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [42] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [43] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [44] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [45] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [46] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [47] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [48] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [49] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [50] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [51] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [52] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [53] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [54] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [55] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [56] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [57] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [58] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [59] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [60] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [61] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [62] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$37 [63] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
   end
   always @(posedge clk) begin
     if (step_3[0])
-      \sums$35 [step_3[7:2]] <= totals;
+      \sums$37 [step_3[7:2]] <= totals;
   end
   reg [727:0] _0_;
   always @(posedge clk) begin
     if (draining) begin
-      _0_ <= \sums$35 [{ drain_block, entry }];
+      _0_ <= \sums$37 [{ drain_block, entry }];
     end
   end
   assign read__data = _0_;
@@ -9697,6 +9699,10 @@ module backspike_default_bp_lanes_buffer (rst, finish, i_touched, start, touched
     step_2 <= step;
   always @(posedge clk)
     step_3 <= step_2;
+  always @(posedge clk)
+    block_1 <= block;
+  always @(posedge clk)
+    touched_1 <= i_touched;
   always @(posedge clk)
     block <= \$30 ;
   always @(posedge clk)
@@ -11935,7 +11941,7 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, load_do
   assign o__payload = \task [11:4];
 endmodule
 
-module backspike_default_codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$16319$1 , \port$16321$1 , \port$16323$1 , \port$16325$1 , \port$16327$1 , \port$16329$1 , \port$16331$1 , \port$16333$1 , \port$16334$1 , \port$16351$0 , \port$17159$0 , \port$17273$1 , read0__data, host__response__payload
+module backspike_default_codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$16321$1 , \port$16323$1 , \port$16325$1 , \port$16327$1 , \port$16329$1 , \port$16331$1 , \port$16333$1 , \port$16335$1 , \port$16336$1 , \port$16353$0 , \port$17163$0 , \port$17277$1 , read0__data, host__response__payload
 , clk);
   reg \$initially  = 0;
   wire [10:0] address;
@@ -11951,8 +11957,6 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input [4:0] \port$16319$1 ;
-  wire [4:0] \port$16319$1 ;
   input [4:0] \port$16321$1 ;
   wire [4:0] \port$16321$1 ;
   input [4:0] \port$16323$1 ;
@@ -11967,14 +11971,16 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
   wire [4:0] \port$16331$1 ;
   input [4:0] \port$16333$1 ;
   wire [4:0] \port$16333$1 ;
-  input [3:0] \port$16334$1 ;
-  wire [3:0] \port$16334$1 ;
-  input [6:0] \port$16351$0 ;
-  wire [6:0] \port$16351$0 ;
-  input [6:0] \port$17159$0 ;
-  wire [6:0] \port$17159$0 ;
-  input [3:0] \port$17273$1 ;
-  wire [3:0] \port$17273$1 ;
+  input [4:0] \port$16335$1 ;
+  wire [4:0] \port$16335$1 ;
+  input [3:0] \port$16336$1 ;
+  wire [3:0] \port$16336$1 ;
+  input [6:0] \port$16353$0 ;
+  wire [6:0] \port$16353$0 ;
+  input [6:0] \port$17163$0 ;
+  wire [6:0] \port$17163$0 ;
+  input [3:0] \port$17277$1 ;
+  wire [3:0] \port$17277$1 ;
   reg [10:0] read0__addr;
   output [39:0] read0__data;
   wire [39:0] read0__data;
@@ -11986,7 +11992,6 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
   wire write__en;
   backspike_default_codes_memory_rows  rows (
     .clk(clk),
-    .\port$16319$1 (\port$16319$1 ),
     .\port$16321$1 (\port$16321$1 ),
     .\port$16323$1 (\port$16323$1 ),
     .\port$16325$1 (\port$16325$1 ),
@@ -11994,8 +11999,9 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
     .\port$16329$1 (\port$16329$1 ),
     .\port$16331$1 (\port$16331$1 ),
     .\port$16333$1 (\port$16333$1 ),
-    .\port$16334$1 (\port$16334$1 ),
-    .\port$16351$0 (\port$16351$0 ),
+    .\port$16335$1 (\port$16335$1 ),
+    .\port$16336$1 (\port$16336$1 ),
+    .\port$16353$0 (\port$16353$0 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -12009,23 +12015,21 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$18611$0 (read0__data),
+    .\port$18617$0 (read0__data),
     .rst(rst)
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$17159$0 , \port$17273$1  };
+    read0__addr = { \port$17163$0 , \port$17277$1  };
     if (rest) begin
       read0__addr = address;
     end
   end
 endmodule
 
-module backspike_default_codes_memory_rows (rst, write__en, \port$16319$1 , \port$16321$1 , \port$16323$1 , \port$16325$1 , \port$16327$1 , \port$16329$1 , \port$16331$1 , \port$16333$1 , \port$16334$1 , \port$16351$0 , read__addr, read0__data, clk);
+module backspike_default_codes_memory_rows (rst, write__en, \port$16321$1 , \port$16323$1 , \port$16325$1 , \port$16327$1 , \port$16329$1 , \port$16331$1 , \port$16333$1 , \port$16335$1 , \port$16336$1 , \port$16353$0 , read__addr, read0__data, clk);
   input clk;
   wire clk;
-  input [4:0] \port$16319$1 ;
-  wire [4:0] \port$16319$1 ;
   input [4:0] \port$16321$1 ;
   wire [4:0] \port$16321$1 ;
   input [4:0] \port$16323$1 ;
@@ -12040,10 +12044,12 @@ module backspike_default_codes_memory_rows (rst, write__en, \port$16319$1 , \por
   wire [4:0] \port$16331$1 ;
   input [4:0] \port$16333$1 ;
   wire [4:0] \port$16333$1 ;
-  input [3:0] \port$16334$1 ;
-  wire [3:0] \port$16334$1 ;
-  input [6:0] \port$16351$0 ;
-  wire [6:0] \port$16351$0 ;
+  input [4:0] \port$16335$1 ;
+  wire [4:0] \port$16335$1 ;
+  input [3:0] \port$16336$1 ;
+  wire [3:0] \port$16336$1 ;
+  input [6:0] \port$16353$0 ;
+  wire [6:0] \port$16353$0 ;
   output [39:0] read0__data;
   reg [39:0] read0__data = 40'h0000000000;
   input [10:0] read__addr;
@@ -12057,7 +12063,7 @@ module backspike_default_codes_memory_rows (rst, write__en, \port$16319$1 , \por
   reg [39:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$16351$0 , \port$16334$1  }] <= { \port$16333$1 , \port$16331$1 , \port$16329$1 , \port$16327$1 , \port$16325$1 , \port$16323$1 , \port$16321$1 , \port$16319$1  };
+      copy0[{ \port$16353$0 , \port$16336$1  }] <= { \port$16335$1 , \port$16333$1 , \port$16331$1 , \port$16329$1 , \port$16327$1 , \port$16325$1 , \port$16323$1 , \port$16321$1  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -12068,7 +12074,7 @@ module backspike_default_codes_memory_rows (rst, write__en, \port$16319$1 , \por
     read0__data <= read__data;
 endmodule
 
-module backspike_default_codes_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$18611$0 , host__response__payload, address, clk);
+module backspike_default_codes_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$18617$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -12102,8 +12108,8 @@ module backspike_default_codes_memory_window (rst, host__request__valid, host__r
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input [39:0] \port$18611$0 ;
-  wire [39:0] \port$18611$0 ;
+  input [39:0] \port$18617$0 ;
+  wire [39:0] \port$18617$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -12147,9 +12153,9 @@ module backspike_default_codes_memory_window (rst, host__request__valid, host__r
     (* full_case = 32'd1 *)
     casez (word2)
       1'h0:
-          \$1  = { 3'h0, \port$18611$0 [19:15], 3'h0, \port$18611$0 [14:10], 3'h0, \port$18611$0 [9:5], 3'h0, \port$18611$0 [4:0] };
+          \$1  = { 3'h0, \port$18617$0 [19:15], 3'h0, \port$18617$0 [14:10], 3'h0, \port$18617$0 [9:5], 3'h0, \port$18617$0 [4:0] };
       1'h1:
-          \$1  = { 3'h0, \port$18611$0 [39:35], 3'h0, \port$18611$0 [34:30], 3'h0, \port$18611$0 [29:25], 3'h0, \port$18611$0 [24:20] };
+          \$1  = { 3'h0, \port$18617$0 [39:35], 3'h0, \port$18617$0 [34:30], 3'h0, \port$18617$0 [29:25], 3'h0, \port$18617$0 [24:20] };
       default: ;
     endcase
   end
@@ -14138,8 +14144,8 @@ module backspike_default_counters_window (rst, host__request__valid, host__reque
 endmodule
 
 module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$1411$0 , front_spikes__addr, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, drain_spikes__en, drain_active__en, batch, extent, buffer, \begin , \end
-, start, abort, dry_run, queue_fault, queue_waiting, queue_completed, queue_position, front_row__address, \port$16319$1 , \port$16321$1 , \port$16323$1 , \port$16325$1 , \port$16327$1 , \port$16329$1 , \port$16331$1 , \port$16333$1 , \port$16334$1 , \port$16351$0 , \port$16370$0 , \port$16372$0 , \port$16374$0
-, \port$16376$0 , \port$16378$0 , \port$16380$0 , \port$16382$0 , \port$16384$0 , \port$16386$0 , \port$16388$0 , \port$16390$0 , \port$16392$0 , \port$16394$0 , \port$16396$0 , \port$16398$0 , \port$16400$0 , \port$16403$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row__vector, clk
+, start, abort, dry_run, queue_fault, queue_waiting, queue_completed, queue_position, front_row__address, \port$16321$1 , \port$16323$1 , \port$16325$1 , \port$16327$1 , \port$16329$1 , \port$16331$1 , \port$16333$1 , \port$16335$1 , \port$16336$1 , \port$16353$0 , \port$16372$0 , \port$16374$0 , \port$16376$0
+, \port$16378$0 , \port$16380$0 , \port$16382$0 , \port$16384$0 , \port$16386$0 , \port$16388$0 , \port$16390$0 , \port$16392$0 , \port$16394$0 , \port$16396$0 , \port$16398$0 , \port$16400$0 , \port$16402$0 , \port$16405$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row__vector, clk
 );
   wire \$1 ;
   wire [7:0] \$10 ;
@@ -14231,8 +14237,6 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
   wire o_vectors__ready;
   output \port$1411$0 ;
   wire \port$1411$0 ;
-  output [20:0] \port$16319$1 ;
-  wire [20:0] \port$16319$1 ;
   output [20:0] \port$16321$1 ;
   wire [20:0] \port$16321$1 ;
   output [20:0] \port$16323$1 ;
@@ -14247,12 +14251,12 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
   wire [20:0] \port$16331$1 ;
   output [20:0] \port$16333$1 ;
   wire [20:0] \port$16333$1 ;
-  output [7:0] \port$16334$1 ;
-  wire [7:0] \port$16334$1 ;
-  output [6:0] \port$16351$0 ;
-  wire [6:0] \port$16351$0 ;
-  output [8:0] \port$16370$0 ;
-  wire [8:0] \port$16370$0 ;
+  output [20:0] \port$16335$1 ;
+  wire [20:0] \port$16335$1 ;
+  output [7:0] \port$16336$1 ;
+  wire [7:0] \port$16336$1 ;
+  output [6:0] \port$16353$0 ;
+  wire [6:0] \port$16353$0 ;
   output [8:0] \port$16372$0 ;
   wire [8:0] \port$16372$0 ;
   output [8:0] \port$16374$0 ;
@@ -14283,8 +14287,10 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
   wire [8:0] \port$16398$0 ;
   output [8:0] \port$16400$0 ;
   wire [8:0] \port$16400$0 ;
-  output [7:0] \port$16403$0 ;
-  wire [7:0] \port$16403$0 ;
+  output [8:0] \port$16402$0 ;
+  wire [8:0] \port$16402$0 ;
+  output [7:0] \port$16405$0 ;
+  wire [7:0] \port$16405$0 ;
   output queue_busy;
   wire queue_busy;
   output [10:0] queue_completed;
@@ -14349,17 +14355,17 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
     .extent(extent),
     .i_headers__payload(i_headers__payload),
     .logits__en(drain_logits__en),
-    .\port$16319$1 (\$2 ),
-    .\port$16321$1 (\$3 ),
-    .\port$16323$1 (\$4 ),
-    .\port$16325$1 (\$5 ),
-    .\port$16327$1 (\$6 ),
-    .\port$16329$1 (\$7 ),
-    .\port$16331$1 (\$8 ),
-    .\port$16333$1 (\$9 ),
-    .\port$16334$1 (\$10 ),
-    .\port$16351$0 (\$11 ),
-    .\port$16403$0 (\$28 ),
+    .\port$16321$1 (\$2 ),
+    .\port$16323$1 (\$3 ),
+    .\port$16325$1 (\$4 ),
+    .\port$16327$1 (\$5 ),
+    .\port$16329$1 (\$6 ),
+    .\port$16331$1 (\$7 ),
+    .\port$16333$1 (\$8 ),
+    .\port$16335$1 (\$9 ),
+    .\port$16336$1 (\$10 ),
+    .\port$16353$0 (\$11 ),
+    .\port$16405$0 (\$28 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -14466,38 +14472,38 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
     .waits_second(waits_second)
   );
   assign \port$1411$0  = \$1 ;
-  assign \port$16319$1  = \$2 ;
-  assign \port$16321$1  = \$3 ;
-  assign \port$16323$1  = \$4 ;
-  assign \port$16325$1  = \$5 ;
-  assign \port$16327$1  = \$6 ;
-  assign \port$16329$1  = \$7 ;
-  assign \port$16331$1  = \$8 ;
-  assign \port$16333$1  = \$9 ;
-  assign \port$16334$1  = \$10 ;
-  assign \port$16351$0  = \$11 ;
-  assign \port$16370$0  = \$12 ;
-  assign \port$16372$0  = \$13 ;
-  assign \port$16374$0  = \$14 ;
-  assign \port$16376$0  = \$15 ;
-  assign \port$16378$0  = \$16 ;
-  assign \port$16380$0  = \$17 ;
-  assign \port$16382$0  = \$18 ;
-  assign \port$16384$0  = \$19 ;
-  assign \port$16386$0  = \$20 ;
-  assign \port$16388$0  = \$21 ;
-  assign \port$16390$0  = \$22 ;
-  assign \port$16392$0  = \$23 ;
-  assign \port$16394$0  = \$24 ;
-  assign \port$16396$0  = \$25 ;
-  assign \port$16398$0  = \$26 ;
-  assign \port$16400$0  = \$27 ;
-  assign \port$16403$0  = \$28 ;
+  assign \port$16321$1  = \$2 ;
+  assign \port$16323$1  = \$3 ;
+  assign \port$16325$1  = \$4 ;
+  assign \port$16327$1  = \$5 ;
+  assign \port$16329$1  = \$6 ;
+  assign \port$16331$1  = \$7 ;
+  assign \port$16333$1  = \$8 ;
+  assign \port$16335$1  = \$9 ;
+  assign \port$16336$1  = \$10 ;
+  assign \port$16353$0  = \$11 ;
+  assign \port$16372$0  = \$12 ;
+  assign \port$16374$0  = \$13 ;
+  assign \port$16376$0  = \$14 ;
+  assign \port$16378$0  = \$15 ;
+  assign \port$16380$0  = \$16 ;
+  assign \port$16382$0  = \$17 ;
+  assign \port$16384$0  = \$18 ;
+  assign \port$16386$0  = \$19 ;
+  assign \port$16388$0  = \$20 ;
+  assign \port$16390$0  = \$21 ;
+  assign \port$16392$0  = \$22 ;
+  assign \port$16394$0  = \$23 ;
+  assign \port$16396$0  = \$24 ;
+  assign \port$16398$0  = \$25 ;
+  assign \port$16400$0  = \$26 ;
+  assign \port$16402$0  = \$27 ;
+  assign \port$16405$0  = \$28 ;
 endmodule
 
-module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, buffer, \config , \table , sums, \port$16319$1 , \port$16321$1 , \port$16323$1 , \port$16325$1 , \port$16327$1
-, \port$16329$1 , \port$16331$1 , \port$16333$1 , \port$16334$1 , \port$16351$0 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15
-, \port$16403$0 , entry, clk);
+module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, buffer, \config , \table , sums, \port$16321$1 , \port$16323$1 , \port$16325$1 , \port$16327$1 , \port$16329$1
+, \port$16331$1 , \port$16333$1 , \port$16335$1 , \port$16336$1 , \port$16353$0 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15
+, \port$16405$0 , entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [51:0] \$10 ;
@@ -14819,8 +14825,6 @@ module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logi
   wire logits__en;
   reg [7:0] neurons = 8'h00;
   wire [15:0] o;
-  output [20:0] \port$16319$1 ;
-  wire [20:0] \port$16319$1 ;
   output [20:0] \port$16321$1 ;
   wire [20:0] \port$16321$1 ;
   output [20:0] \port$16323$1 ;
@@ -14835,12 +14839,14 @@ module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logi
   wire [20:0] \port$16331$1 ;
   output [20:0] \port$16333$1 ;
   wire [20:0] \port$16333$1 ;
-  output [7:0] \port$16334$1 ;
-  wire [7:0] \port$16334$1 ;
-  output [6:0] \port$16351$0 ;
-  wire [6:0] \port$16351$0 ;
-  output [7:0] \port$16403$0 ;
-  wire [7:0] \port$16403$0 ;
+  output [20:0] \port$16335$1 ;
+  wire [20:0] \port$16335$1 ;
+  output [7:0] \port$16336$1 ;
+  wire [7:0] \port$16336$1 ;
+  output [6:0] \port$16353$0 ;
+  wire [6:0] \port$16353$0 ;
+  output [7:0] \port$16405$0 ;
+  wire [7:0] \port$16405$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] row_0 = 22'h000000;
   reg [21:0] row_1 = 22'h000000;
@@ -15714,17 +15720,17 @@ module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logi
       \$244  = 1'h0;
     end
   end
-  assign \port$16319$1  = row_0[21:1];
-  assign \port$16321$1  = row_1[21:1];
-  assign \port$16323$1  = row_2[21:1];
-  assign \port$16325$1  = row_3[21:1];
-  assign \port$16327$1  = row_4[21:1];
-  assign \port$16329$1  = row_5[21:1];
-  assign \port$16331$1  = row_6[21:1];
-  assign \port$16333$1  = row_7[21:1];
-  assign \port$16334$1  = slot_17[8:1];
-  assign \port$16351$0  = header_17[6:0];
-  assign \port$16403$0  = header_18[7:0];
+  assign \port$16321$1  = row_0[21:1];
+  assign \port$16323$1  = row_1[21:1];
+  assign \port$16325$1  = row_2[21:1];
+  assign \port$16327$1  = row_3[21:1];
+  assign \port$16329$1  = row_4[21:1];
+  assign \port$16331$1  = row_5[21:1];
+  assign \port$16333$1  = row_6[21:1];
+  assign \port$16335$1  = row_7[21:1];
+  assign \port$16336$1  = slot_17[8:1];
+  assign \port$16353$0  = header_17[6:0];
+  assign \port$16405$0  = header_18[7:0];
   assign entry = o[4:1];
 endmodule
 
@@ -16397,8 +16403,8 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit0_subtract  subtract (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$16519$0 (\$54 ),
-    .\port$16520$0 (\$55 ),
+    .\port$16521$0 (\$54 ),
+    .\port$16522$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -16895,7 +16901,7 @@ module backspike_default_fp_drain_unit0_states (rst, write__data, o, read, write
   assign o = _0_;
 endmodule
 
-module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$16519$0 , \port$16520$0 , result, saturated, clk);
+module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$16521$0 , \port$16522$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -17024,10 +17030,10 @@ module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$16519$0 , \por
   reg minus_1 = 1'h0;
   reg minus_2 = 1'h0;
   reg [3:0] places_4 = 4'h0;
-  input [14:0] \port$16519$0 ;
-  wire [14:0] \port$16519$0 ;
-  input \port$16520$0 ;
-  wire \port$16520$0 ;
+  input [14:0] \port$16521$0 ;
+  wire [14:0] \port$16521$0 ;
+  input \port$16522$0 ;
+  wire \port$16522$0 ;
   output [14:0] result;
   reg [14:0] result = 15'h7bff;
   input rst;
@@ -17040,13 +17046,13 @@ module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$16519$0 , \por
   reg [14:0] total_3 = 15'h0000;
   reg [14:0] total_4 = 15'h0000;
   reg up_5 = 1'h0;
-  assign \$1  = ~| \port$16519$0 [14:10];
-  assign exponent_a = \port$16519$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ~| \port$16521$0 [14:10];
+  assign exponent_a = \port$16521$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ~| i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ~| ahead;
-  assign \$4  = \$3  & \port$16520$0 ;
+  assign \$4  = \$3  & \port$16522$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller_1[4:0], 3'h0 };
   assign \$6  = distance_1[3] & \$5 ;
@@ -17112,13 +17118,13 @@ module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$16519$0 , \por
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$16519$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$16519$0 [9:0] };
-  assign \$79  = | \port$16519$0 [14:10];
+  assign \$77  = | \port$16521$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$16521$0 [9:0] };
+  assign \$79  = | \port$16521$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$16519$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$16521$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$16520$0  == i_b[15];
+  assign \$83  = \port$16522$0  == i_b[15];
   assign \$84  = down_by1[0] | lost_by1;
   assign \$85  = ~ { distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4] };
   assign \$86  = { down_by1[13:1], \$84  } & \$85 ;
@@ -17527,8 +17533,8 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit1_subtract  subtract (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$16642$0 (\$54 ),
-    .\port$16643$0 (\$55 ),
+    .\port$16644$0 (\$54 ),
+    .\port$16645$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -17672,7 +17678,7 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$3754$0 , \port$3755$0
   assign \$14  = \table [4];
 endmodule
 
-module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$16642$0 , \port$16643$0 , result, saturated, clk);
+module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$16644$0 , \port$16645$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -17801,10 +17807,10 @@ module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$16642$0 , \por
   reg minus_1 = 1'h0;
   reg minus_2 = 1'h0;
   reg [3:0] places_4 = 4'h0;
-  input [14:0] \port$16642$0 ;
-  wire [14:0] \port$16642$0 ;
-  input \port$16643$0 ;
-  wire \port$16643$0 ;
+  input [14:0] \port$16644$0 ;
+  wire [14:0] \port$16644$0 ;
+  input \port$16645$0 ;
+  wire \port$16645$0 ;
   output [14:0] result;
   reg [14:0] result = 15'h7bff;
   input rst;
@@ -17817,13 +17823,13 @@ module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$16642$0 , \por
   reg [14:0] total_3 = 15'h0000;
   reg [14:0] total_4 = 15'h0000;
   reg up_5 = 1'h0;
-  assign \$1  = ~| \port$16642$0 [14:10];
-  assign exponent_a = \port$16642$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ~| \port$16644$0 [14:10];
+  assign exponent_a = \port$16644$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ~| i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ~| ahead;
-  assign \$4  = \$3  & \port$16643$0 ;
+  assign \$4  = \$3  & \port$16645$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller_1[4:0], 3'h0 };
   assign \$6  = distance_1[3] & \$5 ;
@@ -17889,13 +17895,13 @@ module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$16642$0 , \por
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$16642$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$16642$0 [9:0] };
-  assign \$79  = | \port$16642$0 [14:10];
+  assign \$77  = | \port$16644$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$16644$0 [9:0] };
+  assign \$79  = | \port$16644$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$16642$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$16644$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$16643$0  == i_b[15];
+  assign \$83  = \port$16645$0  == i_b[15];
   assign \$84  = down_by1[0] | lost_by1;
   assign \$85  = ~ { distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4] };
   assign \$86  = { down_by1[13:1], \$84  } & \$85 ;
@@ -21329,6 +21335,7 @@ module backspike_default_fp_lanes_buffer (rst, finish, i_touched, start, touched
   wire \$9 ;
   output [1:0] block;
   reg [1:0] block = 2'h0;
+  reg [1:0] block_1 = 2'h0;
   input busy;
   wire busy;
   input clk;
@@ -21362,90 +21369,91 @@ module backspike_default_fp_lanes_buffer (rst, finish, i_touched, start, touched
   wire [415:0] totals;
   output [15:0] touched;
   wire [15:0] touched;
+  reg [15:0] touched_1 = 16'h0000;
   reg untouched = 1'h0;
   reg [15:0] masks [3:0];
   always @(posedge clk) begin
-    if (finish)
-      masks[block] <= i_touched;
+    if (finish_1)
+      masks[block_1] <= touched_1;
   end
   assign touched = masks[next_block];
   (* no_rw_check = 32'd1 *)
   (* ram_style = "block" *)
-  reg [415:0] \sums$33  [63:0];
+  reg [415:0] \sums$35  [63:0];
   initial begin
-    \sums$33 [0] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [1] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [2] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [3] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [4] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [5] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [6] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [7] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [8] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [9] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [10] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [11] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [12] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [13] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [14] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [15] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [16] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [17] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [18] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [19] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [20] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [21] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [22] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [23] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [24] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [25] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [26] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [27] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [28] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [29] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [30] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [31] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [32] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [33] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [34] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [35] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [36] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [37] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [38] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [39] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [40] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [41] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [42] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [43] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [44] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [45] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [46] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [47] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [48] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [49] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [50] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [51] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [52] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [53] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [54] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [55] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [56] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [57] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [58] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [59] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [60] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [61] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [62] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$33 [63] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [0] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [1] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [2] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [3] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [4] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [5] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [6] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [7] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [8] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [9] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [10] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [11] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [12] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [13] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [14] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [15] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [16] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [17] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [18] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [19] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [20] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [21] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [22] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [23] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [24] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [25] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [26] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [27] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [28] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [29] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [30] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [31] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [32] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [33] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [34] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [35] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [36] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [37] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [38] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [39] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [40] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [41] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [42] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [43] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [44] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [45] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [46] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [47] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [48] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [49] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [50] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [51] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [52] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [53] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [54] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [55] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [56] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [57] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [58] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [59] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [60] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [61] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [62] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$35 [63] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
   end
   always @(posedge clk) begin
     if (step_2[0])
-      \sums$33 [step_2[7:2]] <= totals;
+      \sums$35 [step_2[7:2]] <= totals;
   end
   reg [415:0] _0_;
   always @(posedge clk) begin
     if (draining) begin
-      _0_ <= \sums$33 [{ drain_block, entry }];
+      _0_ <= \sums$35 [{ drain_block, entry }];
     end
   end
   assign read__data = _0_;
@@ -21481,6 +21489,10 @@ module backspike_default_fp_lanes_buffer (rst, finish, i_touched, start, touched
     finish_1 <= \$28 ;
   always @(posedge clk)
     step_2 <= step;
+  always @(posedge clk)
+    block_1 <= block;
+  always @(posedge clk)
+    touched_1 <= i_touched;
   always @(posedge clk)
     block <= \$29 ;
   always @(posedge clk)
@@ -23607,7 +23619,7 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, load_do
   assign o__payload = \task [11:4];
 endmodule
 
-module backspike_default_gradients_memory (rst, rest, host__request__valid, \port$6343$0 , write__en, read1__addr, \port$10994$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$17196$0 , \port$17198$0 , \port$17200$0 , \port$17202$0 , \port$17204$0 , \port$17206$0 , \port$17208$0 , \port$17210$0 , \port$17211$1 , \port$17226$0
+module backspike_default_gradients_memory (rst, rest, host__request__valid, \port$6343$0 , write__en, read1__addr, \port$10994$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$17200$0 , \port$17202$0 , \port$17204$0 , \port$17206$0 , \port$17208$0 , \port$17210$0 , \port$17212$0 , \port$17214$0 , \port$17215$1 , \port$17230$0
 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
@@ -23625,10 +23637,6 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
   wire host__response__valid;
   input \port$10994$0 ;
   wire \port$10994$0 ;
-  input [15:0] \port$17196$0 ;
-  wire [15:0] \port$17196$0 ;
-  input [15:0] \port$17198$0 ;
-  wire [15:0] \port$17198$0 ;
   input [15:0] \port$17200$0 ;
   wire [15:0] \port$17200$0 ;
   input [15:0] \port$17202$0 ;
@@ -23641,10 +23649,14 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
   wire [15:0] \port$17208$0 ;
   input [15:0] \port$17210$0 ;
   wire [15:0] \port$17210$0 ;
-  input [3:0] \port$17211$1 ;
-  wire [3:0] \port$17211$1 ;
-  input [6:0] \port$17226$0 ;
-  wire [6:0] \port$17226$0 ;
+  input [15:0] \port$17212$0 ;
+  wire [15:0] \port$17212$0 ;
+  input [15:0] \port$17214$0 ;
+  wire [15:0] \port$17214$0 ;
+  input [3:0] \port$17215$1 ;
+  wire [3:0] \port$17215$1 ;
+  input [6:0] \port$17230$0 ;
+  wire [6:0] \port$17230$0 ;
   input \port$6343$0 ;
   wire \port$6343$0 ;
   reg [10:0] read0__addr;
@@ -23665,16 +23677,16 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
   wire write__en;
   backspike_default_gradients_memory_rows  rows (
     .clk(clk),
-    .\port$17196$0 (\port$17196$0 ),
-    .\port$17198$0 (\port$17198$0 ),
     .\port$17200$0 (\port$17200$0 ),
     .\port$17202$0 (\port$17202$0 ),
     .\port$17204$0 (\port$17204$0 ),
     .\port$17206$0 (\port$17206$0 ),
     .\port$17208$0 (\port$17208$0 ),
     .\port$17210$0 (\port$17210$0 ),
-    .\port$17211$1 (\port$17211$1 ),
-    .\port$17226$0 (\port$17226$0 ),
+    .\port$17212$0 (\port$17212$0 ),
+    .\port$17214$0 (\port$17214$0 ),
+    .\port$17215$1 (\port$17215$1 ),
+    .\port$17230$0 (\port$17230$0 ),
     .read0__data(read0__data),
     .read0__en(read0__en),
     .read1__data(read1__data),
@@ -23711,16 +23723,12 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
   end
 endmodule
 
-module backspike_default_gradients_memory_rows (rst, write__en, \read__addr$15 , \read__en$19 , \port$17196$0 , \port$17198$0 , \port$17200$0 , \port$17202$0 , \port$17204$0 , \port$17206$0 , \port$17208$0 , \port$17210$0 , \port$17211$1 , \port$17226$0 , read__addr, read0__en, read0__data, read1__data, clk);
+module backspike_default_gradients_memory_rows (rst, write__en, \read__addr$15 , \read__en$19 , \port$17200$0 , \port$17202$0 , \port$17204$0 , \port$17206$0 , \port$17208$0 , \port$17210$0 , \port$17212$0 , \port$17214$0 , \port$17215$1 , \port$17230$0 , read__addr, read0__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [127:0] \$1 ;
   reg [127:0] \$2 ;
   input clk;
   wire clk;
-  input [15:0] \port$17196$0 ;
-  wire [15:0] \port$17196$0 ;
-  input [15:0] \port$17198$0 ;
-  wire [15:0] \port$17198$0 ;
   input [15:0] \port$17200$0 ;
   wire [15:0] \port$17200$0 ;
   input [15:0] \port$17202$0 ;
@@ -23733,10 +23741,14 @@ module backspike_default_gradients_memory_rows (rst, write__en, \read__addr$15 ,
   wire [15:0] \port$17208$0 ;
   input [15:0] \port$17210$0 ;
   wire [15:0] \port$17210$0 ;
-  input [3:0] \port$17211$1 ;
-  wire [3:0] \port$17211$1 ;
-  input [6:0] \port$17226$0 ;
-  wire [6:0] \port$17226$0 ;
+  input [15:0] \port$17212$0 ;
+  wire [15:0] \port$17212$0 ;
+  input [15:0] \port$17214$0 ;
+  wire [15:0] \port$17214$0 ;
+  input [3:0] \port$17215$1 ;
+  wire [3:0] \port$17215$1 ;
+  input [6:0] \port$17230$0 ;
+  wire [6:0] \port$17230$0 ;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
   input [1:0] read0__en;
@@ -23760,7 +23772,7 @@ module backspike_default_gradients_memory_rows (rst, write__en, \read__addr$15 ,
   reg [127:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$17226$0 , \port$17211$1  }] <= { \port$17210$0 , \port$17208$0 , \port$17206$0 , \port$17204$0 , \port$17202$0 , \port$17200$0 , \port$17198$0 , \port$17196$0  };
+      copy0[{ \port$17230$0 , \port$17215$1  }] <= { \port$17214$0 , \port$17212$0 , \port$17210$0 , \port$17208$0 , \port$17206$0 , \port$17204$0 , \port$17202$0 , \port$17200$0  };
   end
   reg [127:0] _0_;
   always @(posedge clk) begin
@@ -23774,7 +23786,7 @@ module backspike_default_gradients_memory_rows (rst, write__en, \read__addr$15 ,
   reg [127:0] copy1 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[{ \port$17226$0 , \port$17211$1  }] <= { \port$17210$0 , \port$17208$0 , \port$17206$0 , \port$17204$0 , \port$17202$0 , \port$17200$0 , \port$17198$0 , \port$17196$0  };
+      copy1[{ \port$17230$0 , \port$17215$1  }] <= { \port$17214$0 , \port$17212$0 , \port$17210$0 , \port$17208$0 , \port$17206$0 , \port$17204$0 , \port$17202$0 , \port$17200$0  };
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
@@ -27066,7 +27078,7 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   assign { \$200 [27], \$200 [20], \$200 [18], \$200 [15], \$200 [8:6], \$200 [3], \$200 [1:0] } = { sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at };
 endmodule
 
-module backspike_default_labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, \port$15705$8 , host__request__payload, \port$17159$13 , \port$17273$5 , read0__data, host__response__payload, clk);
+module backspike_default_labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, \port$15705$8 , host__request__payload, \port$17163$13 , \port$17277$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   input clk;
   wire clk;
@@ -27083,10 +27095,10 @@ module backspike_default_labels_memory (rst, rest, host__request__valid, host__r
   wire host__response__valid;
   input \port$15705$8 ;
   wire \port$15705$8 ;
-  input [4:0] \port$17159$13 ;
-  wire [4:0] \port$17159$13 ;
-  input [3:0] \port$17273$5 ;
-  wire [3:0] \port$17273$5 ;
+  input [4:0] \port$17163$13 ;
+  wire [4:0] \port$17163$13 ;
+  input [3:0] \port$17277$5 ;
+  wire [3:0] \port$17277$5 ;
   reg [9:0] read0__addr;
   output [15:0] read0__data;
   wire [15:0] read0__data;
@@ -27120,7 +27132,7 @@ module backspike_default_labels_memory (rst, rest, host__request__valid, host__r
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$15705$8 , \port$17159$13 , \port$17273$5  };
+    read0__addr = { \port$15705$8 , \port$17163$13 , \port$17277$5  };
     if (rest) begin
       read0__addr = write__addr;
     end
@@ -27704,7 +27716,7 @@ module backspike_default_layers_bp_memory_window (rst, host__request__valid, hos
   assign \$7  = host__request__payload[7:1];
 endmodule
 
-module backspike_default_logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$16319$6 , \port$16321$6 , \port$16323$6 , \port$16325$6 , \port$16327$6 , \port$16329$6 , \port$16331$6 , \port$16333$6 , \port$16334$5 , \port$16351$0 , \port$17273$5 , \port$17295$0 , read0__data, host__response__payload
+module backspike_default_logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$16321$6 , \port$16323$6 , \port$16325$6 , \port$16327$6 , \port$16329$6 , \port$16331$6 , \port$16333$6 , \port$16335$6 , \port$16336$5 , \port$16353$0 , \port$17277$5 , \port$17299$0 , read0__data, host__response__payload
 , clk);
   reg \$initially  = 0;
   wire [8:0] address;
@@ -27722,8 +27734,6 @@ module backspike_default_logits_memory (rst, rest, host__request__valid, \write_
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input [15:0] \port$16319$6 ;
-  wire [15:0] \port$16319$6 ;
   input [15:0] \port$16321$6 ;
   wire [15:0] \port$16321$6 ;
   input [15:0] \port$16323$6 ;
@@ -27738,14 +27748,16 @@ module backspike_default_logits_memory (rst, rest, host__request__valid, \write_
   wire [15:0] \port$16331$6 ;
   input [15:0] \port$16333$6 ;
   wire [15:0] \port$16333$6 ;
-  input [3:0] \port$16334$5 ;
-  wire [3:0] \port$16334$5 ;
-  input [4:0] \port$16351$0 ;
-  wire [4:0] \port$16351$0 ;
-  input [3:0] \port$17273$5 ;
-  wire [3:0] \port$17273$5 ;
-  input [4:0] \port$17295$0 ;
-  wire [4:0] \port$17295$0 ;
+  input [15:0] \port$16335$6 ;
+  wire [15:0] \port$16335$6 ;
+  input [3:0] \port$16336$5 ;
+  wire [3:0] \port$16336$5 ;
+  input [4:0] \port$16353$0 ;
+  wire [4:0] \port$16353$0 ;
+  input [3:0] \port$17277$5 ;
+  wire [3:0] \port$17277$5 ;
+  input [4:0] \port$17299$0 ;
+  wire [4:0] \port$17299$0 ;
   reg [8:0] read0__addr;
   output [127:0] read0__data;
   wire [127:0] read0__data;
@@ -27759,8 +27771,8 @@ module backspike_default_logits_memory (rst, rest, host__request__valid, \write_
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$16351$0 , \port$16334$5  };
-  assign write__data = rest ? { data, data, data, data } : { \port$16333$6 , \port$16331$6 , \port$16329$6 , \port$16327$6 , \port$16325$6 , \port$16323$6 , \port$16321$6 , \port$16319$6  };
+  assign write__addr = rest ? address : { \port$16353$0 , \port$16336$5  };
+  assign write__data = rest ? { data, data, data, data } : { \port$16335$6 , \port$16333$6 , \port$16331$6 , \port$16329$6 , \port$16327$6 , \port$16325$6 , \port$16323$6 , \port$16321$6  };
   backspike_default_logits_memory_rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -27785,7 +27797,7 @@ module backspike_default_logits_memory (rst, rest, host__request__valid, \write_
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$17295$0 , \port$17273$5  };
+    read0__addr = { \port$17299$0 , \port$17277$5  };
     if (rest) begin
       read0__addr = address;
     end
@@ -28028,17 +28040,13 @@ module backspike_default_logits_memory_window (rst, host__request__valid, host__
   assign \$22  = \$21 ;
 endmodule
 
-module backspike_default_masks_memory (rst, read__en, read__addr, \read__en$19 , \read__addr$15 , \port$17230$0 , \port$17232$0 , \port$17234$0 , \port$17236$0 , \port$17238$0 , \port$17240$0 , \port$17242$0 , \port$17244$0 , \port$17246$0 , \port$17248$0 , \port$17250$0 , \port$17252$0 , \port$17254$0 , \port$17256$0 , \port$17258$0 , \port$17260$0
+module backspike_default_masks_memory (rst, read__en, read__addr, \read__en$19 , \read__addr$15 , \port$17234$0 , \port$17236$0 , \port$17238$0 , \port$17240$0 , \port$17242$0 , \port$17244$0 , \port$17246$0 , \port$17248$0 , \port$17250$0 , \port$17252$0 , \port$17254$0 , \port$17256$0 , \port$17258$0 , \port$17260$0 , \port$17262$0 , \port$17264$0
 , write__en, write__addr, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [127:0] \$1 ;
   reg [127:0] \$2 ;
   input clk;
   wire clk;
-  input [7:0] \port$17230$0 ;
-  wire [7:0] \port$17230$0 ;
-  input [7:0] \port$17232$0 ;
-  wire [7:0] \port$17232$0 ;
   input [7:0] \port$17234$0 ;
   wire [7:0] \port$17234$0 ;
   input [7:0] \port$17236$0 ;
@@ -28067,6 +28075,10 @@ module backspike_default_masks_memory (rst, read__en, read__addr, \read__en$19 ,
   wire [7:0] \port$17258$0 ;
   input [7:0] \port$17260$0 ;
   wire [7:0] \port$17260$0 ;
+  input [7:0] \port$17262$0 ;
+  wire [7:0] \port$17262$0 ;
+  input [7:0] \port$17264$0 ;
+  wire [7:0] \port$17264$0 ;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
   output [127:0] read1__data;
@@ -28092,7 +28104,7 @@ module backspike_default_masks_memory (rst, read__en, read__addr, \read__en$19 ,
   reg [127:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$17260$0 [7], \port$17258$0 [7], \port$17256$0 [7], \port$17254$0 [7], \port$17252$0 [7], \port$17250$0 [7], \port$17248$0 [7], \port$17246$0 [7], \port$17244$0 [7], \port$17242$0 [7], \port$17240$0 [7], \port$17238$0 [7], \port$17236$0 [7], \port$17234$0 [7], \port$17232$0 [7], \port$17230$0 [7], \port$17260$0 [6], \port$17258$0 [6], \port$17256$0 [6], \port$17254$0 [6], \port$17252$0 [6], \port$17250$0 [6], \port$17248$0 [6], \port$17246$0 [6], \port$17244$0 [6], \port$17242$0 [6], \port$17240$0 [6], \port$17238$0 [6], \port$17236$0 [6], \port$17234$0 [6], \port$17232$0 [6], \port$17230$0 [6], \port$17260$0 [5], \port$17258$0 [5], \port$17256$0 [5], \port$17254$0 [5], \port$17252$0 [5], \port$17250$0 [5], \port$17248$0 [5], \port$17246$0 [5], \port$17244$0 [5], \port$17242$0 [5], \port$17240$0 [5], \port$17238$0 [5], \port$17236$0 [5], \port$17234$0 [5], \port$17232$0 [5], \port$17230$0 [5], \port$17260$0 [4], \port$17258$0 [4], \port$17256$0 [4], \port$17254$0 [4], \port$17252$0 [4], \port$17250$0 [4], \port$17248$0 [4], \port$17246$0 [4], \port$17244$0 [4], \port$17242$0 [4], \port$17240$0 [4], \port$17238$0 [4], \port$17236$0 [4], \port$17234$0 [4], \port$17232$0 [4], \port$17230$0 [4], \port$17260$0 [3], \port$17258$0 [3], \port$17256$0 [3], \port$17254$0 [3], \port$17252$0 [3], \port$17250$0 [3], \port$17248$0 [3], \port$17246$0 [3], \port$17244$0 [3], \port$17242$0 [3], \port$17240$0 [3], \port$17238$0 [3], \port$17236$0 [3], \port$17234$0 [3], \port$17232$0 [3], \port$17230$0 [3], \port$17260$0 [2], \port$17258$0 [2], \port$17256$0 [2], \port$17254$0 [2], \port$17252$0 [2], \port$17250$0 [2], \port$17248$0 [2], \port$17246$0 [2], \port$17244$0 [2], \port$17242$0 [2], \port$17240$0 [2], \port$17238$0 [2], \port$17236$0 [2], \port$17234$0 [2], \port$17232$0 [2], \port$17230$0 [2], \port$17260$0 [1], \port$17258$0 [1], \port$17256$0 [1], \port$17254$0 [1], \port$17252$0 [1], \port$17250$0 [1], \port$17248$0 [1], \port$17246$0 [1], \port$17244$0 [1], \port$17242$0 [1], \port$17240$0 [1], \port$17238$0 [1], \port$17236$0 [1], \port$17234$0 [1], \port$17232$0 [1], \port$17230$0 [1], \port$17260$0 [0], \port$17258$0 [0], \port$17256$0 [0], \port$17254$0 [0], \port$17252$0 [0], \port$17250$0 [0], \port$17248$0 [0], \port$17246$0 [0], \port$17244$0 [0], \port$17242$0 [0], \port$17240$0 [0], \port$17238$0 [0], \port$17236$0 [0], \port$17234$0 [0], \port$17232$0 [0], \port$17230$0 [0] };
+      copy0[write__addr] <= { \port$17264$0 [7], \port$17262$0 [7], \port$17260$0 [7], \port$17258$0 [7], \port$17256$0 [7], \port$17254$0 [7], \port$17252$0 [7], \port$17250$0 [7], \port$17248$0 [7], \port$17246$0 [7], \port$17244$0 [7], \port$17242$0 [7], \port$17240$0 [7], \port$17238$0 [7], \port$17236$0 [7], \port$17234$0 [7], \port$17264$0 [6], \port$17262$0 [6], \port$17260$0 [6], \port$17258$0 [6], \port$17256$0 [6], \port$17254$0 [6], \port$17252$0 [6], \port$17250$0 [6], \port$17248$0 [6], \port$17246$0 [6], \port$17244$0 [6], \port$17242$0 [6], \port$17240$0 [6], \port$17238$0 [6], \port$17236$0 [6], \port$17234$0 [6], \port$17264$0 [5], \port$17262$0 [5], \port$17260$0 [5], \port$17258$0 [5], \port$17256$0 [5], \port$17254$0 [5], \port$17252$0 [5], \port$17250$0 [5], \port$17248$0 [5], \port$17246$0 [5], \port$17244$0 [5], \port$17242$0 [5], \port$17240$0 [5], \port$17238$0 [5], \port$17236$0 [5], \port$17234$0 [5], \port$17264$0 [4], \port$17262$0 [4], \port$17260$0 [4], \port$17258$0 [4], \port$17256$0 [4], \port$17254$0 [4], \port$17252$0 [4], \port$17250$0 [4], \port$17248$0 [4], \port$17246$0 [4], \port$17244$0 [4], \port$17242$0 [4], \port$17240$0 [4], \port$17238$0 [4], \port$17236$0 [4], \port$17234$0 [4], \port$17264$0 [3], \port$17262$0 [3], \port$17260$0 [3], \port$17258$0 [3], \port$17256$0 [3], \port$17254$0 [3], \port$17252$0 [3], \port$17250$0 [3], \port$17248$0 [3], \port$17246$0 [3], \port$17244$0 [3], \port$17242$0 [3], \port$17240$0 [3], \port$17238$0 [3], \port$17236$0 [3], \port$17234$0 [3], \port$17264$0 [2], \port$17262$0 [2], \port$17260$0 [2], \port$17258$0 [2], \port$17256$0 [2], \port$17254$0 [2], \port$17252$0 [2], \port$17250$0 [2], \port$17248$0 [2], \port$17246$0 [2], \port$17244$0 [2], \port$17242$0 [2], \port$17240$0 [2], \port$17238$0 [2], \port$17236$0 [2], \port$17234$0 [2], \port$17264$0 [1], \port$17262$0 [1], \port$17260$0 [1], \port$17258$0 [1], \port$17256$0 [1], \port$17254$0 [1], \port$17252$0 [1], \port$17250$0 [1], \port$17248$0 [1], \port$17246$0 [1], \port$17244$0 [1], \port$17242$0 [1], \port$17240$0 [1], \port$17238$0 [1], \port$17236$0 [1], \port$17234$0 [1], \port$17264$0 [0], \port$17262$0 [0], \port$17260$0 [0], \port$17258$0 [0], \port$17256$0 [0], \port$17254$0 [0], \port$17252$0 [0], \port$17250$0 [0], \port$17248$0 [0], \port$17246$0 [0], \port$17244$0 [0], \port$17242$0 [0], \port$17240$0 [0], \port$17238$0 [0], \port$17236$0 [0], \port$17234$0 [0] };
   end
   reg [127:0] _0_;
   always @(posedge clk) begin
@@ -28106,7 +28118,7 @@ module backspike_default_masks_memory (rst, read__en, read__addr, \read__en$19 ,
   reg [127:0] copy1 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$17260$0 [7], \port$17258$0 [7], \port$17256$0 [7], \port$17254$0 [7], \port$17252$0 [7], \port$17250$0 [7], \port$17248$0 [7], \port$17246$0 [7], \port$17244$0 [7], \port$17242$0 [7], \port$17240$0 [7], \port$17238$0 [7], \port$17236$0 [7], \port$17234$0 [7], \port$17232$0 [7], \port$17230$0 [7], \port$17260$0 [6], \port$17258$0 [6], \port$17256$0 [6], \port$17254$0 [6], \port$17252$0 [6], \port$17250$0 [6], \port$17248$0 [6], \port$17246$0 [6], \port$17244$0 [6], \port$17242$0 [6], \port$17240$0 [6], \port$17238$0 [6], \port$17236$0 [6], \port$17234$0 [6], \port$17232$0 [6], \port$17230$0 [6], \port$17260$0 [5], \port$17258$0 [5], \port$17256$0 [5], \port$17254$0 [5], \port$17252$0 [5], \port$17250$0 [5], \port$17248$0 [5], \port$17246$0 [5], \port$17244$0 [5], \port$17242$0 [5], \port$17240$0 [5], \port$17238$0 [5], \port$17236$0 [5], \port$17234$0 [5], \port$17232$0 [5], \port$17230$0 [5], \port$17260$0 [4], \port$17258$0 [4], \port$17256$0 [4], \port$17254$0 [4], \port$17252$0 [4], \port$17250$0 [4], \port$17248$0 [4], \port$17246$0 [4], \port$17244$0 [4], \port$17242$0 [4], \port$17240$0 [4], \port$17238$0 [4], \port$17236$0 [4], \port$17234$0 [4], \port$17232$0 [4], \port$17230$0 [4], \port$17260$0 [3], \port$17258$0 [3], \port$17256$0 [3], \port$17254$0 [3], \port$17252$0 [3], \port$17250$0 [3], \port$17248$0 [3], \port$17246$0 [3], \port$17244$0 [3], \port$17242$0 [3], \port$17240$0 [3], \port$17238$0 [3], \port$17236$0 [3], \port$17234$0 [3], \port$17232$0 [3], \port$17230$0 [3], \port$17260$0 [2], \port$17258$0 [2], \port$17256$0 [2], \port$17254$0 [2], \port$17252$0 [2], \port$17250$0 [2], \port$17248$0 [2], \port$17246$0 [2], \port$17244$0 [2], \port$17242$0 [2], \port$17240$0 [2], \port$17238$0 [2], \port$17236$0 [2], \port$17234$0 [2], \port$17232$0 [2], \port$17230$0 [2], \port$17260$0 [1], \port$17258$0 [1], \port$17256$0 [1], \port$17254$0 [1], \port$17252$0 [1], \port$17250$0 [1], \port$17248$0 [1], \port$17246$0 [1], \port$17244$0 [1], \port$17242$0 [1], \port$17240$0 [1], \port$17238$0 [1], \port$17236$0 [1], \port$17234$0 [1], \port$17232$0 [1], \port$17230$0 [1], \port$17260$0 [0], \port$17258$0 [0], \port$17256$0 [0], \port$17254$0 [0], \port$17252$0 [0], \port$17250$0 [0], \port$17248$0 [0], \port$17246$0 [0], \port$17244$0 [0], \port$17242$0 [0], \port$17240$0 [0], \port$17238$0 [0], \port$17236$0 [0], \port$17234$0 [0], \port$17232$0 [0], \port$17230$0 [0] };
+      copy1[write__addr] <= { \port$17264$0 [7], \port$17262$0 [7], \port$17260$0 [7], \port$17258$0 [7], \port$17256$0 [7], \port$17254$0 [7], \port$17252$0 [7], \port$17250$0 [7], \port$17248$0 [7], \port$17246$0 [7], \port$17244$0 [7], \port$17242$0 [7], \port$17240$0 [7], \port$17238$0 [7], \port$17236$0 [7], \port$17234$0 [7], \port$17264$0 [6], \port$17262$0 [6], \port$17260$0 [6], \port$17258$0 [6], \port$17256$0 [6], \port$17254$0 [6], \port$17252$0 [6], \port$17250$0 [6], \port$17248$0 [6], \port$17246$0 [6], \port$17244$0 [6], \port$17242$0 [6], \port$17240$0 [6], \port$17238$0 [6], \port$17236$0 [6], \port$17234$0 [6], \port$17264$0 [5], \port$17262$0 [5], \port$17260$0 [5], \port$17258$0 [5], \port$17256$0 [5], \port$17254$0 [5], \port$17252$0 [5], \port$17250$0 [5], \port$17248$0 [5], \port$17246$0 [5], \port$17244$0 [5], \port$17242$0 [5], \port$17240$0 [5], \port$17238$0 [5], \port$17236$0 [5], \port$17234$0 [5], \port$17264$0 [4], \port$17262$0 [4], \port$17260$0 [4], \port$17258$0 [4], \port$17256$0 [4], \port$17254$0 [4], \port$17252$0 [4], \port$17250$0 [4], \port$17248$0 [4], \port$17246$0 [4], \port$17244$0 [4], \port$17242$0 [4], \port$17240$0 [4], \port$17238$0 [4], \port$17236$0 [4], \port$17234$0 [4], \port$17264$0 [3], \port$17262$0 [3], \port$17260$0 [3], \port$17258$0 [3], \port$17256$0 [3], \port$17254$0 [3], \port$17252$0 [3], \port$17250$0 [3], \port$17248$0 [3], \port$17246$0 [3], \port$17244$0 [3], \port$17242$0 [3], \port$17240$0 [3], \port$17238$0 [3], \port$17236$0 [3], \port$17234$0 [3], \port$17264$0 [2], \port$17262$0 [2], \port$17260$0 [2], \port$17258$0 [2], \port$17256$0 [2], \port$17254$0 [2], \port$17252$0 [2], \port$17250$0 [2], \port$17248$0 [2], \port$17246$0 [2], \port$17244$0 [2], \port$17242$0 [2], \port$17240$0 [2], \port$17238$0 [2], \port$17236$0 [2], \port$17234$0 [2], \port$17264$0 [1], \port$17262$0 [1], \port$17260$0 [1], \port$17258$0 [1], \port$17256$0 [1], \port$17254$0 [1], \port$17252$0 [1], \port$17250$0 [1], \port$17248$0 [1], \port$17246$0 [1], \port$17244$0 [1], \port$17242$0 [1], \port$17240$0 [1], \port$17238$0 [1], \port$17236$0 [1], \port$17234$0 [1], \port$17264$0 [0], \port$17262$0 [0], \port$17260$0 [0], \port$17258$0 [0], \port$17256$0 [0], \port$17254$0 [0], \port$17252$0 [0], \port$17250$0 [0], \port$17248$0 [0], \port$17246$0 [0], \port$17244$0 [0], \port$17242$0 [0], \port$17240$0 [0], \port$17238$0 [0], \port$17236$0 [0], \port$17234$0 [0] };
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
@@ -28135,8 +28147,8 @@ module backspike_default_masks_memory (rst, read__en, read__addr, \read__en$19 ,
   end
 endmodule
 
-module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1411$0 , \read0__addr$23 , \write__en$14 , \port$8881$0 , read1__addr, host__request__ready, host__response__valid, \port$15705$0 , host__request__payload, \port$16370$0 , \port$16372$0 , \port$16374$0 , \port$16376$0 , \port$16378$0 , \port$16380$0 , \port$16382$0 , \port$16384$0 , \port$16386$0
-, \port$16388$0 , \port$16390$0 , \port$16392$0 , \port$16394$0 , \port$16396$0 , \port$16398$0 , \port$16400$0 , \port$16403$0 , read0__data, read1__data, host__response__payload, clk);
+module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1411$0 , \read0__addr$23 , \write__en$14 , \port$8881$0 , read1__addr, host__request__ready, host__response__valid, \port$15705$0 , host__request__payload, \port$16372$0 , \port$16374$0 , \port$16376$0 , \port$16378$0 , \port$16380$0 , \port$16382$0 , \port$16384$0 , \port$16386$0 , \port$16388$0
+, \port$16390$0 , \port$16392$0 , \port$16394$0 , \port$16396$0 , \port$16398$0 , \port$16400$0 , \port$16402$0 , \port$16405$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -28157,8 +28169,6 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
   wire \port$1411$0 ;
   input \port$15705$0 ;
   wire \port$15705$0 ;
-  input [7:0] \port$16370$0 ;
-  wire [7:0] \port$16370$0 ;
   input [7:0] \port$16372$0 ;
   wire [7:0] \port$16372$0 ;
   input [7:0] \port$16374$0 ;
@@ -28189,8 +28199,10 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
   wire [7:0] \port$16398$0 ;
   input [7:0] \port$16400$0 ;
   wire [7:0] \port$16400$0 ;
-  input [7:0] \port$16403$0 ;
-  wire [7:0] \port$16403$0 ;
+  input [7:0] \port$16402$0 ;
+  wire [7:0] \port$16402$0 ;
+  input [7:0] \port$16405$0 ;
+  wire [7:0] \port$16405$0 ;
   input \port$8881$0 ;
   wire \port$8881$0 ;
   reg [8:0] read0__addr;
@@ -28213,8 +28225,8 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$15705$0 , \port$16403$0  };
-  assign write__data = rest ? { data, data, data, data } : { \port$16400$0 [7], \port$16398$0 [7], \port$16396$0 [7], \port$16394$0 [7], \port$16392$0 [7], \port$16390$0 [7], \port$16388$0 [7], \port$16386$0 [7], \port$16384$0 [7], \port$16382$0 [7], \port$16380$0 [7], \port$16378$0 [7], \port$16376$0 [7], \port$16374$0 [7], \port$16372$0 [7], \port$16370$0 [7], \port$16400$0 [6], \port$16398$0 [6], \port$16396$0 [6], \port$16394$0 [6], \port$16392$0 [6], \port$16390$0 [6], \port$16388$0 [6], \port$16386$0 [6], \port$16384$0 [6], \port$16382$0 [6], \port$16380$0 [6], \port$16378$0 [6], \port$16376$0 [6], \port$16374$0 [6], \port$16372$0 [6], \port$16370$0 [6], \port$16400$0 [5], \port$16398$0 [5], \port$16396$0 [5], \port$16394$0 [5], \port$16392$0 [5], \port$16390$0 [5], \port$16388$0 [5], \port$16386$0 [5], \port$16384$0 [5], \port$16382$0 [5], \port$16380$0 [5], \port$16378$0 [5], \port$16376$0 [5], \port$16374$0 [5], \port$16372$0 [5], \port$16370$0 [5], \port$16400$0 [4], \port$16398$0 [4], \port$16396$0 [4], \port$16394$0 [4], \port$16392$0 [4], \port$16390$0 [4], \port$16388$0 [4], \port$16386$0 [4], \port$16384$0 [4], \port$16382$0 [4], \port$16380$0 [4], \port$16378$0 [4], \port$16376$0 [4], \port$16374$0 [4], \port$16372$0 [4], \port$16370$0 [4], \port$16400$0 [3], \port$16398$0 [3], \port$16396$0 [3], \port$16394$0 [3], \port$16392$0 [3], \port$16390$0 [3], \port$16388$0 [3], \port$16386$0 [3], \port$16384$0 [3], \port$16382$0 [3], \port$16380$0 [3], \port$16378$0 [3], \port$16376$0 [3], \port$16374$0 [3], \port$16372$0 [3], \port$16370$0 [3], \port$16400$0 [2], \port$16398$0 [2], \port$16396$0 [2], \port$16394$0 [2], \port$16392$0 [2], \port$16390$0 [2], \port$16388$0 [2], \port$16386$0 [2], \port$16384$0 [2], \port$16382$0 [2], \port$16380$0 [2], \port$16378$0 [2], \port$16376$0 [2], \port$16374$0 [2], \port$16372$0 [2], \port$16370$0 [2], \port$16400$0 [1], \port$16398$0 [1], \port$16396$0 [1], \port$16394$0 [1], \port$16392$0 [1], \port$16390$0 [1], \port$16388$0 [1], \port$16386$0 [1], \port$16384$0 [1], \port$16382$0 [1], \port$16380$0 [1], \port$16378$0 [1], \port$16376$0 [1], \port$16374$0 [1], \port$16372$0 [1], \port$16370$0 [1], \port$16400$0 [0], \port$16398$0 [0], \port$16396$0 [0], \port$16394$0 [0], \port$16392$0 [0], \port$16390$0 [0], \port$16388$0 [0], \port$16386$0 [0], \port$16384$0 [0], \port$16382$0 [0], \port$16380$0 [0], \port$16378$0 [0], \port$16376$0 [0], \port$16374$0 [0], \port$16372$0 [0], \port$16370$0 [0] };
+  assign write__addr = rest ? address : { \port$15705$0 , \port$16405$0  };
+  assign write__data = rest ? { data, data, data, data } : { \port$16402$0 [7], \port$16400$0 [7], \port$16398$0 [7], \port$16396$0 [7], \port$16394$0 [7], \port$16392$0 [7], \port$16390$0 [7], \port$16388$0 [7], \port$16386$0 [7], \port$16384$0 [7], \port$16382$0 [7], \port$16380$0 [7], \port$16378$0 [7], \port$16376$0 [7], \port$16374$0 [7], \port$16372$0 [7], \port$16402$0 [6], \port$16400$0 [6], \port$16398$0 [6], \port$16396$0 [6], \port$16394$0 [6], \port$16392$0 [6], \port$16390$0 [6], \port$16388$0 [6], \port$16386$0 [6], \port$16384$0 [6], \port$16382$0 [6], \port$16380$0 [6], \port$16378$0 [6], \port$16376$0 [6], \port$16374$0 [6], \port$16372$0 [6], \port$16402$0 [5], \port$16400$0 [5], \port$16398$0 [5], \port$16396$0 [5], \port$16394$0 [5], \port$16392$0 [5], \port$16390$0 [5], \port$16388$0 [5], \port$16386$0 [5], \port$16384$0 [5], \port$16382$0 [5], \port$16380$0 [5], \port$16378$0 [5], \port$16376$0 [5], \port$16374$0 [5], \port$16372$0 [5], \port$16402$0 [4], \port$16400$0 [4], \port$16398$0 [4], \port$16396$0 [4], \port$16394$0 [4], \port$16392$0 [4], \port$16390$0 [4], \port$16388$0 [4], \port$16386$0 [4], \port$16384$0 [4], \port$16382$0 [4], \port$16380$0 [4], \port$16378$0 [4], \port$16376$0 [4], \port$16374$0 [4], \port$16372$0 [4], \port$16402$0 [3], \port$16400$0 [3], \port$16398$0 [3], \port$16396$0 [3], \port$16394$0 [3], \port$16392$0 [3], \port$16390$0 [3], \port$16388$0 [3], \port$16386$0 [3], \port$16384$0 [3], \port$16382$0 [3], \port$16380$0 [3], \port$16378$0 [3], \port$16376$0 [3], \port$16374$0 [3], \port$16372$0 [3], \port$16402$0 [2], \port$16400$0 [2], \port$16398$0 [2], \port$16396$0 [2], \port$16394$0 [2], \port$16392$0 [2], \port$16390$0 [2], \port$16388$0 [2], \port$16386$0 [2], \port$16384$0 [2], \port$16382$0 [2], \port$16380$0 [2], \port$16378$0 [2], \port$16376$0 [2], \port$16374$0 [2], \port$16372$0 [2], \port$16402$0 [1], \port$16400$0 [1], \port$16398$0 [1], \port$16396$0 [1], \port$16394$0 [1], \port$16392$0 [1], \port$16390$0 [1], \port$16388$0 [1], \port$16386$0 [1], \port$16384$0 [1], \port$16382$0 [1], \port$16380$0 [1], \port$16378$0 [1], \port$16376$0 [1], \port$16374$0 [1], \port$16372$0 [1], \port$16402$0 [0], \port$16400$0 [0], \port$16398$0 [0], \port$16396$0 [0], \port$16394$0 [0], \port$16392$0 [0], \port$16390$0 [0], \port$16388$0 [0], \port$16386$0 [0], \port$16384$0 [0], \port$16382$0 [0], \port$16380$0 [0], \port$16378$0 [0], \port$16376$0 [0], \port$16374$0 [0], \port$16372$0 [0] };
   backspike_default_spikes_memory_rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -30513,9 +30525,9 @@ module backspike_default_wg_drain (rst, start, touched, saturated, row_valid, ro
     .clk(clk),
     .live(slot_1[0]),
     .old(\old$108 ),
-    .\port$17598$90 (\config [122:90]),
-    .\port$17991$1 (slot_9[5:1]),
-    .\port$17998$20 (header_9[36:20]),
+    .\port$17602$90 (\config [122:90]),
+    .\port$17997$1 (slot_9[5:1]),
+    .\port$18004$20 (header_9[36:20]),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$132 ),
@@ -30526,9 +30538,9 @@ module backspike_default_wg_drain (rst, start, touched, saturated, row_valid, ro
     .clk(clk),
     .live(slot_1[0]),
     .old(\old$115 ),
-    .\port$17598$90 (\config [122:90]),
-    .\port$17991$1 (slot_9[5:1]),
-    .\port$17998$20 (header_9[36:20]),
+    .\port$17602$90 (\config [122:90]),
+    .\port$17997$1 (slot_9[5:1]),
+    .\port$18004$20 (header_9[36:20]),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$133 ),
@@ -30539,9 +30551,9 @@ module backspike_default_wg_drain (rst, start, touched, saturated, row_valid, ro
     .clk(clk),
     .live(slot_1[0]),
     .old(\old$122 ),
-    .\port$17598$90 (\config [122:90]),
-    .\port$17991$1 (slot_9[5:1]),
-    .\port$17998$20 (header_9[36:20]),
+    .\port$17602$90 (\config [122:90]),
+    .\port$17997$1 (slot_9[5:1]),
+    .\port$18004$20 (header_9[36:20]),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$134 ),
@@ -30552,9 +30564,9 @@ module backspike_default_wg_drain (rst, start, touched, saturated, row_valid, ro
     .clk(clk),
     .live(slot_1[0]),
     .old(\old$129 ),
-    .\port$17598$90 (\config [122:90]),
-    .\port$17991$1 (slot_9[5:1]),
-    .\port$17998$20 (header_9[36:20]),
+    .\port$17602$90 (\config [122:90]),
+    .\port$17997$1 (slot_9[5:1]),
+    .\port$18004$20 (header_9[36:20]),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$135 ),
@@ -31860,7 +31872,7 @@ module backspike_default_wg_drain_sequencer (rst, start, touched, busy, row, las
   assign \$1786  = \$1785 ;
 endmodule
 
-module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , \port$17598$90 , live, \port$17991$1 , \port$17998$20 , rate, weight, clk);
+module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , \port$17602$90 , live, \port$17997$1 , \port$18004$20 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -32037,12 +32049,12 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , \port$17
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [32:0] \port$17598$90 ;
-  wire [32:0] \port$17598$90 ;
-  input [4:0] \port$17991$1 ;
-  wire [4:0] \port$17991$1 ;
-  input [16:0] \port$17998$20 ;
-  wire [16:0] \port$17998$20 ;
+  input [32:0] \port$17602$90 ;
+  wire [32:0] \port$17602$90 ;
+  input [4:0] \port$17997$1 ;
+  wire [4:0] \port$17997$1 ;
+  input [16:0] \port$18004$20 ;
+  wire [16:0] \port$18004$20 ;
   reg [29:0] product_9 = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -32320,10 +32332,10 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , \port$17
     d_saturated_16 <= d_saturated_15;
   backspike_default_wg_drain_unit0_hash  hash (
     .clk(clk),
-    .i_key(\port$17598$90 [32:1]),
+    .i_key(\port$17602$90 [32:1]),
     .o(\o$78 ),
-    .\port$17991$1 (\port$17991$1 ),
-    .\port$17998$20 (\port$17998$20 ),
+    .\port$17997$1 (\port$17997$1 ),
+    .\port$18004$20 (\port$18004$20 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -32337,10 +32349,10 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , \port$17
   backspike_default_wg_drain_unit0_round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$17598$90 [0]),
+    .i_stochastic(\port$17602$90 [0]),
     .negative_5(\$133 ),
-    .\port$18093$0 (inexact_11),
-    .\port$18094$0 (total),
+    .\port$18099$0 (inexact_11),
+    .\port$18100$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -32354,7 +32366,7 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , \port$17
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit0_hash (rst, i_key, \port$17991$1 , \port$17998$20 , o, clk);
+module backspike_default_wg_drain_unit0_hash (rst, i_key, \port$17997$1 , \port$18004$20 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -32384,16 +32396,16 @@ module backspike_default_wg_drain_unit0_hash (rst, i_key, \port$17991$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$17991$1 ;
-  wire [4:0] \port$17991$1 ;
-  input [16:0] \port$17998$20 ;
-  wire [16:0] \port$17998$20 ;
+  input [4:0] \port$17997$1 ;
+  wire [4:0] \port$17997$1 ;
+  input [16:0] \port$18004$20 ;
+  wire [16:0] \port$18004$20 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$17998$20 [8:0], \port$17991$1 [4:1], 5'h00, \port$17998$20 [16:9], 2'h0, \port$17991$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$17998$20 [8:0], \port$17991$1 [4:1], 5'h00, \port$17998$20 [16:9], 2'h0, \port$17991$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$18004$20 [8:0], \port$17997$1 [4:1], 5'h00, \port$18004$20 [16:9], 2'h0, \port$17997$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$18004$20 [8:0], \port$17997$1 [4:1], 5'h00, \port$18004$20 [16:9], 2'h0, \port$17997$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -32749,7 +32761,7 @@ module backspike_default_wg_drain_unit0_round_d (rst, i, result, negative_4, sat
   assign \$118  = \$117 [0];
 endmodule
 
-module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$18093$0 , \port$18094$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$18099$0 , \port$18100$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -32883,10 +32895,10 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$18093$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$18093$0 ;
-  wire \port$18093$0 ;
-  input [59:0] \port$18094$0 ;
-  wire [59:0] \port$18094$0 ;
+  input \port$18099$0 ;
+  wire \port$18099$0 ;
+  input [59:0] \port$18100$0 ;
+  wire [59:0] \port$18100$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -32909,25 +32921,25 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$18093$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$18094$0 [58:56] ^ { \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59] };
+  assign \$1  = \port$18100$0 [58:56] ^ { \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$18094$0 [55:50] ^ { \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59] };
+  assign \$3  = \port$18100$0 [55:50] ^ { \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$18094$0 [41:34] ^ { \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59] };
+  assign \$5  = \port$18100$0 [41:34] ^ { \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$18094$0 [49:42] ^ { \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59] };
+  assign \$7  = \port$18100$0 [49:42] ^ { \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$18094$0 [55:50] ^ { \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59] };
+  assign \$12  = \port$18100$0 [55:50] ^ { \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$18094$0 [49:42] ^ { \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59], \port$18094$0 [59] };
+  assign \$14  = \port$18100$0 [49:42] ^ { \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$18094$0 [7:0];
-  assign \$19  = | \port$18094$0 [15:8];
-  assign \$20  = | \port$18094$0 [23:16];
+  assign \$18  = | \port$18100$0 [7:0];
+  assign \$19  = | \port$18100$0 [15:8];
+  assign \$20  = | \port$18100$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -33020,9 +33032,9 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$18093$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$18094$0 [55:0];
+    window_1 <= \port$18100$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$18094$0 [59];
+    sign_1 <= \port$18100$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -33088,14 +33100,14 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$18093$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$18093$0 ;
+  assign \$17  = \port$18099$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
   assign \$108  = \$107 [0];
 endmodule
 
-module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , \port$17598$90 , live, \port$17991$1 , \port$17998$20 , rate, weight, clk);
+module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , \port$17602$90 , live, \port$17997$1 , \port$18004$20 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -33272,12 +33284,12 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , \port$17
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [32:0] \port$17598$90 ;
-  wire [32:0] \port$17598$90 ;
-  input [4:0] \port$17991$1 ;
-  wire [4:0] \port$17991$1 ;
-  input [16:0] \port$17998$20 ;
-  wire [16:0] \port$17998$20 ;
+  input [32:0] \port$17602$90 ;
+  wire [32:0] \port$17602$90 ;
+  input [4:0] \port$17997$1 ;
+  wire [4:0] \port$17997$1 ;
+  input [16:0] \port$18004$20 ;
+  wire [16:0] \port$18004$20 ;
   reg [29:0] product_9 = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -33555,10 +33567,10 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , \port$17
     d_saturated_16 <= d_saturated_15;
   backspike_default_wg_drain_unit1_hash  hash (
     .clk(clk),
-    .i_key(\port$17598$90 [32:1]),
+    .i_key(\port$17602$90 [32:1]),
     .o(\o$78 ),
-    .\port$17991$1 (\port$17991$1 ),
-    .\port$17998$20 (\port$17998$20 ),
+    .\port$17997$1 (\port$17997$1 ),
+    .\port$18004$20 (\port$18004$20 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -33572,10 +33584,10 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , \port$17
   backspike_default_wg_drain_unit1_round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$17598$90 [0]),
+    .i_stochastic(\port$17602$90 [0]),
     .negative_5(\$133 ),
-    .\port$18219$0 (inexact_11),
-    .\port$18220$0 (total),
+    .\port$18225$0 (inexact_11),
+    .\port$18226$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -33589,7 +33601,7 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , \port$17
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$17991$1 , \port$17998$20 , o, clk);
+module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$17997$1 , \port$18004$20 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -33619,16 +33631,16 @@ module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$17991$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$17991$1 ;
-  wire [4:0] \port$17991$1 ;
-  input [16:0] \port$17998$20 ;
-  wire [16:0] \port$17998$20 ;
+  input [4:0] \port$17997$1 ;
+  wire [4:0] \port$17997$1 ;
+  input [16:0] \port$18004$20 ;
+  wire [16:0] \port$18004$20 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$17998$20 [8:0], \port$17991$1 [4:1], 5'h00, \port$17998$20 [16:9], 2'h1, \port$17991$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$17998$20 [8:0], \port$17991$1 [4:1], 5'h00, \port$17998$20 [16:9], 2'h1, \port$17991$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$18004$20 [8:0], \port$17997$1 [4:1], 5'h00, \port$18004$20 [16:9], 2'h1, \port$17997$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$18004$20 [8:0], \port$17997$1 [4:1], 5'h00, \port$18004$20 [16:9], 2'h1, \port$17997$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -33662,7 +33674,7 @@ module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$17991$1 , \port$
   assign \$9  = { state1_2, 7'h00 };
 endmodule
 
-module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$18219$0 , \port$18220$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$18225$0 , \port$18226$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -33796,10 +33808,10 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$18219$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$18219$0 ;
-  wire \port$18219$0 ;
-  input [59:0] \port$18220$0 ;
-  wire [59:0] \port$18220$0 ;
+  input \port$18225$0 ;
+  wire \port$18225$0 ;
+  input [59:0] \port$18226$0 ;
+  wire [59:0] \port$18226$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -33822,25 +33834,25 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$18219$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$18220$0 [58:56] ^ { \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59] };
+  assign \$1  = \port$18226$0 [58:56] ^ { \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$18220$0 [55:50] ^ { \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59] };
+  assign \$3  = \port$18226$0 [55:50] ^ { \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$18220$0 [41:34] ^ { \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59] };
+  assign \$5  = \port$18226$0 [41:34] ^ { \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$18220$0 [49:42] ^ { \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59] };
+  assign \$7  = \port$18226$0 [49:42] ^ { \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$18220$0 [55:50] ^ { \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59] };
+  assign \$12  = \port$18226$0 [55:50] ^ { \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$18220$0 [49:42] ^ { \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59], \port$18220$0 [59] };
+  assign \$14  = \port$18226$0 [49:42] ^ { \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$18220$0 [7:0];
-  assign \$19  = | \port$18220$0 [15:8];
-  assign \$20  = | \port$18220$0 [23:16];
+  assign \$18  = | \port$18226$0 [7:0];
+  assign \$19  = | \port$18226$0 [15:8];
+  assign \$20  = | \port$18226$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -33933,9 +33945,9 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$18219$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$18220$0 [55:0];
+    window_1 <= \port$18226$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$18220$0 [59];
+    sign_1 <= \port$18226$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -34001,14 +34013,14 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$18219$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$18219$0 ;
+  assign \$17  = \port$18225$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
   assign \$108  = \$107 [0];
 endmodule
 
-module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , \port$17598$90 , live, \port$17991$1 , \port$17998$20 , rate, weight, clk);
+module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , \port$17602$90 , live, \port$17997$1 , \port$18004$20 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -34185,12 +34197,12 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , \port$17
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [32:0] \port$17598$90 ;
-  wire [32:0] \port$17598$90 ;
-  input [4:0] \port$17991$1 ;
-  wire [4:0] \port$17991$1 ;
-  input [16:0] \port$17998$20 ;
-  wire [16:0] \port$17998$20 ;
+  input [32:0] \port$17602$90 ;
+  wire [32:0] \port$17602$90 ;
+  input [4:0] \port$17997$1 ;
+  wire [4:0] \port$17997$1 ;
+  input [16:0] \port$18004$20 ;
+  wire [16:0] \port$18004$20 ;
   reg [29:0] product_9 = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -34468,10 +34480,10 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , \port$17
     d_saturated_16 <= d_saturated_15;
   backspike_default_wg_drain_unit2_hash  hash (
     .clk(clk),
-    .i_key(\port$17598$90 [32:1]),
+    .i_key(\port$17602$90 [32:1]),
     .o(\o$78 ),
-    .\port$17991$1 (\port$17991$1 ),
-    .\port$17998$20 (\port$17998$20 ),
+    .\port$17997$1 (\port$17997$1 ),
+    .\port$18004$20 (\port$18004$20 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -34485,10 +34497,10 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , \port$17
   backspike_default_wg_drain_unit2_round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$17598$90 [0]),
+    .i_stochastic(\port$17602$90 [0]),
     .negative_5(\$133 ),
-    .\port$18345$0 (inexact_11),
-    .\port$18346$0 (total),
+    .\port$18351$0 (inexact_11),
+    .\port$18352$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -34502,7 +34514,7 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , \port$17
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$17991$1 , \port$17998$20 , o, clk);
+module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$17997$1 , \port$18004$20 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -34532,16 +34544,16 @@ module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$17991$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$17991$1 ;
-  wire [4:0] \port$17991$1 ;
-  input [16:0] \port$17998$20 ;
-  wire [16:0] \port$17998$20 ;
+  input [4:0] \port$17997$1 ;
+  wire [4:0] \port$17997$1 ;
+  input [16:0] \port$18004$20 ;
+  wire [16:0] \port$18004$20 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$17998$20 [8:0], \port$17991$1 [4:1], 5'h00, \port$17998$20 [16:9], 2'h2, \port$17991$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$17998$20 [8:0], \port$17991$1 [4:1], 5'h00, \port$17998$20 [16:9], 2'h2, \port$17991$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$18004$20 [8:0], \port$17997$1 [4:1], 5'h00, \port$18004$20 [16:9], 2'h2, \port$17997$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$18004$20 [8:0], \port$17997$1 [4:1], 5'h00, \port$18004$20 [16:9], 2'h2, \port$17997$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -34575,7 +34587,7 @@ module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$17991$1 , \port$
   assign \$9  = { state1_2, 7'h00 };
 endmodule
 
-module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$18345$0 , \port$18346$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$18351$0 , \port$18352$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -34709,10 +34721,10 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$18345$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$18345$0 ;
-  wire \port$18345$0 ;
-  input [59:0] \port$18346$0 ;
-  wire [59:0] \port$18346$0 ;
+  input \port$18351$0 ;
+  wire \port$18351$0 ;
+  input [59:0] \port$18352$0 ;
+  wire [59:0] \port$18352$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -34735,25 +34747,25 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$18345$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$18346$0 [58:56] ^ { \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59] };
+  assign \$1  = \port$18352$0 [58:56] ^ { \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$18346$0 [55:50] ^ { \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59] };
+  assign \$3  = \port$18352$0 [55:50] ^ { \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$18346$0 [41:34] ^ { \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59] };
+  assign \$5  = \port$18352$0 [41:34] ^ { \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$18346$0 [49:42] ^ { \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59] };
+  assign \$7  = \port$18352$0 [49:42] ^ { \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$18346$0 [55:50] ^ { \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59] };
+  assign \$12  = \port$18352$0 [55:50] ^ { \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$18346$0 [49:42] ^ { \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59], \port$18346$0 [59] };
+  assign \$14  = \port$18352$0 [49:42] ^ { \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$18346$0 [7:0];
-  assign \$19  = | \port$18346$0 [15:8];
-  assign \$20  = | \port$18346$0 [23:16];
+  assign \$18  = | \port$18352$0 [7:0];
+  assign \$19  = | \port$18352$0 [15:8];
+  assign \$20  = | \port$18352$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -34846,9 +34858,9 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$18345$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$18346$0 [55:0];
+    window_1 <= \port$18352$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$18346$0 [59];
+    sign_1 <= \port$18352$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -34914,14 +34926,14 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$18345$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$18345$0 ;
+  assign \$17  = \port$18351$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
   assign \$108  = \$107 [0];
 endmodule
 
-module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , \port$17598$90 , live, \port$17991$1 , \port$17998$20 , rate, weight, clk);
+module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , \port$17602$90 , live, \port$17997$1 , \port$18004$20 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -35098,12 +35110,12 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , \port$17
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [32:0] \port$17598$90 ;
-  wire [32:0] \port$17598$90 ;
-  input [4:0] \port$17991$1 ;
-  wire [4:0] \port$17991$1 ;
-  input [16:0] \port$17998$20 ;
-  wire [16:0] \port$17998$20 ;
+  input [32:0] \port$17602$90 ;
+  wire [32:0] \port$17602$90 ;
+  input [4:0] \port$17997$1 ;
+  wire [4:0] \port$17997$1 ;
+  input [16:0] \port$18004$20 ;
+  wire [16:0] \port$18004$20 ;
   reg [29:0] product_9 = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -35381,10 +35393,10 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , \port$17
     d_saturated_16 <= d_saturated_15;
   backspike_default_wg_drain_unit3_hash  hash (
     .clk(clk),
-    .i_key(\port$17598$90 [32:1]),
+    .i_key(\port$17602$90 [32:1]),
     .o(\o$78 ),
-    .\port$17991$1 (\port$17991$1 ),
-    .\port$17998$20 (\port$17998$20 ),
+    .\port$17997$1 (\port$17997$1 ),
+    .\port$18004$20 (\port$18004$20 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -35398,10 +35410,10 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , \port$17
   backspike_default_wg_drain_unit3_round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$17598$90 [0]),
+    .i_stochastic(\port$17602$90 [0]),
     .negative_5(\$133 ),
-    .\port$18471$0 (inexact_11),
-    .\port$18472$0 (total),
+    .\port$18477$0 (inexact_11),
+    .\port$18478$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -35415,7 +35427,7 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , \port$17
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$17991$1 , \port$17998$20 , o, clk);
+module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$17997$1 , \port$18004$20 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -35445,16 +35457,16 @@ module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$17991$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$17991$1 ;
-  wire [4:0] \port$17991$1 ;
-  input [16:0] \port$17998$20 ;
-  wire [16:0] \port$17998$20 ;
+  input [4:0] \port$17997$1 ;
+  wire [4:0] \port$17997$1 ;
+  input [16:0] \port$18004$20 ;
+  wire [16:0] \port$18004$20 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$17998$20 [8:0], \port$17991$1 [4:1], 5'h00, \port$17998$20 [16:9], 2'h3, \port$17991$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$17998$20 [8:0], \port$17991$1 [4:1], 5'h00, \port$17998$20 [16:9], 2'h3, \port$17991$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$18004$20 [8:0], \port$17997$1 [4:1], 5'h00, \port$18004$20 [16:9], 2'h3, \port$17997$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$18004$20 [8:0], \port$17997$1 [4:1], 5'h00, \port$18004$20 [16:9], 2'h3, \port$17997$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -35488,7 +35500,7 @@ module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$17991$1 , \port$
   assign \$9  = { state1_2, 7'h00 };
 endmodule
 
-module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$18471$0 , \port$18472$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$18477$0 , \port$18478$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -35622,10 +35634,10 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$18471$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$18471$0 ;
-  wire \port$18471$0 ;
-  input [59:0] \port$18472$0 ;
-  wire [59:0] \port$18472$0 ;
+  input \port$18477$0 ;
+  wire \port$18477$0 ;
+  input [59:0] \port$18478$0 ;
+  wire [59:0] \port$18478$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -35648,25 +35660,25 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$18471$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$18472$0 [58:56] ^ { \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59] };
+  assign \$1  = \port$18478$0 [58:56] ^ { \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$18472$0 [55:50] ^ { \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59] };
+  assign \$3  = \port$18478$0 [55:50] ^ { \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$18472$0 [41:34] ^ { \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59] };
+  assign \$5  = \port$18478$0 [41:34] ^ { \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$18472$0 [49:42] ^ { \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59] };
+  assign \$7  = \port$18478$0 [49:42] ^ { \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$18472$0 [55:50] ^ { \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59] };
+  assign \$12  = \port$18478$0 [55:50] ^ { \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$18472$0 [49:42] ^ { \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59], \port$18472$0 [59] };
+  assign \$14  = \port$18478$0 [49:42] ^ { \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$18472$0 [7:0];
-  assign \$19  = | \port$18472$0 [15:8];
-  assign \$20  = | \port$18472$0 [23:16];
+  assign \$18  = | \port$18478$0 [7:0];
+  assign \$19  = | \port$18478$0 [15:8];
+  assign \$20  = | \port$18478$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -35759,9 +35771,9 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$18471$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$18472$0 [55:0];
+    window_1 <= \port$18478$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$18472$0 [59];
+    sign_1 <= \port$18478$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -35827,7 +35839,7 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$18471$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$18471$0 ;
+  assign \$17  = \port$18477$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
@@ -36211,8 +36223,8 @@ module backspike_default_wg_front (rst, o__ready, address, \i__payload$76 , o_li
     .move(o__ready),
     .o__payload(\o__payload$46 ),
     .o__ready(\o__ready$61 ),
-    .\port$18587$0 (spikes__data),
-    .\port$18715$0 (masks__data),
+    .\port$18593$0 (spikes__data),
+    .\port$18721$0 (masks__data),
     .rst(rst),
     .valid1(\o__valid$60 )
   );
@@ -36545,8 +36557,8 @@ module backspike_default_wg_front_scan (rst, i__valid, i__ready, o_lines__valid,
   backspike_default_wg_front_scan_lines  lines (
     .clk(clk),
     .level(level),
-    .\port$17728$0 (\o__payload$20 [3:0]),
-    .\port$17728$20 (\o__payload$20 [26:20]),
+    .\port$17732$0 (\o__payload$20 [3:0]),
+    .\port$17732$20 (\o__payload$20 [26:20]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -37591,7 +37603,7 @@ module backspike_default_wg_front_scan_events (rst, i__ready, o__ready, i__paylo
   end
 endmodule
 
-module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \port$17728$0 , \port$17728$20 , level, clk);
+module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \port$17732$0 , \port$17732$20 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -37614,10 +37626,10 @@ module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \p
   wire clk;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [3:0] \port$17728$0 ;
-  wire [3:0] \port$17728$0 ;
-  input [6:0] \port$17728$20 ;
-  wire [6:0] \port$17728$20 ;
+  input [3:0] \port$17732$0 ;
+  wire [3:0] \port$17732$0 ;
+  input [6:0] \port$17732$20 ;
+  wire [6:0] \port$17732$20 ;
   output [10:0] r_data;
   wire [10:0] r_data;
   input r_en;
@@ -37635,7 +37647,7 @@ module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \p
   reg [10:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$17728$20 , \port$17728$0  };
+      storage[w_port__addr] <= { \port$17732$20 , \port$17732$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -38927,7 +38939,7 @@ module backspike_default_wg_front_scan_picker (rst, i__valid, i__ready, i__paylo
   assign \$1055  = \$1054 ;
 endmodule
 
-module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$18587$0 , \port$18715$0 , clk);
+module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$18593$0 , \port$18721$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$2 ;
@@ -38946,10 +38958,10 @@ module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__paylo
   wire [268:0] o__payload;
   input o__ready;
   wire o__ready;
-  input [127:0] \port$18587$0 ;
-  wire [127:0] \port$18587$0 ;
-  input [127:0] \port$18715$0 ;
-  wire [127:0] \port$18715$0 ;
+  input [127:0] \port$18593$0 ;
+  wire [127:0] \port$18593$0 ;
+  input [127:0] \port$18721$0 ;
+  wire [127:0] \port$18721$0 ;
   input rst;
   wire rst;
   reg [12:0] tag0 = 13'h0000;
@@ -39002,7 +39014,7 @@ module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__paylo
     end
   end
   assign o__payload[268:256] = tag1;
-  assign o__payload[255:0] = { \port$18715$0 , \port$18587$0  };
+  assign o__payload[255:0] = { \port$18721$0 , \port$18593$0  };
 endmodule
 
 module backspike_default_wg_front_walk (rst, o__ready, o_headers__ready, batch, i__valid, i__payload, source_tiles, \source_first$20 , weights, base_first, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);

@@ -67,7 +67,8 @@ def buffer(load: Load) -> Bench:
     write, read = buffer["write"], buffer["read"]
     same = write.addr == read.addr
     bench.always(~(write.en & read.en & same))
-    bench.always(~(buffer["mask_write"].en & device.start & (block == buffer["next_block"])))
+    mask = buffer["mask_write"]
+    bench.always(~(mask.en & device.start & (mask.addr == buffer["next_block"])))
     bench.possible(write.en & read.en & (write.addr[:4] == read.addr[:4]))
     bench.possible(device.stall_drain & (block != BLOCKS - 1))
     return bench

@@ -49,6 +49,8 @@ class SumBuffer(wiring.Component):
         pipeline = Pipeline(m)
         pipeline.put("finish", finish, at=0, reset=True)  # a block that a reset ends never drains
         pipeline.put("step", self.step, at=1)
+        pipeline.put("block", block, at=0)
+        pipeline.put("touched", self.i_touched, at=0)
         complete = pipeline.get("finish", at=written)
         last = pipeline.get("step", at=1 + written)
 
@@ -76,9 +78,11 @@ class SumBuffer(wiring.Component):
             write.data.eq(self.totals),
             read.en.eq(draining),
             read.addr.eq(Cat(self.entry, drain_block)),
-            mask_write.en.eq(finish),
-            mask_write.addr.eq(block),
-            mask_write.data.eq(self.i_touched),
+            # Out of registers: the lanes' stall, in `finish` and `i_touched`, has come a long way.
+            # It is read when the block is complete, a cycle later at the earliest.
+            mask_write.en.eq(pipeline.get("finish", at=1)),
+            mask_write.addr.eq(pipeline.get("block", at=1)),
+            mask_write.data.eq(pipeline.get("touched", at=1)),
             mask_read.addr.eq(next_block),
             self.touched.eq(mask_read.data),
             self.start.eq(~self.busy & (ready != 0)),
