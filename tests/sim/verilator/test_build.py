@@ -28,12 +28,6 @@ extern "C" __attribute__((visibility("default"))) int answer() {
 """
 
 
-# Inside the simulation
-
-
-# Outside
-
-
 @pytest.fixture
 def new_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("BACKSPIKE_CACHE", str(tmp_path))
@@ -131,7 +125,8 @@ def test_paths_with_spaces(tmp_path, monkeypatch):
     assert answer(path) == 5
     (place / "libraries").symlink_to(cocotb_tools.config.libs_dir)
     monkeypatch.setattr(cocotb_tools.config, "libs_dir", place / "libraries")
-    run_bench(Sample(), "sample_bench", __name__, testcase="counts", parameters={"start": 0})
+    module = "tests.sim.bench.test_cocotb_bench"
+    run_bench(Sample(), "sample_bench", module, testcase="counts", parameters={"start": 0})
 
 
 def test_without_a_place_to_build_in(new_cache, monkeypatch):
