@@ -41,14 +41,13 @@ class HalfProduct(wiring.Component):
 
     Latency: `latency` cycles from i_half, one less from i_factor. Throughput: one a cycle.
 
-    Ports, enables high unless connected: load, with en: take i_half, a Half; en: move everything.
-    i_factor: a Factor, one enabled cycle after i_half. o: signed(PRODUCT_FIXED), and carry.
+    Ports: load (high unless connected): take i_half, a Half; i_factor: a Factor, one cycle after
+    i_half. o: signed(PRODUCT_FIXED), and carry.
     """
 
     latency = 3
 
     load: In(1, init=1)
-    en: In(1, init=1)
     i_half: In(Half)
     i_factor: In(Factor)
     o: Out(signed(PRODUCT_FIXED))
@@ -63,15 +62,14 @@ class HalfProduct(wiring.Component):
         fixed = Signal(signed(PRODUCT_FIXED), reset_less=True)
         carry = Signal(reset_less=True)
         magnitude = (product << (shift << 3)) >> 2
-        with m.If(self.en):
-            with m.If(self.load):
-                m.d.sync += taken.eq(factor(self.i_half))
-            m.d.sync += [
-                product.eq(taken.significand * self.i_factor.significand),
-                shift.eq(taken.shift + self.i_factor.shift),
-                sign.eq(taken.sign ^ self.i_factor.sign),
-                fixed.eq(magnitude ^ sign.replicate(PRODUCT_FIXED)),
-                carry.eq(sign),
-            ]
+        with m.If(self.load):
+            m.d.sync += taken.eq(factor(self.i_half))
+        m.d.sync += [
+            product.eq(taken.significand * self.i_factor.significand),
+            shift.eq(taken.shift + self.i_factor.shift),
+            sign.eq(taken.sign ^ self.i_factor.sign),
+            fixed.eq(magnitude ^ sign.replicate(PRODUCT_FIXED)),
+            carry.eq(sign),
+        ]
         m.d.comb += [self.o.eq(fixed), self.carry.eq(carry)]
         return m

@@ -528,22 +528,22 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     wg_refused <= \$48 ;
   backspike_default_active_memory  active_memory (
     .clk(clk),
-    .\port$16372$8 (\$60 [8]),
-    .\port$16374$8 (\$61 [8]),
-    .\port$16376$8 (\$62 [8]),
-    .\port$16378$8 (\$63 [8]),
-    .\port$16380$8 (\$64 [8]),
-    .\port$16382$8 (\$65 [8]),
-    .\port$16384$8 (\$66 [8]),
-    .\port$16386$8 (\$67 [8]),
-    .\port$16388$8 (\$68 [8]),
-    .\port$16390$8 (\$69 [8]),
-    .\port$16392$8 (\$70 [8]),
-    .\port$16394$8 (\$71 [8]),
-    .\port$16396$8 (\$72 [8]),
-    .\port$16398$8 (\$73 [8]),
-    .\port$16400$8 (\$74 [8]),
-    .\port$16402$8 (\$75 [8]),
+    .\port$16298$8 (\$60 [8]),
+    .\port$16300$8 (\$61 [8]),
+    .\port$16302$8 (\$62 [8]),
+    .\port$16304$8 (\$63 [8]),
+    .\port$16306$8 (\$64 [8]),
+    .\port$16308$8 (\$65 [8]),
+    .\port$16310$8 (\$66 [8]),
+    .\port$16312$8 (\$67 [8]),
+    .\port$16314$8 (\$68 [8]),
+    .\port$16316$8 (\$69 [8]),
+    .\port$16318$8 (\$70 [8]),
+    .\port$16320$8 (\$71 [8]),
+    .\port$16322$8 (\$72 [8]),
+    .\port$16324$8 (\$73 [8]),
+    .\port$16326$8 (\$74 [8]),
+    .\port$16328$8 (\$75 [8]),
     .read0__data(front_active__data),
     .read__addr(\$78 [13:7]),
     .read__en(\$77 ),
@@ -575,39 +575,39 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .labels__data(drain_labels__data),
     .logits__data(\drain_logits__data$149 ),
     .masks__data(front_masks__data),
-    .\port$17163$0 (\$80 ),
-    .\port$17163$13 (\$81 ),
-    .\port$17200$0 (\$82 ),
-    .\port$17202$0 (\$83 ),
-    .\port$17204$0 (\$84 ),
-    .\port$17206$0 (\$85 ),
-    .\port$17208$0 (\$86 ),
-    .\port$17210$0 (\$87 ),
-    .\port$17212$0 (\$88 ),
-    .\port$17214$0 (\$89 ),
-    .\port$17215$1 (\$90 ),
-    .\port$17230$0 (\$91 ),
-    .\port$17234$0 (\$92 ),
-    .\port$17236$0 (\$93 ),
-    .\port$17238$0 (\$94 ),
-    .\port$17240$0 (\$95 ),
-    .\port$17242$0 (\$96 ),
-    .\port$17244$0 (\$97 ),
-    .\port$17246$0 (\$98 ),
-    .\port$17248$0 (\$99 ),
-    .\port$17250$0 (\$100 ),
-    .\port$17252$0 (\$101 ),
-    .\port$17254$0 (\$102 ),
-    .\port$17256$0 (\$103 ),
-    .\port$17258$0 (\$104 ),
-    .\port$17260$0 (\$105 ),
-    .\port$17262$0 (\$106 ),
-    .\port$17264$0 (\$107 ),
-    .\port$17277$1 (\$108 ),
-    .\port$17299$0 (\$109 ),
-    .\port$5044$0 (\$77 ),
-    .\port$5050$0 (\$78 ),
-    .\port$6343$0 (\$79 ),
+    .\port$17034$0 (\$80 ),
+    .\port$17034$13 (\$81 ),
+    .\port$17071$0 (\$82 ),
+    .\port$17073$0 (\$83 ),
+    .\port$17075$0 (\$84 ),
+    .\port$17077$0 (\$85 ),
+    .\port$17079$0 (\$86 ),
+    .\port$17081$0 (\$87 ),
+    .\port$17083$0 (\$88 ),
+    .\port$17085$0 (\$89 ),
+    .\port$17086$1 (\$90 ),
+    .\port$17101$0 (\$91 ),
+    .\port$17105$0 (\$92 ),
+    .\port$17107$0 (\$93 ),
+    .\port$17109$0 (\$94 ),
+    .\port$17111$0 (\$95 ),
+    .\port$17113$0 (\$96 ),
+    .\port$17115$0 (\$97 ),
+    .\port$17117$0 (\$98 ),
+    .\port$17119$0 (\$99 ),
+    .\port$17121$0 (\$100 ),
+    .\port$17123$0 (\$101 ),
+    .\port$17125$0 (\$102 ),
+    .\port$17127$0 (\$103 ),
+    .\port$17129$0 (\$104 ),
+    .\port$17131$0 (\$105 ),
+    .\port$17133$0 (\$106 ),
+    .\port$17135$0 (\$107 ),
+    .\port$17148$1 (\$108 ),
+    .\port$17170$0 (\$109 ),
+    .\port$5023$0 (\$77 ),
+    .\port$5029$0 (\$78 ),
+    .\port$6322$0 (\$79 ),
     .queue_busy(\busy$445 ),
     .queue_completed(queue_waits_first),
     .queue_descriptors__addr(\read0__addr$245 ),
@@ -631,18 +631,18 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$78 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$16321$1 (\$50 [4:0]),
-    .\port$16323$1 (\$51 [4:0]),
-    .\port$16325$1 (\$52 [4:0]),
-    .\port$16327$1 (\$53 [4:0]),
-    .\port$16329$1 (\$54 [4:0]),
-    .\port$16331$1 (\$55 [4:0]),
-    .\port$16333$1 (\$56 [4:0]),
-    .\port$16335$1 (\$57 [4:0]),
-    .\port$16336$1 (\$58 [3:0]),
-    .\port$16353$0 (\$59 ),
-    .\port$17163$0 (\$80 ),
-    .\port$17277$1 (\$108 [3:0]),
+    .\port$16247$1 (\$50 [4:0]),
+    .\port$16249$1 (\$51 [4:0]),
+    .\port$16251$1 (\$52 [4:0]),
+    .\port$16253$1 (\$53 [4:0]),
+    .\port$16255$1 (\$54 [4:0]),
+    .\port$16257$1 (\$55 [4:0]),
+    .\port$16259$1 (\$56 [4:0]),
+    .\port$16261$1 (\$57 [4:0]),
+    .\port$16262$1 (\$58 [3:0]),
+    .\port$16279$0 (\$59 ),
+    .\port$17034$0 (\$80 ),
+    .\port$17148$1 (\$108 [3:0]),
     .read0__data(\drain_codes__data$95 ),
     .rest(\rest$86 ),
     .rst(rst),
@@ -722,33 +722,33 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .front_row__address(front_row__address),
     .front_spikes__addr(read0__addr),
     .\port$1411$0 (\$49 ),
-    .\port$16321$1 (\$50 ),
-    .\port$16323$1 (\$51 ),
-    .\port$16325$1 (\$52 ),
-    .\port$16327$1 (\$53 ),
-    .\port$16329$1 (\$54 ),
-    .\port$16331$1 (\$55 ),
-    .\port$16333$1 (\$56 ),
-    .\port$16335$1 (\$57 ),
-    .\port$16336$1 (\$58 ),
-    .\port$16353$0 (\$59 ),
-    .\port$16372$0 (\$60 ),
-    .\port$16374$0 (\$61 ),
-    .\port$16376$0 (\$62 ),
-    .\port$16378$0 (\$63 ),
-    .\port$16380$0 (\$64 ),
-    .\port$16382$0 (\$65 ),
-    .\port$16384$0 (\$66 ),
-    .\port$16386$0 (\$67 ),
-    .\port$16388$0 (\$68 ),
-    .\port$16390$0 (\$69 ),
-    .\port$16392$0 (\$70 ),
-    .\port$16394$0 (\$71 ),
-    .\port$16396$0 (\$72 ),
-    .\port$16398$0 (\$73 ),
-    .\port$16400$0 (\$74 ),
-    .\port$16402$0 (\$75 ),
-    .\port$16405$0 (\$76 ),
+    .\port$16247$1 (\$50 ),
+    .\port$16249$1 (\$51 ),
+    .\port$16251$1 (\$52 ),
+    .\port$16253$1 (\$53 ),
+    .\port$16255$1 (\$54 ),
+    .\port$16257$1 (\$55 ),
+    .\port$16259$1 (\$56 ),
+    .\port$16261$1 (\$57 ),
+    .\port$16262$1 (\$58 ),
+    .\port$16279$0 (\$59 ),
+    .\port$16298$0 (\$60 ),
+    .\port$16300$0 (\$61 ),
+    .\port$16302$0 (\$62 ),
+    .\port$16304$0 (\$63 ),
+    .\port$16306$0 (\$64 ),
+    .\port$16308$0 (\$65 ),
+    .\port$16310$0 (\$66 ),
+    .\port$16312$0 (\$67 ),
+    .\port$16314$0 (\$68 ),
+    .\port$16316$0 (\$69 ),
+    .\port$16318$0 (\$70 ),
+    .\port$16320$0 (\$71 ),
+    .\port$16322$0 (\$72 ),
+    .\port$16324$0 (\$73 ),
+    .\port$16326$0 (\$74 ),
+    .\port$16328$0 (\$75 ),
+    .\port$16331$0 (\$76 ),
     .queue_busy(\busy$434 ),
     .queue_completed(\queue_waits_first$382 ),
     .queue_descriptors__addr(\read0__addr$211 ),
@@ -775,18 +775,18 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$101 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$10994$0 (\$112 ),
-    .\port$17200$0 (\$82 ),
-    .\port$17202$0 (\$83 ),
-    .\port$17204$0 (\$84 ),
-    .\port$17206$0 (\$85 ),
-    .\port$17208$0 (\$86 ),
-    .\port$17210$0 (\$87 ),
-    .\port$17212$0 (\$88 ),
-    .\port$17214$0 (\$89 ),
-    .\port$17215$1 (\$90 ),
-    .\port$17230$0 (\$91 ),
-    .\port$6343$0 (\$79 ),
+    .\port$10940$0 (\$112 ),
+    .\port$17071$0 (\$82 ),
+    .\port$17073$0 (\$83 ),
+    .\port$17075$0 (\$84 ),
+    .\port$17077$0 (\$85 ),
+    .\port$17079$0 (\$86 ),
+    .\port$17081$0 (\$87 ),
+    .\port$17083$0 (\$88 ),
+    .\port$17085$0 (\$89 ),
+    .\port$17086$1 (\$90 ),
+    .\port$17101$0 (\$91 ),
+    .\port$6322$0 (\$79 ),
     .\read0__addr$19 (\read0__addr$116 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$122 ),
@@ -901,9 +901,9 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$155 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$15705$8 (\buffer$348 [8]),
-    .\port$17163$13 (\$81 ),
-    .\port$17277$5 (\$108 [7:4]),
+    .\port$15634$8 (\buffer$348 [8]),
+    .\port$17034$13 (\$81 ),
+    .\port$17148$5 (\$108 [7:4]),
     .read0__data(drain_labels__data),
     .rest(\rest$163 ),
     .rst(rst)
@@ -951,18 +951,18 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$132 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$16321$6 (\$50 [20:5]),
-    .\port$16323$6 (\$51 [20:5]),
-    .\port$16325$6 (\$52 [20:5]),
-    .\port$16327$6 (\$53 [20:5]),
-    .\port$16329$6 (\$54 [20:5]),
-    .\port$16331$6 (\$55 [20:5]),
-    .\port$16333$6 (\$56 [20:5]),
-    .\port$16335$6 (\$57 [20:5]),
-    .\port$16336$5 (\$58 [7:4]),
-    .\port$16353$0 (\$59 [4:0]),
-    .\port$17277$5 (\$108 [7:4]),
-    .\port$17299$0 (\$109 ),
+    .\port$16247$6 (\$50 [20:5]),
+    .\port$16249$6 (\$51 [20:5]),
+    .\port$16251$6 (\$52 [20:5]),
+    .\port$16253$6 (\$53 [20:5]),
+    .\port$16255$6 (\$54 [20:5]),
+    .\port$16257$6 (\$55 [20:5]),
+    .\port$16259$6 (\$56 [20:5]),
+    .\port$16261$6 (\$57 [20:5]),
+    .\port$16262$5 (\$58 [7:4]),
+    .\port$16279$0 (\$59 [4:0]),
+    .\port$17148$5 (\$108 [7:4]),
+    .\port$17170$0 (\$109 ),
     .read0__data(\drain_logits__data$149 ),
     .rest(\rest$140 ),
     .rst(rst),
@@ -970,22 +970,22 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
   );
   backspike_default_masks_memory  masks_memory (
     .clk(clk),
-    .\port$17234$0 (\$92 ),
-    .\port$17236$0 (\$93 ),
-    .\port$17238$0 (\$94 ),
-    .\port$17240$0 (\$95 ),
-    .\port$17242$0 (\$96 ),
-    .\port$17244$0 (\$97 ),
-    .\port$17246$0 (\$98 ),
-    .\port$17248$0 (\$99 ),
-    .\port$17250$0 (\$100 ),
-    .\port$17252$0 (\$101 ),
-    .\port$17254$0 (\$102 ),
-    .\port$17256$0 (\$103 ),
-    .\port$17258$0 (\$104 ),
-    .\port$17260$0 (\$105 ),
-    .\port$17262$0 (\$106 ),
-    .\port$17264$0 (\$107 ),
+    .\port$17105$0 (\$92 ),
+    .\port$17107$0 (\$93 ),
+    .\port$17109$0 (\$94 ),
+    .\port$17111$0 (\$95 ),
+    .\port$17113$0 (\$96 ),
+    .\port$17115$0 (\$97 ),
+    .\port$17117$0 (\$98 ),
+    .\port$17119$0 (\$99 ),
+    .\port$17121$0 (\$100 ),
+    .\port$17123$0 (\$101 ),
+    .\port$17125$0 (\$102 ),
+    .\port$17127$0 (\$103 ),
+    .\port$17129$0 (\$104 ),
+    .\port$17131$0 (\$105 ),
+    .\port$17133$0 (\$106 ),
+    .\port$17135$0 (\$107 ),
     .read0__data(front_masks__data),
     .read1__data(\front_masks__data$194 ),
     .read__addr(\$78 [6:0]),
@@ -1004,25 +1004,25 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
     .\port$1411$0 (\$49 ),
-    .\port$15705$0 (\buffer$348 [0]),
-    .\port$16372$0 (\$60 [7:0]),
-    .\port$16374$0 (\$61 [7:0]),
-    .\port$16376$0 (\$62 [7:0]),
-    .\port$16378$0 (\$63 [7:0]),
-    .\port$16380$0 (\$64 [7:0]),
-    .\port$16382$0 (\$65 [7:0]),
-    .\port$16384$0 (\$66 [7:0]),
-    .\port$16386$0 (\$67 [7:0]),
-    .\port$16388$0 (\$68 [7:0]),
-    .\port$16390$0 (\$69 [7:0]),
-    .\port$16392$0 (\$70 [7:0]),
-    .\port$16394$0 (\$71 [7:0]),
-    .\port$16396$0 (\$72 [7:0]),
-    .\port$16398$0 (\$73 [7:0]),
-    .\port$16400$0 (\$74 [7:0]),
-    .\port$16402$0 (\$75 [7:0]),
-    .\port$16405$0 (\$76 ),
-    .\port$8881$0 (\$110 ),
+    .\port$15634$0 (\buffer$348 [0]),
+    .\port$16298$0 (\$60 [7:0]),
+    .\port$16300$0 (\$61 [7:0]),
+    .\port$16302$0 (\$62 [7:0]),
+    .\port$16304$0 (\$63 [7:0]),
+    .\port$16306$0 (\$64 [7:0]),
+    .\port$16308$0 (\$65 [7:0]),
+    .\port$16310$0 (\$66 [7:0]),
+    .\port$16312$0 (\$67 [7:0]),
+    .\port$16314$0 (\$68 [7:0]),
+    .\port$16316$0 (\$69 [7:0]),
+    .\port$16318$0 (\$70 [7:0]),
+    .\port$16320$0 (\$71 [7:0]),
+    .\port$16322$0 (\$72 [7:0]),
+    .\port$16324$0 (\$73 [7:0]),
+    .\port$16326$0 (\$74 [7:0]),
+    .\port$16328$0 (\$75 [7:0]),
+    .\port$16331$0 (\$76 ),
+    .\port$8827$0 (\$110 ),
     .\read0__addr$23 (read0__addr),
     .read0__data(front_spikes__data),
     .read1__addr(\$111 [8:0]),
@@ -1106,9 +1106,9 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .gradients__data(\front_gradients__data$124 ),
     .loaded(loaded),
     .masks__data(\front_masks__data$194 ),
-    .\port$10994$0 (\$112 ),
-    .\port$8881$0 (\$110 ),
-    .\port$8887$0 (\$111 ),
+    .\port$10940$0 (\$112 ),
+    .\port$8827$0 (\$110 ),
+    .\port$8833$0 (\$111 ),
     .queue_busy(\busy$456 ),
     .queue_completed(queue_waits_second),
     .queue_descriptors__addr(\read0__addr$279 ),
@@ -1338,44 +1338,44 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
   assign batch[4:0] = \batch$333 [4:0];
 endmodule
 
-module backspike_default_active_memory (rst, write__en, read__en, read__addr, \port$16372$8 , \port$16374$8 , \port$16376$8 , \port$16378$8 , \port$16380$8 , \port$16382$8 , \port$16384$8 , \port$16386$8 , \port$16388$8 , \port$16390$8 , \port$16392$8 , \port$16394$8 , \port$16396$8 , \port$16398$8 , \port$16400$8 , \port$16402$8 , write__addr
+module backspike_default_active_memory (rst, write__en, read__en, read__addr, \port$16298$8 , \port$16300$8 , \port$16302$8 , \port$16304$8 , \port$16306$8 , \port$16308$8 , \port$16310$8 , \port$16312$8 , \port$16314$8 , \port$16316$8 , \port$16318$8 , \port$16320$8 , \port$16322$8 , \port$16324$8 , \port$16326$8 , \port$16328$8 , write__addr
 , read0__data, clk);
   reg \$initially  = 0;
   reg [15:0] \$1 ;
   input clk;
   wire clk;
-  input \port$16372$8 ;
-  wire \port$16372$8 ;
-  input \port$16374$8 ;
-  wire \port$16374$8 ;
-  input \port$16376$8 ;
-  wire \port$16376$8 ;
-  input \port$16378$8 ;
-  wire \port$16378$8 ;
-  input \port$16380$8 ;
-  wire \port$16380$8 ;
-  input \port$16382$8 ;
-  wire \port$16382$8 ;
-  input \port$16384$8 ;
-  wire \port$16384$8 ;
-  input \port$16386$8 ;
-  wire \port$16386$8 ;
-  input \port$16388$8 ;
-  wire \port$16388$8 ;
-  input \port$16390$8 ;
-  wire \port$16390$8 ;
-  input \port$16392$8 ;
-  wire \port$16392$8 ;
-  input \port$16394$8 ;
-  wire \port$16394$8 ;
-  input \port$16396$8 ;
-  wire \port$16396$8 ;
-  input \port$16398$8 ;
-  wire \port$16398$8 ;
-  input \port$16400$8 ;
-  wire \port$16400$8 ;
-  input \port$16402$8 ;
-  wire \port$16402$8 ;
+  input \port$16298$8 ;
+  wire \port$16298$8 ;
+  input \port$16300$8 ;
+  wire \port$16300$8 ;
+  input \port$16302$8 ;
+  wire \port$16302$8 ;
+  input \port$16304$8 ;
+  wire \port$16304$8 ;
+  input \port$16306$8 ;
+  wire \port$16306$8 ;
+  input \port$16308$8 ;
+  wire \port$16308$8 ;
+  input \port$16310$8 ;
+  wire \port$16310$8 ;
+  input \port$16312$8 ;
+  wire \port$16312$8 ;
+  input \port$16314$8 ;
+  wire \port$16314$8 ;
+  input \port$16316$8 ;
+  wire \port$16316$8 ;
+  input \port$16318$8 ;
+  wire \port$16318$8 ;
+  input \port$16320$8 ;
+  wire \port$16320$8 ;
+  input \port$16322$8 ;
+  wire \port$16322$8 ;
+  input \port$16324$8 ;
+  wire \port$16324$8 ;
+  input \port$16326$8 ;
+  wire \port$16326$8 ;
+  input \port$16328$8 ;
+  wire \port$16328$8 ;
   output [15:0] read0__data;
   reg [15:0] read0__data = 16'h0000;
   input [6:0] read__addr;
@@ -1394,7 +1394,7 @@ module backspike_default_active_memory (rst, write__en, read__en, read__addr, \p
   reg [15:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$16402$8 , \port$16400$8 , \port$16398$8 , \port$16396$8 , \port$16394$8 , \port$16392$8 , \port$16390$8 , \port$16388$8 , \port$16386$8 , \port$16384$8 , \port$16382$8 , \port$16380$8 , \port$16378$8 , \port$16376$8 , \port$16374$8 , \port$16372$8  };
+      copy0[write__addr] <= { \port$16328$8 , \port$16326$8 , \port$16324$8 , \port$16322$8 , \port$16320$8 , \port$16318$8 , \port$16316$8 , \port$16314$8 , \port$16312$8 , \port$16310$8 , \port$16308$8 , \port$16306$8 , \port$16304$8 , \port$16302$8 , \port$16300$8 , \port$16298$8  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
@@ -1414,9 +1414,9 @@ module backspike_default_active_memory (rst, write__en, read__en, read__addr, \p
   end
 endmodule
 
-module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$5044$0 , \port$5050$0 , \port$6343$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, buffer, \begin , \end , start, abort, dry_run
-, waits_first, queue_fault, queue_waiting, queue_completed, queue_position, front_gradients__addr, front_column__address, \port$17163$0 , \port$17163$13 , \port$17200$0 , \port$17202$0 , \port$17204$0 , \port$17206$0 , \port$17208$0 , \port$17210$0 , \port$17212$0 , \port$17214$0 , \port$17215$1 , \port$17230$0 , \port$17234$0 , \port$17236$0
-, \port$17238$0 , \port$17240$0 , \port$17242$0 , \port$17244$0 , \port$17246$0 , \port$17248$0 , \port$17250$0 , \port$17252$0 , \port$17254$0 , \port$17256$0 , \port$17258$0 , \port$17260$0 , \port$17262$0 , \port$17264$0 , drain_masks__en, drain_masks__addr, \port$17277$1 , \port$17299$0 , waits_second, codes__data, gradients__data
+module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$5023$0 , \port$5029$0 , \port$6322$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, buffer, \begin , \end , start, abort, dry_run
+, waits_first, queue_fault, queue_waiting, queue_completed, queue_position, front_gradients__addr, front_column__address, \port$17034$0 , \port$17034$13 , \port$17071$0 , \port$17073$0 , \port$17075$0 , \port$17077$0 , \port$17079$0 , \port$17081$0 , \port$17083$0 , \port$17085$0 , \port$17086$1 , \port$17101$0 , \port$17105$0 , \port$17107$0
+, \port$17109$0 , \port$17111$0 , \port$17113$0 , \port$17115$0 , \port$17117$0 , \port$17119$0 , \port$17121$0 , \port$17123$0 , \port$17125$0 , \port$17127$0 , \port$17129$0 , \port$17131$0 , \port$17133$0 , \port$17135$0 , drain_masks__en, drain_masks__addr, \port$17148$1 , \port$17170$0 , waits_second, codes__data, gradients__data
 , logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column__vector, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
@@ -1522,72 +1522,72 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
   wire o_events__ready;
   wire o_headers__ready;
   wire o_vectors__ready;
-  output [6:0] \port$17163$0 ;
-  wire [6:0] \port$17163$0 ;
-  output [4:0] \port$17163$13 ;
-  wire [4:0] \port$17163$13 ;
-  output [15:0] \port$17200$0 ;
-  wire [15:0] \port$17200$0 ;
-  output [15:0] \port$17202$0 ;
-  wire [15:0] \port$17202$0 ;
-  output [15:0] \port$17204$0 ;
-  wire [15:0] \port$17204$0 ;
-  output [15:0] \port$17206$0 ;
-  wire [15:0] \port$17206$0 ;
-  output [15:0] \port$17208$0 ;
-  wire [15:0] \port$17208$0 ;
-  output [15:0] \port$17210$0 ;
-  wire [15:0] \port$17210$0 ;
-  output [15:0] \port$17212$0 ;
-  wire [15:0] \port$17212$0 ;
-  output [15:0] \port$17214$0 ;
-  wire [15:0] \port$17214$0 ;
-  output [3:0] \port$17215$1 ;
-  wire [3:0] \port$17215$1 ;
-  output [6:0] \port$17230$0 ;
-  wire [6:0] \port$17230$0 ;
-  output [7:0] \port$17234$0 ;
-  wire [7:0] \port$17234$0 ;
-  output [7:0] \port$17236$0 ;
-  wire [7:0] \port$17236$0 ;
-  output [7:0] \port$17238$0 ;
-  wire [7:0] \port$17238$0 ;
-  output [7:0] \port$17240$0 ;
-  wire [7:0] \port$17240$0 ;
-  output [7:0] \port$17242$0 ;
-  wire [7:0] \port$17242$0 ;
-  output [7:0] \port$17244$0 ;
-  wire [7:0] \port$17244$0 ;
-  output [7:0] \port$17246$0 ;
-  wire [7:0] \port$17246$0 ;
-  output [7:0] \port$17248$0 ;
-  wire [7:0] \port$17248$0 ;
-  output [7:0] \port$17250$0 ;
-  wire [7:0] \port$17250$0 ;
-  output [7:0] \port$17252$0 ;
-  wire [7:0] \port$17252$0 ;
-  output [7:0] \port$17254$0 ;
-  wire [7:0] \port$17254$0 ;
-  output [7:0] \port$17256$0 ;
-  wire [7:0] \port$17256$0 ;
-  output [7:0] \port$17258$0 ;
-  wire [7:0] \port$17258$0 ;
-  output [7:0] \port$17260$0 ;
-  wire [7:0] \port$17260$0 ;
-  output [7:0] \port$17262$0 ;
-  wire [7:0] \port$17262$0 ;
-  output [7:0] \port$17264$0 ;
-  wire [7:0] \port$17264$0 ;
-  output [7:0] \port$17277$1 ;
-  wire [7:0] \port$17277$1 ;
-  output [4:0] \port$17299$0 ;
-  wire [4:0] \port$17299$0 ;
-  output \port$5044$0 ;
-  wire \port$5044$0 ;
-  output [13:0] \port$5050$0 ;
-  wire [13:0] \port$5050$0 ;
-  output \port$6343$0 ;
-  wire \port$6343$0 ;
+  output [6:0] \port$17034$0 ;
+  wire [6:0] \port$17034$0 ;
+  output [4:0] \port$17034$13 ;
+  wire [4:0] \port$17034$13 ;
+  output [15:0] \port$17071$0 ;
+  wire [15:0] \port$17071$0 ;
+  output [15:0] \port$17073$0 ;
+  wire [15:0] \port$17073$0 ;
+  output [15:0] \port$17075$0 ;
+  wire [15:0] \port$17075$0 ;
+  output [15:0] \port$17077$0 ;
+  wire [15:0] \port$17077$0 ;
+  output [15:0] \port$17079$0 ;
+  wire [15:0] \port$17079$0 ;
+  output [15:0] \port$17081$0 ;
+  wire [15:0] \port$17081$0 ;
+  output [15:0] \port$17083$0 ;
+  wire [15:0] \port$17083$0 ;
+  output [15:0] \port$17085$0 ;
+  wire [15:0] \port$17085$0 ;
+  output [3:0] \port$17086$1 ;
+  wire [3:0] \port$17086$1 ;
+  output [6:0] \port$17101$0 ;
+  wire [6:0] \port$17101$0 ;
+  output [7:0] \port$17105$0 ;
+  wire [7:0] \port$17105$0 ;
+  output [7:0] \port$17107$0 ;
+  wire [7:0] \port$17107$0 ;
+  output [7:0] \port$17109$0 ;
+  wire [7:0] \port$17109$0 ;
+  output [7:0] \port$17111$0 ;
+  wire [7:0] \port$17111$0 ;
+  output [7:0] \port$17113$0 ;
+  wire [7:0] \port$17113$0 ;
+  output [7:0] \port$17115$0 ;
+  wire [7:0] \port$17115$0 ;
+  output [7:0] \port$17117$0 ;
+  wire [7:0] \port$17117$0 ;
+  output [7:0] \port$17119$0 ;
+  wire [7:0] \port$17119$0 ;
+  output [7:0] \port$17121$0 ;
+  wire [7:0] \port$17121$0 ;
+  output [7:0] \port$17123$0 ;
+  wire [7:0] \port$17123$0 ;
+  output [7:0] \port$17125$0 ;
+  wire [7:0] \port$17125$0 ;
+  output [7:0] \port$17127$0 ;
+  wire [7:0] \port$17127$0 ;
+  output [7:0] \port$17129$0 ;
+  wire [7:0] \port$17129$0 ;
+  output [7:0] \port$17131$0 ;
+  wire [7:0] \port$17131$0 ;
+  output [7:0] \port$17133$0 ;
+  wire [7:0] \port$17133$0 ;
+  output [7:0] \port$17135$0 ;
+  wire [7:0] \port$17135$0 ;
+  output [7:0] \port$17148$1 ;
+  wire [7:0] \port$17148$1 ;
+  output [4:0] \port$17170$0 ;
+  wire [4:0] \port$17170$0 ;
+  output \port$5023$0 ;
+  wire \port$5023$0 ;
+  output [13:0] \port$5029$0 ;
+  wire [13:0] \port$5029$0 ;
+  output \port$6322$0 ;
+  wire \port$6322$0 ;
   output queue_busy;
   wire queue_busy;
   output [10:0] queue_completed;
@@ -1650,20 +1650,20 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
     .labels__data(labels__data),
     .logits__data(logits__data),
     .masks__addr(drain_masks__addr),
-    .\port$17163$0 (\$4 ),
-    .\port$17163$13 (\$5 ),
-    .\port$17200$0 (\$6 ),
-    .\port$17202$0 (\$7 ),
-    .\port$17204$0 (\$8 ),
-    .\port$17206$0 (\$9 ),
-    .\port$17208$0 (\$10 ),
-    .\port$17210$0 (\$11 ),
-    .\port$17212$0 (\$12 ),
-    .\port$17214$0 (\$13 ),
-    .\port$17215$1 (\$14 ),
-    .\port$17230$0 (\$15 ),
-    .\port$17277$1 (\$32 ),
-    .\port$17299$0 (\$33 ),
+    .\port$17034$0 (\$4 ),
+    .\port$17034$13 (\$5 ),
+    .\port$17071$0 (\$6 ),
+    .\port$17073$0 (\$7 ),
+    .\port$17075$0 (\$8 ),
+    .\port$17077$0 (\$9 ),
+    .\port$17079$0 (\$10 ),
+    .\port$17081$0 (\$11 ),
+    .\port$17083$0 (\$12 ),
+    .\port$17085$0 (\$13 ),
+    .\port$17086$1 (\$14 ),
+    .\port$17101$0 (\$15 ),
+    .\port$17148$1 (\$32 ),
+    .\port$17170$0 (\$33 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$127 ),
@@ -1730,9 +1730,9 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
   backspike_default_bp_lanes  lanes (
     .busy(\busy$129 ),
     .clk(clk),
+    .enter(o_events__ready),
     .entry(\$32 [3:0]),
     .\event (\event ),
-    .go(o_events__ready),
     .i_events__payload(i_events__payload),
     .i_events__valid(i_events__valid),
     .i_vectors__payload(i_vectors__payload),
@@ -1773,44 +1773,44 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
     .waits_first(waits_first),
     .waits_second(waits_second)
   );
-  assign \port$5044$0  = \$1 ;
-  assign \port$5050$0  = \$2 ;
-  assign \port$6343$0  = \$3 ;
-  assign \port$17163$0  = \$4 ;
-  assign \port$17163$13  = \$5 ;
-  assign \port$17200$0  = \$6 ;
-  assign \port$17202$0  = \$7 ;
-  assign \port$17204$0  = \$8 ;
-  assign \port$17206$0  = \$9 ;
-  assign \port$17208$0  = \$10 ;
-  assign \port$17210$0  = \$11 ;
-  assign \port$17212$0  = \$12 ;
-  assign \port$17214$0  = \$13 ;
-  assign \port$17215$1  = \$14 ;
-  assign \port$17230$0  = \$15 ;
-  assign \port$17234$0  = \$16 ;
-  assign \port$17236$0  = \$17 ;
-  assign \port$17238$0  = \$18 ;
-  assign \port$17240$0  = \$19 ;
-  assign \port$17242$0  = \$20 ;
-  assign \port$17244$0  = \$21 ;
-  assign \port$17246$0  = \$22 ;
-  assign \port$17248$0  = \$23 ;
-  assign \port$17250$0  = \$24 ;
-  assign \port$17252$0  = \$25 ;
-  assign \port$17254$0  = \$26 ;
-  assign \port$17256$0  = \$27 ;
-  assign \port$17258$0  = \$28 ;
-  assign \port$17260$0  = \$29 ;
-  assign \port$17262$0  = \$30 ;
-  assign \port$17264$0  = \$31 ;
-  assign \port$17277$1  = \$32 ;
-  assign \port$17299$0  = \$33 ;
+  assign \port$5023$0  = \$1 ;
+  assign \port$5029$0  = \$2 ;
+  assign \port$6322$0  = \$3 ;
+  assign \port$17034$0  = \$4 ;
+  assign \port$17034$13  = \$5 ;
+  assign \port$17071$0  = \$6 ;
+  assign \port$17073$0  = \$7 ;
+  assign \port$17075$0  = \$8 ;
+  assign \port$17077$0  = \$9 ;
+  assign \port$17079$0  = \$10 ;
+  assign \port$17081$0  = \$11 ;
+  assign \port$17083$0  = \$12 ;
+  assign \port$17085$0  = \$13 ;
+  assign \port$17086$1  = \$14 ;
+  assign \port$17101$0  = \$15 ;
+  assign \port$17105$0  = \$16 ;
+  assign \port$17107$0  = \$17 ;
+  assign \port$17109$0  = \$18 ;
+  assign \port$17111$0  = \$19 ;
+  assign \port$17113$0  = \$20 ;
+  assign \port$17115$0  = \$21 ;
+  assign \port$17117$0  = \$22 ;
+  assign \port$17119$0  = \$23 ;
+  assign \port$17121$0  = \$24 ;
+  assign \port$17123$0  = \$25 ;
+  assign \port$17125$0  = \$26 ;
+  assign \port$17127$0  = \$27 ;
+  assign \port$17129$0  = \$28 ;
+  assign \port$17131$0  = \$29 ;
+  assign \port$17133$0  = \$30 ;
+  assign \port$17135$0  = \$31 ;
+  assign \port$17148$1  = \$32 ;
+  assign \port$17170$0  = \$33 ;
 endmodule
 
-module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, saturated, gradients__en, done, busy, i_headers__valid, i_headers__payload, batch, extent, buffer, \config , \table , sums, \port$17163$0 , \port$17163$13 , \port$17200$0 , \port$17202$0 , \port$17204$0
-, \port$17206$0 , \port$17208$0 , \port$17210$0 , \port$17212$0 , \port$17214$0 , \port$17215$1 , \port$17230$0 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13
-, tile_14, tile_15, tile_written, masks__addr, \port$17277$1 , \port$17299$0 , codes__data, logits__data, labels__data, clk);
+module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, saturated, gradients__en, done, busy, i_headers__valid, i_headers__payload, batch, extent, buffer, \config , \table , sums, \port$17034$0 , \port$17034$13 , \port$17071$0 , \port$17073$0 , \port$17075$0
+, \port$17077$0 , \port$17079$0 , \port$17081$0 , \port$17083$0 , \port$17085$0 , \port$17086$1 , \port$17101$0 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13
+, tile_14, tile_15, tile_written, masks__addr, \port$17148$1 , \port$17170$0 , codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -2109,34 +2109,34 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
   reg [7:0] neurons = 8'h00;
   wire [15:0] o;
   wire [33:0] \o$155 ;
-  output [6:0] \port$17163$0 ;
-  wire [6:0] \port$17163$0 ;
-  output [4:0] \port$17163$13 ;
-  wire [4:0] \port$17163$13 ;
-  output [15:0] \port$17200$0 ;
-  wire [15:0] \port$17200$0 ;
-  output [15:0] \port$17202$0 ;
-  wire [15:0] \port$17202$0 ;
-  output [15:0] \port$17204$0 ;
-  wire [15:0] \port$17204$0 ;
-  output [15:0] \port$17206$0 ;
-  wire [15:0] \port$17206$0 ;
-  output [15:0] \port$17208$0 ;
-  wire [15:0] \port$17208$0 ;
-  output [15:0] \port$17210$0 ;
-  wire [15:0] \port$17210$0 ;
-  output [15:0] \port$17212$0 ;
-  wire [15:0] \port$17212$0 ;
-  output [15:0] \port$17214$0 ;
-  wire [15:0] \port$17214$0 ;
-  output [3:0] \port$17215$1 ;
-  wire [3:0] \port$17215$1 ;
-  output [6:0] \port$17230$0 ;
-  wire [6:0] \port$17230$0 ;
-  output [7:0] \port$17277$1 ;
-  wire [7:0] \port$17277$1 ;
-  output [4:0] \port$17299$0 ;
-  wire [4:0] \port$17299$0 ;
+  output [6:0] \port$17034$0 ;
+  wire [6:0] \port$17034$0 ;
+  output [4:0] \port$17034$13 ;
+  wire [4:0] \port$17034$13 ;
+  output [15:0] \port$17071$0 ;
+  wire [15:0] \port$17071$0 ;
+  output [15:0] \port$17073$0 ;
+  wire [15:0] \port$17073$0 ;
+  output [15:0] \port$17075$0 ;
+  wire [15:0] \port$17075$0 ;
+  output [15:0] \port$17077$0 ;
+  wire [15:0] \port$17077$0 ;
+  output [15:0] \port$17079$0 ;
+  wire [15:0] \port$17079$0 ;
+  output [15:0] \port$17081$0 ;
+  wire [15:0] \port$17081$0 ;
+  output [15:0] \port$17083$0 ;
+  wire [15:0] \port$17083$0 ;
+  output [15:0] \port$17085$0 ;
+  wire [15:0] \port$17085$0 ;
+  output [3:0] \port$17086$1 ;
+  wire [3:0] \port$17086$1 ;
+  output [6:0] \port$17101$0 ;
+  wire [6:0] \port$17101$0 ;
+  output [7:0] \port$17148$1 ;
+  wire [7:0] \port$17148$1 ;
+  output [4:0] \port$17170$0 ;
+  wire [4:0] \port$17170$0 ;
   reg [15:0] present = 16'h0000;
   reg [16:0] row_0 = 17'h00000;
   reg [16:0] row_1 = 17'h00000;
@@ -2630,7 +2630,7 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     .labels__data(labels__data),
     .logits__data(logits__data),
     .o(\o$155 ),
-    .\port$17299$0 (\$223 ),
+    .\port$17170$0 (\$223 ),
     .rst(rst),
     .slot(o),
     .waiting(waiting)
@@ -2651,9 +2651,9 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     .\config (\config ),
     .i(sum),
     .live(\live$129 ),
-    .\port$17315$0 (\o$155 [16:0]),
-    .\port$17436$0 (\$224 ),
-    .\port$17437$0 (\$225 ),
+    .\port$17186$0 (\o$155 [16:0]),
+    .\port$17297$0 (\$224 ),
+    .\port$17298$0 (\$225 ),
     .rst(rst),
     .saturated(\saturated$137 ),
     .slot(slot_2),
@@ -2665,9 +2665,9 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     .\config (\config ),
     .i(\sum$135 ),
     .live(\live$134 ),
-    .\port$17315$17 (\o$155 [33:17]),
-    .\port$17559$0 (\$226 ),
-    .\port$17560$0 (\$227 ),
+    .\port$17186$17 (\o$155 [33:17]),
+    .\port$17410$0 (\$226 ),
+    .\port$17411$0 (\$227 ),
     .rst(rst),
     .saturated(\saturated$138 ),
     .slot(slot_2),
@@ -2996,24 +2996,24 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     end
   end
   assign gradients__en = \$signal ;
-  assign \port$17163$0  = header[6:0];
-  assign \port$17163$13  = header[17:13];
-  assign \port$17200$0  = row_0[15:0];
-  assign \port$17202$0  = row_1[15:0];
-  assign \port$17204$0  = row_2[15:0];
-  assign \port$17206$0  = row_3[15:0];
-  assign \port$17208$0  = row_4[15:0];
-  assign \port$17210$0  = row_5[15:0];
-  assign \port$17212$0  = row_6[15:0];
-  assign \port$17214$0  = row_7[15:0];
-  assign \port$17215$1  = slot_15[4:1];
-  assign \port$17230$0  = header_15[6:0];
+  assign \port$17034$0  = header[6:0];
+  assign \port$17034$13  = header[17:13];
+  assign \port$17071$0  = row_0[15:0];
+  assign \port$17073$0  = row_1[15:0];
+  assign \port$17075$0  = row_2[15:0];
+  assign \port$17077$0  = row_3[15:0];
+  assign \port$17079$0  = row_4[15:0];
+  assign \port$17081$0  = row_5[15:0];
+  assign \port$17083$0  = row_6[15:0];
+  assign \port$17085$0  = row_7[15:0];
+  assign \port$17086$1  = slot_15[4:1];
+  assign \port$17101$0  = header_15[6:0];
   assign masks__addr = header_16[6:0];
-  assign \port$17277$1  = o[8:1];
-  assign \port$17299$0  = \$223 ;
+  assign \port$17148$1  = o[8:1];
+  assign \port$17170$0  = \$223 ;
 endmodule
 
-module backspike_default_bp_drain_loss (rst, waiting, \begin , i_unit, buffer, \config , header, slot, \port$17299$0 , o, logits__data, labels__data, clk);
+module backspike_default_bp_drain_loss (rst, waiting, \begin , i_unit, buffer, \config , header, slot, \port$17170$0 , o, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
   wire [15:0] \$10 ;
@@ -3076,8 +3076,8 @@ module backspike_default_bp_drain_loss (rst, waiting, \begin , i_unit, buffer, \
   reg [1:0] phase_1 = 2'h0;
   reg [1:0] phase_2 = 2'h0;
   reg [1:0] phase_3 = 2'h0;
-  output [4:0] \port$17299$0 ;
-  wire [4:0] \port$17299$0 ;
+  output [4:0] \port$17170$0 ;
+  wire [4:0] \port$17170$0 ;
   input rst;
   wire rst;
   input [15:0] slot;
@@ -3154,7 +3154,7 @@ module backspike_default_bp_drain_loss (rst, waiting, \begin , i_unit, buffer, \
       \$29  = \$1 [12:0];
     end
   end
-  assign \port$17299$0  = logits_unit[4:0];
+  assign \port$17170$0  = logits_unit[4:0];
   assign o[33] = \$28 ;
   assign o[32:17] = \$26 ;
   assign o[16] = \$23 ;
@@ -3530,7 +3530,7 @@ module backspike_default_bp_drain_sequencer (rst, free, skips, \start$19 , busy,
   assign \$32  = \$31 ;
 endmodule
 
-module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config , \table , slot, \port$17315$0 , \port$17436$0 , \port$17437$0 , clk);
+module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config , \table , slot, \port$17186$0 , \port$17297$0 , \port$17298$0 , clk);
   reg \$initially  = 0;
   wire \$100 ;
   wire \$101 ;
@@ -3673,12 +3673,12 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   wire [80:0] \o$61 ;
   reg onehot_2 = 1'h0;
   reg onehot_3 = 1'h0;
-  input [16:0] \port$17315$0 ;
-  wire [16:0] \port$17315$0 ;
-  output [14:0] \port$17436$0 ;
-  wire [14:0] \port$17436$0 ;
-  output \port$17437$0 ;
-  wire \port$17437$0 ;
+  input [16:0] \port$17186$0 ;
+  wire [16:0] \port$17186$0 ;
+  output [14:0] \port$17297$0 ;
+  wire [14:0] \port$17297$0 ;
+  output \port$17298$0 ;
+  wire \port$17298$0 ;
   wire [5:0] read;
   input rst;
   wire rst;
@@ -3822,7 +3822,7 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     slot_3 <= slot_2;
   always @(posedge clk)
-    onehot_2 <= \port$17315$0 [16];
+    onehot_2 <= \port$17186$0 [16];
   always @(posedge clk)
     onehot_3 <= onehot_2;
   always @(posedge clk)
@@ -3830,7 +3830,7 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     e_sign_5 <= e[15];
   always @(posedge clk)
-    logit_2 <= \port$17315$0 [15:0];
+    logit_2 <= \port$17186$0 [15:0];
   always @(posedge clk)
     logit_3 <= logit_2;
   always @(posedge clk)
@@ -3912,8 +3912,8 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   backspike_default_bp_drain_unit0_states  states (
     .clk(clk),
     .o(\o$53 ),
-    .\port$17436$0 (\$127 ),
-    .\port$17437$0 (\$128 ),
+    .\port$17297$0 (\$127 ),
+    .\port$17298$0 (\$128 ),
     .read(read),
     .rst(rst),
     .write__addr(written),
@@ -3941,8 +3941,8 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
       \$124  = 16'h0000;
     end
   end
-  assign \port$17436$0  = \$127 ;
-  assign \port$17437$0  = \$128 ;
+  assign \port$17297$0  = \$127 ;
+  assign \port$17298$0  = \$128 ;
   assign written[5:4] = slot_12[10:9];
   assign written[3:0] = slot_12[8:5];
   assign \i_factor$20 [20] = h[20];
@@ -4006,12 +4006,7 @@ module backspike_default_bp_drain_unit0_product_e (rst, i_half, i_factor, fixed,
   wire [98:0] \$36 ;
   wire [98:0] \$37 ;
   wire [20:0] \$38 ;
-  wire [35:0] \$39 ;
   wire [11:0] \$4 ;
-  wire [2:0] \$40 ;
-  wire \$41 ;
-  wire [80:0] \$42 ;
-  wire \$43 ;
   wire \$5 ;
   wire [11:0] \$6 ;
   wire [14:0] \$7 ;
@@ -4063,20 +4058,15 @@ module backspike_default_bp_drain_unit0_product_e (rst, i_half, i_factor, fixed,
   always @(posedge clk)
     taken <= \$38 ;
   always @(posedge clk)
-    product <= \$39 ;
+    product <= \$31 ;
   always @(posedge clk)
-    shift <= \$40 ;
+    shift <= \$32 ;
   always @(posedge clk)
-    sign <= \$41 ;
+    sign <= \$33 ;
   always @(posedge clk)
-    fixed <= \$42 ;
+    fixed <= \$37 [80:0];
   always @(posedge clk)
-    carry <= \$43 ;
-  assign \$43  = sign;
-  assign \$42  = \$37 [80:0];
-  assign \$41  = \$33 ;
-  assign \$40  = \$32 ;
-  assign \$39  = \$31 ;
+    carry <= sign;
   assign \$38  = { i_half[15:13], \$30 [17:0] };
   assign \$4  = { \$3 , i_half[9:0], 1'h0 };
   assign \$7  = { 1'h0, \$6 , 2'h0 };
@@ -4122,12 +4112,7 @@ module backspike_default_bp_drain_unit0_product_g (rst, i_half, i_factor, fixed,
   wire [98:0] \$36 ;
   wire [98:0] \$37 ;
   wire [20:0] \$38 ;
-  wire [35:0] \$39 ;
   wire [11:0] \$4 ;
-  wire [2:0] \$40 ;
-  wire \$41 ;
-  wire [80:0] \$42 ;
-  wire \$43 ;
   wire \$5 ;
   wire [11:0] \$6 ;
   wire [14:0] \$7 ;
@@ -4180,20 +4165,15 @@ module backspike_default_bp_drain_unit0_product_g (rst, i_half, i_factor, fixed,
   always @(posedge clk)
     taken <= \$38 ;
   always @(posedge clk)
-    product <= \$39 ;
+    product <= \$31 ;
   always @(posedge clk)
-    shift <= \$40 ;
+    shift <= \$32 ;
   always @(posedge clk)
-    sign <= \$41 ;
+    sign <= \$33 ;
   always @(posedge clk)
-    fixed <= \$42 ;
+    fixed <= \$37 [80:0];
   always @(posedge clk)
-    carry <= \$43 ;
-  assign \$43  = sign;
-  assign \$42  = \$37 [80:0];
-  assign \$41  = \$33 ;
-  assign \$40  = \$32 ;
-  assign \$39  = \$31 ;
+    carry <= sign;
   assign \$38  = { i_half[15:13], \$30 [17:0] };
   assign \$4  = { \$3 , i_half[9:0], 1'h0 };
   assign \$7  = { 1'h0, \$6 , 2'h0 };
@@ -4856,15 +4836,15 @@ module backspike_default_bp_drain_unit0_round_g (rst, i_negate, i, result, negat
   assign \$118  = \$117 [0];
 endmodule
 
-module backspike_default_bp_drain_unit0_states (rst, o, read, write__addr, write__en, \port$17436$0 , \port$17437$0 , clk);
+module backspike_default_bp_drain_unit0_states (rst, o, read, write__addr, write__en, \port$17297$0 , \port$17298$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [14:0] \port$17436$0 ;
-  wire [14:0] \port$17436$0 ;
-  input \port$17437$0 ;
-  wire \port$17437$0 ;
+  input [14:0] \port$17297$0 ;
+  wire [14:0] \port$17297$0 ;
+  input \port$17298$0 ;
+  wire \port$17298$0 ;
   input [5:0] read;
   wire [5:0] read;
   input rst;
@@ -4878,7 +4858,7 @@ module backspike_default_bp_drain_unit0_states (rst, o, read, write__addr, write
   reg [15:0] file [63:0];
   always @(posedge clk) begin
     if (write__en)
-      file[write__addr] <= { \port$17437$0 , \port$17436$0  };
+      file[write__addr] <= { \port$17298$0 , \port$17297$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
@@ -4887,7 +4867,7 @@ module backspike_default_bp_drain_unit0_states (rst, o, read, write__addr, write
   assign o = _0_;
 endmodule
 
-module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config , \table , slot, \port$17315$17 , \port$17559$0 , \port$17560$0 , clk);
+module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config , \table , slot, \port$17186$17 , \port$17410$0 , \port$17411$0 , clk);
   reg \$initially  = 0;
   wire \$100 ;
   wire \$101 ;
@@ -5030,12 +5010,12 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   wire [80:0] \o$61 ;
   reg onehot_2 = 1'h0;
   reg onehot_3 = 1'h0;
-  input [16:0] \port$17315$17 ;
-  wire [16:0] \port$17315$17 ;
-  output [14:0] \port$17559$0 ;
-  wire [14:0] \port$17559$0 ;
-  output \port$17560$0 ;
-  wire \port$17560$0 ;
+  input [16:0] \port$17186$17 ;
+  wire [16:0] \port$17186$17 ;
+  output [14:0] \port$17410$0 ;
+  wire [14:0] \port$17410$0 ;
+  output \port$17411$0 ;
+  wire \port$17411$0 ;
   wire [5:0] read;
   input rst;
   wire rst;
@@ -5179,7 +5159,7 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     slot_3 <= slot_2;
   always @(posedge clk)
-    onehot_2 <= \port$17315$17 [16];
+    onehot_2 <= \port$17186$17 [16];
   always @(posedge clk)
     onehot_3 <= onehot_2;
   always @(posedge clk)
@@ -5187,7 +5167,7 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     e_sign_5 <= e[15];
   always @(posedge clk)
-    logit_2 <= \port$17315$17 [15:0];
+    logit_2 <= \port$17186$17 [15:0];
   always @(posedge clk)
     logit_3 <= logit_2;
   always @(posedge clk)
@@ -5269,8 +5249,8 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   backspike_default_bp_drain_unit1_states  states (
     .clk(clk),
     .o(\o$53 ),
-    .\port$17559$0 (\$127 ),
-    .\port$17560$0 (\$128 ),
+    .\port$17410$0 (\$127 ),
+    .\port$17411$0 (\$128 ),
     .read(read),
     .rst(rst),
     .write__addr(written),
@@ -5298,8 +5278,8 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
       \$124  = 16'h0000;
     end
   end
-  assign \port$17559$0  = \$127 ;
-  assign \port$17560$0  = \$128 ;
+  assign \port$17410$0  = \$127 ;
+  assign \port$17411$0  = \$128 ;
   assign written[5:4] = slot_12[10:9];
   assign written[3:0] = slot_12[8:5];
   assign \i_factor$20 [20] = h[20];
@@ -5330,15 +5310,15 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   assign \$88  = { \$87 , \config [93:84], 1'h0 };
 endmodule
 
-module backspike_default_bp_drain_unit1_states (rst, o, read, write__addr, write__en, \port$17559$0 , \port$17560$0 , clk);
+module backspike_default_bp_drain_unit1_states (rst, o, read, write__addr, write__en, \port$17410$0 , \port$17411$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [14:0] \port$17559$0 ;
-  wire [14:0] \port$17559$0 ;
-  input \port$17560$0 ;
-  wire \port$17560$0 ;
+  input [14:0] \port$17410$0 ;
+  wire [14:0] \port$17410$0 ;
+  input \port$17411$0 ;
+  wire \port$17411$0 ;
   input [5:0] read;
   wire [5:0] read;
   input rst;
@@ -5352,7 +5332,7 @@ module backspike_default_bp_drain_unit1_states (rst, o, read, write__addr, write
   reg [15:0] file [63:0];
   always @(posedge clk) begin
     if (write__en)
-      file[write__addr] <= { \port$17560$0 , \port$17559$0  };
+      file[write__addr] <= { \port$17411$0 , \port$17410$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
@@ -6042,8 +6022,8 @@ module backspike_default_bp_front (rst, refused, o__ready, address, column__vali
     .move(o__ready),
     .o__payload(\o__payload$45 ),
     .o__ready(\o__ready$48 ),
-    .\port$18717$0 (active__data),
-    .\port$18719$0 (masks__data),
+    .\port$18565$0 (active__data),
+    .\port$18567$0 (masks__data),
     .rst(rst),
     .valid1(\o__valid$47 )
   );
@@ -6081,7 +6061,7 @@ module backspike_default_bp_front (rst, refused, o__ready, address, column__vali
     .o_headers__payload(\o_headers__payload$21 ),
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(o_headers__valid),
-    .\port$16720$37 (\config [52:37]),
+    .\port$16636$37 (\config [52:37]),
     .rst(rst),
     .skip(\config [35]),
     .source_rows(\config [66:59]),
@@ -6529,8 +6509,8 @@ module backspike_default_bp_front_scan (rst, i__valid, r_en, i__ready, o_lines__
   backspike_default_bp_front_scan_lines  lines (
     .clk(clk),
     .level(level),
-    .\port$16842$0 (\o__payload$20 [2:0]),
-    .\port$16842$19 (\o__payload$20 [33:19]),
+    .\port$16758$0 (\o__payload$20 [2:0]),
+    .\port$16758$19 (\o__payload$20 [33:19]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -7678,7 +7658,7 @@ module backspike_default_bp_front_scan_events (rst, i__ready, o__ready, i__paylo
   end
 endmodule
 
-module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$16842$0 , \port$16842$19 , level, clk);
+module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$16758$0 , \port$16758$19 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -7701,10 +7681,10 @@ module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   wire clk;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [2:0] \port$16842$0 ;
-  wire [2:0] \port$16842$0 ;
-  input [14:0] \port$16842$19 ;
-  wire [14:0] \port$16842$19 ;
+  input [2:0] \port$16758$0 ;
+  wire [2:0] \port$16758$0 ;
+  input [14:0] \port$16758$19 ;
+  wire [14:0] \port$16758$19 ;
   output [17:0] r_data;
   wire [17:0] r_data;
   input r_en;
@@ -7722,7 +7702,7 @@ module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   reg [17:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$16842$19 , \port$16842$0  };
+      storage[w_port__addr] <= { \port$16758$19 , \port$16758$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -8376,7 +8356,7 @@ module backspike_default_bp_front_scan_picker (rst, i__valid, i__ready, i__paylo
   assign \$244  = \$243 ;
 endmodule
 
-module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$18717$0 , \port$18719$0 , clk);
+module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$18565$0 , \port$18567$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$2 ;
@@ -8395,10 +8375,10 @@ module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__paylo
   wire [159:0] o__payload;
   input o__ready;
   wire o__ready;
-  input [15:0] \port$18717$0 ;
-  wire [15:0] \port$18717$0 ;
-  input [127:0] \port$18719$0 ;
-  wire [127:0] \port$18719$0 ;
+  input [15:0] \port$18565$0 ;
+  wire [15:0] \port$18565$0 ;
+  input [127:0] \port$18567$0 ;
+  wire [127:0] \port$18567$0 ;
   input rst;
   wire rst;
   reg [15:0] tag0 = 16'h0000;
@@ -8451,7 +8431,7 @@ module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__paylo
     end
   end
   assign o__payload[159:144] = tag1;
-  assign o__payload[143:0] = { \port$18717$0 , \port$18719$0  };
+  assign o__payload[143:0] = { \port$18565$0 , \port$18567$0  };
 endmodule
 
 module backspike_default_bp_front_valued (rst, i__ready, o__ready, i__payload, i__valid, o__payload, o__valid, clk);
@@ -8613,7 +8593,7 @@ module backspike_default_bp_front_values (rst, move, o__ready, i__payload, i__va
   assign o__payload[127:0] = row;
 endmodule
 
-module backspike_default_bp_front_walk (rst, o__ready, o_headers__ready, batch, i__valid, i__payload, base_first, skip, \port$16720$37 , source_rows, weights, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
+module backspike_default_bp_front_walk (rst, o__ready, o_headers__ready, batch, i__valid, i__payload, base_first, skip, \port$16636$37 , source_rows, weights, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire [9:0] \$10 ;
@@ -8674,8 +8654,8 @@ module backspike_default_bp_front_walk (rst, o__ready, o_headers__ready, batch, 
   wire o_headers__ready;
   output o_headers__valid;
   reg o_headers__valid;
-  input [15:0] \port$16720$37 ;
-  wire [15:0] \port$16720$37 ;
+  input [15:0] \port$16636$37 ;
+  wire [15:0] \port$16636$37 ;
   reg [7:0] row = 8'h00;
   reg [7:0] row_first = 8'h00;
   input rst;
@@ -8691,7 +8671,7 @@ module backspike_default_bp_front_walk (rst, o__ready, o_headers__ready, batch, 
   reg [7:0] tile_rows = 8'h00;
   input [7:0] weights;
   wire [7:0] weights;
-  assign \$1  = \port$16720$37 [8:0] - 9'h1;
+  assign \$1  = \port$16636$37 [8:0] - 9'h1;
   assign \$2  = batch[19:10] - 10'h1;
   assign \$3  = \$signal$7  * batch[19:10];
   assign \$4  = \$signal$7  * 1'h1;
@@ -8906,7 +8886,7 @@ module backspike_default_bp_front_walk (rst, o__ready, o_headers__ready, batch, 
       3'h1:
           /* empty */;
       3'h2:
-          \$30  = \port$16720$37 [15:9];
+          \$30  = \port$16636$37 [15:9];
       default: ;
     endcase
   end
@@ -9113,36 +9093,36 @@ module backspike_default_bp_headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__da
   end
 endmodule
 
-module backspike_default_bp_lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, touched, busy, i_vectors__payload, i_vectors__valid, i_events__payload, i_events__valid, sums, entry, clk);
+module backspike_default_bp_lanes (rst, stall_vector, stall_drain, enter, i_vectors__ready, \event , start, touched, busy, i_vectors__payload, i_vectors__valid, i_events__payload, i_events__valid, sums, entry, clk);
   reg \$initially  = 0;
-  wire [15:0] \$1 ;
-  wire [14:0] \$10 ;
-  wire \$11 ;
+  wire \$1 ;
+  wire [11:0] \$10 ;
+  wire [14:0] \$11 ;
   wire \$12 ;
   wire \$13 ;
-  wire [11:0] \$14 ;
-  wire \$15 ;
-  wire [11:0] \$16 ;
-  wire [14:0] \$17 ;
-  wire [21:0] \$18 ;
-  wire \$19 ;
-  wire \$2 ;
+  wire \$14 ;
+  wire [11:0] \$15 ;
+  wire \$16 ;
+  wire [11:0] \$17 ;
+  wire [14:0] \$18 ;
+  wire [21:0] \$19 ;
+  wire [15:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire [11:0] \$22 ;
-  wire \$23 ;
-  wire [11:0] \$24 ;
-  wire [14:0] \$25 ;
-  wire \$26 ;
+  wire \$22 ;
+  wire [11:0] \$23 ;
+  wire \$24 ;
+  wire [11:0] \$25 ;
+  wire [14:0] \$26 ;
   wire \$27 ;
   wire \$28 ;
-  wire [11:0] \$29 ;
+  wire \$29 ;
   wire \$3 ;
-  wire \$30 ;
-  wire [11:0] \$31 ;
-  wire [14:0] \$32 ;
-  wire [21:0] \$33 ;
-  wire \$34 ;
+  wire [11:0] \$30 ;
+  wire \$31 ;
+  wire [11:0] \$32 ;
+  wire [14:0] \$33 ;
+  wire [21:0] \$34 ;
   wire \$35 ;
   wire \$36 ;
   wire \$37 ;
@@ -9153,9 +9133,9 @@ module backspike_default_bp_lanes (rst, stall_vector, stall_drain, go, i_vectors
   wire \$41 ;
   wire \$42 ;
   wire \$43 ;
-  wire \$44 ;
+  wire [15:0] \$44 ;
   wire [15:0] \$45 ;
-  wire [15:0] \$46 ;
+  wire \$46 ;
   wire \$47 ;
   wire \$48 ;
   wire \$49 ;
@@ -9165,33 +9145,30 @@ module backspike_default_bp_lanes (rst, stall_vector, stall_drain, go, i_vectors
   wire \$52 ;
   wire \$53 ;
   wire \$54 ;
-  reg [9:0] \$55 ;
-  reg [9:0] \$56 ;
-  reg \$57 ;
-  reg \$58 ;
-  reg [15:0] \$59 ;
+  reg \$55 ;
+  reg \$56 ;
+  reg [15:0] \$57 ;
+  reg [7:0] \$58 ;
+  wire [45:0] \$59 ;
   wire \$6 ;
-  reg [7:0] \$60 ;
-  reg [20:0] \$61 ;
-  wire [45:0] \$62 ;
-  wire [44:0] \$63 ;
-  wire [45:0] \$64 ;
-  wire [44:0] \$65 ;
-  wire [45:0] \$66 ;
-  wire [44:0] \$67 ;
-  wire [45:0] \$68 ;
-  wire [44:0] \$69 ;
-  wire [11:0] \$7 ;
-  wire [45:0] \$70 ;
-  wire [44:0] \$71 ;
-  wire [45:0] \$72 ;
-  wire [44:0] \$73 ;
-  wire [45:0] \$74 ;
-  wire [44:0] \$75 ;
-  wire [45:0] \$76 ;
-  wire [44:0] \$77 ;
-  wire \$8 ;
-  wire [11:0] \$9 ;
+  wire [44:0] \$60 ;
+  wire [45:0] \$61 ;
+  wire [44:0] \$62 ;
+  wire [45:0] \$63 ;
+  wire [44:0] \$64 ;
+  wire [45:0] \$65 ;
+  wire [44:0] \$66 ;
+  wire [45:0] \$67 ;
+  wire [44:0] \$68 ;
+  wire [45:0] \$69 ;
+  wire \$7 ;
+  wire [44:0] \$70 ;
+  wire [45:0] \$71 ;
+  wire [44:0] \$72 ;
+  wire [45:0] \$73 ;
+  wire [44:0] \$74 ;
+  wire [11:0] \$8 ;
+  wire \$9 ;
   reg [15:0] accumulated = 16'h0000;
   wire [15:0] accumulated_now;
   wire [1:0] block;
@@ -9199,6 +9176,8 @@ module backspike_default_bp_lanes (rst, stall_vector, stall_drain, go, i_vectors
   wire busy;
   input clk;
   wire clk;
+  output enter;
+  wire enter;
   input [3:0] entry;
   wire [3:0] entry;
   output \event ;
@@ -9207,8 +9186,6 @@ module backspike_default_bp_lanes (rst, stall_vector, stall_drain, go, i_vectors
   reg [9:0] event_2 = 10'h000;
   wire finish;
   wire full;
-  output go;
-  wire go;
   input [25:0] i_events__payload;
   wire [25:0] i_events__payload;
   input i_events__valid;
@@ -9220,14 +9197,15 @@ module backspike_default_bp_lanes (rst, stall_vector, stall_drain, go, i_vectors
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$31 ;
-  wire \load$37 ;
-  wire \load$43 ;
+  wire \load$29 ;
+  wire \load$34 ;
+  wire \load$39 ;
+  wire \load$44 ;
   wire \load$49 ;
-  wire \load$55 ;
-  wire \load$61 ;
-  wire \load$67 ;
+  wire \load$54 ;
+  wire \load$59 ;
   reg [20:0] multiplier_1 = 21'h000000;
+  wire reserve;
   input rst;
   wire rst;
   output stall_drain;
@@ -9244,82 +9222,83 @@ module backspike_default_bp_lanes (rst, stall_vector, stall_drain, go, i_vectors
   wire [15:0] touched;
   reg valid_1 = 1'h0;
   reg valid_2 = 1'h0;
-  assign \$23  = | i_events__payload[24:20];
-  assign \$24  = \$20  ? \$22  : { 1'h0, \$23 , i_events__payload[19:10] };
-  assign \$26  = ~| i_events__payload[24:20];
-  assign \$27  = i_events__payload[20] | \$26 ;
-  assign \$28  = | i_events__payload[24:20];
-  assign \$30  = | i_events__payload[24:20];
-  assign \$31  = \$27  ? \$29  : { 1'h0, \$30 , i_events__payload[19:10] };
-  assign \$32  = i_events__payload[21] ? \$25  : { 3'h0, \$31  };
-  assign \$33  = i_events__payload[22] ? \$18  : { 7'h00, \$32  };
-  assign \$34  = i_events__valid & i_events__payload[9];
-  assign \$35  = \$34  & i_events__payload[7];
-  assign \$36  = ~ i_vectors__valid;
-  assign stall_vector = \$35  & \$36 ;
-  assign \$37  = valid_2 & event_2[8];
-  assign stall_drain = \$37  & full;
-  assign \$38  = ~ stall_vector;
-  assign \$39  = ~ stall_drain;
-  assign go = \$38  & \$39 ;
-  assign \$40  = i_events__valid & i_events__payload[9];
-  assign \$41  = \$40  & i_events__payload[7];
-  assign \$42  = ~ stall_drain;
-  assign i_vectors__ready = \$41  & \$42 ;
-  assign \$43  = go & valid_2;
-  assign \event  = \$43  & event_2[9];
-  assign \$44  = valid_2 & event_2[8];
-  assign finish = go & \$44 ;
-  assign \$45  = 16'h1 << event_2[3:0];
-  assign \$46  = \event  ? \$45  : 16'h0000;
-  assign accumulated_now = accumulated | \$46 ;
+  assign \$27  = ~| i_events__payload[24:20];
+  assign \$28  = i_events__payload[20] | \$27 ;
+  assign \$29  = | i_events__payload[24:20];
+  assign \$31  = | i_events__payload[24:20];
+  assign \$32  = \$28  ? \$30  : { 1'h0, \$31 , i_events__payload[19:10] };
+  assign \$33  = i_events__payload[21] ? \$26  : { 3'h0, \$32  };
+  assign \$34  = i_events__payload[22] ? \$19  : { 7'h00, \$33  };
+  assign \$35  = i_events__valid & i_events__payload[9];
+  assign \$36  = \$35  & i_events__payload[7];
+  assign \$37  = ~ i_vectors__valid;
+  assign stall_vector = \$36  & \$37 ;
+  assign \$38  = i_events__valid & i_events__payload[8];
+  assign stall_drain = \$38  & full;
+  assign \$39  = ~ stall_vector;
+  assign \$40  = ~ stall_drain;
+  assign enter = \$39  & \$40 ;
+  assign \$41  = i_events__valid & i_events__payload[9];
+  assign \$42  = \$41  & i_events__payload[7];
+  assign \$43  = ~ stall_drain;
+  assign i_vectors__ready = \$42  & \$43 ;
+  assign \event  = valid_2 & event_2[9];
+  assign finish = valid_2 & event_2[8];
+  assign \$44  = 16'h1 << event_2[3:0];
+  assign \$45  = \event  ? \$44  : 16'h0000;
+  assign accumulated_now = accumulated | \$45 ;
+  assign \$46  = i_events__valid & i_events__payload[9];
+  assign load = \$46  & i_events__payload[7];
   assign \$47  = i_events__valid & i_events__payload[9];
-  assign load = \$47  & i_events__payload[7];
+  assign \load$29  = \$47  & i_events__payload[7];
   assign \$48  = i_events__valid & i_events__payload[9];
-  assign \load$31  = \$48  & i_events__payload[7];
+  assign \load$34  = \$48  & i_events__payload[7];
   assign \$49  = i_events__valid & i_events__payload[9];
-  assign \load$37  = \$49  & i_events__payload[7];
+  assign \load$39  = \$49  & i_events__payload[7];
   assign \$50  = i_events__valid & i_events__payload[9];
-  assign \load$43  = \$50  & i_events__payload[7];
+  assign \load$44  = \$50  & i_events__payload[7];
   assign \$51  = i_events__valid & i_events__payload[9];
   assign \load$49  = \$51  & i_events__payload[7];
   assign \$52  = i_events__valid & i_events__payload[9];
-  assign \load$55  = \$52  & i_events__payload[7];
+  assign \load$54  = \$52  & i_events__payload[7];
   assign \$53  = i_events__valid & i_events__payload[9];
-  assign \load$61  = \$53  & i_events__payload[7];
-  assign \$54  = i_events__valid & i_events__payload[9];
-  assign \load$67  = \$54  & i_events__payload[7];
+  assign \load$59  = \$53  & i_events__payload[7];
+  assign \$54  = i_events__valid & i_events__payload[8];
+  assign reserve = enter & \$54 ;
   always @(posedge clk)
-    event_1 <= \$55 ;
+    event_1 <= i_events__payload[9:0];
   always @(posedge clk)
-    event_2 <= \$56 ;
+    event_2 <= event_1;
   always @(posedge clk)
-    valid_1 <= \$57 ;
+    valid_1 <= \$55 ;
   always @(posedge clk)
-    valid_2 <= \$58 ;
+    valid_2 <= \$56 ;
   always @(posedge clk)
-    accumulated <= \$59 ;
+    accumulated <= \$57 ;
   always @(posedge clk)
-    step <= \$60 ;
+    step <= \$58 ;
   always @(posedge clk)
-    multiplier_1 <= \$61 ;
-  assign \$1  = finish ? 16'h0000 : accumulated_now;
-  assign \$2  = accumulated >> event_2[3:0];
-  assign \$3  = ~ \$2 ;
-  assign \$4  = ~| i_events__payload[24:20];
-  assign \$5  = i_events__payload[20] | \$4 ;
-  assign \$6  = | i_events__payload[24:20];
-  assign \$8  = | i_events__payload[24:20];
-  assign \$9  = \$5  ? \$7  : { 1'h0, \$8 , i_events__payload[19:10] };
-  assign \$11  = ~| i_events__payload[24:20];
-  assign \$12  = i_events__payload[20] | \$11 ;
-  assign \$13  = | i_events__payload[24:20];
-  assign \$15  = | i_events__payload[24:20];
-  assign \$16  = \$12  ? \$14  : { 1'h0, \$15 , i_events__payload[19:10] };
-  assign \$17  = i_events__payload[21] ? \$10  : { 3'h0, \$16  };
-  assign \$19  = ~| i_events__payload[24:20];
-  assign \$20  = i_events__payload[20] | \$19 ;
-  assign \$21  = | i_events__payload[24:20];
+    multiplier_1 <= { i_events__payload[25:23], \$34 [17:0] };
+  assign \$1  = i_events__valid & enter;
+  assign \$2  = finish ? 16'h0000 : accumulated_now;
+  assign \$3  = accumulated >> event_2[3:0];
+  assign \$4  = ~ \$3 ;
+  assign \$5  = ~| i_events__payload[24:20];
+  assign \$6  = i_events__payload[20] | \$5 ;
+  assign \$7  = | i_events__payload[24:20];
+  assign \$9  = | i_events__payload[24:20];
+  assign \$10  = \$6  ? \$8  : { 1'h0, \$9 , i_events__payload[19:10] };
+  assign \$12  = ~| i_events__payload[24:20];
+  assign \$13  = i_events__payload[20] | \$12 ;
+  assign \$14  = | i_events__payload[24:20];
+  assign \$16  = | i_events__payload[24:20];
+  assign \$17  = \$13  ? \$15  : { 1'h0, \$16 , i_events__payload[19:10] };
+  assign \$18  = i_events__payload[21] ? \$11  : { 3'h0, \$17  };
+  assign \$20  = ~| i_events__payload[24:20];
+  assign \$21  = i_events__payload[20] | \$20 ;
+  assign \$22  = | i_events__payload[24:20];
+  assign \$24  = | i_events__payload[24:20];
+  assign \$25  = \$21  ? \$23  : { 1'h0, \$24 , i_events__payload[19:10] };
   backspike_default_bp_lanes_buffer  buffer (
     .block(block),
     .busy(busy),
@@ -9328,6 +9307,7 @@ module backspike_default_bp_lanes (rst, stall_vector, stall_drain, go, i_vectors
     .finish(finish),
     .full(full),
     .i_touched(accumulated_now),
+    .reserve(reserve),
     .rst(rst),
     .start(start),
     .step(step),
@@ -9337,168 +9317,133 @@ module backspike_default_bp_lanes (rst, stall_vector, stall_drain, go, i_vectors
   );
   backspike_default_bp_lanes_lane0  lane0 (
     .clk(clk),
-    .en(go),
     .i_factor(multiplier_1),
     .i_half(i_vectors__payload[15:0]),
-    .\load$7 (load),
+    .load(load),
     .rst(rst),
     .step(step),
-    .sum0_2(\$62 ),
-    .sum1_2(\$63 )
+    .sum0_2(\$59 ),
+    .sum1_2(\$60 )
   );
   backspike_default_bp_lanes_lane0  lane1 (
     .clk(clk),
-    .en(go),
     .i_factor(multiplier_1),
     .i_half(i_vectors__payload[31:16]),
-    .\load$7 (\load$31 ),
+    .load(\load$29 ),
     .rst(rst),
     .step(step),
-    .sum0_2(\$64 ),
-    .sum1_2(\$65 )
+    .sum0_2(\$61 ),
+    .sum1_2(\$62 )
   );
   backspike_default_bp_lanes_lane0  lane2 (
     .clk(clk),
-    .en(go),
     .i_factor(multiplier_1),
     .i_half(i_vectors__payload[47:32]),
-    .\load$7 (\load$37 ),
+    .load(\load$34 ),
     .rst(rst),
     .step(step),
-    .sum0_2(\$66 ),
-    .sum1_2(\$67 )
+    .sum0_2(\$63 ),
+    .sum1_2(\$64 )
   );
   backspike_default_bp_lanes_lane0  lane3 (
     .clk(clk),
-    .en(go),
     .i_factor(multiplier_1),
     .i_half(i_vectors__payload[63:48]),
-    .\load$7 (\load$43 ),
+    .load(\load$39 ),
     .rst(rst),
     .step(step),
-    .sum0_2(\$68 ),
-    .sum1_2(\$69 )
+    .sum0_2(\$65 ),
+    .sum1_2(\$66 )
   );
   backspike_default_bp_lanes_lane0  lane4 (
     .clk(clk),
-    .en(go),
     .i_factor(multiplier_1),
     .i_half(i_vectors__payload[79:64]),
-    .\load$7 (\load$49 ),
+    .load(\load$44 ),
     .rst(rst),
     .step(step),
-    .sum0_2(\$70 ),
-    .sum1_2(\$71 )
+    .sum0_2(\$67 ),
+    .sum1_2(\$68 )
   );
   backspike_default_bp_lanes_lane0  lane5 (
     .clk(clk),
-    .en(go),
     .i_factor(multiplier_1),
     .i_half(i_vectors__payload[95:80]),
-    .\load$7 (\load$55 ),
+    .load(\load$49 ),
     .rst(rst),
     .step(step),
-    .sum0_2(\$72 ),
-    .sum1_2(\$73 )
+    .sum0_2(\$69 ),
+    .sum1_2(\$70 )
   );
   backspike_default_bp_lanes_lane0  lane6 (
     .clk(clk),
-    .en(go),
     .i_factor(multiplier_1),
     .i_half(i_vectors__payload[111:96]),
-    .\load$7 (\load$61 ),
+    .load(\load$54 ),
     .rst(rst),
     .step(step),
-    .sum0_2(\$74 ),
-    .sum1_2(\$75 )
+    .sum0_2(\$71 ),
+    .sum1_2(\$72 )
   );
   backspike_default_bp_lanes_lane0  lane7 (
     .clk(clk),
-    .en(go),
     .i_factor(multiplier_1),
     .i_half(i_vectors__payload[127:112]),
-    .\load$7 (\load$67 ),
+    .load(\load$59 ),
     .rst(rst),
     .step(step),
-    .sum0_2(\$76 ),
-    .sum1_2(\$77 )
+    .sum0_2(\$73 ),
+    .sum1_2(\$74 )
   );
   always @* begin
     if (\$initially ) begin end
-    \$55  = event_1;
-    if (go) begin
-      \$55  = i_events__payload[9:0];
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$56  = event_2;
-    if (go) begin
-      \$56  = event_1;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$57  = valid_1;
-    if (go) begin
-      \$57  = i_events__valid;
-    end
+    \$55  = \$1 ;
     if (rst) begin
-      \$57  = 1'h0;
+      \$55  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$58  = valid_2;
-    if (go) begin
-      \$58  = valid_1;
-    end
+    \$56  = valid_1;
     if (rst) begin
-      \$58  = 1'h0;
+      \$56  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$59  = \$1 ;
+    \$57  = \$2 ;
     if (rst) begin
-      \$59  = 16'h0000;
+      \$57  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$60 [0] = \event ;
-    \$60 [1] = \$3 ;
-    \$60 [5:2] = event_2[3:0];
-    \$60 [7:6] = block;
+    \$58 [0] = \event ;
+    \$58 [1] = \$4 ;
+    \$58 [5:2] = event_2[3:0];
+    \$58 [7:6] = block;
     if (rst) begin
-      \$60  = 8'h00;
+      \$58  = 8'h00;
     end
   end
-  always @* begin
-    if (\$initially ) begin end
-    \$61  = multiplier_1;
-    if (go) begin
-      \$61  = { i_events__payload[25:23], \$33 [17:0] };
-    end
-  end
-  assign totals[727:637] = { \$77 , \$76  };
-  assign totals[636:546] = { \$75 , \$74  };
-  assign totals[545:455] = { \$73 , \$72  };
-  assign totals[454:364] = { \$71 , \$70  };
-  assign totals[363:273] = { \$69 , \$68  };
-  assign totals[272:182] = { \$67 , \$66  };
-  assign totals[181:91] = { \$65 , \$64  };
-  assign totals[90:0] = { \$63 , \$62  };
-  assign \$7  = { \$6 , i_events__payload[19:10], 1'h0 };
-  assign \$10  = { 1'h0, \$9 , 2'h0 };
-  assign \$14  = { \$13 , i_events__payload[19:10], 1'h0 };
-  assign \$18  = { 3'h0, \$17 , 4'h0 };
-  assign \$22  = { \$21 , i_events__payload[19:10], 1'h0 };
-  assign \$25  = { 1'h0, \$24 , 2'h0 };
-  assign \$29  = { \$28 , i_events__payload[19:10], 1'h0 };
+  assign totals[727:637] = { \$74 , \$73  };
+  assign totals[636:546] = { \$72 , \$71  };
+  assign totals[545:455] = { \$70 , \$69  };
+  assign totals[454:364] = { \$68 , \$67  };
+  assign totals[363:273] = { \$66 , \$65  };
+  assign totals[272:182] = { \$64 , \$63  };
+  assign totals[181:91] = { \$62 , \$61  };
+  assign totals[90:0] = { \$60 , \$59  };
+  assign \$8  = { \$7 , i_events__payload[19:10], 1'h0 };
+  assign \$11  = { 1'h0, \$10 , 2'h0 };
+  assign \$15  = { \$14 , i_events__payload[19:10], 1'h0 };
+  assign \$19  = { 3'h0, \$18 , 4'h0 };
+  assign \$23  = { \$22 , i_events__payload[19:10], 1'h0 };
+  assign \$26  = { 1'h0, \$25 , 2'h0 };
+  assign \$30  = { \$29 , i_events__payload[19:10], 1'h0 };
 endmodule
 
-module backspike_default_bp_lanes_buffer (rst, finish, i_touched, start, touched, busy, step, totals, block, full, sums, entry, clk);
+module backspike_default_bp_lanes_buffer (rst, finish, i_touched, reserve, start, touched, busy, step, totals, block, full, sums, entry, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -9539,7 +9484,6 @@ module backspike_default_bp_lanes_buffer (rst, finish, i_touched, start, touched
   wire \$9 ;
   output [1:0] block;
   reg [1:0] block = 2'h0;
-  reg [1:0] block_1 = 2'h0;
   input busy;
   wire busy;
   input clk;
@@ -9561,6 +9505,8 @@ module backspike_default_bp_lanes_buffer (rst, finish, i_touched, start, touched
   reg [1:0] next_block = 2'h0;
   wire [727:0] read__data;
   reg [1:0] ready = 2'h0;
+  input reserve;
+  wire reserve;
   input rst;
   wire rst;
   output start;
@@ -9575,102 +9521,101 @@ module backspike_default_bp_lanes_buffer (rst, finish, i_touched, start, touched
   wire [727:0] totals;
   output [15:0] touched;
   wire [15:0] touched;
-  reg [15:0] touched_1 = 16'h0000;
   reg untouched = 1'h0;
   reg [15:0] masks [3:0];
   always @(posedge clk) begin
-    if (finish_1)
-      masks[block_1] <= touched_1;
+    if (finish)
+      masks[block] <= i_touched;
   end
   assign touched = masks[next_block];
   (* no_rw_check = 32'd1 *)
   (* ram_style = "block" *)
-  reg [727:0] \sums$37  [63:0];
+  reg [727:0] \sums$36  [63:0];
   initial begin
-    \sums$37 [0] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [1] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [2] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [3] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [4] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [5] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [6] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [7] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [8] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [9] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [10] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [11] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [12] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [13] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [14] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [15] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [16] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [17] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [18] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [19] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [20] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [21] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [22] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [23] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [24] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [25] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [26] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [27] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [28] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [29] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [30] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [31] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [32] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [33] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [34] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [35] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [36] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [37] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [38] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [39] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [40] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [41] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [42] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [43] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [44] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [45] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [46] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [47] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [48] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [49] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [50] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [51] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [52] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [53] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [54] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [55] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [56] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [57] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [58] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [59] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [60] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [61] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [62] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$37 [63] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [0] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [1] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [2] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [3] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [4] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [5] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [6] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [7] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [8] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [9] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [10] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [11] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [12] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [13] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [14] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [15] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [16] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [17] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [18] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [19] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [20] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [21] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [22] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [23] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [24] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [25] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [26] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [27] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [28] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [29] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [30] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [31] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [32] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [33] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [34] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [35] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [36] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [37] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [38] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [39] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [40] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [41] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [42] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [43] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [44] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [45] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [46] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [47] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [48] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [49] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [50] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [51] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [52] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [53] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [54] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [55] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [56] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [57] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [58] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [59] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [60] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [61] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [62] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$36 [63] = 728'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
   end
   always @(posedge clk) begin
     if (step_3[0])
-      \sums$37 [step_3[7:2]] <= totals;
+      \sums$36 [step_3[7:2]] <= totals;
   end
   reg [727:0] _0_;
   always @(posedge clk) begin
     if (draining) begin
-      _0_ <= \sums$37 [{ drain_block, entry }];
+      _0_ <= \sums$36 [{ drain_block, entry }];
     end
   end
   assign read__data = _0_;
   assign \$1  = block + { 1'h0, finish };
   assign \$2  = ready + { 1'h0, finish_2 };
   assign \$3  = \$2  - { 2'h0, start };
-  assign \$4  = held + { 1'h0, finish };
+  assign \$4  = held + { 1'h0, reserve };
   assign \$5  = ~ busy;
   assign \$6  = draining & \$5 ;
   assign \$7  = \$4  - { 2'h0, \$6  };
-  assign \$8  = held + { 1'h0, finish };
+  assign \$8  = held + { 1'h0, reserve };
   assign \$9  = ~ busy;
   assign \$10  = draining & \$9 ;
   assign \$11  = \$8  - { 2'h0, \$10  };
@@ -9699,10 +9644,6 @@ module backspike_default_bp_lanes_buffer (rst, finish, i_touched, start, touched
     step_2 <= step;
   always @(posedge clk)
     step_3 <= step_2;
-  always @(posedge clk)
-    block_1 <= block;
-  always @(posedge clk)
-    touched_1 <= i_touched;
   always @(posedge clk)
     block <= \$30 ;
   always @(posedge clk)
@@ -9810,7 +9751,7 @@ module backspike_default_bp_lanes_buffer (rst, finish, i_touched, start, touched
   assign sums[90:0] = \$20 ;
 endmodule
 
-module backspike_default_bp_lanes_lane0 (rst, en, \load$7 , i_half, step, i_factor, sum0_2, sum1_2, clk);
+module backspike_default_bp_lanes_lane0 (rst, load, i_half, step, i_factor, sum0_2, sum1_2, clk);
   wire [45:0] \$1 ;
   wire [46:0] \$2 ;
   wire [47:0] \$3 ;
@@ -9818,21 +9759,18 @@ module backspike_default_bp_lanes_lane0 (rst, en, \load$7 , i_half, step, i_fact
   wire [45:0] \$5 ;
   wire [46:0] \$6 ;
   wire [45:0] \$signature__data ;
-  wire [44:0] \$signature__data$22 ;
+  wire [44:0] \$signature__data$20 ;
   reg [44:0] addend1_1 = 45'h000000000000;
   wire carry;
   reg carry1_1 = 1'h0;
   input clk;
   wire clk;
-  input en;
-  wire en;
   input [20:0] i_factor;
   wire [20:0] i_factor;
   input [15:0] i_half;
   wire [15:0] i_half;
+  input load;
   wire load;
-  input \load$7 ;
-  wire \load$7 ;
   wire [80:0] o;
   input rst;
   wire rst;
@@ -9855,9 +9793,8 @@ module backspike_default_bp_lanes_lane0 (rst, en, \load$7 , i_half, step, i_fact
     if (step_1[0])
       sums1[step_1[5:2]] <= \$6 [44:0];
   end
-  assign \$signature__data$22  = sums1[step_1[5:2]];
-  assign \$3  = \$2  + { 46'h0, carry };
-  assign \$4  = step_1[1] ? 45'h000000000000 : \$signature__data$22 ;
+  assign \$signature__data$20  = sums1[step_1[5:2]];
+  assign \$4  = step_1[1] ? 45'h000000000000 : \$signature__data$20 ;
   assign \$5  = addend1_1 + \$4 ;
   assign \$6  = \$5  + { 45'h0, carry1_1 };
   always @(posedge clk)
@@ -9872,13 +9809,12 @@ module backspike_default_bp_lanes_lane0 (rst, en, \load$7 , i_half, step, i_fact
     step_1 <= step;
   always @(posedge clk)
     sum1_2 <= \$6 [44:0];
-  assign load = en & \load$7 ;
   assign \$1  = step[1] ? 46'h000000000000 : \$signature__data ;
   assign \$2  = o[45:0] + \$1 ;
+  assign \$3  = \$2  + { 46'h0, carry };
   backspike_default_bp_lanes_lane0_term  term (
     .carry(carry),
     .clk(clk),
-    .en(en),
     .fixed(o),
     .i_factor(i_factor),
     .i_half(i_half),
@@ -9887,7 +9823,7 @@ module backspike_default_bp_lanes_lane0 (rst, en, \load$7 , i_half, step, i_fact
   );
 endmodule
 
-module backspike_default_bp_lanes_lane0_term (rst, en, load, i_half, i_factor, fixed, carry, clk);
+module backspike_default_bp_lanes_lane0_term (rst, load, i_half, i_factor, fixed, carry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -9921,12 +9857,7 @@ module backspike_default_bp_lanes_lane0_term (rst, en, load, i_half, i_factor, f
   wire [98:0] \$36 ;
   wire [98:0] \$37 ;
   reg [20:0] \$38 ;
-  reg [35:0] \$39 ;
   wire [11:0] \$4 ;
-  reg [2:0] \$40 ;
-  reg \$41 ;
-  reg [80:0] \$42 ;
-  reg \$43 ;
   wire \$5 ;
   wire [11:0] \$6 ;
   wire [14:0] \$7 ;
@@ -9936,8 +9867,6 @@ module backspike_default_bp_lanes_lane0_term (rst, en, load, i_half, i_factor, f
   reg carry = 1'h0;
   input clk;
   wire clk;
-  input en;
-  wire en;
   output [80:0] fixed;
   reg [80:0] fixed = 81'h000000000000000000000;
   input [20:0] i_factor;
@@ -9983,57 +9912,20 @@ module backspike_default_bp_lanes_lane0_term (rst, en, load, i_half, i_factor, f
   always @(posedge clk)
     taken <= \$38 ;
   always @(posedge clk)
-    product <= \$39 ;
+    product <= \$31 ;
   always @(posedge clk)
-    shift <= \$40 ;
+    shift <= \$32 ;
   always @(posedge clk)
-    sign <= \$41 ;
+    sign <= \$33 ;
   always @(posedge clk)
-    fixed <= \$42 ;
+    fixed <= \$37 [80:0];
   always @(posedge clk)
-    carry <= \$43 ;
+    carry <= sign;
   always @* begin
     if (\$initially ) begin end
     \$38  = taken;
-    if (en) begin
-      if (load) begin
-        \$38  = { i_half[15:13], \$30 [17:0] };
-      end
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$39  = product;
-    if (en) begin
-      \$39  = \$31 ;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$40  = shift;
-    if (en) begin
-      \$40  = \$32 ;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$41  = sign;
-    if (en) begin
-      \$41  = \$33 ;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$42  = fixed;
-    if (en) begin
-      \$42  = \$37 [80:0];
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$43  = carry;
-    if (en) begin
-      \$43  = sign;
+    if (load) begin
+      \$38  = { i_half[15:13], \$30 [17:0] };
     end
   end
   assign \$4  = { \$3 , i_half[9:0], 1'h0 };
@@ -11941,7 +11833,7 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, load_do
   assign o__payload = \task [11:4];
 endmodule
 
-module backspike_default_codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$16321$1 , \port$16323$1 , \port$16325$1 , \port$16327$1 , \port$16329$1 , \port$16331$1 , \port$16333$1 , \port$16335$1 , \port$16336$1 , \port$16353$0 , \port$17163$0 , \port$17277$1 , read0__data, host__response__payload
+module backspike_default_codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$16247$1 , \port$16249$1 , \port$16251$1 , \port$16253$1 , \port$16255$1 , \port$16257$1 , \port$16259$1 , \port$16261$1 , \port$16262$1 , \port$16279$0 , \port$17034$0 , \port$17148$1 , read0__data, host__response__payload
 , clk);
   reg \$initially  = 0;
   wire [10:0] address;
@@ -11957,30 +11849,30 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input [4:0] \port$16321$1 ;
-  wire [4:0] \port$16321$1 ;
-  input [4:0] \port$16323$1 ;
-  wire [4:0] \port$16323$1 ;
-  input [4:0] \port$16325$1 ;
-  wire [4:0] \port$16325$1 ;
-  input [4:0] \port$16327$1 ;
-  wire [4:0] \port$16327$1 ;
-  input [4:0] \port$16329$1 ;
-  wire [4:0] \port$16329$1 ;
-  input [4:0] \port$16331$1 ;
-  wire [4:0] \port$16331$1 ;
-  input [4:0] \port$16333$1 ;
-  wire [4:0] \port$16333$1 ;
-  input [4:0] \port$16335$1 ;
-  wire [4:0] \port$16335$1 ;
-  input [3:0] \port$16336$1 ;
-  wire [3:0] \port$16336$1 ;
-  input [6:0] \port$16353$0 ;
-  wire [6:0] \port$16353$0 ;
-  input [6:0] \port$17163$0 ;
-  wire [6:0] \port$17163$0 ;
-  input [3:0] \port$17277$1 ;
-  wire [3:0] \port$17277$1 ;
+  input [4:0] \port$16247$1 ;
+  wire [4:0] \port$16247$1 ;
+  input [4:0] \port$16249$1 ;
+  wire [4:0] \port$16249$1 ;
+  input [4:0] \port$16251$1 ;
+  wire [4:0] \port$16251$1 ;
+  input [4:0] \port$16253$1 ;
+  wire [4:0] \port$16253$1 ;
+  input [4:0] \port$16255$1 ;
+  wire [4:0] \port$16255$1 ;
+  input [4:0] \port$16257$1 ;
+  wire [4:0] \port$16257$1 ;
+  input [4:0] \port$16259$1 ;
+  wire [4:0] \port$16259$1 ;
+  input [4:0] \port$16261$1 ;
+  wire [4:0] \port$16261$1 ;
+  input [3:0] \port$16262$1 ;
+  wire [3:0] \port$16262$1 ;
+  input [6:0] \port$16279$0 ;
+  wire [6:0] \port$16279$0 ;
+  input [6:0] \port$17034$0 ;
+  wire [6:0] \port$17034$0 ;
+  input [3:0] \port$17148$1 ;
+  wire [3:0] \port$17148$1 ;
   reg [10:0] read0__addr;
   output [39:0] read0__data;
   wire [39:0] read0__data;
@@ -11992,16 +11884,16 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
   wire write__en;
   backspike_default_codes_memory_rows  rows (
     .clk(clk),
-    .\port$16321$1 (\port$16321$1 ),
-    .\port$16323$1 (\port$16323$1 ),
-    .\port$16325$1 (\port$16325$1 ),
-    .\port$16327$1 (\port$16327$1 ),
-    .\port$16329$1 (\port$16329$1 ),
-    .\port$16331$1 (\port$16331$1 ),
-    .\port$16333$1 (\port$16333$1 ),
-    .\port$16335$1 (\port$16335$1 ),
-    .\port$16336$1 (\port$16336$1 ),
-    .\port$16353$0 (\port$16353$0 ),
+    .\port$16247$1 (\port$16247$1 ),
+    .\port$16249$1 (\port$16249$1 ),
+    .\port$16251$1 (\port$16251$1 ),
+    .\port$16253$1 (\port$16253$1 ),
+    .\port$16255$1 (\port$16255$1 ),
+    .\port$16257$1 (\port$16257$1 ),
+    .\port$16259$1 (\port$16259$1 ),
+    .\port$16261$1 (\port$16261$1 ),
+    .\port$16262$1 (\port$16262$1 ),
+    .\port$16279$0 (\port$16279$0 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -12015,41 +11907,41 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$18617$0 (read0__data),
+    .\port$18465$0 (read0__data),
     .rst(rst)
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$17163$0 , \port$17277$1  };
+    read0__addr = { \port$17034$0 , \port$17148$1  };
     if (rest) begin
       read0__addr = address;
     end
   end
 endmodule
 
-module backspike_default_codes_memory_rows (rst, write__en, \port$16321$1 , \port$16323$1 , \port$16325$1 , \port$16327$1 , \port$16329$1 , \port$16331$1 , \port$16333$1 , \port$16335$1 , \port$16336$1 , \port$16353$0 , read__addr, read0__data, clk);
+module backspike_default_codes_memory_rows (rst, write__en, \port$16247$1 , \port$16249$1 , \port$16251$1 , \port$16253$1 , \port$16255$1 , \port$16257$1 , \port$16259$1 , \port$16261$1 , \port$16262$1 , \port$16279$0 , read__addr, read0__data, clk);
   input clk;
   wire clk;
-  input [4:0] \port$16321$1 ;
-  wire [4:0] \port$16321$1 ;
-  input [4:0] \port$16323$1 ;
-  wire [4:0] \port$16323$1 ;
-  input [4:0] \port$16325$1 ;
-  wire [4:0] \port$16325$1 ;
-  input [4:0] \port$16327$1 ;
-  wire [4:0] \port$16327$1 ;
-  input [4:0] \port$16329$1 ;
-  wire [4:0] \port$16329$1 ;
-  input [4:0] \port$16331$1 ;
-  wire [4:0] \port$16331$1 ;
-  input [4:0] \port$16333$1 ;
-  wire [4:0] \port$16333$1 ;
-  input [4:0] \port$16335$1 ;
-  wire [4:0] \port$16335$1 ;
-  input [3:0] \port$16336$1 ;
-  wire [3:0] \port$16336$1 ;
-  input [6:0] \port$16353$0 ;
-  wire [6:0] \port$16353$0 ;
+  input [4:0] \port$16247$1 ;
+  wire [4:0] \port$16247$1 ;
+  input [4:0] \port$16249$1 ;
+  wire [4:0] \port$16249$1 ;
+  input [4:0] \port$16251$1 ;
+  wire [4:0] \port$16251$1 ;
+  input [4:0] \port$16253$1 ;
+  wire [4:0] \port$16253$1 ;
+  input [4:0] \port$16255$1 ;
+  wire [4:0] \port$16255$1 ;
+  input [4:0] \port$16257$1 ;
+  wire [4:0] \port$16257$1 ;
+  input [4:0] \port$16259$1 ;
+  wire [4:0] \port$16259$1 ;
+  input [4:0] \port$16261$1 ;
+  wire [4:0] \port$16261$1 ;
+  input [3:0] \port$16262$1 ;
+  wire [3:0] \port$16262$1 ;
+  input [6:0] \port$16279$0 ;
+  wire [6:0] \port$16279$0 ;
   output [39:0] read0__data;
   reg [39:0] read0__data = 40'h0000000000;
   input [10:0] read__addr;
@@ -12063,7 +11955,7 @@ module backspike_default_codes_memory_rows (rst, write__en, \port$16321$1 , \por
   reg [39:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$16353$0 , \port$16336$1  }] <= { \port$16335$1 , \port$16333$1 , \port$16331$1 , \port$16329$1 , \port$16327$1 , \port$16325$1 , \port$16323$1 , \port$16321$1  };
+      copy0[{ \port$16279$0 , \port$16262$1  }] <= { \port$16261$1 , \port$16259$1 , \port$16257$1 , \port$16255$1 , \port$16253$1 , \port$16251$1 , \port$16249$1 , \port$16247$1  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -12074,7 +11966,7 @@ module backspike_default_codes_memory_rows (rst, write__en, \port$16321$1 , \por
     read0__data <= read__data;
 endmodule
 
-module backspike_default_codes_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$18617$0 , host__response__payload, address, clk);
+module backspike_default_codes_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$18465$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -12108,8 +12000,8 @@ module backspike_default_codes_memory_window (rst, host__request__valid, host__r
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input [39:0] \port$18617$0 ;
-  wire [39:0] \port$18617$0 ;
+  input [39:0] \port$18465$0 ;
+  wire [39:0] \port$18465$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -12153,9 +12045,9 @@ module backspike_default_codes_memory_window (rst, host__request__valid, host__r
     (* full_case = 32'd1 *)
     casez (word2)
       1'h0:
-          \$1  = { 3'h0, \port$18617$0 [19:15], 3'h0, \port$18617$0 [14:10], 3'h0, \port$18617$0 [9:5], 3'h0, \port$18617$0 [4:0] };
+          \$1  = { 3'h0, \port$18465$0 [19:15], 3'h0, \port$18465$0 [14:10], 3'h0, \port$18465$0 [9:5], 3'h0, \port$18465$0 [4:0] };
       1'h1:
-          \$1  = { 3'h0, \port$18617$0 [39:35], 3'h0, \port$18617$0 [34:30], 3'h0, \port$18617$0 [29:25], 3'h0, \port$18617$0 [24:20] };
+          \$1  = { 3'h0, \port$18465$0 [39:35], 3'h0, \port$18465$0 [34:30], 3'h0, \port$18465$0 [29:25], 3'h0, \port$18465$0 [24:20] };
       default: ;
     endcase
   end
@@ -14144,8 +14036,8 @@ module backspike_default_counters_window (rst, host__request__valid, host__reque
 endmodule
 
 module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$1411$0 , front_spikes__addr, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, drain_spikes__en, drain_active__en, batch, extent, buffer, \begin , \end
-, start, abort, dry_run, queue_fault, queue_waiting, queue_completed, queue_position, front_row__address, \port$16321$1 , \port$16323$1 , \port$16325$1 , \port$16327$1 , \port$16329$1 , \port$16331$1 , \port$16333$1 , \port$16335$1 , \port$16336$1 , \port$16353$0 , \port$16372$0 , \port$16374$0 , \port$16376$0
-, \port$16378$0 , \port$16380$0 , \port$16382$0 , \port$16384$0 , \port$16386$0 , \port$16388$0 , \port$16390$0 , \port$16392$0 , \port$16394$0 , \port$16396$0 , \port$16398$0 , \port$16400$0 , \port$16402$0 , \port$16405$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row__vector, clk
+, start, abort, dry_run, queue_fault, queue_waiting, queue_completed, queue_position, front_row__address, \port$16247$1 , \port$16249$1 , \port$16251$1 , \port$16253$1 , \port$16255$1 , \port$16257$1 , \port$16259$1 , \port$16261$1 , \port$16262$1 , \port$16279$0 , \port$16298$0 , \port$16300$0 , \port$16302$0
+, \port$16304$0 , \port$16306$0 , \port$16308$0 , \port$16310$0 , \port$16312$0 , \port$16314$0 , \port$16316$0 , \port$16318$0 , \port$16320$0 , \port$16322$0 , \port$16324$0 , \port$16326$0 , \port$16328$0 , \port$16331$0 , waits_first, waits_second, spikes__data, descriptors__data, tasks__data, row__vector, clk
 );
   wire \$1 ;
   wire [7:0] \$10 ;
@@ -14237,60 +14129,60 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
   wire o_vectors__ready;
   output \port$1411$0 ;
   wire \port$1411$0 ;
-  output [20:0] \port$16321$1 ;
-  wire [20:0] \port$16321$1 ;
-  output [20:0] \port$16323$1 ;
-  wire [20:0] \port$16323$1 ;
-  output [20:0] \port$16325$1 ;
-  wire [20:0] \port$16325$1 ;
-  output [20:0] \port$16327$1 ;
-  wire [20:0] \port$16327$1 ;
-  output [20:0] \port$16329$1 ;
-  wire [20:0] \port$16329$1 ;
-  output [20:0] \port$16331$1 ;
-  wire [20:0] \port$16331$1 ;
-  output [20:0] \port$16333$1 ;
-  wire [20:0] \port$16333$1 ;
-  output [20:0] \port$16335$1 ;
-  wire [20:0] \port$16335$1 ;
-  output [7:0] \port$16336$1 ;
-  wire [7:0] \port$16336$1 ;
-  output [6:0] \port$16353$0 ;
-  wire [6:0] \port$16353$0 ;
-  output [8:0] \port$16372$0 ;
-  wire [8:0] \port$16372$0 ;
-  output [8:0] \port$16374$0 ;
-  wire [8:0] \port$16374$0 ;
-  output [8:0] \port$16376$0 ;
-  wire [8:0] \port$16376$0 ;
-  output [8:0] \port$16378$0 ;
-  wire [8:0] \port$16378$0 ;
-  output [8:0] \port$16380$0 ;
-  wire [8:0] \port$16380$0 ;
-  output [8:0] \port$16382$0 ;
-  wire [8:0] \port$16382$0 ;
-  output [8:0] \port$16384$0 ;
-  wire [8:0] \port$16384$0 ;
-  output [8:0] \port$16386$0 ;
-  wire [8:0] \port$16386$0 ;
-  output [8:0] \port$16388$0 ;
-  wire [8:0] \port$16388$0 ;
-  output [8:0] \port$16390$0 ;
-  wire [8:0] \port$16390$0 ;
-  output [8:0] \port$16392$0 ;
-  wire [8:0] \port$16392$0 ;
-  output [8:0] \port$16394$0 ;
-  wire [8:0] \port$16394$0 ;
-  output [8:0] \port$16396$0 ;
-  wire [8:0] \port$16396$0 ;
-  output [8:0] \port$16398$0 ;
-  wire [8:0] \port$16398$0 ;
-  output [8:0] \port$16400$0 ;
-  wire [8:0] \port$16400$0 ;
-  output [8:0] \port$16402$0 ;
-  wire [8:0] \port$16402$0 ;
-  output [7:0] \port$16405$0 ;
-  wire [7:0] \port$16405$0 ;
+  output [20:0] \port$16247$1 ;
+  wire [20:0] \port$16247$1 ;
+  output [20:0] \port$16249$1 ;
+  wire [20:0] \port$16249$1 ;
+  output [20:0] \port$16251$1 ;
+  wire [20:0] \port$16251$1 ;
+  output [20:0] \port$16253$1 ;
+  wire [20:0] \port$16253$1 ;
+  output [20:0] \port$16255$1 ;
+  wire [20:0] \port$16255$1 ;
+  output [20:0] \port$16257$1 ;
+  wire [20:0] \port$16257$1 ;
+  output [20:0] \port$16259$1 ;
+  wire [20:0] \port$16259$1 ;
+  output [20:0] \port$16261$1 ;
+  wire [20:0] \port$16261$1 ;
+  output [7:0] \port$16262$1 ;
+  wire [7:0] \port$16262$1 ;
+  output [6:0] \port$16279$0 ;
+  wire [6:0] \port$16279$0 ;
+  output [8:0] \port$16298$0 ;
+  wire [8:0] \port$16298$0 ;
+  output [8:0] \port$16300$0 ;
+  wire [8:0] \port$16300$0 ;
+  output [8:0] \port$16302$0 ;
+  wire [8:0] \port$16302$0 ;
+  output [8:0] \port$16304$0 ;
+  wire [8:0] \port$16304$0 ;
+  output [8:0] \port$16306$0 ;
+  wire [8:0] \port$16306$0 ;
+  output [8:0] \port$16308$0 ;
+  wire [8:0] \port$16308$0 ;
+  output [8:0] \port$16310$0 ;
+  wire [8:0] \port$16310$0 ;
+  output [8:0] \port$16312$0 ;
+  wire [8:0] \port$16312$0 ;
+  output [8:0] \port$16314$0 ;
+  wire [8:0] \port$16314$0 ;
+  output [8:0] \port$16316$0 ;
+  wire [8:0] \port$16316$0 ;
+  output [8:0] \port$16318$0 ;
+  wire [8:0] \port$16318$0 ;
+  output [8:0] \port$16320$0 ;
+  wire [8:0] \port$16320$0 ;
+  output [8:0] \port$16322$0 ;
+  wire [8:0] \port$16322$0 ;
+  output [8:0] \port$16324$0 ;
+  wire [8:0] \port$16324$0 ;
+  output [8:0] \port$16326$0 ;
+  wire [8:0] \port$16326$0 ;
+  output [8:0] \port$16328$0 ;
+  wire [8:0] \port$16328$0 ;
+  output [7:0] \port$16331$0 ;
+  wire [7:0] \port$16331$0 ;
   output queue_busy;
   wire queue_busy;
   output [10:0] queue_completed;
@@ -14355,17 +14247,17 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
     .extent(extent),
     .i_headers__payload(i_headers__payload),
     .logits__en(drain_logits__en),
-    .\port$16321$1 (\$2 ),
-    .\port$16323$1 (\$3 ),
-    .\port$16325$1 (\$4 ),
-    .\port$16327$1 (\$5 ),
-    .\port$16329$1 (\$6 ),
-    .\port$16331$1 (\$7 ),
-    .\port$16333$1 (\$8 ),
-    .\port$16335$1 (\$9 ),
-    .\port$16336$1 (\$10 ),
-    .\port$16353$0 (\$11 ),
-    .\port$16405$0 (\$28 ),
+    .\port$16247$1 (\$2 ),
+    .\port$16249$1 (\$3 ),
+    .\port$16251$1 (\$4 ),
+    .\port$16253$1 (\$5 ),
+    .\port$16255$1 (\$6 ),
+    .\port$16257$1 (\$7 ),
+    .\port$16259$1 (\$8 ),
+    .\port$16261$1 (\$9 ),
+    .\port$16262$1 (\$10 ),
+    .\port$16279$0 (\$11 ),
+    .\port$16331$0 (\$28 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -14429,9 +14321,9 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
   backspike_default_fp_lanes  lanes (
     .busy(\busy$119 ),
     .clk(clk),
+    .enter(o_events__ready),
     .entry(entry),
     .\event (\event ),
-    .go(o_events__ready),
     .i_events__payload(i_events__payload),
     .i_events__valid(i_events__valid),
     .i_vectors__payload(i_vectors__payload),
@@ -14472,38 +14364,38 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
     .waits_second(waits_second)
   );
   assign \port$1411$0  = \$1 ;
-  assign \port$16321$1  = \$2 ;
-  assign \port$16323$1  = \$3 ;
-  assign \port$16325$1  = \$4 ;
-  assign \port$16327$1  = \$5 ;
-  assign \port$16329$1  = \$6 ;
-  assign \port$16331$1  = \$7 ;
-  assign \port$16333$1  = \$8 ;
-  assign \port$16335$1  = \$9 ;
-  assign \port$16336$1  = \$10 ;
-  assign \port$16353$0  = \$11 ;
-  assign \port$16372$0  = \$12 ;
-  assign \port$16374$0  = \$13 ;
-  assign \port$16376$0  = \$14 ;
-  assign \port$16378$0  = \$15 ;
-  assign \port$16380$0  = \$16 ;
-  assign \port$16382$0  = \$17 ;
-  assign \port$16384$0  = \$18 ;
-  assign \port$16386$0  = \$19 ;
-  assign \port$16388$0  = \$20 ;
-  assign \port$16390$0  = \$21 ;
-  assign \port$16392$0  = \$22 ;
-  assign \port$16394$0  = \$23 ;
-  assign \port$16396$0  = \$24 ;
-  assign \port$16398$0  = \$25 ;
-  assign \port$16400$0  = \$26 ;
-  assign \port$16402$0  = \$27 ;
-  assign \port$16405$0  = \$28 ;
+  assign \port$16247$1  = \$2 ;
+  assign \port$16249$1  = \$3 ;
+  assign \port$16251$1  = \$4 ;
+  assign \port$16253$1  = \$5 ;
+  assign \port$16255$1  = \$6 ;
+  assign \port$16257$1  = \$7 ;
+  assign \port$16259$1  = \$8 ;
+  assign \port$16261$1  = \$9 ;
+  assign \port$16262$1  = \$10 ;
+  assign \port$16279$0  = \$11 ;
+  assign \port$16298$0  = \$12 ;
+  assign \port$16300$0  = \$13 ;
+  assign \port$16302$0  = \$14 ;
+  assign \port$16304$0  = \$15 ;
+  assign \port$16306$0  = \$16 ;
+  assign \port$16308$0  = \$17 ;
+  assign \port$16310$0  = \$18 ;
+  assign \port$16312$0  = \$19 ;
+  assign \port$16314$0  = \$20 ;
+  assign \port$16316$0  = \$21 ;
+  assign \port$16318$0  = \$22 ;
+  assign \port$16320$0  = \$23 ;
+  assign \port$16322$0  = \$24 ;
+  assign \port$16324$0  = \$25 ;
+  assign \port$16326$0  = \$26 ;
+  assign \port$16328$0  = \$27 ;
+  assign \port$16331$0  = \$28 ;
 endmodule
 
-module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, buffer, \config , \table , sums, \port$16321$1 , \port$16323$1 , \port$16325$1 , \port$16327$1 , \port$16329$1
-, \port$16331$1 , \port$16333$1 , \port$16335$1 , \port$16336$1 , \port$16353$0 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15
-, \port$16405$0 , entry, clk);
+module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logits__en, spikes__en, active__en, done, busy, i_headers__payload, batch, extent, buffer, \config , \table , sums, \port$16247$1 , \port$16249$1 , \port$16251$1 , \port$16253$1 , \port$16255$1
+, \port$16257$1 , \port$16259$1 , \port$16261$1 , \port$16262$1 , \port$16279$0 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14, tile_15
+, \port$16331$0 , entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [51:0] \$10 ;
@@ -14825,28 +14717,28 @@ module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logi
   wire logits__en;
   reg [7:0] neurons = 8'h00;
   wire [15:0] o;
-  output [20:0] \port$16321$1 ;
-  wire [20:0] \port$16321$1 ;
-  output [20:0] \port$16323$1 ;
-  wire [20:0] \port$16323$1 ;
-  output [20:0] \port$16325$1 ;
-  wire [20:0] \port$16325$1 ;
-  output [20:0] \port$16327$1 ;
-  wire [20:0] \port$16327$1 ;
-  output [20:0] \port$16329$1 ;
-  wire [20:0] \port$16329$1 ;
-  output [20:0] \port$16331$1 ;
-  wire [20:0] \port$16331$1 ;
-  output [20:0] \port$16333$1 ;
-  wire [20:0] \port$16333$1 ;
-  output [20:0] \port$16335$1 ;
-  wire [20:0] \port$16335$1 ;
-  output [7:0] \port$16336$1 ;
-  wire [7:0] \port$16336$1 ;
-  output [6:0] \port$16353$0 ;
-  wire [6:0] \port$16353$0 ;
-  output [7:0] \port$16405$0 ;
-  wire [7:0] \port$16405$0 ;
+  output [20:0] \port$16247$1 ;
+  wire [20:0] \port$16247$1 ;
+  output [20:0] \port$16249$1 ;
+  wire [20:0] \port$16249$1 ;
+  output [20:0] \port$16251$1 ;
+  wire [20:0] \port$16251$1 ;
+  output [20:0] \port$16253$1 ;
+  wire [20:0] \port$16253$1 ;
+  output [20:0] \port$16255$1 ;
+  wire [20:0] \port$16255$1 ;
+  output [20:0] \port$16257$1 ;
+  wire [20:0] \port$16257$1 ;
+  output [20:0] \port$16259$1 ;
+  wire [20:0] \port$16259$1 ;
+  output [20:0] \port$16261$1 ;
+  wire [20:0] \port$16261$1 ;
+  output [7:0] \port$16262$1 ;
+  wire [7:0] \port$16262$1 ;
+  output [6:0] \port$16279$0 ;
+  wire [6:0] \port$16279$0 ;
+  output [7:0] \port$16331$0 ;
+  wire [7:0] \port$16331$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] row_0 = 22'h000000;
   reg [21:0] row_1 = 22'h000000;
@@ -15720,17 +15612,17 @@ module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logi
       \$244  = 1'h0;
     end
   end
-  assign \port$16321$1  = row_0[21:1];
-  assign \port$16323$1  = row_1[21:1];
-  assign \port$16325$1  = row_2[21:1];
-  assign \port$16327$1  = row_3[21:1];
-  assign \port$16329$1  = row_4[21:1];
-  assign \port$16331$1  = row_5[21:1];
-  assign \port$16333$1  = row_6[21:1];
-  assign \port$16335$1  = row_7[21:1];
-  assign \port$16336$1  = slot_17[8:1];
-  assign \port$16353$0  = header_17[6:0];
-  assign \port$16405$0  = header_18[7:0];
+  assign \port$16247$1  = row_0[21:1];
+  assign \port$16249$1  = row_1[21:1];
+  assign \port$16251$1  = row_2[21:1];
+  assign \port$16253$1  = row_3[21:1];
+  assign \port$16255$1  = row_4[21:1];
+  assign \port$16257$1  = row_5[21:1];
+  assign \port$16259$1  = row_6[21:1];
+  assign \port$16261$1  = row_7[21:1];
+  assign \port$16262$1  = slot_17[8:1];
+  assign \port$16279$0  = header_17[6:0];
+  assign \port$16331$0  = header_18[7:0];
   assign entry = o[4:1];
 endmodule
 
@@ -16378,8 +16270,8 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit0_lookup  lookup (
     .clk(clk),
     .o(code),
-    .\port$3370$0 (\$2 ),
-    .\port$3371$0 (\$3 ),
+    .\port$3353$0 (\$2 ),
+    .\port$3354$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -16403,8 +16295,8 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit0_subtract  subtract (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$16521$0 (\$54 ),
-    .\port$16522$0 (\$55 ),
+    .\port$16442$0 (\$54 ),
+    .\port$16443$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -16423,7 +16315,7 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   assign \$43  = { exact_sum[51], exact_sum, 2'h0 };
 endmodule
 
-module backspike_default_fp_drain_unit0_lookup (rst, \port$3370$0 , \port$3371$0 , \table , o, clk);
+module backspike_default_fp_drain_unit0_lookup (rst, \port$3353$0 , \port$3354$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -16464,10 +16356,10 @@ module backspike_default_fp_drain_unit0_lookup (rst, \port$3370$0 , \port$3371$0
   reg [15:0] key_3 = 16'h0000;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$3370$0 ;
-  wire [14:0] \port$3370$0 ;
-  input \port$3371$0 ;
-  wire \port$3371$0 ;
+  input [14:0] \port$3353$0 ;
+  wire [14:0] \port$3353$0 ;
+  input \port$3354$0 ;
+  wire \port$3354$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -16494,7 +16386,7 @@ module backspike_default_fp_drain_unit0_lookup (rst, \port$3370$0 , \port$3371$0
   assign addressed2 = \table [0] & \$5 ;
   assign \$6  = ~| \table [1];
   assign addressed3 = \table [0] & \$6 ;
-  assign \$11  = { \port$3371$0 , \port$3370$0  } >= \$10 ;
+  assign \$11  = { \port$3354$0 , \port$3353$0  } >= \$10 ;
   assign \$12  = ~| \table [4];
   assign \$13  = addressed1 & \$12 ;
   assign \$15  = addressed1 & \$14 ;
@@ -16511,7 +16403,7 @@ module backspike_default_fp_drain_unit0_lookup (rst, \port$3370$0 , \port$3371$0
   always @(posedge clk)
     edge1_1 <= \$22 ;
   always @(posedge clk)
-    key_1 <= { \port$3371$0 , \port$3370$0  };
+    key_1 <= { \port$3354$0 , \port$3353$0  };
   always @(posedge clk)
     \$signature__addr  <= { bits0_1, \$17  };
   always @(posedge clk)
@@ -16901,7 +16793,7 @@ module backspike_default_fp_drain_unit0_states (rst, write__data, o, read, write
   assign o = _0_;
 endmodule
 
-module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$16521$0 , \port$16522$0 , result, saturated, clk);
+module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$16442$0 , \port$16443$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -17030,10 +16922,10 @@ module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$16521$0 , \por
   reg minus_1 = 1'h0;
   reg minus_2 = 1'h0;
   reg [3:0] places_4 = 4'h0;
-  input [14:0] \port$16521$0 ;
-  wire [14:0] \port$16521$0 ;
-  input \port$16522$0 ;
-  wire \port$16522$0 ;
+  input [14:0] \port$16442$0 ;
+  wire [14:0] \port$16442$0 ;
+  input \port$16443$0 ;
+  wire \port$16443$0 ;
   output [14:0] result;
   reg [14:0] result = 15'h7bff;
   input rst;
@@ -17046,13 +16938,13 @@ module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$16521$0 , \por
   reg [14:0] total_3 = 15'h0000;
   reg [14:0] total_4 = 15'h0000;
   reg up_5 = 1'h0;
-  assign \$1  = ~| \port$16521$0 [14:10];
-  assign exponent_a = \port$16521$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ~| \port$16442$0 [14:10];
+  assign exponent_a = \port$16442$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ~| i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ~| ahead;
-  assign \$4  = \$3  & \port$16522$0 ;
+  assign \$4  = \$3  & \port$16443$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller_1[4:0], 3'h0 };
   assign \$6  = distance_1[3] & \$5 ;
@@ -17118,13 +17010,13 @@ module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$16521$0 , \por
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$16521$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$16521$0 [9:0] };
-  assign \$79  = | \port$16521$0 [14:10];
+  assign \$77  = | \port$16442$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$16442$0 [9:0] };
+  assign \$79  = | \port$16442$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$16521$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$16442$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$16522$0  == i_b[15];
+  assign \$83  = \port$16443$0  == i_b[15];
   assign \$84  = down_by1[0] | lost_by1;
   assign \$85  = ~ { distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4] };
   assign \$86  = { down_by1[13:1], \$84  } & \$85 ;
@@ -17508,8 +17400,8 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit1_lookup  lookup (
     .clk(clk),
     .o(code),
-    .\port$3754$0 (\$2 ),
-    .\port$3755$0 (\$3 ),
+    .\port$3735$0 (\$2 ),
+    .\port$3736$0 (\$3 ),
     .rst(rst),
     .\table (\table )
   );
@@ -17533,8 +17425,8 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit1_subtract  subtract (
     .clk(clk),
     .i_b(\config [118:103]),
-    .\port$16644$0 (\$54 ),
-    .\port$16645$0 (\$55 ),
+    .\port$16560$0 (\$54 ),
+    .\port$16561$0 (\$55 ),
     .result(\$56 ),
     .rst(rst),
     .saturated(\saturated$39 )
@@ -17553,7 +17445,7 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   assign \$43  = { exact_sum[51], exact_sum, 2'h0 };
 endmodule
 
-module backspike_default_fp_drain_unit1_lookup (rst, \port$3754$0 , \port$3755$0 , \table , o, clk);
+module backspike_default_fp_drain_unit1_lookup (rst, \port$3735$0 , \port$3736$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -17594,10 +17486,10 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$3754$0 , \port$3755$0
   reg [15:0] key_3 = 16'h0000;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$3754$0 ;
-  wire [14:0] \port$3754$0 ;
-  input \port$3755$0 ;
-  wire \port$3755$0 ;
+  input [14:0] \port$3735$0 ;
+  wire [14:0] \port$3735$0 ;
+  input \port$3736$0 ;
+  wire \port$3736$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -17624,7 +17516,7 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$3754$0 , \port$3755$0
   assign addressed2 = \table [0] & \$5 ;
   assign \$6  = ~| \table [1];
   assign addressed3 = \table [0] & \$6 ;
-  assign \$11  = { \port$3755$0 , \port$3754$0  } >= \$10 ;
+  assign \$11  = { \port$3736$0 , \port$3735$0  } >= \$10 ;
   assign \$12  = ~| \table [4];
   assign \$13  = addressed1 & \$12 ;
   assign \$15  = addressed1 & \$14 ;
@@ -17641,7 +17533,7 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$3754$0 , \port$3755$0
   always @(posedge clk)
     edge1_1 <= \$22 ;
   always @(posedge clk)
-    key_1 <= { \port$3755$0 , \port$3754$0  };
+    key_1 <= { \port$3736$0 , \port$3735$0  };
   always @(posedge clk)
     \$signature__addr  <= { bits0_1, \$17  };
   always @(posedge clk)
@@ -17678,7 +17570,7 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$3754$0 , \port$3755$0
   assign \$14  = \table [4];
 endmodule
 
-module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$16644$0 , \port$16645$0 , result, saturated, clk);
+module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$16560$0 , \port$16561$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -17807,10 +17699,10 @@ module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$16644$0 , \por
   reg minus_1 = 1'h0;
   reg minus_2 = 1'h0;
   reg [3:0] places_4 = 4'h0;
-  input [14:0] \port$16644$0 ;
-  wire [14:0] \port$16644$0 ;
-  input \port$16645$0 ;
-  wire \port$16645$0 ;
+  input [14:0] \port$16560$0 ;
+  wire [14:0] \port$16560$0 ;
+  input \port$16561$0 ;
+  wire \port$16561$0 ;
   output [14:0] result;
   reg [14:0] result = 15'h7bff;
   input rst;
@@ -17823,13 +17715,13 @@ module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$16644$0 , \por
   reg [14:0] total_3 = 15'h0000;
   reg [14:0] total_4 = 15'h0000;
   reg up_5 = 1'h0;
-  assign \$1  = ~| \port$16644$0 [14:10];
-  assign exponent_a = \port$16644$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ~| \port$16560$0 [14:10];
+  assign exponent_a = \port$16560$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ~| i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ~| ahead;
-  assign \$4  = \$3  & \port$16645$0 ;
+  assign \$4  = \$3  & \port$16561$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller_1[4:0], 3'h0 };
   assign \$6  = distance_1[3] & \$5 ;
@@ -17895,13 +17787,13 @@ module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$16644$0 , \por
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$16644$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$16644$0 [9:0] };
-  assign \$79  = | \port$16644$0 [14:10];
+  assign \$77  = | \port$16560$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$16560$0 [9:0] };
+  assign \$79  = | \port$16560$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$16644$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$16560$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$16645$0  == i_b[15];
+  assign \$83  = \port$16561$0  == i_b[15];
   assign \$84  = down_by1[0] | lost_by1;
   assign \$85  = ~ { distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4] };
   assign \$86  = { down_by1[13:1], \$84  } & \$85 ;
@@ -18691,8 +18583,8 @@ module backspike_default_fp_front_scan (rst, i__valid, r_en, i__ready, o_lines__
   backspike_default_fp_front_scan_lines  lines (
     .clk(clk),
     .level(level),
-    .\port$16041$0 (\o__payload$20 [2:0]),
-    .\port$16041$19 (\o__payload$20 [26:19]),
+    .\port$15970$0 (\o__payload$20 [2:0]),
+    .\port$15970$19 (\o__payload$20 [26:19]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -19840,7 +19732,7 @@ module backspike_default_fp_front_scan_events (rst, i__ready, o__ready, i__paylo
   end
 endmodule
 
-module backspike_default_fp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$16041$0 , \port$16041$19 , level, clk);
+module backspike_default_fp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$15970$0 , \port$15970$19 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -19863,10 +19755,10 @@ module backspike_default_fp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   wire clk;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [2:0] \port$16041$0 ;
-  wire [2:0] \port$16041$0 ;
-  input [7:0] \port$16041$19 ;
-  wire [7:0] \port$16041$19 ;
+  input [2:0] \port$15970$0 ;
+  wire [2:0] \port$15970$0 ;
+  input [7:0] \port$15970$19 ;
+  wire [7:0] \port$15970$19 ;
   output [10:0] r_data;
   wire [10:0] r_data;
   input r_en;
@@ -19884,7 +19776,7 @@ module backspike_default_fp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   reg [10:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$16041$19 , \port$16041$0  };
+      storage[w_port__addr] <= { \port$15970$19 , \port$15970$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -20991,20 +20883,20 @@ module backspike_default_fp_front_walk (rst, base_first, o__ready, o_headers__re
   assign o_headers__payload[7:0] = o__payload[15:8];
 endmodule
 
-module backspike_default_fp_lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, busy, i_events__payload, i_events__valid, i_vectors__payload, i_vectors__valid, sums, entry, clk);
+module backspike_default_fp_lanes (rst, stall_vector, stall_drain, enter, i_vectors__ready, \event , start, busy, i_events__payload, i_events__valid, i_vectors__payload, i_vectors__valid, sums, entry, clk);
   reg \$initially  = 0;
-  wire [15:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
   wire \$13 ;
-  wire \$14 ;
+  wire [15:0] \$14 ;
   wire [15:0] \$15 ;
-  wire [15:0] \$16 ;
+  wire \$16 ;
   wire \$17 ;
   wire \$18 ;
   wire \$19 ;
-  wire \$2 ;
+  wire [15:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
   wire \$22 ;
@@ -21019,10 +20911,9 @@ module backspike_default_fp_lanes (rst, stall_vector, stall_drain, go, i_vectors
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
-  reg [9:0] \$33 ;
-  reg \$34 ;
-  reg [15:0] \$35 ;
-  reg [7:0] \$36 ;
+  reg \$33 ;
+  reg [15:0] \$34 ;
+  reg [7:0] \$35 ;
   wire \$4 ;
   wire \$5 ;
   wire \$6 ;
@@ -21036,6 +20927,8 @@ module backspike_default_fp_lanes (rst, stall_vector, stall_drain, go, i_vectors
   wire busy;
   input clk;
   wire clk;
+  output enter;
+  wire enter;
   input [3:0] entry;
   wire [3:0] entry;
   output \event ;
@@ -21043,8 +20936,6 @@ module backspike_default_fp_lanes (rst, stall_vector, stall_drain, go, i_vectors
   reg [9:0] event_1 = 10'h000;
   wire finish;
   wire full;
-  output go;
-  wire go;
   input [9:0] i_events__payload;
   wire [9:0] i_events__payload;
   input i_events__valid;
@@ -21056,23 +20947,24 @@ module backspike_default_fp_lanes (rst, stall_vector, stall_drain, go, i_vectors
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$28 ;
-  wire \load$34 ;
-  wire \load$40 ;
+  wire \load$26 ;
+  wire \load$31 ;
+  wire \load$36 ;
+  wire \load$41 ;
   wire \load$46 ;
-  wire \load$52 ;
-  wire \load$58 ;
-  wire \load$64 ;
+  wire \load$51 ;
+  wire \load$56 ;
+  wire reserve;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$32 ;
-  wire \shift$38 ;
-  wire \shift$44 ;
+  wire \shift$30 ;
+  wire \shift$35 ;
+  wire \shift$40 ;
+  wire \shift$45 ;
   wire \shift$50 ;
-  wire \shift$56 ;
-  wire \shift$62 ;
-  wire \shift$68 ;
+  wire \shift$55 ;
+  wire \shift$60 ;
   output stall_drain;
   wire stall_drain;
   output stall_vector;
@@ -21083,79 +20975,80 @@ module backspike_default_fp_lanes (rst, stall_vector, stall_drain, go, i_vectors
   output [415:0] sums;
   wire [415:0] sums;
   wire [51:0] total;
-  wire [51:0] \total$31 ;
-  wire [51:0] \total$37 ;
-  wire [51:0] \total$43 ;
+  wire [51:0] \total$29 ;
+  wire [51:0] \total$34 ;
+  wire [51:0] \total$39 ;
+  wire [51:0] \total$44 ;
   wire [51:0] \total$49 ;
-  wire [51:0] \total$55 ;
-  wire [51:0] \total$61 ;
-  wire [51:0] \total$67 ;
+  wire [51:0] \total$54 ;
+  wire [51:0] \total$59 ;
   wire [415:0] totals;
   wire [15:0] touched;
   reg valid_1 = 1'h0;
-  assign \$1  = finish ? 16'h0000 : accumulated_now;
-  assign \$2  = accumulated >> event_1[3:0];
-  assign \$3  = ~ \$2 ;
-  assign \$4  = i_events__valid & i_events__payload[9];
-  assign \$5  = \$4  & i_events__payload[7];
-  assign \$6  = ~ i_vectors__valid;
-  assign stall_vector = \$5  & \$6 ;
-  assign \$7  = valid_1 & event_1[8];
-  assign stall_drain = \$7  & full;
-  assign \$8  = ~ stall_vector;
-  assign \$9  = ~ stall_drain;
-  assign go = \$8  & \$9 ;
-  assign \$10  = i_events__valid & i_events__payload[9];
-  assign \$11  = \$10  & i_events__payload[7];
-  assign \$12  = ~ stall_drain;
-  assign i_vectors__ready = \$11  & \$12 ;
-  assign \$13  = go & valid_1;
-  assign \event  = \$13  & event_1[9];
-  assign \$14  = valid_1 & event_1[8];
-  assign finish = go & \$14 ;
-  assign \$15  = 16'h1 << event_1[3:0];
-  assign \$16  = \event  ? \$15  : 16'h0000;
-  assign accumulated_now = accumulated | \$16 ;
-  assign \$17  = i_events__valid & i_events__payload[9];
-  assign load = \$17  & i_events__payload[7];
-  assign \$18  = valid_1 & event_1[9];
-  assign shift = \$18  & event_1[7];
-  assign \$19  = i_events__valid & i_events__payload[9];
-  assign \load$28  = \$19  & i_events__payload[7];
-  assign \$20  = valid_1 & event_1[9];
-  assign \shift$32  = \$20  & event_1[7];
-  assign \$21  = i_events__valid & i_events__payload[9];
-  assign \load$34  = \$21  & i_events__payload[7];
-  assign \$22  = valid_1 & event_1[9];
-  assign \shift$38  = \$22  & event_1[7];
-  assign \$23  = i_events__valid & i_events__payload[9];
-  assign \load$40  = \$23  & i_events__payload[7];
-  assign \$24  = valid_1 & event_1[9];
-  assign \shift$44  = \$24  & event_1[7];
-  assign \$25  = i_events__valid & i_events__payload[9];
-  assign \load$46  = \$25  & i_events__payload[7];
-  assign \$26  = valid_1 & event_1[9];
-  assign \shift$50  = \$26  & event_1[7];
-  assign \$27  = i_events__valid & i_events__payload[9];
-  assign \load$52  = \$27  & i_events__payload[7];
-  assign \$28  = valid_1 & event_1[9];
-  assign \shift$56  = \$28  & event_1[7];
-  assign \$29  = i_events__valid & i_events__payload[9];
-  assign \load$58  = \$29  & i_events__payload[7];
-  assign \$30  = valid_1 & event_1[9];
-  assign \shift$62  = \$30  & event_1[7];
-  assign \$31  = i_events__valid & i_events__payload[9];
-  assign \load$64  = \$31  & i_events__payload[7];
-  assign \$32  = valid_1 & event_1[9];
-  assign \shift$68  = \$32  & event_1[7];
+  assign \$1  = i_events__valid & enter;
+  assign \$2  = finish ? 16'h0000 : accumulated_now;
+  assign \$3  = accumulated >> event_1[3:0];
+  assign \$4  = ~ \$3 ;
+  assign \$5  = i_events__valid & i_events__payload[9];
+  assign \$6  = \$5  & i_events__payload[7];
+  assign \$7  = ~ i_vectors__valid;
+  assign stall_vector = \$6  & \$7 ;
+  assign \$8  = i_events__valid & i_events__payload[8];
+  assign stall_drain = \$8  & full;
+  assign \$9  = ~ stall_vector;
+  assign \$10  = ~ stall_drain;
+  assign enter = \$9  & \$10 ;
+  assign \$11  = i_events__valid & i_events__payload[9];
+  assign \$12  = \$11  & i_events__payload[7];
+  assign \$13  = ~ stall_drain;
+  assign i_vectors__ready = \$12  & \$13 ;
+  assign \event  = valid_1 & event_1[9];
+  assign finish = valid_1 & event_1[8];
+  assign \$14  = 16'h1 << event_1[3:0];
+  assign \$15  = \event  ? \$14  : 16'h0000;
+  assign accumulated_now = accumulated | \$15 ;
+  assign \$16  = i_events__valid & i_events__payload[9];
+  assign load = \$16  & i_events__payload[7];
+  assign \$17  = valid_1 & event_1[9];
+  assign shift = \$17  & event_1[7];
+  assign \$18  = i_events__valid & i_events__payload[9];
+  assign \load$26  = \$18  & i_events__payload[7];
+  assign \$19  = valid_1 & event_1[9];
+  assign \shift$30  = \$19  & event_1[7];
+  assign \$20  = i_events__valid & i_events__payload[9];
+  assign \load$31  = \$20  & i_events__payload[7];
+  assign \$21  = valid_1 & event_1[9];
+  assign \shift$35  = \$21  & event_1[7];
+  assign \$22  = i_events__valid & i_events__payload[9];
+  assign \load$36  = \$22  & i_events__payload[7];
+  assign \$23  = valid_1 & event_1[9];
+  assign \shift$40  = \$23  & event_1[7];
+  assign \$24  = i_events__valid & i_events__payload[9];
+  assign \load$41  = \$24  & i_events__payload[7];
+  assign \$25  = valid_1 & event_1[9];
+  assign \shift$45  = \$25  & event_1[7];
+  assign \$26  = i_events__valid & i_events__payload[9];
+  assign \load$46  = \$26  & i_events__payload[7];
+  assign \$27  = valid_1 & event_1[9];
+  assign \shift$50  = \$27  & event_1[7];
+  assign \$28  = i_events__valid & i_events__payload[9];
+  assign \load$51  = \$28  & i_events__payload[7];
+  assign \$29  = valid_1 & event_1[9];
+  assign \shift$55  = \$29  & event_1[7];
+  assign \$30  = i_events__valid & i_events__payload[9];
+  assign \load$56  = \$30  & i_events__payload[7];
+  assign \$31  = valid_1 & event_1[9];
+  assign \shift$60  = \$31  & event_1[7];
+  assign \$32  = i_events__valid & i_events__payload[8];
+  assign reserve = enter & \$32 ;
   always @(posedge clk)
-    event_1 <= \$33 ;
+    event_1 <= i_events__payload;
   always @(posedge clk)
-    valid_1 <= \$34 ;
+    valid_1 <= \$33 ;
   always @(posedge clk)
-    accumulated <= \$35 ;
+    accumulated <= \$34 ;
   always @(posedge clk)
-    step <= \$36 ;
+    step <= \$35 ;
   backspike_default_fp_lanes_buffer  buffer (
     .block(block),
     .busy(busy),
@@ -21164,6 +21057,7 @@ module backspike_default_fp_lanes (rst, stall_vector, stall_drain, go, i_vectors
     .finish(finish),
     .full(full),
     .i_touched(accumulated_now),
+    .reserve(reserve),
     .rst(rst),
     .start(start),
     .step(step),
@@ -21173,129 +21067,111 @@ module backspike_default_fp_lanes (rst, stall_vector, stall_drain, go, i_vectors
   );
   backspike_default_fp_lanes_lane0  lane0 (
     .clk(clk),
-    .go(go),
+    .en(shift),
     .i(i_vectors__payload[15:0]),
-    .\load$6 (load),
+    .load(load),
     .rst(rst),
-    .shift(shift),
     .step(step),
     .total(total)
   );
   backspike_default_fp_lanes_lane0  lane1 (
     .clk(clk),
-    .go(go),
+    .en(\shift$30 ),
     .i(i_vectors__payload[31:16]),
-    .\load$6 (\load$28 ),
+    .load(\load$26 ),
     .rst(rst),
-    .shift(\shift$32 ),
     .step(step),
-    .total(\total$31 )
+    .total(\total$29 )
   );
   backspike_default_fp_lanes_lane0  lane2 (
     .clk(clk),
-    .go(go),
+    .en(\shift$35 ),
     .i(i_vectors__payload[47:32]),
-    .\load$6 (\load$34 ),
+    .load(\load$31 ),
     .rst(rst),
-    .shift(\shift$38 ),
     .step(step),
-    .total(\total$37 )
+    .total(\total$34 )
   );
   backspike_default_fp_lanes_lane0  lane3 (
     .clk(clk),
-    .go(go),
+    .en(\shift$40 ),
     .i(i_vectors__payload[63:48]),
-    .\load$6 (\load$40 ),
+    .load(\load$36 ),
     .rst(rst),
-    .shift(\shift$44 ),
     .step(step),
-    .total(\total$43 )
+    .total(\total$39 )
   );
   backspike_default_fp_lanes_lane0  lane4 (
     .clk(clk),
-    .go(go),
+    .en(\shift$45 ),
     .i(i_vectors__payload[79:64]),
-    .\load$6 (\load$46 ),
+    .load(\load$41 ),
     .rst(rst),
-    .shift(\shift$50 ),
     .step(step),
-    .total(\total$49 )
+    .total(\total$44 )
   );
   backspike_default_fp_lanes_lane0  lane5 (
     .clk(clk),
-    .go(go),
+    .en(\shift$50 ),
     .i(i_vectors__payload[95:80]),
-    .\load$6 (\load$52 ),
+    .load(\load$46 ),
     .rst(rst),
-    .shift(\shift$56 ),
     .step(step),
-    .total(\total$55 )
+    .total(\total$49 )
   );
   backspike_default_fp_lanes_lane0  lane6 (
     .clk(clk),
-    .go(go),
+    .en(\shift$55 ),
     .i(i_vectors__payload[111:96]),
-    .\load$6 (\load$58 ),
+    .load(\load$51 ),
     .rst(rst),
-    .shift(\shift$62 ),
     .step(step),
-    .total(\total$61 )
+    .total(\total$54 )
   );
   backspike_default_fp_lanes_lane0  lane7 (
     .clk(clk),
-    .go(go),
+    .en(\shift$60 ),
     .i(i_vectors__payload[127:112]),
-    .\load$6 (\load$64 ),
+    .load(\load$56 ),
     .rst(rst),
-    .shift(\shift$68 ),
     .step(step),
-    .total(\total$67 )
+    .total(\total$59 )
   );
   always @* begin
     if (\$initially ) begin end
-    \$33  = event_1;
-    if (go) begin
-      \$33  = i_events__payload;
+    \$33  = \$1 ;
+    if (rst) begin
+      \$33  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$34  = valid_1;
-    if (go) begin
-      \$34  = i_events__valid;
-    end
+    \$34  = \$2 ;
     if (rst) begin
-      \$34  = 1'h0;
+      \$34  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$35  = \$1 ;
+    \$35 [0] = \event ;
+    \$35 [1] = \$4 ;
+    \$35 [5:2] = event_1[3:0];
+    \$35 [7:6] = block;
     if (rst) begin
-      \$35  = 16'h0000;
+      \$35  = 8'h00;
     end
   end
-  always @* begin
-    if (\$initially ) begin end
-    \$36 [0] = \event ;
-    \$36 [1] = \$3 ;
-    \$36 [5:2] = event_1[3:0];
-    \$36 [7:6] = block;
-    if (rst) begin
-      \$36  = 8'h00;
-    end
-  end
-  assign totals[415:364] = \total$67 ;
-  assign totals[363:312] = \total$61 ;
-  assign totals[311:260] = \total$55 ;
-  assign totals[259:208] = \total$49 ;
-  assign totals[207:156] = \total$43 ;
-  assign totals[155:104] = \total$37 ;
-  assign totals[103:52] = \total$31 ;
+  assign totals[415:364] = \total$59 ;
+  assign totals[363:312] = \total$54 ;
+  assign totals[311:260] = \total$49 ;
+  assign totals[259:208] = \total$44 ;
+  assign totals[207:156] = \total$39 ;
+  assign totals[155:104] = \total$34 ;
+  assign totals[103:52] = \total$29 ;
   assign totals[51:0] = total;
 endmodule
 
-module backspike_default_fp_lanes_buffer (rst, finish, i_touched, start, touched, busy, step, totals, block, full, sums, entry, clk);
+module backspike_default_fp_lanes_buffer (rst, finish, i_touched, reserve, start, touched, busy, step, totals, block, full, sums, entry, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -21335,7 +21211,6 @@ module backspike_default_fp_lanes_buffer (rst, finish, i_touched, start, touched
   wire \$9 ;
   output [1:0] block;
   reg [1:0] block = 2'h0;
-  reg [1:0] block_1 = 2'h0;
   input busy;
   wire busy;
   input clk;
@@ -21356,6 +21231,8 @@ module backspike_default_fp_lanes_buffer (rst, finish, i_touched, start, touched
   reg [1:0] next_block = 2'h0;
   wire [415:0] read__data;
   reg [1:0] ready = 2'h0;
+  input reserve;
+  wire reserve;
   input rst;
   wire rst;
   output start;
@@ -21369,102 +21246,101 @@ module backspike_default_fp_lanes_buffer (rst, finish, i_touched, start, touched
   wire [415:0] totals;
   output [15:0] touched;
   wire [15:0] touched;
-  reg [15:0] touched_1 = 16'h0000;
   reg untouched = 1'h0;
   reg [15:0] masks [3:0];
   always @(posedge clk) begin
-    if (finish_1)
-      masks[block_1] <= touched_1;
+    if (finish)
+      masks[block] <= i_touched;
   end
   assign touched = masks[next_block];
   (* no_rw_check = 32'd1 *)
   (* ram_style = "block" *)
-  reg [415:0] \sums$35  [63:0];
+  reg [415:0] \sums$34  [63:0];
   initial begin
-    \sums$35 [0] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [1] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [2] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [3] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [4] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [5] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [6] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [7] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [8] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [9] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [10] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [11] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [12] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [13] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [14] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [15] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [16] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [17] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [18] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [19] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [20] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [21] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [22] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [23] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [24] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [25] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [26] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [27] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [28] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [29] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [30] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [31] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [32] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [33] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [34] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [35] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [36] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [37] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [38] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [39] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [40] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [41] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [42] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [43] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [44] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [45] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [46] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [47] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [48] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [49] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [50] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [51] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [52] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [53] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [54] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [55] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [56] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [57] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [58] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [59] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [60] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [61] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [62] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    \sums$35 [63] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [0] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [1] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [2] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [3] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [4] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [5] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [6] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [7] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [8] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [9] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [10] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [11] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [12] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [13] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [14] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [15] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [16] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [17] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [18] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [19] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [20] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [21] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [22] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [23] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [24] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [25] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [26] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [27] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [28] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [29] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [30] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [31] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [32] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [33] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [34] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [35] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [36] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [37] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [38] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [39] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [40] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [41] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [42] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [43] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [44] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [45] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [46] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [47] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [48] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [49] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [50] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [51] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [52] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [53] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [54] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [55] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [56] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [57] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [58] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [59] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [60] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [61] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [62] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    \sums$34 [63] = 416'h00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
   end
   always @(posedge clk) begin
     if (step_2[0])
-      \sums$35 [step_2[7:2]] <= totals;
+      \sums$34 [step_2[7:2]] <= totals;
   end
   reg [415:0] _0_;
   always @(posedge clk) begin
     if (draining) begin
-      _0_ <= \sums$35 [{ drain_block, entry }];
+      _0_ <= \sums$34 [{ drain_block, entry }];
     end
   end
   assign read__data = _0_;
   assign \$1  = block + { 1'h0, finish };
   assign \$2  = ready + { 1'h0, finish_1 };
   assign \$3  = \$2  - { 2'h0, start };
-  assign \$4  = held + { 1'h0, finish };
+  assign \$4  = held + { 1'h0, reserve };
   assign \$5  = ~ busy;
   assign \$6  = draining & \$5 ;
   assign \$7  = \$4  - { 2'h0, \$6  };
-  assign \$8  = held + { 1'h0, finish };
+  assign \$8  = held + { 1'h0, reserve };
   assign \$9  = ~ busy;
   assign \$10  = draining & \$9 ;
   assign \$11  = \$8  - { 2'h0, \$10  };
@@ -21489,10 +21365,6 @@ module backspike_default_fp_lanes_buffer (rst, finish, i_touched, start, touched
     finish_1 <= \$28 ;
   always @(posedge clk)
     step_2 <= step;
-  always @(posedge clk)
-    block_1 <= block;
-  always @(posedge clk)
-    touched_1 <= i_touched;
   always @(posedge clk)
     block <= \$29 ;
   always @(posedge clk)
@@ -21593,7 +21465,7 @@ module backspike_default_fp_lanes_buffer (rst, finish, i_touched, start, touched
   assign sums[51:0] = \$20 ;
 endmodule
 
-module backspike_default_fp_lanes_lane0 (rst, go, \load$6 , shift, i, step, total, clk);
+module backspike_default_fp_lanes_lane0 (rst, load, en, i, step, total, clk);
   wire [51:0] \$1 ;
   wire [52:0] \$2 ;
   wire [53:0] \$3 ;
@@ -21601,19 +21473,15 @@ module backspike_default_fp_lanes_lane0 (rst, go, \load$6 , shift, i, step, tota
   wire carry;
   input clk;
   wire clk;
+  input en;
   wire en;
-  input go;
-  wire go;
   input [15:0] i;
   wire [15:0] i;
+  input load;
   wire load;
-  input \load$6 ;
-  wire \load$6 ;
   wire [40:0] o;
   input rst;
   wire rst;
-  input shift;
-  wire shift;
   input [7:0] step;
   wire [7:0] step;
   output [51:0] total;
@@ -21626,8 +21494,6 @@ module backspike_default_fp_lanes_lane0 (rst, go, \load$6 , shift, i, step, tota
   assign \$signature__data  = sums0[step[5:2]];
   always @(posedge clk)
     total <= \$3 [51:0];
-  assign en = go & shift;
-  assign load = go & \load$6 ;
   assign \$1  = step[1] ? 52'h0000000000000 : \$signature__data ;
   assign \$2  = { o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o } + \$1 ;
   assign \$3  = \$2  + { 52'h0, carry };
@@ -21642,7 +21508,7 @@ module backspike_default_fp_lanes_lane0 (rst, go, \load$6 , shift, i, step, tota
   );
 endmodule
 
-module backspike_default_fp_lanes_lane0_term (rst, en, load, i, fixed, carry, clk);
+module backspike_default_fp_lanes_lane0_term (rst, load, en, i, fixed, carry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg [10:0] \$10 ;
@@ -23619,7 +23485,7 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, load_do
   assign o__payload = \task [11:4];
 endmodule
 
-module backspike_default_gradients_memory (rst, rest, host__request__valid, \port$6343$0 , write__en, read1__addr, \port$10994$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$17200$0 , \port$17202$0 , \port$17204$0 , \port$17206$0 , \port$17208$0 , \port$17210$0 , \port$17212$0 , \port$17214$0 , \port$17215$1 , \port$17230$0
+module backspike_default_gradients_memory (rst, rest, host__request__valid, \port$6322$0 , write__en, read1__addr, \port$10940$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$17071$0 , \port$17073$0 , \port$17075$0 , \port$17077$0 , \port$17079$0 , \port$17081$0 , \port$17083$0 , \port$17085$0 , \port$17086$1 , \port$17101$0
 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
@@ -23635,30 +23501,30 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input \port$10994$0 ;
-  wire \port$10994$0 ;
-  input [15:0] \port$17200$0 ;
-  wire [15:0] \port$17200$0 ;
-  input [15:0] \port$17202$0 ;
-  wire [15:0] \port$17202$0 ;
-  input [15:0] \port$17204$0 ;
-  wire [15:0] \port$17204$0 ;
-  input [15:0] \port$17206$0 ;
-  wire [15:0] \port$17206$0 ;
-  input [15:0] \port$17208$0 ;
-  wire [15:0] \port$17208$0 ;
-  input [15:0] \port$17210$0 ;
-  wire [15:0] \port$17210$0 ;
-  input [15:0] \port$17212$0 ;
-  wire [15:0] \port$17212$0 ;
-  input [15:0] \port$17214$0 ;
-  wire [15:0] \port$17214$0 ;
-  input [3:0] \port$17215$1 ;
-  wire [3:0] \port$17215$1 ;
-  input [6:0] \port$17230$0 ;
-  wire [6:0] \port$17230$0 ;
-  input \port$6343$0 ;
-  wire \port$6343$0 ;
+  input \port$10940$0 ;
+  wire \port$10940$0 ;
+  input [15:0] \port$17071$0 ;
+  wire [15:0] \port$17071$0 ;
+  input [15:0] \port$17073$0 ;
+  wire [15:0] \port$17073$0 ;
+  input [15:0] \port$17075$0 ;
+  wire [15:0] \port$17075$0 ;
+  input [15:0] \port$17077$0 ;
+  wire [15:0] \port$17077$0 ;
+  input [15:0] \port$17079$0 ;
+  wire [15:0] \port$17079$0 ;
+  input [15:0] \port$17081$0 ;
+  wire [15:0] \port$17081$0 ;
+  input [15:0] \port$17083$0 ;
+  wire [15:0] \port$17083$0 ;
+  input [15:0] \port$17085$0 ;
+  wire [15:0] \port$17085$0 ;
+  input [3:0] \port$17086$1 ;
+  wire [3:0] \port$17086$1 ;
+  input [6:0] \port$17101$0 ;
+  wire [6:0] \port$17101$0 ;
+  input \port$6322$0 ;
+  wire \port$6322$0 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$19 ;
   wire [10:0] \read0__addr$19 ;
@@ -23677,22 +23543,22 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
   wire write__en;
   backspike_default_gradients_memory_rows  rows (
     .clk(clk),
-    .\port$17200$0 (\port$17200$0 ),
-    .\port$17202$0 (\port$17202$0 ),
-    .\port$17204$0 (\port$17204$0 ),
-    .\port$17206$0 (\port$17206$0 ),
-    .\port$17208$0 (\port$17208$0 ),
-    .\port$17210$0 (\port$17210$0 ),
-    .\port$17212$0 (\port$17212$0 ),
-    .\port$17214$0 (\port$17214$0 ),
-    .\port$17215$1 (\port$17215$1 ),
-    .\port$17230$0 (\port$17230$0 ),
+    .\port$17071$0 (\port$17071$0 ),
+    .\port$17073$0 (\port$17073$0 ),
+    .\port$17075$0 (\port$17075$0 ),
+    .\port$17077$0 (\port$17077$0 ),
+    .\port$17079$0 (\port$17079$0 ),
+    .\port$17081$0 (\port$17081$0 ),
+    .\port$17083$0 (\port$17083$0 ),
+    .\port$17085$0 (\port$17085$0 ),
+    .\port$17086$1 (\port$17086$1 ),
+    .\port$17101$0 (\port$17101$0 ),
     .read0__data(read0__data),
     .read0__en(read0__en),
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$10994$0 ),
+    .\read__en$19 (\port$10940$0 ),
     .rst(rst),
     .write__en(write__en)
   );
@@ -23716,39 +23582,39 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$6343$0 , \port$6343$0  };
+    read0__en = { \port$6322$0 , \port$6322$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
   end
 endmodule
 
-module backspike_default_gradients_memory_rows (rst, write__en, \read__addr$15 , \read__en$19 , \port$17200$0 , \port$17202$0 , \port$17204$0 , \port$17206$0 , \port$17208$0 , \port$17210$0 , \port$17212$0 , \port$17214$0 , \port$17215$1 , \port$17230$0 , read__addr, read0__en, read0__data, read1__data, clk);
+module backspike_default_gradients_memory_rows (rst, write__en, \read__addr$15 , \read__en$19 , \port$17071$0 , \port$17073$0 , \port$17075$0 , \port$17077$0 , \port$17079$0 , \port$17081$0 , \port$17083$0 , \port$17085$0 , \port$17086$1 , \port$17101$0 , read__addr, read0__en, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [127:0] \$1 ;
   reg [127:0] \$2 ;
   input clk;
   wire clk;
-  input [15:0] \port$17200$0 ;
-  wire [15:0] \port$17200$0 ;
-  input [15:0] \port$17202$0 ;
-  wire [15:0] \port$17202$0 ;
-  input [15:0] \port$17204$0 ;
-  wire [15:0] \port$17204$0 ;
-  input [15:0] \port$17206$0 ;
-  wire [15:0] \port$17206$0 ;
-  input [15:0] \port$17208$0 ;
-  wire [15:0] \port$17208$0 ;
-  input [15:0] \port$17210$0 ;
-  wire [15:0] \port$17210$0 ;
-  input [15:0] \port$17212$0 ;
-  wire [15:0] \port$17212$0 ;
-  input [15:0] \port$17214$0 ;
-  wire [15:0] \port$17214$0 ;
-  input [3:0] \port$17215$1 ;
-  wire [3:0] \port$17215$1 ;
-  input [6:0] \port$17230$0 ;
-  wire [6:0] \port$17230$0 ;
+  input [15:0] \port$17071$0 ;
+  wire [15:0] \port$17071$0 ;
+  input [15:0] \port$17073$0 ;
+  wire [15:0] \port$17073$0 ;
+  input [15:0] \port$17075$0 ;
+  wire [15:0] \port$17075$0 ;
+  input [15:0] \port$17077$0 ;
+  wire [15:0] \port$17077$0 ;
+  input [15:0] \port$17079$0 ;
+  wire [15:0] \port$17079$0 ;
+  input [15:0] \port$17081$0 ;
+  wire [15:0] \port$17081$0 ;
+  input [15:0] \port$17083$0 ;
+  wire [15:0] \port$17083$0 ;
+  input [15:0] \port$17085$0 ;
+  wire [15:0] \port$17085$0 ;
+  input [3:0] \port$17086$1 ;
+  wire [3:0] \port$17086$1 ;
+  input [6:0] \port$17101$0 ;
+  wire [6:0] \port$17101$0 ;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
   input [1:0] read0__en;
@@ -23772,7 +23638,7 @@ module backspike_default_gradients_memory_rows (rst, write__en, \read__addr$15 ,
   reg [127:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$17230$0 , \port$17215$1  }] <= { \port$17214$0 , \port$17212$0 , \port$17210$0 , \port$17208$0 , \port$17206$0 , \port$17204$0 , \port$17202$0 , \port$17200$0  };
+      copy0[{ \port$17101$0 , \port$17086$1  }] <= { \port$17085$0 , \port$17083$0 , \port$17081$0 , \port$17079$0 , \port$17077$0 , \port$17075$0 , \port$17073$0 , \port$17071$0  };
   end
   reg [127:0] _0_;
   always @(posedge clk) begin
@@ -23786,7 +23652,7 @@ module backspike_default_gradients_memory_rows (rst, write__en, \read__addr$15 ,
   reg [127:0] copy1 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[{ \port$17230$0 , \port$17215$1  }] <= { \port$17214$0 , \port$17212$0 , \port$17210$0 , \port$17208$0 , \port$17206$0 , \port$17204$0 , \port$17202$0 , \port$17200$0  };
+      copy1[{ \port$17101$0 , \port$17086$1  }] <= { \port$17085$0 , \port$17083$0 , \port$17081$0 , \port$17079$0 , \port$17077$0 , \port$17075$0 , \port$17073$0 , \port$17071$0  };
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
@@ -27078,7 +26944,7 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   assign { \$200 [27], \$200 [20], \$200 [18], \$200 [15], \$200 [8:6], \$200 [3], \$200 [1:0] } = { sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at, sizes_at };
 endmodule
 
-module backspike_default_labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, \port$15705$8 , host__request__payload, \port$17163$13 , \port$17277$5 , read0__data, host__response__payload, clk);
+module backspike_default_labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, \port$15634$8 , host__request__payload, \port$17034$13 , \port$17148$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   input clk;
   wire clk;
@@ -27093,12 +26959,12 @@ module backspike_default_labels_memory (rst, rest, host__request__valid, host__r
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input \port$15705$8 ;
-  wire \port$15705$8 ;
-  input [4:0] \port$17163$13 ;
-  wire [4:0] \port$17163$13 ;
-  input [3:0] \port$17277$5 ;
-  wire [3:0] \port$17277$5 ;
+  input \port$15634$8 ;
+  wire \port$15634$8 ;
+  input [4:0] \port$17034$13 ;
+  wire [4:0] \port$17034$13 ;
+  input [3:0] \port$17148$5 ;
+  wire [3:0] \port$17148$5 ;
   reg [9:0] read0__addr;
   output [15:0] read0__data;
   wire [15:0] read0__data;
@@ -27132,7 +26998,7 @@ module backspike_default_labels_memory (rst, rest, host__request__valid, host__r
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$15705$8 , \port$17163$13 , \port$17277$5  };
+    read0__addr = { \port$15634$8 , \port$17034$13 , \port$17148$5  };
     if (rest) begin
       read0__addr = write__addr;
     end
@@ -27716,7 +27582,7 @@ module backspike_default_layers_bp_memory_window (rst, host__request__valid, hos
   assign \$7  = host__request__payload[7:1];
 endmodule
 
-module backspike_default_logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$16321$6 , \port$16323$6 , \port$16325$6 , \port$16327$6 , \port$16329$6 , \port$16331$6 , \port$16333$6 , \port$16335$6 , \port$16336$5 , \port$16353$0 , \port$17277$5 , \port$17299$0 , read0__data, host__response__payload
+module backspike_default_logits_memory (rst, rest, host__request__valid, \write__en$14 , host__request__ready, host__response__valid, host__request__payload, \port$16247$6 , \port$16249$6 , \port$16251$6 , \port$16253$6 , \port$16255$6 , \port$16257$6 , \port$16259$6 , \port$16261$6 , \port$16262$5 , \port$16279$0 , \port$17148$5 , \port$17170$0 , read0__data, host__response__payload
 , clk);
   reg \$initially  = 0;
   wire [8:0] address;
@@ -27734,30 +27600,30 @@ module backspike_default_logits_memory (rst, rest, host__request__valid, \write_
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input [15:0] \port$16321$6 ;
-  wire [15:0] \port$16321$6 ;
-  input [15:0] \port$16323$6 ;
-  wire [15:0] \port$16323$6 ;
-  input [15:0] \port$16325$6 ;
-  wire [15:0] \port$16325$6 ;
-  input [15:0] \port$16327$6 ;
-  wire [15:0] \port$16327$6 ;
-  input [15:0] \port$16329$6 ;
-  wire [15:0] \port$16329$6 ;
-  input [15:0] \port$16331$6 ;
-  wire [15:0] \port$16331$6 ;
-  input [15:0] \port$16333$6 ;
-  wire [15:0] \port$16333$6 ;
-  input [15:0] \port$16335$6 ;
-  wire [15:0] \port$16335$6 ;
-  input [3:0] \port$16336$5 ;
-  wire [3:0] \port$16336$5 ;
-  input [4:0] \port$16353$0 ;
-  wire [4:0] \port$16353$0 ;
-  input [3:0] \port$17277$5 ;
-  wire [3:0] \port$17277$5 ;
-  input [4:0] \port$17299$0 ;
-  wire [4:0] \port$17299$0 ;
+  input [15:0] \port$16247$6 ;
+  wire [15:0] \port$16247$6 ;
+  input [15:0] \port$16249$6 ;
+  wire [15:0] \port$16249$6 ;
+  input [15:0] \port$16251$6 ;
+  wire [15:0] \port$16251$6 ;
+  input [15:0] \port$16253$6 ;
+  wire [15:0] \port$16253$6 ;
+  input [15:0] \port$16255$6 ;
+  wire [15:0] \port$16255$6 ;
+  input [15:0] \port$16257$6 ;
+  wire [15:0] \port$16257$6 ;
+  input [15:0] \port$16259$6 ;
+  wire [15:0] \port$16259$6 ;
+  input [15:0] \port$16261$6 ;
+  wire [15:0] \port$16261$6 ;
+  input [3:0] \port$16262$5 ;
+  wire [3:0] \port$16262$5 ;
+  input [4:0] \port$16279$0 ;
+  wire [4:0] \port$16279$0 ;
+  input [3:0] \port$17148$5 ;
+  wire [3:0] \port$17148$5 ;
+  input [4:0] \port$17170$0 ;
+  wire [4:0] \port$17170$0 ;
   reg [8:0] read0__addr;
   output [127:0] read0__data;
   wire [127:0] read0__data;
@@ -27771,8 +27637,8 @@ module backspike_default_logits_memory (rst, rest, host__request__valid, \write_
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$16353$0 , \port$16336$5  };
-  assign write__data = rest ? { data, data, data, data } : { \port$16335$6 , \port$16333$6 , \port$16331$6 , \port$16329$6 , \port$16327$6 , \port$16325$6 , \port$16323$6 , \port$16321$6  };
+  assign write__addr = rest ? address : { \port$16279$0 , \port$16262$5  };
+  assign write__data = rest ? { data, data, data, data } : { \port$16261$6 , \port$16259$6 , \port$16257$6 , \port$16255$6 , \port$16253$6 , \port$16251$6 , \port$16249$6 , \port$16247$6  };
   backspike_default_logits_memory_rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -27797,7 +27663,7 @@ module backspike_default_logits_memory (rst, rest, host__request__valid, \write_
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$17299$0 , \port$17277$5  };
+    read0__addr = { \port$17170$0 , \port$17148$5  };
     if (rest) begin
       read0__addr = address;
     end
@@ -28040,45 +27906,45 @@ module backspike_default_logits_memory_window (rst, host__request__valid, host__
   assign \$22  = \$21 ;
 endmodule
 
-module backspike_default_masks_memory (rst, read__en, read__addr, \read__en$19 , \read__addr$15 , \port$17234$0 , \port$17236$0 , \port$17238$0 , \port$17240$0 , \port$17242$0 , \port$17244$0 , \port$17246$0 , \port$17248$0 , \port$17250$0 , \port$17252$0 , \port$17254$0 , \port$17256$0 , \port$17258$0 , \port$17260$0 , \port$17262$0 , \port$17264$0
+module backspike_default_masks_memory (rst, read__en, read__addr, \read__en$19 , \read__addr$15 , \port$17105$0 , \port$17107$0 , \port$17109$0 , \port$17111$0 , \port$17113$0 , \port$17115$0 , \port$17117$0 , \port$17119$0 , \port$17121$0 , \port$17123$0 , \port$17125$0 , \port$17127$0 , \port$17129$0 , \port$17131$0 , \port$17133$0 , \port$17135$0
 , write__en, write__addr, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [127:0] \$1 ;
   reg [127:0] \$2 ;
   input clk;
   wire clk;
-  input [7:0] \port$17234$0 ;
-  wire [7:0] \port$17234$0 ;
-  input [7:0] \port$17236$0 ;
-  wire [7:0] \port$17236$0 ;
-  input [7:0] \port$17238$0 ;
-  wire [7:0] \port$17238$0 ;
-  input [7:0] \port$17240$0 ;
-  wire [7:0] \port$17240$0 ;
-  input [7:0] \port$17242$0 ;
-  wire [7:0] \port$17242$0 ;
-  input [7:0] \port$17244$0 ;
-  wire [7:0] \port$17244$0 ;
-  input [7:0] \port$17246$0 ;
-  wire [7:0] \port$17246$0 ;
-  input [7:0] \port$17248$0 ;
-  wire [7:0] \port$17248$0 ;
-  input [7:0] \port$17250$0 ;
-  wire [7:0] \port$17250$0 ;
-  input [7:0] \port$17252$0 ;
-  wire [7:0] \port$17252$0 ;
-  input [7:0] \port$17254$0 ;
-  wire [7:0] \port$17254$0 ;
-  input [7:0] \port$17256$0 ;
-  wire [7:0] \port$17256$0 ;
-  input [7:0] \port$17258$0 ;
-  wire [7:0] \port$17258$0 ;
-  input [7:0] \port$17260$0 ;
-  wire [7:0] \port$17260$0 ;
-  input [7:0] \port$17262$0 ;
-  wire [7:0] \port$17262$0 ;
-  input [7:0] \port$17264$0 ;
-  wire [7:0] \port$17264$0 ;
+  input [7:0] \port$17105$0 ;
+  wire [7:0] \port$17105$0 ;
+  input [7:0] \port$17107$0 ;
+  wire [7:0] \port$17107$0 ;
+  input [7:0] \port$17109$0 ;
+  wire [7:0] \port$17109$0 ;
+  input [7:0] \port$17111$0 ;
+  wire [7:0] \port$17111$0 ;
+  input [7:0] \port$17113$0 ;
+  wire [7:0] \port$17113$0 ;
+  input [7:0] \port$17115$0 ;
+  wire [7:0] \port$17115$0 ;
+  input [7:0] \port$17117$0 ;
+  wire [7:0] \port$17117$0 ;
+  input [7:0] \port$17119$0 ;
+  wire [7:0] \port$17119$0 ;
+  input [7:0] \port$17121$0 ;
+  wire [7:0] \port$17121$0 ;
+  input [7:0] \port$17123$0 ;
+  wire [7:0] \port$17123$0 ;
+  input [7:0] \port$17125$0 ;
+  wire [7:0] \port$17125$0 ;
+  input [7:0] \port$17127$0 ;
+  wire [7:0] \port$17127$0 ;
+  input [7:0] \port$17129$0 ;
+  wire [7:0] \port$17129$0 ;
+  input [7:0] \port$17131$0 ;
+  wire [7:0] \port$17131$0 ;
+  input [7:0] \port$17133$0 ;
+  wire [7:0] \port$17133$0 ;
+  input [7:0] \port$17135$0 ;
+  wire [7:0] \port$17135$0 ;
   output [127:0] read0__data;
   reg [127:0] read0__data = 128'h00000000000000000000000000000000;
   output [127:0] read1__data;
@@ -28104,7 +27970,7 @@ module backspike_default_masks_memory (rst, read__en, read__addr, \read__en$19 ,
   reg [127:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$17264$0 [7], \port$17262$0 [7], \port$17260$0 [7], \port$17258$0 [7], \port$17256$0 [7], \port$17254$0 [7], \port$17252$0 [7], \port$17250$0 [7], \port$17248$0 [7], \port$17246$0 [7], \port$17244$0 [7], \port$17242$0 [7], \port$17240$0 [7], \port$17238$0 [7], \port$17236$0 [7], \port$17234$0 [7], \port$17264$0 [6], \port$17262$0 [6], \port$17260$0 [6], \port$17258$0 [6], \port$17256$0 [6], \port$17254$0 [6], \port$17252$0 [6], \port$17250$0 [6], \port$17248$0 [6], \port$17246$0 [6], \port$17244$0 [6], \port$17242$0 [6], \port$17240$0 [6], \port$17238$0 [6], \port$17236$0 [6], \port$17234$0 [6], \port$17264$0 [5], \port$17262$0 [5], \port$17260$0 [5], \port$17258$0 [5], \port$17256$0 [5], \port$17254$0 [5], \port$17252$0 [5], \port$17250$0 [5], \port$17248$0 [5], \port$17246$0 [5], \port$17244$0 [5], \port$17242$0 [5], \port$17240$0 [5], \port$17238$0 [5], \port$17236$0 [5], \port$17234$0 [5], \port$17264$0 [4], \port$17262$0 [4], \port$17260$0 [4], \port$17258$0 [4], \port$17256$0 [4], \port$17254$0 [4], \port$17252$0 [4], \port$17250$0 [4], \port$17248$0 [4], \port$17246$0 [4], \port$17244$0 [4], \port$17242$0 [4], \port$17240$0 [4], \port$17238$0 [4], \port$17236$0 [4], \port$17234$0 [4], \port$17264$0 [3], \port$17262$0 [3], \port$17260$0 [3], \port$17258$0 [3], \port$17256$0 [3], \port$17254$0 [3], \port$17252$0 [3], \port$17250$0 [3], \port$17248$0 [3], \port$17246$0 [3], \port$17244$0 [3], \port$17242$0 [3], \port$17240$0 [3], \port$17238$0 [3], \port$17236$0 [3], \port$17234$0 [3], \port$17264$0 [2], \port$17262$0 [2], \port$17260$0 [2], \port$17258$0 [2], \port$17256$0 [2], \port$17254$0 [2], \port$17252$0 [2], \port$17250$0 [2], \port$17248$0 [2], \port$17246$0 [2], \port$17244$0 [2], \port$17242$0 [2], \port$17240$0 [2], \port$17238$0 [2], \port$17236$0 [2], \port$17234$0 [2], \port$17264$0 [1], \port$17262$0 [1], \port$17260$0 [1], \port$17258$0 [1], \port$17256$0 [1], \port$17254$0 [1], \port$17252$0 [1], \port$17250$0 [1], \port$17248$0 [1], \port$17246$0 [1], \port$17244$0 [1], \port$17242$0 [1], \port$17240$0 [1], \port$17238$0 [1], \port$17236$0 [1], \port$17234$0 [1], \port$17264$0 [0], \port$17262$0 [0], \port$17260$0 [0], \port$17258$0 [0], \port$17256$0 [0], \port$17254$0 [0], \port$17252$0 [0], \port$17250$0 [0], \port$17248$0 [0], \port$17246$0 [0], \port$17244$0 [0], \port$17242$0 [0], \port$17240$0 [0], \port$17238$0 [0], \port$17236$0 [0], \port$17234$0 [0] };
+      copy0[write__addr] <= { \port$17135$0 [7], \port$17133$0 [7], \port$17131$0 [7], \port$17129$0 [7], \port$17127$0 [7], \port$17125$0 [7], \port$17123$0 [7], \port$17121$0 [7], \port$17119$0 [7], \port$17117$0 [7], \port$17115$0 [7], \port$17113$0 [7], \port$17111$0 [7], \port$17109$0 [7], \port$17107$0 [7], \port$17105$0 [7], \port$17135$0 [6], \port$17133$0 [6], \port$17131$0 [6], \port$17129$0 [6], \port$17127$0 [6], \port$17125$0 [6], \port$17123$0 [6], \port$17121$0 [6], \port$17119$0 [6], \port$17117$0 [6], \port$17115$0 [6], \port$17113$0 [6], \port$17111$0 [6], \port$17109$0 [6], \port$17107$0 [6], \port$17105$0 [6], \port$17135$0 [5], \port$17133$0 [5], \port$17131$0 [5], \port$17129$0 [5], \port$17127$0 [5], \port$17125$0 [5], \port$17123$0 [5], \port$17121$0 [5], \port$17119$0 [5], \port$17117$0 [5], \port$17115$0 [5], \port$17113$0 [5], \port$17111$0 [5], \port$17109$0 [5], \port$17107$0 [5], \port$17105$0 [5], \port$17135$0 [4], \port$17133$0 [4], \port$17131$0 [4], \port$17129$0 [4], \port$17127$0 [4], \port$17125$0 [4], \port$17123$0 [4], \port$17121$0 [4], \port$17119$0 [4], \port$17117$0 [4], \port$17115$0 [4], \port$17113$0 [4], \port$17111$0 [4], \port$17109$0 [4], \port$17107$0 [4], \port$17105$0 [4], \port$17135$0 [3], \port$17133$0 [3], \port$17131$0 [3], \port$17129$0 [3], \port$17127$0 [3], \port$17125$0 [3], \port$17123$0 [3], \port$17121$0 [3], \port$17119$0 [3], \port$17117$0 [3], \port$17115$0 [3], \port$17113$0 [3], \port$17111$0 [3], \port$17109$0 [3], \port$17107$0 [3], \port$17105$0 [3], \port$17135$0 [2], \port$17133$0 [2], \port$17131$0 [2], \port$17129$0 [2], \port$17127$0 [2], \port$17125$0 [2], \port$17123$0 [2], \port$17121$0 [2], \port$17119$0 [2], \port$17117$0 [2], \port$17115$0 [2], \port$17113$0 [2], \port$17111$0 [2], \port$17109$0 [2], \port$17107$0 [2], \port$17105$0 [2], \port$17135$0 [1], \port$17133$0 [1], \port$17131$0 [1], \port$17129$0 [1], \port$17127$0 [1], \port$17125$0 [1], \port$17123$0 [1], \port$17121$0 [1], \port$17119$0 [1], \port$17117$0 [1], \port$17115$0 [1], \port$17113$0 [1], \port$17111$0 [1], \port$17109$0 [1], \port$17107$0 [1], \port$17105$0 [1], \port$17135$0 [0], \port$17133$0 [0], \port$17131$0 [0], \port$17129$0 [0], \port$17127$0 [0], \port$17125$0 [0], \port$17123$0 [0], \port$17121$0 [0], \port$17119$0 [0], \port$17117$0 [0], \port$17115$0 [0], \port$17113$0 [0], \port$17111$0 [0], \port$17109$0 [0], \port$17107$0 [0], \port$17105$0 [0] };
   end
   reg [127:0] _0_;
   always @(posedge clk) begin
@@ -28118,7 +27984,7 @@ module backspike_default_masks_memory (rst, read__en, read__addr, \read__en$19 ,
   reg [127:0] copy1 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[write__addr] <= { \port$17264$0 [7], \port$17262$0 [7], \port$17260$0 [7], \port$17258$0 [7], \port$17256$0 [7], \port$17254$0 [7], \port$17252$0 [7], \port$17250$0 [7], \port$17248$0 [7], \port$17246$0 [7], \port$17244$0 [7], \port$17242$0 [7], \port$17240$0 [7], \port$17238$0 [7], \port$17236$0 [7], \port$17234$0 [7], \port$17264$0 [6], \port$17262$0 [6], \port$17260$0 [6], \port$17258$0 [6], \port$17256$0 [6], \port$17254$0 [6], \port$17252$0 [6], \port$17250$0 [6], \port$17248$0 [6], \port$17246$0 [6], \port$17244$0 [6], \port$17242$0 [6], \port$17240$0 [6], \port$17238$0 [6], \port$17236$0 [6], \port$17234$0 [6], \port$17264$0 [5], \port$17262$0 [5], \port$17260$0 [5], \port$17258$0 [5], \port$17256$0 [5], \port$17254$0 [5], \port$17252$0 [5], \port$17250$0 [5], \port$17248$0 [5], \port$17246$0 [5], \port$17244$0 [5], \port$17242$0 [5], \port$17240$0 [5], \port$17238$0 [5], \port$17236$0 [5], \port$17234$0 [5], \port$17264$0 [4], \port$17262$0 [4], \port$17260$0 [4], \port$17258$0 [4], \port$17256$0 [4], \port$17254$0 [4], \port$17252$0 [4], \port$17250$0 [4], \port$17248$0 [4], \port$17246$0 [4], \port$17244$0 [4], \port$17242$0 [4], \port$17240$0 [4], \port$17238$0 [4], \port$17236$0 [4], \port$17234$0 [4], \port$17264$0 [3], \port$17262$0 [3], \port$17260$0 [3], \port$17258$0 [3], \port$17256$0 [3], \port$17254$0 [3], \port$17252$0 [3], \port$17250$0 [3], \port$17248$0 [3], \port$17246$0 [3], \port$17244$0 [3], \port$17242$0 [3], \port$17240$0 [3], \port$17238$0 [3], \port$17236$0 [3], \port$17234$0 [3], \port$17264$0 [2], \port$17262$0 [2], \port$17260$0 [2], \port$17258$0 [2], \port$17256$0 [2], \port$17254$0 [2], \port$17252$0 [2], \port$17250$0 [2], \port$17248$0 [2], \port$17246$0 [2], \port$17244$0 [2], \port$17242$0 [2], \port$17240$0 [2], \port$17238$0 [2], \port$17236$0 [2], \port$17234$0 [2], \port$17264$0 [1], \port$17262$0 [1], \port$17260$0 [1], \port$17258$0 [1], \port$17256$0 [1], \port$17254$0 [1], \port$17252$0 [1], \port$17250$0 [1], \port$17248$0 [1], \port$17246$0 [1], \port$17244$0 [1], \port$17242$0 [1], \port$17240$0 [1], \port$17238$0 [1], \port$17236$0 [1], \port$17234$0 [1], \port$17264$0 [0], \port$17262$0 [0], \port$17260$0 [0], \port$17258$0 [0], \port$17256$0 [0], \port$17254$0 [0], \port$17252$0 [0], \port$17250$0 [0], \port$17248$0 [0], \port$17246$0 [0], \port$17244$0 [0], \port$17242$0 [0], \port$17240$0 [0], \port$17238$0 [0], \port$17236$0 [0], \port$17234$0 [0] };
+      copy1[write__addr] <= { \port$17135$0 [7], \port$17133$0 [7], \port$17131$0 [7], \port$17129$0 [7], \port$17127$0 [7], \port$17125$0 [7], \port$17123$0 [7], \port$17121$0 [7], \port$17119$0 [7], \port$17117$0 [7], \port$17115$0 [7], \port$17113$0 [7], \port$17111$0 [7], \port$17109$0 [7], \port$17107$0 [7], \port$17105$0 [7], \port$17135$0 [6], \port$17133$0 [6], \port$17131$0 [6], \port$17129$0 [6], \port$17127$0 [6], \port$17125$0 [6], \port$17123$0 [6], \port$17121$0 [6], \port$17119$0 [6], \port$17117$0 [6], \port$17115$0 [6], \port$17113$0 [6], \port$17111$0 [6], \port$17109$0 [6], \port$17107$0 [6], \port$17105$0 [6], \port$17135$0 [5], \port$17133$0 [5], \port$17131$0 [5], \port$17129$0 [5], \port$17127$0 [5], \port$17125$0 [5], \port$17123$0 [5], \port$17121$0 [5], \port$17119$0 [5], \port$17117$0 [5], \port$17115$0 [5], \port$17113$0 [5], \port$17111$0 [5], \port$17109$0 [5], \port$17107$0 [5], \port$17105$0 [5], \port$17135$0 [4], \port$17133$0 [4], \port$17131$0 [4], \port$17129$0 [4], \port$17127$0 [4], \port$17125$0 [4], \port$17123$0 [4], \port$17121$0 [4], \port$17119$0 [4], \port$17117$0 [4], \port$17115$0 [4], \port$17113$0 [4], \port$17111$0 [4], \port$17109$0 [4], \port$17107$0 [4], \port$17105$0 [4], \port$17135$0 [3], \port$17133$0 [3], \port$17131$0 [3], \port$17129$0 [3], \port$17127$0 [3], \port$17125$0 [3], \port$17123$0 [3], \port$17121$0 [3], \port$17119$0 [3], \port$17117$0 [3], \port$17115$0 [3], \port$17113$0 [3], \port$17111$0 [3], \port$17109$0 [3], \port$17107$0 [3], \port$17105$0 [3], \port$17135$0 [2], \port$17133$0 [2], \port$17131$0 [2], \port$17129$0 [2], \port$17127$0 [2], \port$17125$0 [2], \port$17123$0 [2], \port$17121$0 [2], \port$17119$0 [2], \port$17117$0 [2], \port$17115$0 [2], \port$17113$0 [2], \port$17111$0 [2], \port$17109$0 [2], \port$17107$0 [2], \port$17105$0 [2], \port$17135$0 [1], \port$17133$0 [1], \port$17131$0 [1], \port$17129$0 [1], \port$17127$0 [1], \port$17125$0 [1], \port$17123$0 [1], \port$17121$0 [1], \port$17119$0 [1], \port$17117$0 [1], \port$17115$0 [1], \port$17113$0 [1], \port$17111$0 [1], \port$17109$0 [1], \port$17107$0 [1], \port$17105$0 [1], \port$17135$0 [0], \port$17133$0 [0], \port$17131$0 [0], \port$17129$0 [0], \port$17127$0 [0], \port$17125$0 [0], \port$17123$0 [0], \port$17121$0 [0], \port$17119$0 [0], \port$17117$0 [0], \port$17115$0 [0], \port$17113$0 [0], \port$17111$0 [0], \port$17109$0 [0], \port$17107$0 [0], \port$17105$0 [0] };
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
@@ -28147,8 +28013,8 @@ module backspike_default_masks_memory (rst, read__en, read__addr, \read__en$19 ,
   end
 endmodule
 
-module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1411$0 , \read0__addr$23 , \write__en$14 , \port$8881$0 , read1__addr, host__request__ready, host__response__valid, \port$15705$0 , host__request__payload, \port$16372$0 , \port$16374$0 , \port$16376$0 , \port$16378$0 , \port$16380$0 , \port$16382$0 , \port$16384$0 , \port$16386$0 , \port$16388$0
-, \port$16390$0 , \port$16392$0 , \port$16394$0 , \port$16396$0 , \port$16398$0 , \port$16400$0 , \port$16402$0 , \port$16405$0 , read0__data, read1__data, host__response__payload, clk);
+module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1411$0 , \read0__addr$23 , \write__en$14 , \port$8827$0 , read1__addr, host__request__ready, host__response__valid, \port$15634$0 , host__request__payload, \port$16298$0 , \port$16300$0 , \port$16302$0 , \port$16304$0 , \port$16306$0 , \port$16308$0 , \port$16310$0 , \port$16312$0 , \port$16314$0
+, \port$16316$0 , \port$16318$0 , \port$16320$0 , \port$16322$0 , \port$16324$0 , \port$16326$0 , \port$16328$0 , \port$16331$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -28167,44 +28033,44 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
   wire host__response__valid;
   input \port$1411$0 ;
   wire \port$1411$0 ;
-  input \port$15705$0 ;
-  wire \port$15705$0 ;
-  input [7:0] \port$16372$0 ;
-  wire [7:0] \port$16372$0 ;
-  input [7:0] \port$16374$0 ;
-  wire [7:0] \port$16374$0 ;
-  input [7:0] \port$16376$0 ;
-  wire [7:0] \port$16376$0 ;
-  input [7:0] \port$16378$0 ;
-  wire [7:0] \port$16378$0 ;
-  input [7:0] \port$16380$0 ;
-  wire [7:0] \port$16380$0 ;
-  input [7:0] \port$16382$0 ;
-  wire [7:0] \port$16382$0 ;
-  input [7:0] \port$16384$0 ;
-  wire [7:0] \port$16384$0 ;
-  input [7:0] \port$16386$0 ;
-  wire [7:0] \port$16386$0 ;
-  input [7:0] \port$16388$0 ;
-  wire [7:0] \port$16388$0 ;
-  input [7:0] \port$16390$0 ;
-  wire [7:0] \port$16390$0 ;
-  input [7:0] \port$16392$0 ;
-  wire [7:0] \port$16392$0 ;
-  input [7:0] \port$16394$0 ;
-  wire [7:0] \port$16394$0 ;
-  input [7:0] \port$16396$0 ;
-  wire [7:0] \port$16396$0 ;
-  input [7:0] \port$16398$0 ;
-  wire [7:0] \port$16398$0 ;
-  input [7:0] \port$16400$0 ;
-  wire [7:0] \port$16400$0 ;
-  input [7:0] \port$16402$0 ;
-  wire [7:0] \port$16402$0 ;
-  input [7:0] \port$16405$0 ;
-  wire [7:0] \port$16405$0 ;
-  input \port$8881$0 ;
-  wire \port$8881$0 ;
+  input \port$15634$0 ;
+  wire \port$15634$0 ;
+  input [7:0] \port$16298$0 ;
+  wire [7:0] \port$16298$0 ;
+  input [7:0] \port$16300$0 ;
+  wire [7:0] \port$16300$0 ;
+  input [7:0] \port$16302$0 ;
+  wire [7:0] \port$16302$0 ;
+  input [7:0] \port$16304$0 ;
+  wire [7:0] \port$16304$0 ;
+  input [7:0] \port$16306$0 ;
+  wire [7:0] \port$16306$0 ;
+  input [7:0] \port$16308$0 ;
+  wire [7:0] \port$16308$0 ;
+  input [7:0] \port$16310$0 ;
+  wire [7:0] \port$16310$0 ;
+  input [7:0] \port$16312$0 ;
+  wire [7:0] \port$16312$0 ;
+  input [7:0] \port$16314$0 ;
+  wire [7:0] \port$16314$0 ;
+  input [7:0] \port$16316$0 ;
+  wire [7:0] \port$16316$0 ;
+  input [7:0] \port$16318$0 ;
+  wire [7:0] \port$16318$0 ;
+  input [7:0] \port$16320$0 ;
+  wire [7:0] \port$16320$0 ;
+  input [7:0] \port$16322$0 ;
+  wire [7:0] \port$16322$0 ;
+  input [7:0] \port$16324$0 ;
+  wire [7:0] \port$16324$0 ;
+  input [7:0] \port$16326$0 ;
+  wire [7:0] \port$16326$0 ;
+  input [7:0] \port$16328$0 ;
+  wire [7:0] \port$16328$0 ;
+  input [7:0] \port$16331$0 ;
+  wire [7:0] \port$16331$0 ;
+  input \port$8827$0 ;
+  wire \port$8827$0 ;
   reg [8:0] read0__addr;
   input [8:0] \read0__addr$23 ;
   wire [8:0] \read0__addr$23 ;
@@ -28225,8 +28091,8 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$15705$0 , \port$16405$0  };
-  assign write__data = rest ? { data, data, data, data } : { \port$16402$0 [7], \port$16400$0 [7], \port$16398$0 [7], \port$16396$0 [7], \port$16394$0 [7], \port$16392$0 [7], \port$16390$0 [7], \port$16388$0 [7], \port$16386$0 [7], \port$16384$0 [7], \port$16382$0 [7], \port$16380$0 [7], \port$16378$0 [7], \port$16376$0 [7], \port$16374$0 [7], \port$16372$0 [7], \port$16402$0 [6], \port$16400$0 [6], \port$16398$0 [6], \port$16396$0 [6], \port$16394$0 [6], \port$16392$0 [6], \port$16390$0 [6], \port$16388$0 [6], \port$16386$0 [6], \port$16384$0 [6], \port$16382$0 [6], \port$16380$0 [6], \port$16378$0 [6], \port$16376$0 [6], \port$16374$0 [6], \port$16372$0 [6], \port$16402$0 [5], \port$16400$0 [5], \port$16398$0 [5], \port$16396$0 [5], \port$16394$0 [5], \port$16392$0 [5], \port$16390$0 [5], \port$16388$0 [5], \port$16386$0 [5], \port$16384$0 [5], \port$16382$0 [5], \port$16380$0 [5], \port$16378$0 [5], \port$16376$0 [5], \port$16374$0 [5], \port$16372$0 [5], \port$16402$0 [4], \port$16400$0 [4], \port$16398$0 [4], \port$16396$0 [4], \port$16394$0 [4], \port$16392$0 [4], \port$16390$0 [4], \port$16388$0 [4], \port$16386$0 [4], \port$16384$0 [4], \port$16382$0 [4], \port$16380$0 [4], \port$16378$0 [4], \port$16376$0 [4], \port$16374$0 [4], \port$16372$0 [4], \port$16402$0 [3], \port$16400$0 [3], \port$16398$0 [3], \port$16396$0 [3], \port$16394$0 [3], \port$16392$0 [3], \port$16390$0 [3], \port$16388$0 [3], \port$16386$0 [3], \port$16384$0 [3], \port$16382$0 [3], \port$16380$0 [3], \port$16378$0 [3], \port$16376$0 [3], \port$16374$0 [3], \port$16372$0 [3], \port$16402$0 [2], \port$16400$0 [2], \port$16398$0 [2], \port$16396$0 [2], \port$16394$0 [2], \port$16392$0 [2], \port$16390$0 [2], \port$16388$0 [2], \port$16386$0 [2], \port$16384$0 [2], \port$16382$0 [2], \port$16380$0 [2], \port$16378$0 [2], \port$16376$0 [2], \port$16374$0 [2], \port$16372$0 [2], \port$16402$0 [1], \port$16400$0 [1], \port$16398$0 [1], \port$16396$0 [1], \port$16394$0 [1], \port$16392$0 [1], \port$16390$0 [1], \port$16388$0 [1], \port$16386$0 [1], \port$16384$0 [1], \port$16382$0 [1], \port$16380$0 [1], \port$16378$0 [1], \port$16376$0 [1], \port$16374$0 [1], \port$16372$0 [1], \port$16402$0 [0], \port$16400$0 [0], \port$16398$0 [0], \port$16396$0 [0], \port$16394$0 [0], \port$16392$0 [0], \port$16390$0 [0], \port$16388$0 [0], \port$16386$0 [0], \port$16384$0 [0], \port$16382$0 [0], \port$16380$0 [0], \port$16378$0 [0], \port$16376$0 [0], \port$16374$0 [0], \port$16372$0 [0] };
+  assign write__addr = rest ? address : { \port$15634$0 , \port$16331$0  };
+  assign write__data = rest ? { data, data, data, data } : { \port$16328$0 [7], \port$16326$0 [7], \port$16324$0 [7], \port$16322$0 [7], \port$16320$0 [7], \port$16318$0 [7], \port$16316$0 [7], \port$16314$0 [7], \port$16312$0 [7], \port$16310$0 [7], \port$16308$0 [7], \port$16306$0 [7], \port$16304$0 [7], \port$16302$0 [7], \port$16300$0 [7], \port$16298$0 [7], \port$16328$0 [6], \port$16326$0 [6], \port$16324$0 [6], \port$16322$0 [6], \port$16320$0 [6], \port$16318$0 [6], \port$16316$0 [6], \port$16314$0 [6], \port$16312$0 [6], \port$16310$0 [6], \port$16308$0 [6], \port$16306$0 [6], \port$16304$0 [6], \port$16302$0 [6], \port$16300$0 [6], \port$16298$0 [6], \port$16328$0 [5], \port$16326$0 [5], \port$16324$0 [5], \port$16322$0 [5], \port$16320$0 [5], \port$16318$0 [5], \port$16316$0 [5], \port$16314$0 [5], \port$16312$0 [5], \port$16310$0 [5], \port$16308$0 [5], \port$16306$0 [5], \port$16304$0 [5], \port$16302$0 [5], \port$16300$0 [5], \port$16298$0 [5], \port$16328$0 [4], \port$16326$0 [4], \port$16324$0 [4], \port$16322$0 [4], \port$16320$0 [4], \port$16318$0 [4], \port$16316$0 [4], \port$16314$0 [4], \port$16312$0 [4], \port$16310$0 [4], \port$16308$0 [4], \port$16306$0 [4], \port$16304$0 [4], \port$16302$0 [4], \port$16300$0 [4], \port$16298$0 [4], \port$16328$0 [3], \port$16326$0 [3], \port$16324$0 [3], \port$16322$0 [3], \port$16320$0 [3], \port$16318$0 [3], \port$16316$0 [3], \port$16314$0 [3], \port$16312$0 [3], \port$16310$0 [3], \port$16308$0 [3], \port$16306$0 [3], \port$16304$0 [3], \port$16302$0 [3], \port$16300$0 [3], \port$16298$0 [3], \port$16328$0 [2], \port$16326$0 [2], \port$16324$0 [2], \port$16322$0 [2], \port$16320$0 [2], \port$16318$0 [2], \port$16316$0 [2], \port$16314$0 [2], \port$16312$0 [2], \port$16310$0 [2], \port$16308$0 [2], \port$16306$0 [2], \port$16304$0 [2], \port$16302$0 [2], \port$16300$0 [2], \port$16298$0 [2], \port$16328$0 [1], \port$16326$0 [1], \port$16324$0 [1], \port$16322$0 [1], \port$16320$0 [1], \port$16318$0 [1], \port$16316$0 [1], \port$16314$0 [1], \port$16312$0 [1], \port$16310$0 [1], \port$16308$0 [1], \port$16306$0 [1], \port$16304$0 [1], \port$16302$0 [1], \port$16300$0 [1], \port$16298$0 [1], \port$16328$0 [0], \port$16326$0 [0], \port$16324$0 [0], \port$16322$0 [0], \port$16320$0 [0], \port$16318$0 [0], \port$16316$0 [0], \port$16314$0 [0], \port$16312$0 [0], \port$16310$0 [0], \port$16308$0 [0], \port$16306$0 [0], \port$16304$0 [0], \port$16302$0 [0], \port$16300$0 [0], \port$16298$0 [0] };
   backspike_default_spikes_memory_rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -28234,7 +28100,7 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$8881$0 ),
+    .\read__en$19 (\port$8827$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -29902,7 +29768,7 @@ module backspike_default_weights_window (rst, host__request__valid, host__reques
   assign \$22  = \$21 ;
 endmodule
 
-module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__addr, loaded, \port$8881$0 , \port$8887$0 , front_gradients__addr, \port$10994$0 , stall_vector, stall_drain, \event , drain_saturated, drain_row_valid, drain_row_address, drain_rows, batch, extent, buffer, \begin , \end
+module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__addr, loaded, \port$8827$0 , \port$8833$0 , front_gradients__addr, \port$10940$0 , stall_vector, stall_drain, \event , drain_saturated, drain_row_valid, drain_row_address, drain_rows, batch, extent, buffer, \begin , \end
 , start, abort, dry_run, waits_first, waits_second, queue_fault, queue_waiting, queue_completed, queue_position, drain_row_write, drain_row_load, drain_row_data, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, clk);
   wire \$1 ;
   wire [15:0] \$2 ;
@@ -29972,12 +29838,12 @@ module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__
   wire o_events__ready;
   wire o_headers__ready;
   wire o_vectors__ready;
-  output \port$10994$0 ;
-  wire \port$10994$0 ;
-  output \port$8881$0 ;
-  wire \port$8881$0 ;
-  output [15:0] \port$8887$0 ;
-  wire [15:0] \port$8887$0 ;
+  output \port$10940$0 ;
+  wire \port$10940$0 ;
+  output \port$8827$0 ;
+  wire \port$8827$0 ;
+  output [15:0] \port$8833$0 ;
+  wire [15:0] \port$8833$0 ;
   output queue_busy;
   wire queue_busy;
   output [10:0] queue_completed;
@@ -30083,9 +29949,9 @@ module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__
   backspike_default_wg_lanes  lanes (
     .busy(\busy$110 ),
     .clk(clk),
+    .enter(o_events__ready),
     .entry(entry),
     .\event (\event ),
-    .go(o_events__ready),
     .i_events__payload(i_events__payload),
     .i_events__valid(i_events__valid),
     .i_vectors__payload(gradients__data),
@@ -30125,9 +29991,9 @@ module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__
     .waits_first(waits_first),
     .waits_second(waits_second)
   );
-  assign \port$8881$0  = \$1 ;
-  assign \port$8887$0  = \$2 ;
-  assign \port$10994$0  = \$3 ;
+  assign \port$8827$0  = \$1 ;
+  assign \port$8833$0  = \$2 ;
+  assign \port$10940$0  = \$3 ;
 endmodule
 
 module backspike_default_wg_drain (rst, start, touched, saturated, row_valid, row_address, busy, row, i_headers__payload, \config , sums, row_end_19, done_21, row_load, row_data, entry, row_vector, clk);
@@ -30525,9 +30391,9 @@ module backspike_default_wg_drain (rst, start, touched, saturated, row_valid, ro
     .clk(clk),
     .live(slot_1[0]),
     .old(\old$108 ),
-    .\port$17602$90 (\config [122:90]),
-    .\port$17997$1 (slot_9[5:1]),
-    .\port$18004$20 (header_9[36:20]),
+    .\port$17453$90 (\config [122:90]),
+    .\port$17845$1 (slot_9[5:1]),
+    .\port$17852$20 (header_9[36:20]),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$132 ),
@@ -30538,9 +30404,9 @@ module backspike_default_wg_drain (rst, start, touched, saturated, row_valid, ro
     .clk(clk),
     .live(slot_1[0]),
     .old(\old$115 ),
-    .\port$17602$90 (\config [122:90]),
-    .\port$17997$1 (slot_9[5:1]),
-    .\port$18004$20 (header_9[36:20]),
+    .\port$17453$90 (\config [122:90]),
+    .\port$17845$1 (slot_9[5:1]),
+    .\port$17852$20 (header_9[36:20]),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$133 ),
@@ -30551,9 +30417,9 @@ module backspike_default_wg_drain (rst, start, touched, saturated, row_valid, ro
     .clk(clk),
     .live(slot_1[0]),
     .old(\old$122 ),
-    .\port$17602$90 (\config [122:90]),
-    .\port$17997$1 (slot_9[5:1]),
-    .\port$18004$20 (header_9[36:20]),
+    .\port$17453$90 (\config [122:90]),
+    .\port$17845$1 (slot_9[5:1]),
+    .\port$17852$20 (header_9[36:20]),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$134 ),
@@ -30564,9 +30430,9 @@ module backspike_default_wg_drain (rst, start, touched, saturated, row_valid, ro
     .clk(clk),
     .live(slot_1[0]),
     .old(\old$129 ),
-    .\port$17602$90 (\config [122:90]),
-    .\port$17997$1 (slot_9[5:1]),
-    .\port$18004$20 (header_9[36:20]),
+    .\port$17453$90 (\config [122:90]),
+    .\port$17845$1 (slot_9[5:1]),
+    .\port$17852$20 (header_9[36:20]),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$135 ),
@@ -31872,7 +31738,7 @@ module backspike_default_wg_drain_sequencer (rst, start, touched, busy, row, las
   assign \$1786  = \$1785 ;
 endmodule
 
-module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , \port$17602$90 , live, \port$17997$1 , \port$18004$20 , rate, weight, clk);
+module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , \port$17453$90 , live, \port$17845$1 , \port$17852$20 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -32049,12 +31915,12 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , \port$17
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [32:0] \port$17602$90 ;
-  wire [32:0] \port$17602$90 ;
-  input [4:0] \port$17997$1 ;
-  wire [4:0] \port$17997$1 ;
-  input [16:0] \port$18004$20 ;
-  wire [16:0] \port$18004$20 ;
+  input [32:0] \port$17453$90 ;
+  wire [32:0] \port$17453$90 ;
+  input [4:0] \port$17845$1 ;
+  wire [4:0] \port$17845$1 ;
+  input [16:0] \port$17852$20 ;
+  wire [16:0] \port$17852$20 ;
   reg [29:0] product_9 = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -32332,10 +32198,10 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , \port$17
     d_saturated_16 <= d_saturated_15;
   backspike_default_wg_drain_unit0_hash  hash (
     .clk(clk),
-    .i_key(\port$17602$90 [32:1]),
+    .i_key(\port$17453$90 [32:1]),
     .o(\o$78 ),
-    .\port$17997$1 (\port$17997$1 ),
-    .\port$18004$20 (\port$18004$20 ),
+    .\port$17845$1 (\port$17845$1 ),
+    .\port$17852$20 (\port$17852$20 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -32349,10 +32215,10 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , \port$17
   backspike_default_wg_drain_unit0_round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$17602$90 [0]),
+    .i_stochastic(\port$17453$90 [0]),
     .negative_5(\$133 ),
-    .\port$18099$0 (inexact_11),
-    .\port$18100$0 (total),
+    .\port$17947$0 (inexact_11),
+    .\port$17948$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -32366,7 +32232,7 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , \port$17
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit0_hash (rst, i_key, \port$17997$1 , \port$18004$20 , o, clk);
+module backspike_default_wg_drain_unit0_hash (rst, i_key, \port$17845$1 , \port$17852$20 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -32396,16 +32262,16 @@ module backspike_default_wg_drain_unit0_hash (rst, i_key, \port$17997$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$17997$1 ;
-  wire [4:0] \port$17997$1 ;
-  input [16:0] \port$18004$20 ;
-  wire [16:0] \port$18004$20 ;
+  input [4:0] \port$17845$1 ;
+  wire [4:0] \port$17845$1 ;
+  input [16:0] \port$17852$20 ;
+  wire [16:0] \port$17852$20 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$18004$20 [8:0], \port$17997$1 [4:1], 5'h00, \port$18004$20 [16:9], 2'h0, \port$17997$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$18004$20 [8:0], \port$17997$1 [4:1], 5'h00, \port$18004$20 [16:9], 2'h0, \port$17997$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$17852$20 [8:0], \port$17845$1 [4:1], 5'h00, \port$17852$20 [16:9], 2'h0, \port$17845$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$17852$20 [8:0], \port$17845$1 [4:1], 5'h00, \port$17852$20 [16:9], 2'h0, \port$17845$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -32761,7 +32627,7 @@ module backspike_default_wg_drain_unit0_round_d (rst, i, result, negative_4, sat
   assign \$118  = \$117 [0];
 endmodule
 
-module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$18099$0 , \port$18100$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$17947$0 , \port$17948$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -32895,10 +32761,10 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$18099$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$18099$0 ;
-  wire \port$18099$0 ;
-  input [59:0] \port$18100$0 ;
-  wire [59:0] \port$18100$0 ;
+  input \port$17947$0 ;
+  wire \port$17947$0 ;
+  input [59:0] \port$17948$0 ;
+  wire [59:0] \port$17948$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -32921,25 +32787,25 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$18099$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$18100$0 [58:56] ^ { \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59] };
+  assign \$1  = \port$17948$0 [58:56] ^ { \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$18100$0 [55:50] ^ { \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59] };
+  assign \$3  = \port$17948$0 [55:50] ^ { \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$18100$0 [41:34] ^ { \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59] };
+  assign \$5  = \port$17948$0 [41:34] ^ { \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$18100$0 [49:42] ^ { \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59] };
+  assign \$7  = \port$17948$0 [49:42] ^ { \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$18100$0 [55:50] ^ { \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59] };
+  assign \$12  = \port$17948$0 [55:50] ^ { \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$18100$0 [49:42] ^ { \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59], \port$18100$0 [59] };
+  assign \$14  = \port$17948$0 [49:42] ^ { \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59], \port$17948$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$18100$0 [7:0];
-  assign \$19  = | \port$18100$0 [15:8];
-  assign \$20  = | \port$18100$0 [23:16];
+  assign \$18  = | \port$17948$0 [7:0];
+  assign \$19  = | \port$17948$0 [15:8];
+  assign \$20  = | \port$17948$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -33032,9 +32898,9 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$18099$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$18100$0 [55:0];
+    window_1 <= \port$17948$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$18100$0 [59];
+    sign_1 <= \port$17948$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -33100,14 +32966,14 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$18099$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$18099$0 ;
+  assign \$17  = \port$17947$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
   assign \$108  = \$107 [0];
 endmodule
 
-module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , \port$17602$90 , live, \port$17997$1 , \port$18004$20 , rate, weight, clk);
+module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , \port$17453$90 , live, \port$17845$1 , \port$17852$20 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -33284,12 +33150,12 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , \port$17
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [32:0] \port$17602$90 ;
-  wire [32:0] \port$17602$90 ;
-  input [4:0] \port$17997$1 ;
-  wire [4:0] \port$17997$1 ;
-  input [16:0] \port$18004$20 ;
-  wire [16:0] \port$18004$20 ;
+  input [32:0] \port$17453$90 ;
+  wire [32:0] \port$17453$90 ;
+  input [4:0] \port$17845$1 ;
+  wire [4:0] \port$17845$1 ;
+  input [16:0] \port$17852$20 ;
+  wire [16:0] \port$17852$20 ;
   reg [29:0] product_9 = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -33567,10 +33433,10 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , \port$17
     d_saturated_16 <= d_saturated_15;
   backspike_default_wg_drain_unit1_hash  hash (
     .clk(clk),
-    .i_key(\port$17602$90 [32:1]),
+    .i_key(\port$17453$90 [32:1]),
     .o(\o$78 ),
-    .\port$17997$1 (\port$17997$1 ),
-    .\port$18004$20 (\port$18004$20 ),
+    .\port$17845$1 (\port$17845$1 ),
+    .\port$17852$20 (\port$17852$20 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -33584,10 +33450,10 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , \port$17
   backspike_default_wg_drain_unit1_round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$17602$90 [0]),
+    .i_stochastic(\port$17453$90 [0]),
     .negative_5(\$133 ),
-    .\port$18225$0 (inexact_11),
-    .\port$18226$0 (total),
+    .\port$18073$0 (inexact_11),
+    .\port$18074$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -33601,7 +33467,7 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , \port$17
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$17997$1 , \port$18004$20 , o, clk);
+module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$17845$1 , \port$17852$20 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -33631,16 +33497,16 @@ module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$17997$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$17997$1 ;
-  wire [4:0] \port$17997$1 ;
-  input [16:0] \port$18004$20 ;
-  wire [16:0] \port$18004$20 ;
+  input [4:0] \port$17845$1 ;
+  wire [4:0] \port$17845$1 ;
+  input [16:0] \port$17852$20 ;
+  wire [16:0] \port$17852$20 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$18004$20 [8:0], \port$17997$1 [4:1], 5'h00, \port$18004$20 [16:9], 2'h1, \port$17997$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$18004$20 [8:0], \port$17997$1 [4:1], 5'h00, \port$18004$20 [16:9], 2'h1, \port$17997$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$17852$20 [8:0], \port$17845$1 [4:1], 5'h00, \port$17852$20 [16:9], 2'h1, \port$17845$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$17852$20 [8:0], \port$17845$1 [4:1], 5'h00, \port$17852$20 [16:9], 2'h1, \port$17845$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -33674,7 +33540,7 @@ module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$17997$1 , \port$
   assign \$9  = { state1_2, 7'h00 };
 endmodule
 
-module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$18225$0 , \port$18226$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$18073$0 , \port$18074$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -33808,10 +33674,10 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$18225$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$18225$0 ;
-  wire \port$18225$0 ;
-  input [59:0] \port$18226$0 ;
-  wire [59:0] \port$18226$0 ;
+  input \port$18073$0 ;
+  wire \port$18073$0 ;
+  input [59:0] \port$18074$0 ;
+  wire [59:0] \port$18074$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -33834,25 +33700,25 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$18225$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$18226$0 [58:56] ^ { \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59] };
+  assign \$1  = \port$18074$0 [58:56] ^ { \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$18226$0 [55:50] ^ { \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59] };
+  assign \$3  = \port$18074$0 [55:50] ^ { \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$18226$0 [41:34] ^ { \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59] };
+  assign \$5  = \port$18074$0 [41:34] ^ { \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$18226$0 [49:42] ^ { \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59] };
+  assign \$7  = \port$18074$0 [49:42] ^ { \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$18226$0 [55:50] ^ { \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59] };
+  assign \$12  = \port$18074$0 [55:50] ^ { \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$18226$0 [49:42] ^ { \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59], \port$18226$0 [59] };
+  assign \$14  = \port$18074$0 [49:42] ^ { \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59], \port$18074$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$18226$0 [7:0];
-  assign \$19  = | \port$18226$0 [15:8];
-  assign \$20  = | \port$18226$0 [23:16];
+  assign \$18  = | \port$18074$0 [7:0];
+  assign \$19  = | \port$18074$0 [15:8];
+  assign \$20  = | \port$18074$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -33945,9 +33811,9 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$18225$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$18226$0 [55:0];
+    window_1 <= \port$18074$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$18226$0 [59];
+    sign_1 <= \port$18074$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -34013,14 +33879,14 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$18225$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$18225$0 ;
+  assign \$17  = \port$18073$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
   assign \$108  = \$107 [0];
 endmodule
 
-module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , \port$17602$90 , live, \port$17997$1 , \port$18004$20 , rate, weight, clk);
+module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , \port$17453$90 , live, \port$17845$1 , \port$17852$20 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -34197,12 +34063,12 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , \port$17
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [32:0] \port$17602$90 ;
-  wire [32:0] \port$17602$90 ;
-  input [4:0] \port$17997$1 ;
-  wire [4:0] \port$17997$1 ;
-  input [16:0] \port$18004$20 ;
-  wire [16:0] \port$18004$20 ;
+  input [32:0] \port$17453$90 ;
+  wire [32:0] \port$17453$90 ;
+  input [4:0] \port$17845$1 ;
+  wire [4:0] \port$17845$1 ;
+  input [16:0] \port$17852$20 ;
+  wire [16:0] \port$17852$20 ;
   reg [29:0] product_9 = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -34480,10 +34346,10 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , \port$17
     d_saturated_16 <= d_saturated_15;
   backspike_default_wg_drain_unit2_hash  hash (
     .clk(clk),
-    .i_key(\port$17602$90 [32:1]),
+    .i_key(\port$17453$90 [32:1]),
     .o(\o$78 ),
-    .\port$17997$1 (\port$17997$1 ),
-    .\port$18004$20 (\port$18004$20 ),
+    .\port$17845$1 (\port$17845$1 ),
+    .\port$17852$20 (\port$17852$20 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -34497,10 +34363,10 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , \port$17
   backspike_default_wg_drain_unit2_round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$17602$90 [0]),
+    .i_stochastic(\port$17453$90 [0]),
     .negative_5(\$133 ),
-    .\port$18351$0 (inexact_11),
-    .\port$18352$0 (total),
+    .\port$18199$0 (inexact_11),
+    .\port$18200$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -34514,7 +34380,7 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , \port$17
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$17997$1 , \port$18004$20 , o, clk);
+module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$17845$1 , \port$17852$20 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -34544,16 +34410,16 @@ module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$17997$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$17997$1 ;
-  wire [4:0] \port$17997$1 ;
-  input [16:0] \port$18004$20 ;
-  wire [16:0] \port$18004$20 ;
+  input [4:0] \port$17845$1 ;
+  wire [4:0] \port$17845$1 ;
+  input [16:0] \port$17852$20 ;
+  wire [16:0] \port$17852$20 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$18004$20 [8:0], \port$17997$1 [4:1], 5'h00, \port$18004$20 [16:9], 2'h2, \port$17997$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$18004$20 [8:0], \port$17997$1 [4:1], 5'h00, \port$18004$20 [16:9], 2'h2, \port$17997$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$17852$20 [8:0], \port$17845$1 [4:1], 5'h00, \port$17852$20 [16:9], 2'h2, \port$17845$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$17852$20 [8:0], \port$17845$1 [4:1], 5'h00, \port$17852$20 [16:9], 2'h2, \port$17845$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -34587,7 +34453,7 @@ module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$17997$1 , \port$
   assign \$9  = { state1_2, 7'h00 };
 endmodule
 
-module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$18351$0 , \port$18352$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$18199$0 , \port$18200$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -34721,10 +34587,10 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$18351$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$18351$0 ;
-  wire \port$18351$0 ;
-  input [59:0] \port$18352$0 ;
-  wire [59:0] \port$18352$0 ;
+  input \port$18199$0 ;
+  wire \port$18199$0 ;
+  input [59:0] \port$18200$0 ;
+  wire [59:0] \port$18200$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -34747,25 +34613,25 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$18351$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$18352$0 [58:56] ^ { \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59] };
+  assign \$1  = \port$18200$0 [58:56] ^ { \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$18352$0 [55:50] ^ { \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59] };
+  assign \$3  = \port$18200$0 [55:50] ^ { \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$18352$0 [41:34] ^ { \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59] };
+  assign \$5  = \port$18200$0 [41:34] ^ { \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$18352$0 [49:42] ^ { \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59] };
+  assign \$7  = \port$18200$0 [49:42] ^ { \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$18352$0 [55:50] ^ { \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59] };
+  assign \$12  = \port$18200$0 [55:50] ^ { \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$18352$0 [49:42] ^ { \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59], \port$18352$0 [59] };
+  assign \$14  = \port$18200$0 [49:42] ^ { \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59], \port$18200$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$18352$0 [7:0];
-  assign \$19  = | \port$18352$0 [15:8];
-  assign \$20  = | \port$18352$0 [23:16];
+  assign \$18  = | \port$18200$0 [7:0];
+  assign \$19  = | \port$18200$0 [15:8];
+  assign \$20  = | \port$18200$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -34858,9 +34724,9 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$18351$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$18352$0 [55:0];
+    window_1 <= \port$18200$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$18352$0 [59];
+    sign_1 <= \port$18200$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -34926,14 +34792,14 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$18351$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$18351$0 ;
+  assign \$17  = \port$18199$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
   assign \$108  = \$107 [0];
 endmodule
 
-module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , \port$17602$90 , live, \port$17997$1 , \port$18004$20 , rate, weight, clk);
+module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , \port$17453$90 , live, \port$17845$1 , \port$17852$20 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -35110,12 +34976,12 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , \port$17
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [32:0] \port$17602$90 ;
-  wire [32:0] \port$17602$90 ;
-  input [4:0] \port$17997$1 ;
-  wire [4:0] \port$17997$1 ;
-  input [16:0] \port$18004$20 ;
-  wire [16:0] \port$18004$20 ;
+  input [32:0] \port$17453$90 ;
+  wire [32:0] \port$17453$90 ;
+  input [4:0] \port$17845$1 ;
+  wire [4:0] \port$17845$1 ;
+  input [16:0] \port$17852$20 ;
+  wire [16:0] \port$17852$20 ;
   reg [29:0] product_9 = 30'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -35393,10 +35259,10 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , \port$17
     d_saturated_16 <= d_saturated_15;
   backspike_default_wg_drain_unit3_hash  hash (
     .clk(clk),
-    .i_key(\port$17602$90 [32:1]),
+    .i_key(\port$17453$90 [32:1]),
     .o(\o$78 ),
-    .\port$17997$1 (\port$17997$1 ),
-    .\port$18004$20 (\port$18004$20 ),
+    .\port$17845$1 (\port$17845$1 ),
+    .\port$17852$20 (\port$17852$20 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -35410,10 +35276,10 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , \port$17
   backspike_default_wg_drain_unit3_round_w  round_w (
     .clk(clk),
     .i_random(\o$78 [31:16]),
-    .i_stochastic(\port$17602$90 [0]),
+    .i_stochastic(\port$17453$90 [0]),
     .negative_5(\$133 ),
-    .\port$18477$0 (inexact_11),
-    .\port$18478$0 (total),
+    .\port$18325$0 (inexact_11),
+    .\port$18326$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -35427,7 +35293,7 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , \port$17
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$17997$1 , \port$18004$20 , o, clk);
+module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$17845$1 , \port$17852$20 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -35457,16 +35323,16 @@ module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$17997$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$17997$1 ;
-  wire [4:0] \port$17997$1 ;
-  input [16:0] \port$18004$20 ;
-  wire [16:0] \port$18004$20 ;
+  input [4:0] \port$17845$1 ;
+  wire [4:0] \port$17845$1 ;
+  input [16:0] \port$17852$20 ;
+  wire [16:0] \port$17852$20 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$18004$20 [8:0], \port$17997$1 [4:1], 5'h00, \port$18004$20 [16:9], 2'h3, \port$17997$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$18004$20 [8:0], \port$17997$1 [4:1], 5'h00, \port$18004$20 [16:9], 2'h3, \port$17997$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$17852$20 [8:0], \port$17845$1 [4:1], 5'h00, \port$17852$20 [16:9], 2'h3, \port$17845$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$17852$20 [8:0], \port$17845$1 [4:1], 5'h00, \port$17852$20 [16:9], 2'h3, \port$17845$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -35500,7 +35366,7 @@ module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$17997$1 , \port$
   assign \$9  = { state1_2, 7'h00 };
 endmodule
 
-module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$18477$0 , \port$18478$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$18325$0 , \port$18326$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -35634,10 +35500,10 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$18477$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$18477$0 ;
-  wire \port$18477$0 ;
-  input [59:0] \port$18478$0 ;
-  wire [59:0] \port$18478$0 ;
+  input \port$18325$0 ;
+  wire \port$18325$0 ;
+  input [59:0] \port$18326$0 ;
+  wire [59:0] \port$18326$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -35660,25 +35526,25 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$18477$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$18478$0 [58:56] ^ { \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59] };
+  assign \$1  = \port$18326$0 [58:56] ^ { \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$18478$0 [55:50] ^ { \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59] };
+  assign \$3  = \port$18326$0 [55:50] ^ { \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$18478$0 [41:34] ^ { \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59] };
+  assign \$5  = \port$18326$0 [41:34] ^ { \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$18478$0 [49:42] ^ { \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59] };
+  assign \$7  = \port$18326$0 [49:42] ^ { \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$18478$0 [55:50] ^ { \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59] };
+  assign \$12  = \port$18326$0 [55:50] ^ { \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$18478$0 [49:42] ^ { \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59], \port$18478$0 [59] };
+  assign \$14  = \port$18326$0 [49:42] ^ { \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59], \port$18326$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$18478$0 [7:0];
-  assign \$19  = | \port$18478$0 [15:8];
-  assign \$20  = | \port$18478$0 [23:16];
+  assign \$18  = | \port$18326$0 [7:0];
+  assign \$19  = | \port$18326$0 [15:8];
+  assign \$20  = | \port$18326$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -35771,9 +35637,9 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$18477$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$18478$0 [55:0];
+    window_1 <= \port$18326$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$18478$0 [59];
+    sign_1 <= \port$18326$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -35839,7 +35705,7 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$18477$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$18477$0 ;
+  assign \$17  = \port$18325$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
@@ -36223,8 +36089,8 @@ module backspike_default_wg_front (rst, o__ready, address, \i__payload$76 , o_li
     .move(o__ready),
     .o__payload(\o__payload$46 ),
     .o__ready(\o__ready$61 ),
-    .\port$18593$0 (spikes__data),
-    .\port$18721$0 (masks__data),
+    .\port$18441$0 (spikes__data),
+    .\port$18569$0 (masks__data),
     .rst(rst),
     .valid1(\o__valid$60 )
   );
@@ -36557,8 +36423,8 @@ module backspike_default_wg_front_scan (rst, i__valid, i__ready, o_lines__valid,
   backspike_default_wg_front_scan_lines  lines (
     .clk(clk),
     .level(level),
-    .\port$17732$0 (\o__payload$20 [3:0]),
-    .\port$17732$20 (\o__payload$20 [26:20]),
+    .\port$17583$0 (\o__payload$20 [3:0]),
+    .\port$17583$20 (\o__payload$20 [26:20]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -37603,7 +37469,7 @@ module backspike_default_wg_front_scan_events (rst, i__ready, o__ready, i__paylo
   end
 endmodule
 
-module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \port$17732$0 , \port$17732$20 , level, clk);
+module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \port$17583$0 , \port$17583$20 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -37626,10 +37492,10 @@ module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \p
   wire clk;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [3:0] \port$17732$0 ;
-  wire [3:0] \port$17732$0 ;
-  input [6:0] \port$17732$20 ;
-  wire [6:0] \port$17732$20 ;
+  input [3:0] \port$17583$0 ;
+  wire [3:0] \port$17583$0 ;
+  input [6:0] \port$17583$20 ;
+  wire [6:0] \port$17583$20 ;
   output [10:0] r_data;
   wire [10:0] r_data;
   input r_en;
@@ -37647,7 +37513,7 @@ module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \p
   reg [10:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$17732$20 , \port$17732$0  };
+      storage[w_port__addr] <= { \port$17583$20 , \port$17583$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -38939,7 +38805,7 @@ module backspike_default_wg_front_scan_picker (rst, i__valid, i__ready, i__paylo
   assign \$1055  = \$1054 ;
 endmodule
 
-module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$18593$0 , \port$18721$0 , clk);
+module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$18441$0 , \port$18569$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$2 ;
@@ -38958,10 +38824,10 @@ module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__paylo
   wire [268:0] o__payload;
   input o__ready;
   wire o__ready;
-  input [127:0] \port$18593$0 ;
-  wire [127:0] \port$18593$0 ;
-  input [127:0] \port$18721$0 ;
-  wire [127:0] \port$18721$0 ;
+  input [127:0] \port$18441$0 ;
+  wire [127:0] \port$18441$0 ;
+  input [127:0] \port$18569$0 ;
+  wire [127:0] \port$18569$0 ;
   input rst;
   wire rst;
   reg [12:0] tag0 = 13'h0000;
@@ -39014,7 +38880,7 @@ module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__paylo
     end
   end
   assign o__payload[268:256] = tag1;
-  assign o__payload[255:0] = { \port$18721$0 , \port$18593$0  };
+  assign o__payload[255:0] = { \port$18569$0 , \port$18441$0  };
 endmodule
 
 module backspike_default_wg_front_walk (rst, o__ready, o_headers__ready, batch, i__valid, i__payload, source_tiles, \source_first$20 , weights, base_first, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
@@ -39565,20 +39431,20 @@ module backspike_default_wg_headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__da
   end
 endmodule
 
-module backspike_default_wg_lanes (rst, stall_vector, stall_drain, go, i_vectors__ready, \event , start, touched, busy, i_events__payload, i_events__valid, i_vectors__valid, sums, entry, i_vectors__payload, clk);
+module backspike_default_wg_lanes (rst, stall_vector, stall_drain, enter, i_vectors__ready, \event , start, touched, busy, i_events__payload, i_events__valid, i_vectors__valid, sums, entry, i_vectors__payload, clk);
   reg \$initially  = 0;
-  wire [15:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
   wire \$13 ;
-  wire \$14 ;
+  wire [15:0] \$14 ;
   wire [15:0] \$15 ;
-  wire [15:0] \$16 ;
+  wire \$16 ;
   wire \$17 ;
   wire \$18 ;
   wire \$19 ;
-  wire \$2 ;
+  wire [15:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
   wire \$22 ;
@@ -39593,10 +39459,9 @@ module backspike_default_wg_lanes (rst, stall_vector, stall_drain, go, i_vectors
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
-  reg [10:0] \$33 ;
-  reg \$34 ;
-  reg [15:0] \$35 ;
-  reg [7:0] \$36 ;
+  reg \$33 ;
+  reg [15:0] \$34 ;
+  reg [7:0] \$35 ;
   wire \$4 ;
   wire \$5 ;
   wire \$6 ;
@@ -39610,6 +39475,8 @@ module backspike_default_wg_lanes (rst, stall_vector, stall_drain, go, i_vectors
   wire busy;
   input clk;
   wire clk;
+  output enter;
+  wire enter;
   input [3:0] entry;
   wire [3:0] entry;
   output \event ;
@@ -39617,8 +39484,6 @@ module backspike_default_wg_lanes (rst, stall_vector, stall_drain, go, i_vectors
   reg [10:0] event_1 = 11'h000;
   wire finish;
   wire full;
-  output go;
-  wire go;
   input [10:0] i_events__payload;
   wire [10:0] i_events__payload;
   input i_events__valid;
@@ -39630,23 +39495,24 @@ module backspike_default_wg_lanes (rst, stall_vector, stall_drain, go, i_vectors
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$28 ;
-  wire \load$34 ;
-  wire \load$40 ;
+  wire \load$26 ;
+  wire \load$31 ;
+  wire \load$36 ;
+  wire \load$41 ;
   wire \load$46 ;
-  wire \load$52 ;
-  wire \load$58 ;
-  wire \load$64 ;
+  wire \load$51 ;
+  wire \load$56 ;
+  wire reserve;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$32 ;
-  wire \shift$38 ;
-  wire \shift$44 ;
+  wire \shift$30 ;
+  wire \shift$35 ;
+  wire \shift$40 ;
+  wire \shift$45 ;
   wire \shift$50 ;
-  wire \shift$56 ;
-  wire \shift$62 ;
-  wire \shift$68 ;
+  wire \shift$55 ;
+  wire \shift$60 ;
   output stall_drain;
   wire stall_drain;
   output stall_vector;
@@ -39657,80 +39523,81 @@ module backspike_default_wg_lanes (rst, stall_vector, stall_drain, go, i_vectors
   output [415:0] sums;
   wire [415:0] sums;
   wire [51:0] total;
-  wire [51:0] \total$31 ;
-  wire [51:0] \total$37 ;
-  wire [51:0] \total$43 ;
+  wire [51:0] \total$29 ;
+  wire [51:0] \total$34 ;
+  wire [51:0] \total$39 ;
+  wire [51:0] \total$44 ;
   wire [51:0] \total$49 ;
-  wire [51:0] \total$55 ;
-  wire [51:0] \total$61 ;
-  wire [51:0] \total$67 ;
+  wire [51:0] \total$54 ;
+  wire [51:0] \total$59 ;
   wire [415:0] totals;
   output [15:0] touched;
   wire [15:0] touched;
   reg valid_1 = 1'h0;
-  assign \$1  = finish ? 16'h0000 : accumulated_now;
-  assign \$2  = accumulated >> event_1[3:0];
-  assign \$3  = ~ \$2 ;
-  assign \$4  = i_events__valid & i_events__payload[10];
-  assign \$5  = \$4  & i_events__payload[8];
-  assign \$6  = ~ i_vectors__valid;
-  assign stall_vector = \$5  & \$6 ;
-  assign \$7  = valid_1 & event_1[9];
-  assign stall_drain = \$7  & full;
-  assign \$8  = ~ stall_vector;
-  assign \$9  = ~ stall_drain;
-  assign go = \$8  & \$9 ;
-  assign \$10  = i_events__valid & i_events__payload[10];
-  assign \$11  = \$10  & i_events__payload[8];
-  assign \$12  = ~ stall_drain;
-  assign i_vectors__ready = \$11  & \$12 ;
-  assign \$13  = go & valid_1;
-  assign \event  = \$13  & event_1[10];
-  assign \$14  = valid_1 & event_1[9];
-  assign finish = go & \$14 ;
-  assign \$15  = 16'h1 << event_1[3:0];
-  assign \$16  = \event  ? \$15  : 16'h0000;
-  assign accumulated_now = accumulated | \$16 ;
-  assign \$17  = i_events__valid & i_events__payload[10];
-  assign load = \$17  & i_events__payload[8];
-  assign \$18  = valid_1 & event_1[10];
-  assign shift = \$18  & event_1[8];
-  assign \$19  = i_events__valid & i_events__payload[10];
-  assign \load$28  = \$19  & i_events__payload[8];
-  assign \$20  = valid_1 & event_1[10];
-  assign \shift$32  = \$20  & event_1[8];
-  assign \$21  = i_events__valid & i_events__payload[10];
-  assign \load$34  = \$21  & i_events__payload[8];
-  assign \$22  = valid_1 & event_1[10];
-  assign \shift$38  = \$22  & event_1[8];
-  assign \$23  = i_events__valid & i_events__payload[10];
-  assign \load$40  = \$23  & i_events__payload[8];
-  assign \$24  = valid_1 & event_1[10];
-  assign \shift$44  = \$24  & event_1[8];
-  assign \$25  = i_events__valid & i_events__payload[10];
-  assign \load$46  = \$25  & i_events__payload[8];
-  assign \$26  = valid_1 & event_1[10];
-  assign \shift$50  = \$26  & event_1[8];
-  assign \$27  = i_events__valid & i_events__payload[10];
-  assign \load$52  = \$27  & i_events__payload[8];
-  assign \$28  = valid_1 & event_1[10];
-  assign \shift$56  = \$28  & event_1[8];
-  assign \$29  = i_events__valid & i_events__payload[10];
-  assign \load$58  = \$29  & i_events__payload[8];
-  assign \$30  = valid_1 & event_1[10];
-  assign \shift$62  = \$30  & event_1[8];
-  assign \$31  = i_events__valid & i_events__payload[10];
-  assign \load$64  = \$31  & i_events__payload[8];
-  assign \$32  = valid_1 & event_1[10];
-  assign \shift$68  = \$32  & event_1[8];
+  assign \$1  = i_events__valid & enter;
+  assign \$2  = finish ? 16'h0000 : accumulated_now;
+  assign \$3  = accumulated >> event_1[3:0];
+  assign \$4  = ~ \$3 ;
+  assign \$5  = i_events__valid & i_events__payload[10];
+  assign \$6  = \$5  & i_events__payload[8];
+  assign \$7  = ~ i_vectors__valid;
+  assign stall_vector = \$6  & \$7 ;
+  assign \$8  = i_events__valid & i_events__payload[9];
+  assign stall_drain = \$8  & full;
+  assign \$9  = ~ stall_vector;
+  assign \$10  = ~ stall_drain;
+  assign enter = \$9  & \$10 ;
+  assign \$11  = i_events__valid & i_events__payload[10];
+  assign \$12  = \$11  & i_events__payload[8];
+  assign \$13  = ~ stall_drain;
+  assign i_vectors__ready = \$12  & \$13 ;
+  assign \event  = valid_1 & event_1[10];
+  assign finish = valid_1 & event_1[9];
+  assign \$14  = 16'h1 << event_1[3:0];
+  assign \$15  = \event  ? \$14  : 16'h0000;
+  assign accumulated_now = accumulated | \$15 ;
+  assign \$16  = i_events__valid & i_events__payload[10];
+  assign load = \$16  & i_events__payload[8];
+  assign \$17  = valid_1 & event_1[10];
+  assign shift = \$17  & event_1[8];
+  assign \$18  = i_events__valid & i_events__payload[10];
+  assign \load$26  = \$18  & i_events__payload[8];
+  assign \$19  = valid_1 & event_1[10];
+  assign \shift$30  = \$19  & event_1[8];
+  assign \$20  = i_events__valid & i_events__payload[10];
+  assign \load$31  = \$20  & i_events__payload[8];
+  assign \$21  = valid_1 & event_1[10];
+  assign \shift$35  = \$21  & event_1[8];
+  assign \$22  = i_events__valid & i_events__payload[10];
+  assign \load$36  = \$22  & i_events__payload[8];
+  assign \$23  = valid_1 & event_1[10];
+  assign \shift$40  = \$23  & event_1[8];
+  assign \$24  = i_events__valid & i_events__payload[10];
+  assign \load$41  = \$24  & i_events__payload[8];
+  assign \$25  = valid_1 & event_1[10];
+  assign \shift$45  = \$25  & event_1[8];
+  assign \$26  = i_events__valid & i_events__payload[10];
+  assign \load$46  = \$26  & i_events__payload[8];
+  assign \$27  = valid_1 & event_1[10];
+  assign \shift$50  = \$27  & event_1[8];
+  assign \$28  = i_events__valid & i_events__payload[10];
+  assign \load$51  = \$28  & i_events__payload[8];
+  assign \$29  = valid_1 & event_1[10];
+  assign \shift$55  = \$29  & event_1[8];
+  assign \$30  = i_events__valid & i_events__payload[10];
+  assign \load$56  = \$30  & i_events__payload[8];
+  assign \$31  = valid_1 & event_1[10];
+  assign \shift$60  = \$31  & event_1[8];
+  assign \$32  = i_events__valid & i_events__payload[9];
+  assign reserve = enter & \$32 ;
   always @(posedge clk)
-    event_1 <= \$33 ;
+    event_1 <= i_events__payload;
   always @(posedge clk)
-    valid_1 <= \$34 ;
+    valid_1 <= \$33 ;
   always @(posedge clk)
-    accumulated <= \$35 ;
+    accumulated <= \$34 ;
   always @(posedge clk)
-    step <= \$36 ;
+    step <= \$35 ;
   backspike_default_fp_lanes_buffer  buffer (
     .block(block),
     .busy(busy),
@@ -39739,6 +39606,7 @@ module backspike_default_wg_lanes (rst, stall_vector, stall_drain, go, i_vectors
     .finish(finish),
     .full(full),
     .i_touched(accumulated_now),
+    .reserve(reserve),
     .rst(rst),
     .start(start),
     .step(step),
@@ -39748,129 +39616,111 @@ module backspike_default_wg_lanes (rst, stall_vector, stall_drain, go, i_vectors
   );
   backspike_default_wg_lanes_lane0  lane0 (
     .clk(clk),
-    .go(go),
+    .en(shift),
     .i(i_vectors__payload[15:0]),
-    .\load$6 (load),
+    .load(load),
     .rst(rst),
-    .shift(shift),
     .step(step),
     .total(total)
   );
   backspike_default_wg_lanes_lane0  lane1 (
     .clk(clk),
-    .go(go),
+    .en(\shift$30 ),
     .i(i_vectors__payload[31:16]),
-    .\load$6 (\load$28 ),
+    .load(\load$26 ),
     .rst(rst),
-    .shift(\shift$32 ),
     .step(step),
-    .total(\total$31 )
+    .total(\total$29 )
   );
   backspike_default_wg_lanes_lane0  lane2 (
     .clk(clk),
-    .go(go),
+    .en(\shift$35 ),
     .i(i_vectors__payload[47:32]),
-    .\load$6 (\load$34 ),
+    .load(\load$31 ),
     .rst(rst),
-    .shift(\shift$38 ),
     .step(step),
-    .total(\total$37 )
+    .total(\total$34 )
   );
   backspike_default_wg_lanes_lane0  lane3 (
     .clk(clk),
-    .go(go),
+    .en(\shift$40 ),
     .i(i_vectors__payload[63:48]),
-    .\load$6 (\load$40 ),
+    .load(\load$36 ),
     .rst(rst),
-    .shift(\shift$44 ),
     .step(step),
-    .total(\total$43 )
+    .total(\total$39 )
   );
   backspike_default_wg_lanes_lane0  lane4 (
     .clk(clk),
-    .go(go),
+    .en(\shift$45 ),
     .i(i_vectors__payload[79:64]),
-    .\load$6 (\load$46 ),
+    .load(\load$41 ),
     .rst(rst),
-    .shift(\shift$50 ),
     .step(step),
-    .total(\total$49 )
+    .total(\total$44 )
   );
   backspike_default_wg_lanes_lane0  lane5 (
     .clk(clk),
-    .go(go),
+    .en(\shift$50 ),
     .i(i_vectors__payload[95:80]),
-    .\load$6 (\load$52 ),
+    .load(\load$46 ),
     .rst(rst),
-    .shift(\shift$56 ),
     .step(step),
-    .total(\total$55 )
+    .total(\total$49 )
   );
   backspike_default_wg_lanes_lane0  lane6 (
     .clk(clk),
-    .go(go),
+    .en(\shift$55 ),
     .i(i_vectors__payload[111:96]),
-    .\load$6 (\load$58 ),
+    .load(\load$51 ),
     .rst(rst),
-    .shift(\shift$62 ),
     .step(step),
-    .total(\total$61 )
+    .total(\total$54 )
   );
   backspike_default_wg_lanes_lane0  lane7 (
     .clk(clk),
-    .go(go),
+    .en(\shift$60 ),
     .i(i_vectors__payload[127:112]),
-    .\load$6 (\load$64 ),
+    .load(\load$56 ),
     .rst(rst),
-    .shift(\shift$68 ),
     .step(step),
-    .total(\total$67 )
+    .total(\total$59 )
   );
   always @* begin
     if (\$initially ) begin end
-    \$33  = event_1;
-    if (go) begin
-      \$33  = i_events__payload;
+    \$33  = \$1 ;
+    if (rst) begin
+      \$33  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$34  = valid_1;
-    if (go) begin
-      \$34  = i_events__valid;
-    end
+    \$34  = \$2 ;
     if (rst) begin
-      \$34  = 1'h0;
+      \$34  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$35  = \$1 ;
+    \$35 [0] = \event ;
+    \$35 [1] = \$4 ;
+    \$35 [5:2] = event_1[3:0];
+    \$35 [7:6] = block;
     if (rst) begin
-      \$35  = 16'h0000;
+      \$35  = 8'h00;
     end
   end
-  always @* begin
-    if (\$initially ) begin end
-    \$36 [0] = \event ;
-    \$36 [1] = \$3 ;
-    \$36 [5:2] = event_1[3:0];
-    \$36 [7:6] = block;
-    if (rst) begin
-      \$36  = 8'h00;
-    end
-  end
-  assign totals[415:364] = \total$67 ;
-  assign totals[363:312] = \total$61 ;
-  assign totals[311:260] = \total$55 ;
-  assign totals[259:208] = \total$49 ;
-  assign totals[207:156] = \total$43 ;
-  assign totals[155:104] = \total$37 ;
-  assign totals[103:52] = \total$31 ;
+  assign totals[415:364] = \total$59 ;
+  assign totals[363:312] = \total$54 ;
+  assign totals[311:260] = \total$49 ;
+  assign totals[259:208] = \total$44 ;
+  assign totals[207:156] = \total$39 ;
+  assign totals[155:104] = \total$34 ;
+  assign totals[103:52] = \total$29 ;
   assign totals[51:0] = total;
 endmodule
 
-module backspike_default_wg_lanes_lane0 (rst, go, \load$6 , shift, step, total, i, clk);
+module backspike_default_wg_lanes_lane0 (rst, load, en, step, total, i, clk);
   wire [51:0] \$1 ;
   wire [52:0] \$2 ;
   wire [53:0] \$3 ;
@@ -39878,19 +39728,15 @@ module backspike_default_wg_lanes_lane0 (rst, go, \load$6 , shift, step, total, 
   wire carry;
   input clk;
   wire clk;
+  input en;
   wire en;
-  input go;
-  wire go;
   input [15:0] i;
   wire [15:0] i;
+  input load;
   wire load;
-  input \load$6 ;
-  wire \load$6 ;
   wire [40:0] o;
   input rst;
   wire rst;
-  input shift;
-  wire shift;
   input [7:0] step;
   wire [7:0] step;
   output [51:0] total;
@@ -39903,8 +39749,6 @@ module backspike_default_wg_lanes_lane0 (rst, go, \load$6 , shift, step, total, 
   assign \$signature__data  = sums0[step[5:2]];
   always @(posedge clk)
     total <= \$3 [51:0];
-  assign en = go & shift;
-  assign load = go & \load$6 ;
   assign \$1  = step[1] ? 52'h0000000000000 : \$signature__data ;
   assign \$2  = { o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o } + \$1 ;
   assign \$3  = \$2  + { 52'h0, carry };
@@ -39919,7 +39763,7 @@ module backspike_default_wg_lanes_lane0 (rst, go, \load$6 , shift, step, total, 
   );
 endmodule
 
-module backspike_default_wg_lanes_lane0_term (rst, en, load, fixed, carry, i, clk);
+module backspike_default_wg_lanes_lane0_term (rst, load, en, fixed, carry, i, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg [10:0] \$10 ;

@@ -34,8 +34,9 @@ def buffer(load: Load) -> Bench:
     draining = buffer["draining"]
     complete = Cat(buffer[f"finish_{n}"] for n in range(1, buffer["written"] + 1))
     under_way = ones(complete)  # blocks that have ended, whose last sums are being written
-    bench.always(held == under_way + ready + draining)
-    bench.always(under_way + ready + draining <= BLOCKS - 1)
+    ending = inside["finish"]  # a block's last event has entered the cycle before
+    bench.always(held == ending + under_way + ready + draining)
+    bench.always(ending + under_way + ready + draining <= BLOCKS - 1)
     ahead = Signal.like(block, name="ahead")
     m.d.comb += ahead.eq(block - drain_block - 1)
     bench.always(ahead == under_way + ready)
@@ -166,6 +167,12 @@ PROOFS = (
                 "core.shared.sum_buffer",
                 "full.eq(held_next == BLOCKS - 1)",
                 "full.eq(held_next == BLOCKS)",
+            ),
+            Bug(
+                "a block's end is counted when it is added, not when it comes",
+                "core.shared.accumulate",
+                "buffer.reserve.eq(enter & end)",
+                "buffer.reserve.eq(finish)",
             ),
         ),
     ),

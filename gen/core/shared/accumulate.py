@@ -22,8 +22,8 @@ class Accumulator(wiring.Component):
     for the drain and the lanes go on with the next. There is room for BLOCKS blocks: so long and
     short ones even out.
 
-    Throughput: one event a cycle, as long as vectors are there and the buffer has room when a
-    block ends. Latency: `latency` cycles from the event that ends a block to `start`.
+    Throughput: one event a cycle, as long as vectors are there and the buffer has room for a
+    block that ends. Latency: `latency` cycles from the event that ends a block to `start`.
 
     Ports: i_events (see `event_layout`; with `value` if product), i_vectors {row of P halves}, one
     for each line. drain: start (one cycle; the sums of a block are there from the next cycle
@@ -58,16 +58,16 @@ class Accumulator(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        go = Signal()
-        pipeline = Pipeline(m, enable=go)  # events, from cycle 0 until their term is there
+        # An event enters with its line's vector, and if it ends a block, there is room for that.
+        # So nothing has to stop behind it. After the last stage its term is there to be added.
+        enter = Signal()
+        pipeline = Pipeline(m)  # from cycle 0, in which an event enters
         head = pipeline.put("event", self.i_events.payload.event, at=0)
-        pipeline.put("valid", self.i_events.valid, at=0, reset=True)
-
-        # An event comes with its line's vector; after the last stage its term is there to be added.
+        pipeline.put("valid", self.i_events.valid & enter, at=0, reset=True)
         tail = pipeline.get("event", at=self._term_at)
         tail_valid = pipeline.get("valid", at=self._term_at)
         take = self.i_events.valid & head.hit & head.first
-        end = tail_valid & tail.end
+        end = self.i_events.valid & head.end
         finish = Signal()  # a block ends
         accumulated = Signal(DEPTH)  # entries that have a term
         accumulated_now = Signal(DEPTH)
@@ -78,11 +78,11 @@ class Accumulator(wiring.Component):
         m.d.comb += [
             self.stall_vector.eq(take & ~self.i_vectors.valid),
             self.stall_drain.eq(end & buffer.full),
-            go.eq(~self.stall_vector & ~self.stall_drain),
-            self.i_events.ready.eq(go),
+            enter.eq(~self.stall_vector & ~self.stall_drain),
+            self.i_events.ready.eq(enter),
             self.i_vectors.ready.eq(take & ~self.stall_drain),
-            self.event.eq(go & tail_valid & tail.hit),
-            finish.eq(go & end),
+            self.event.eq(tail_valid & tail.hit),
+            finish.eq(tail_valid & tail.end),
             accumulated_now.eq(accumulated | Mux(self.event, 1 << tail.i, 0)),
         ]
         m.d.sync += [
@@ -101,8 +101,7 @@ class Accumulator(wiring.Component):
         for n, lane in enumerate(self._lanes):
             m.submodules[f"lane{n}"] = lane
             m.d.comb += [
-                lane.go.eq(go),
-                lane.load.eq(take),
+                lane.load.eq(take),  # again and again until the event enters
                 lane.element.eq(self.i_vectors.payload[n]),
                 lane.step.eq(step),
                 buffer.totals[n].eq(lane.total),
@@ -113,6 +112,7 @@ class Accumulator(wiring.Component):
                 m.d.comb += lane.shift.eq(pipeline.get("valid", at=1) & first.hit & first.first)
 
         m.d.comb += [
+            buffer.reserve.eq(enter & end),
             buffer.step.eq(step),
             buffer.finish.eq(finish),
             buffer.i_touched.eq(accumulated_now),

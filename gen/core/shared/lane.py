@@ -25,9 +25,10 @@ class Lane(wiring.Component):
     Parameters: product: add element * factor in units of 2^-48 instead of element in 2^-24;
     width: of a sum.
 
-    Ports: go: gates what makes the term; load: take `element`; shift (halves only): in the gated
-    cycle after load; factor (product only): in the gated cycle after load; step: add the term, the
-    cycle after it is made: a gated cycle after load (product: two). total: the sum, signed.
+    Ports: load: take `element`; shift (halves only): the cycle after load, or its sums stay as they
+    were; factor (product only): the cycle after load, and for every further term of the element;
+    step: add the term, 2 cycles after load (product: 3, or 2 after its factor). total: the sum,
+    signed.
     """
 
     def __init__(self, *, product: bool, width: int):
@@ -36,7 +37,6 @@ class Lane(wiring.Component):
         self.latency = -(-width // PART)
         super().__init__(
             {
-                "go": In(1),
                 "load": In(1),
                 "element": In(Half),
                 **({"factor": In(Factor)} if product else {"shift": In(1)}),
@@ -49,15 +49,11 @@ class Lane(wiring.Component):
         m = Module()
         if self._product:
             m.submodules.term = term = HalfProduct()
-            m.d.comb += [
-                term.i_half.eq(self.element),
-                term.i_factor.eq(self.factor),
-                term.en.eq(self.go),
-            ]
+            m.d.comb += [term.i_half.eq(self.element), term.i_factor.eq(self.factor)]
         else:
             m.submodules.term = term = HalfToFixed()
-            m.d.comb += [term.i.eq(self.element), term.en.eq(self.go & self.shift)]
-        m.d.comb += term.load.eq(self.go & self.load)
+            m.d.comb += [term.i.eq(self.element), term.en.eq(self.shift)]
+        m.d.comb += term.load.eq(self.load)
 
         addend = Signal(signed(self.width))  # with its sign in all bits
         m.d.comb += addend.eq(term.o)

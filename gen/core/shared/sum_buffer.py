@@ -28,12 +28,13 @@ class SumBuffer(wiring.Component):
         self._lanes, self._width, self._latency = lanes, width, latency
         super().__init__(
             {
+                "reserve": In(1),  # the last event of a block has come: finish follows
                 "step": In(STEP),  # an addition
                 "totals": In(data.ArrayLayout(width, lanes)),  # its sums, `latency` cycles later
                 "finish": In(1),  # a block ends: its last step comes a cycle later
                 "i_touched": In(DEPTH),  # beside finish: the entries of the block that had a term
                 "block": Out(range(BLOCKS)),  # the one that accumulates
-                "full": Out(1),  # another block must not end
+                "full": Out(1),  # another block's last event must not come
                 "start": Out(1),  # one cycle; the sums of a block are there from the next one on
                 "touched": Out(DEPTH),  # beside start: entries that had a term; others are zero
                 "busy": In(1),  # from the cycle after start until that of the last sum's request
@@ -49,12 +50,10 @@ class SumBuffer(wiring.Component):
         pipeline = Pipeline(m)
         pipeline.put("finish", finish, at=0, reset=True)  # a block that a reset ends never drains
         pipeline.put("step", self.step, at=1)
-        pipeline.put("block", block, at=0)
-        pipeline.put("touched", self.i_touched, at=0)
         complete = pipeline.get("finish", at=written)
         last = pipeline.get("step", at=1 + written)
 
-        held = Signal(range(BLOCKS))  # how many have ended and are not drained
+        held = Signal(range(BLOCKS))  # how many have ended, or soon will, and are not drained
         ready = Signal(range(BLOCKS))  # of these, how many are complete and not begun
         draining = Signal()
         drained = Signal(DEPTH)  # entries that have a sum, of the block that drains
@@ -78,16 +77,14 @@ class SumBuffer(wiring.Component):
             write.data.eq(self.totals),
             read.en.eq(draining),
             read.addr.eq(Cat(self.entry, drain_block)),
-            # Out of registers: the lanes' stall, in `finish` and `i_touched`, has come a long way.
-            # It is read when the block is complete, a cycle later at the earliest.
-            mask_write.en.eq(pipeline.get("finish", at=1)),
-            mask_write.addr.eq(pipeline.get("block", at=1)),
-            mask_write.data.eq(pipeline.get("touched", at=1)),
+            mask_write.en.eq(finish),
+            mask_write.addr.eq(block),
+            mask_write.data.eq(self.i_touched),
             mask_read.addr.eq(next_block),
             self.touched.eq(mask_read.data),
             self.start.eq(~self.busy & (ready != 0)),
         ]
-        held_next = (held + finish - (draining & ~self.busy))[: len(held)]
+        held_next = (held + self.reserve - (draining & ~self.busy))[: len(held)]
         m.d.sync += [
             block.eq(block + finish),
             ready.eq(ready + complete - self.start),

@@ -85,17 +85,15 @@ def test_products_of_corners(product):
     check([a, b], got, to_limbs(naive, PRODUCT_FIXED))
 
 
-def test_nothing_moves_without_enable():
-    """Without enable no register moves, so results come after their number of enabled cycles."""
+def test_a_half_stays_until_another_is_loaded():
+    """A half that has been taken is multiplied by every factor until the next one is taken."""
     rng = np.random.default_rng(2)
-    enable = rng.integers(0, 2, 10_000).astype(np.uint64)
-    a, b = rng.choice(HALVES, (2, len(enable)))
-    out = ArrayBench(HalfProduct(), "half_product")(en=enable, i_half=a, i_factor=factors(b))
-    got = added(out, PRODUCT_FIXED)
-    steps = np.cumsum(enable) - enable  # enabled cycles before this one
-    taken = np.flatnonzero(enable)
-    known = steps >= HalfProduct.latency
-    source = (steps - HalfProduct.latency)[known].astype(int)
-    first, then = a[taken[source]], b[taken[source + 1]]  # a factor is a cycle later
-    want = fixed.as_numbers(values(first) * values(then), 48, PRODUCT_FIXED)
-    check([first, then], got[known], want)
+    load = rng.integers(0, 2, 10_000).astype(np.uint64)
+    load[0] = 1
+    a, b = rng.choice(HALVES, (2, len(load)))
+    late = np.roll(factors(b), 1)  # a factor is a cycle later
+    run = ArrayBench(HalfProduct(), "half_product")
+    got = added(after(HalfProduct.latency, run, load=load, i_half=a, i_factor=late), PRODUCT_FIXED)
+    taken = a[np.maximum.accumulate(np.where(load, np.arange(len(a)), 0))]
+    want = fixed.as_numbers(values(taken) * values(b), 48, PRODUCT_FIXED)
+    check([taken[:-1], b[:-1]], got[:-1], want[:-1])

@@ -44,7 +44,7 @@ class Setting:
         """Finished sums as Python integers in units of 2^-fraction, (block, DEPTH).
 
         events: bool (block, line, DEPTH); each adds an element (uint16 patterns, (block, line)),
-        times a value ((block, line, DEPTH)) for products, to its entry. rng: stall at random.
+        times a value ((block, line, DEPTH)) for products, to its entry. rng: pause at random.
         Every entry must have an event in every block.
         """
         block, line, entry = np.nonzero(events)
@@ -52,10 +52,10 @@ class Setting:
         number = block * events.shape[1] + line
         load = np.r_[-1, number[:-1]] != number
         seen = np.cumsum(events, axis=1)[block, line, entry] == 1
-        steps = np.ones(count + 3, int) if rng is None else rng.integers(1, 3, count + 3)
-        gated = np.cumsum(steps) - 1  # cycles in which the term's way goes on
-        add = gated[np.arange(count) + (2 if self.product else 1)] + 1
-        total = int(gated[-1]) + 10
+        steps = np.ones(count, int) if rng is None else rng.integers(1, 3, count)
+        come = (np.cumsum(steps) - 1)[:count]  # cycles in which events come
+        add = come + (3 if self.product else 2)
+        total = int(come[-1]) + 10
 
         def at(cycles, values, noise=1):
             out = np.zeros(total, np.uint64)
@@ -65,13 +65,15 @@ class Setting:
             return out
 
         inputs = {
-            "load": at(gated, np.pad(load, (0, 3)), 2),
-            "element": at(gated[:count], elements[block, line], 1 << 16),
+            "load": at(come, load),
+            "element": at(come, elements[block, line], 1 << 16),
         }
+        # A line that has to wait may load anything before its vector is there.
+        inputs["load"][come[(steps == 2) & load] - 1] = 1
         if self.product:
-            inputs["factor"] = at(gated[1 : count + 1], factors(values[block, line, entry]), 1)
+            inputs["factor"] = at(come + 1, factors(values[block, line, entry]), 1 << 20)
         else:
-            inputs["shift"] = at(gated, np.pad(load, (1, 2)), 2)
+            inputs["shift"] = at(come + 1, load)
         layout = packed(STEP)
         step = [
             layout.pack(write=1, replace=int(first), entry=int(i), block=0)
@@ -80,8 +82,6 @@ class Setting:
         idle = [layout.pack(write=0, replace=n & 1, entry=n >> 1, block=0) for n in range(32)]
         inputs["step"] = np.resize(np.array(idle, np.uint64), total)
         inputs["step"][add] = step
-        inputs["go"] = np.zeros(total, np.uint64)
-        inputs["go"][gated] = 1
         raw = self.run(**inputs)["total"]
 
         last = np.full((len(events), DEPTH), -1)
