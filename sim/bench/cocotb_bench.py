@@ -32,6 +32,8 @@ PREFIX = "Vtop"
 """What cocotb's main program calls the model."""
 COCOTB = "cocotb"
 """cocotb's libraries in the folder that is built in."""
+BENCH_OPTIMISE = ("OPT_FAST=-O1", *OPTIMISE[1:])
+"""For make: Python takes most of a bench's time, so faster code is not worth its compilation."""
 PARAMETERS = "BACKSPIKE_BENCH_PARAMETERS"
 """Environment variable that carries parameters to the test module."""
 
@@ -71,9 +73,18 @@ def build_bench(
 
     def build(folder: Path) -> None:
         command = [*verilator_command(name, files, PREFIX), *options, "-LDFLAGS", link]
-        compile_model(folder, command, PREFIX, name, files=files, sources=[main], links=links)
+        compile_model(
+            folder,
+            command,
+            PREFIX,
+            name,
+            files=files,
+            sources=[main],
+            links=links,
+            optimise=BENCH_OPTIMISE,
+        )
 
-    parts = [tool_versions(), name, *OPTIMISE, *options, link, "--", *content(files, [main])]
+    parts = [tool_versions(), name, *BENCH_OPTIMISE, *options, link, "--", *content(files, [main])]
     return cached(name, parts, build)
 
 
