@@ -1,6 +1,9 @@
 """Emission: a component as Verilog text, the same text every time, each module once."""
 
+import gc
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import metadata
 
@@ -77,12 +80,27 @@ def emit(component: wiring.Component, name: str, *, s_axi: bool = False) -> str:
         port = "__".join(map(str, path))
         if port == name:
             raise ValueError(f"module {name!r} has a port of that name: another name is needed")
-    text = tidy(verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True))
+    with _without_collection():
+        text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+    text = tidy(text)
     if not s_axi:
         return text
     top = next(found for found in MODULE.finditer(text) if found[1] == name).start()
     end = text.index("\nendmodule", top)
     return text[:top] + AXI.sub("s_axi_", text[top:end]) + text[end:]
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Python does not look for cycles of garbage meanwhile: a netlist is millions of objects that
+    all live to its end, and going through them again and again takes as long as making them."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def tidy(text: str) -> str:

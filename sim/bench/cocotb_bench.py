@@ -32,8 +32,6 @@ PREFIX = "Vtop"
 """What cocotb's main program calls the model."""
 COCOTB = "cocotb"
 """cocotb's libraries in the folder that is built in."""
-BENCH_OPTIMISE = ("OPT_FAST=-O1", *OPTIMISE[1:])
-"""For make: Python takes most of a bench's time, so faster code is not worth its compilation."""
 PARAMETERS = "BACKSPIKE_BENCH_PARAMETERS"
 """Environment variable that carries parameters to the test module."""
 
@@ -81,10 +79,9 @@ def build_bench(
             files=files,
             sources=[main],
             links=links,
-            optimise=BENCH_OPTIMISE,
         )
 
-    parts = [tool_versions(), name, *BENCH_OPTIMISE, *options, link, "--", *content(files, [main])]
+    parts = [tool_versions(), name, *OPTIMISE, *options, link, "--", *content(files, [main])]
     return cached(name, parts, build)
 
 
