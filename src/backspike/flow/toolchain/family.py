@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from backspike.flow.toolchain import gowin_slices
+from backspike.flow.toolchain import gowin_slices, multiplier_registers
 from backspike.gen.boards.board import Board
 from backspike.system.toolset import NEXTPNR, PACKER
 
@@ -24,7 +24,8 @@ class Family:
     take together, where one of them may keep the other out and nextpnr counts them apart.
     part: options that choose a board's part and pins. search: options of the placer. placed: the
     file, and the option for it, that place and route writes. pack: options of the packer that
-    makes `bitstream` of it. packages: Python packages whose versions matter, too.
+    makes `bitstream` of it. packages: Python packages whose versions matter, too. finish: what is
+    still to be done to the module of a netlist.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Family:
     places: Callable[[dict], int] | None = None
     packages: tuple[str, ...] = ()
     prepare: str = ""
+    finish: Callable[[dict], object] | None = None
 
     @property
     def place(self) -> str:
@@ -92,6 +94,7 @@ FAMILIES = {
             placed=("--textcfg", "top.config"),
             pack=("--compress", "top.config", "top.bit"),
             bitstream="top.bit",
+            finish=multiplier_registers.absorb_registers,
         ),
         Family(
             name="ice40",

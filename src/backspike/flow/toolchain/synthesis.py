@@ -1,8 +1,10 @@
 """Verilog becomes a flattened netlist of a family's cells."""
 
 import functools
+import inspect
 import json
 import re
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,12 @@ from backspike.system.toolset import WASM, YOSYS, Toolset
 SOURCE = "source.v"
 PASS = re.compile(r"^(\d+\.\d+)\. Executing (\S+)")
 """What Yosys says when a pass begins."""
+FINISHING = {
+    name: inspect.getsource(sys.modules[family.finish.__module__])
+    for name, family in FAMILIES.items()
+    if family.finish is not None
+}
+"""The text, as it was imported, of what finishes a family's netlists."""
 CONFLICT = "Driver-driver conflict"
 """What Yosys warns of where two passes disagree on a wire, before it lets one of them win."""
 
@@ -69,7 +77,17 @@ def synthesise(
         if conflicts:
             raise ToolFailed(f"{YOSYS} made a wrong netlist: {conflicts[0]}", said=said)
 
-    folder = cached(f"netlist-{family}", [tools.version(YOSYS), commands, text], build)
+    finish = FAMILIES[family].finish
+    parts = [tools.version(YOSYS), commands, text]
+    folder = cached(f"netlist-{family}", parts, build)
+    if finish is not None:
+
+        def complete(entry: Path) -> None:
+            netlist = json.loads((folder / NETLIST).read_text())
+            finish(netlist["modules"][top])
+            (entry / NETLIST).write_text(json.dumps(netlist))
+
+        folder = cached(f"finished-{family}", [*parts, top, FINISHING[family]], complete)
     return Netlist(folder / NETLIST, top, text)
 
 

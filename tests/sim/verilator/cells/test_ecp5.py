@@ -267,9 +267,9 @@ def test_parameters_that_are_not_modelled_are_refused(half):
 
 
 class Multiplier(wiring.Component):
-    """A MULT18X18D and a register behind it; signs and sources are ports."""
+    """A MULT18X18D and a register behind it; signs, sources, enable and reset are ports."""
 
-    flags = ("SIGNEDA", "SIGNEDB", "SOURCEA", "SOURCEB")
+    flags = ("SIGNEDA", "SIGNEDB", "SOURCEA", "SOURCEB", "CE0", "RST0")
 
     def __init__(self, **parameters: str):
         self._parameters = {f"p_{key}": value for key, value in parameters.items()}
@@ -281,11 +281,15 @@ class Multiplier(wiring.Component):
         product = Signal(36)
         m.d.sync += self.p.eq(product)
         pins = {f"i_{flag}": getattr(self, flag.lower()) for flag in self.flags}
+        pins["i_CLK0"] = ClockSignal()
         pins |= {f"i_A{n}": self.a[n] for n in range(18)}
         pins |= {f"i_B{n}": self.b[n] for n in range(18)}
         pins |= {f"i_C{n}": 0 for n in range(18)} | {f"o_P{n}": product[n] for n in range(36)}
         m.submodules.cell = Instance("MULT18X18D", **self._parameters, **pins)
         return m
+
+
+REGISTERED = {"REG_OUTPUT_CLK": "CLK0", "GSR": "DISABLED"}
 
 
 def multiplier_model() -> ArrayBench:
@@ -312,8 +316,24 @@ def test_products_of_either_sign(multiplier):
 
 
 def test_a_multiplier_that_is_not_modelled(multiplier):
-    """Cascaded operands stop the simulation, and registers inside the cell fail the build."""
+    """Cascaded operands stop the simulation, and other registers inside the cell fail the build."""
     told = stopped("multiplier_model", {"sourcea": [1]})
     assert "MULT18X18D: it takes another's operand" in told
-    with pytest.raises(ToolFailed, match="MULT18X18D: it has registers: none are modelled"):
-        ArrayBench(Multiplier(REG_OUTPUT_CLK="CLK0"), "cells_ecp5_registers", CELLS)
+    with pytest.raises(ToolFailed, match="MULT18X18D: it has registers before the product"):
+        ArrayBench(Multiplier(REG_INPUTA_CLK="CLK0"), "cells_ecp5_registers", CELLS)
+    for wrong in ({"REG_OUTPUT_CLK": "CLK1"}, {"GSR": "ENABLED"}, {"RESETMODE": "ASYNC"}):
+        with pytest.raises(ToolFailed, match="MULT18X18D: its register has another clock"):
+            ArrayBench(Multiplier(**{**REGISTERED, **wrong}), "cells_ecp5_registers", CELLS)
+
+
+def test_a_registered_product():
+    """A product comes a cycle later, is held without enable, and is 0 after a reset."""
+    x, y = RNG.integers(0, 1 << 18, (2, 500))
+    enable, reset = RNG.random((2, 500)) < np.array([[0.5], [0.1]])
+    run = ArrayBench(Multiplier(**REGISTERED), "cells_ecp5_registered", CELLS)
+    got = run(a=x, b=y, ce0=enable, rst0=reset)["p"].tolist()
+    want, held = [0], 0  # the bench's own register is a cycle behind
+    for one, other, write, clear in zip(x.tolist(), y.tolist(), enable, reset, strict=True):
+        want.append(held)
+        held = 0 if clear else one * other if write else held
+    assert got == want[: len(got)]
