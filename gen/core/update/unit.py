@@ -147,7 +147,9 @@ class UpdateUnit(wiring.Component):
         d = pipeline.register("d", data.View(Scaled, scaled(d)), at=at)
         power = pipeline.register("d_power", one_hot(exponent[:FINE]), at=at + 1)
         digits = pipeline.register("d_significand", d.significand, at=at + 1)
-        factor = pipeline.register("factor", digits * power, at=at + 2)
+        # A bit less than the shape of the product: a multiplier takes no more.
+        factor = (digits * power)[: SIGNIFICAND + (1 << FINE) - 1]
+        factor = pipeline.register("factor", factor, at=at + 2)
         pipeline.register("product", factor * self.rate.significand, at=at + 3)
         pipeline.put("shift", exponent[FINE:], at=at)
         pipeline.put("change_sign", d.sign ^ self.rate.sign, at=at)
