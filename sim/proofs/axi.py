@@ -193,7 +193,6 @@ PROOFS = (
         bench=handshakes,
         depth=3,
         search=16,
-        long=True,
         bugs=(
             Bug(
                 "BVALID falls by itself",
@@ -227,7 +226,6 @@ PROOFS = (
         bench=reads,
         depth=3,
         search=16,
-        long=True,
         bugs=(
             Bug(
                 "a read asks for the address of a write",

@@ -201,7 +201,6 @@ PROOFS = (
         bench=bridge,
         depth=3,
         search=18,
-        long=True,
         bugs=(
             Bug(
                 "AW is offered again after it was taken",

@@ -31,10 +31,9 @@ class Proof:
     """A claim about a component.
 
     name; claim; bench: makes the bench out of modules that `Load` gives it; depth: cycles that the
-    induction looks back; bugs; search: cycles in which
-    covers, and bugs, have to show themselves; long: `make test` leaves it to `make proofs`; cut:
-    Yosys' selection of cells whose outputs may have any value (more than they can have: what holds
-    then holds).
+    induction looks back; bugs; search: cycles in which covers, and bugs, have to show themselves;
+    cut: Yosys' selection of cells whose outputs may have any value (more than they can have: what
+    holds then holds).
     """
 
     name: str
@@ -43,7 +42,6 @@ class Proof:
     depth: int
     bugs: tuple[Bug, ...]
     search: int = 20
-    long: bool = False
     cut: str = ""
 
     def designs(self) -> dict[str, str]:

@@ -180,7 +180,6 @@ PROOFS = (
         bench=counts,
         depth=4,
         search=14,
-        long=True,
         cut="t:$mul",  # the extents of layers
         bugs=(
             Bug(
@@ -210,7 +209,6 @@ PROOFS = (
         bench=tokens,
         depth=4,
         search=12,
-        long=True,
         cut="t:$mul",
         bugs=(
             Bug(

@@ -224,7 +224,6 @@ PROOFS = (
         bench=scan,
         depth=3,
         search=24,
-        long=True,
         bugs=(
             Bug(
                 "an empty line is announced",

@@ -134,7 +134,6 @@ PROOFS = (
         bench=lambda load: walk(load, 0),
         depth=2,
         search=14,
-        long=True,
         bugs=(
             Bug(
                 "a block's sources are those of the first",
@@ -157,7 +156,6 @@ PROOFS = (
         bench=lambda load: walk(load, GROUP),
         depth=2,
         search=16,
-        long=True,
         bugs=(
             Bug(
                 "a group's tiles are those of the first group",

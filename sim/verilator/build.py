@@ -182,7 +182,7 @@ def compile_model(
     """Run Verilator's `command` on files and sources; leaves only `target` in `folder`.
 
     links: names in the folder that is built in, for what the command names and may lie where make
-    cannot reach it. cflags are for the runtime, too.
+    cannot reach it. cflags are for the runtime, too, but for those that define something.
     Says on stderr what is built. Raises UserError if a compiler is missing, ToolFailed if it fails.
     """
     check_compilers()
@@ -197,7 +197,9 @@ def compile_model(
         flags = [part for flag in cflags for part in ("-CFLAGS", flag)]
         run_tool([*command, *(source.name for source in sources), "-o", target, *flags], work)
         make = ["make", f"-j{os.cpu_count() or 1}", "-f", f"{prefix}.mk", *optimise]
-        for name, path in _runtime(work, prefix, make, [*optimise, *cflags]).items():
+        options = [part for part in optimise if part.startswith("OPT_GLOBAL")]
+        options += [flag for flag in cflags if not flag.startswith("-D")]
+        for name, path in _runtime(work, prefix, make, options).items():
             shutil.copy(path, work / name)  # younger than its sources: make leaves it alone
         run_tool([*make, target], work)
         shutil.move(work / target, folder / target)

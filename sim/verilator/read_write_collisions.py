@@ -6,6 +6,7 @@ Verilog gives the old one, which would hide a broken promise. So in every simula
 gives the complement of the row instead, and whoever used it would differ from golden.
 """
 
+import functools
 import re
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ NAME = r"(?:\\\S+ |\w+)"
 MEMORY = re.compile(rf"^  reg (?:\[\d+:\d+\] )?({NAME}) ?\[\d+:\d+\];$")
 
 
+@functools.lru_cache(maxsize=8)  # a program makes many simulators of a few machines
 def spoiled(verilog: str) -> str:
     """The text, as `emit` makes it, with a read that meets a write giving the row's complement.
 
