@@ -46,7 +46,7 @@ class Machine:
     """Sizes of one accelerator.
 
     lanes P: columns that each engine works on at a time (2, 4, 8 or 16).
-    fp_share, bp_share, wg_share: lanes that one drain unit (rounding, and the update of a neuron
+    fp_reuse, bp_reuse, wg_reuse: lanes that one drain unit (rounding, and the update of a neuron
     or of a weight) of that engine serves in turn.
     weight_rows: rows of P halves in the weight memory, at least P of them.
     units: tiles of P neurons x DEPTH (sample, step) pairs with codes and gradients.
@@ -57,9 +57,9 @@ class Machine:
 
     name: str
     lanes: int
-    fp_share: int
-    bp_share: int
-    wg_share: int
+    fp_reuse: int
+    bp_reuse: int
+    wg_reuse: int
     weight_rows: int
     units: int
     spike_units: int
@@ -71,7 +71,7 @@ class Machine:
     def __post_init__(self) -> None:
         if self.lanes not in (2, 4, 8, 16):
             raise ValueError(f"lanes is {self.lanes}, must be 2, 4, 8 or 16")
-        for name in ("fp_share", "bp_share", "wg_share"):
+        for name in ("fp_reuse", "bp_reuse", "wg_reuse"):
             value = getattr(self, name)
             if value not in (1, 2, 4, 8) or value > self.lanes:
                 raise ValueError(f"{name} is {value}, must be 1, 2, 4 or 8, and at most lanes")
@@ -120,11 +120,11 @@ class Machine:
 MACHINES = {
     m.name: m
     for m in (
-        Machine(name="tiny", lanes=2, fp_share=2, bp_share=2, wg_share=2, weight_rows=2048,
+        Machine(name="tiny", lanes=2, fp_reuse=2, bp_reuse=2, wg_reuse=2, weight_rows=2048,
                 units=128, spike_units=256, readout_units=64, layers=4, tasks=256),
-        Machine(name="default", lanes=8, fp_share=4, bp_share=4, wg_share=2, weight_rows=2048,
+        Machine(name="default", lanes=8, fp_reuse=4, bp_reuse=4, wg_reuse=2, weight_rows=2048,
                 units=128, spike_units=256, readout_units=32, layers=4, tasks=256),
-        Machine(name="wide", lanes=16, fp_share=4, bp_share=4, wg_share=2, weight_rows=8192,
+        Machine(name="wide", lanes=16, fp_reuse=4, bp_reuse=4, wg_reuse=2, weight_rows=8192,
                 units=256, spike_units=512, readout_units=64, layers=8, tasks=512),
     )
 }  # fmt: skip

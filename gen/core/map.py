@@ -43,9 +43,9 @@ def _status_registers() -> list[Register]:
             "machine", 0x08, "ro", "sizes of the machine",
             fields=(
                 Field("lanes", 0, 8, "lanes of an engine"),
-                Field("fp_share", 8, 4, "lanes that a drain unit of engine fp serves"),
-                Field("bp_share", 12, 4, "likewise of bp"),
-                Field("wg_share", 16, 4, "likewise of wg"),
+                Field("fp_reuse", 8, 4, "lanes that a drain unit of engine fp serves"),
+                Field("bp_reuse", 12, 4, "likewise of bp"),
+                Field("wg_reuse", 16, 4, "likewise of wg"),
                 Field("layers", 20, 6, "layers at the most"),
                 Field("depth", 26, 6, "entries of an accumulator file"),
             ),

@@ -58,7 +58,7 @@ class Core(wiring.Component):
     def _identification(self) -> dict:
         """The registers that say which machine this is."""
         machine = self.machine
-        sizes = ("lanes", "fp_share", "bp_share", "wg_share", "layers")
+        sizes = ("lanes", "fp_reuse", "bp_reuse", "wg_reuse", "layers")
         return {
             "ident": IDENT,
             "version": VERSION,

@@ -13,7 +13,7 @@ from backspike.sim.proofs.proof import Bug, Load, Proof
 
 TASKS = 1024
 """The longest queue that a machine may have: that of the proofs."""
-MACHINE = Machine(name="proof", lanes=2, fp_share=2, bp_share=2, wg_share=2, weight_rows=4, units=4,
+MACHINE = Machine(name="proof", lanes=2, fp_reuse=2, bp_reuse=2, wg_reuse=2, weight_rows=4, units=4,
                   spike_units=4, readout_units=4, layers=4, tasks=TASKS)  # fmt: skip
 KIND = UPDATE
 """The engine with the shortest descriptor; engines' queues differ in nothing else."""

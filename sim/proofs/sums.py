@@ -107,7 +107,7 @@ def states(load: Load) -> Bench:
     bench = Bench()
     module = load("core.shared.time_sequencer")
     inside = bench.device(
-        module.TimeSequencer(share=2, recurrence=RECURRENCE, reverse=False), wired=("free", "skips")
+        module.TimeSequencer(reuse=2, recurrence=RECURRENCE, reverse=False), wired=("free", "skips")
     )
     device = inside.component
     batch, slot = device.batch, device.o

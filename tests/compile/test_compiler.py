@@ -176,7 +176,7 @@ def test_descriptors():
     }  # fmt: skip
 
 
-BIG = Machine(name="big", lanes=2, fp_share=2, bp_share=2, wg_share=2, weight_rows=2**16,
+BIG = Machine(name="big", lanes=2, fp_reuse=2, bp_reuse=2, wg_reuse=2, weight_rows=2**16,
               units=4096, spike_units=8192, readout_units=4096, layers=4, tasks=1024)  # fmt: skip
 
 

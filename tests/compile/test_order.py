@@ -12,7 +12,7 @@ from backspike.gen.machine import Machine
 from backspike.ir.constants import ENGINES
 from backspike.ir.network import Layer, Learning, Network
 
-MACHINE = Machine(name="proof", lanes=2, fp_share=2, bp_share=2, wg_share=2, weight_rows=2048,
+MACHINE = Machine(name="proof", lanes=2, fp_reuse=2, bp_reuse=2, wg_reuse=2, weight_rows=2048,
                   units=256, spike_units=512, readout_units=64, layers=8, tasks=256)  # fmt: skip
 MOST = {1: 5, 2: 5, 3: 4, 4: 3}
 """Tiles of a layer, by layers."""

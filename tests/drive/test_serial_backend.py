@@ -184,8 +184,8 @@ def test_another_machine_is_told(board, tmp_path, capsys):
     options = f"train {SMALL} --machine default --backend serial:{board.path} --save run"
     assert main(options.split()) == 2
     err = capsys.readouterr().err
-    assert "the core has lanes 2, fp_share 2, bp_share 2, readout_units 64, must have" in err
-    assert "lanes 8, fp_share 4, bp_share 4, readout_units 32" in err
+    assert "the core has lanes 2, fp_reuse 2, bp_reuse 2, readout_units 64, must have" in err
+    assert "lanes 8, fp_reuse 4, bp_reuse 4, readout_units 32" in err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -18,9 +18,9 @@ from tests.support.streams import Bench, Memory, Pulses, Writes, packed
 LANES = 4
 
 
-def machine(share: int) -> Machine:
-    """A small one of that share."""
-    return Machine(name="bench", lanes=LANES, fp_share=share, bp_share=share, wg_share=share,
+def machine(reuse: int) -> Machine:
+    """A small one of that reuse of drain units."""
+    return Machine(name="bench", lanes=LANES, fp_reuse=reuse, bp_reuse=reuse, wg_reuse=reuse,
                    weight_rows=1024, units=64, spike_units=64, readout_units=16, layers=2,
                    tasks=16)  # fmt: skip
 

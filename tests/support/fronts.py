@@ -11,7 +11,7 @@ from backspike.gen.machine import DEPTH, Machine
 from tests.support.streams import Bench, StallingMemory, packed
 from tests.support.tiles import events_of, lines_of, same_fields
 
-MACHINE = Machine(name="bench", lanes=4, fp_share=2, bp_share=2, wg_share=2, weight_rows=512,
+MACHINE = Machine(name="bench", lanes=4, fp_reuse=2, bp_reuse=2, wg_reuse=2, weight_rows=512,
                   units=64, spike_units=64, readout_units=32, layers=2, tasks=16)  # fmt: skip
 LANES = MACHINE.lanes
 WORD = (1 << DEPTH) - 1

@@ -19,7 +19,7 @@ class BackwardDrain(BlockDrain):
     """Drains finished sums of the back-propagation engine into gradients and their masks.
 
     Where gradients do not depend on those of the next step (no temporal path), steps do not wait
-    for each other, and an entry without any error takes one cycle instead of `share`.
+    for each other, and an entry without any error takes one cycle instead of `reuse`.
 
     A read-out's blocks come as headers alone, see `Loss`.
     """
@@ -79,7 +79,7 @@ class BackwardDrain(BlockDrain):
         codes = [self.codes.data.word_select(n, CODE.size) for n in range(lanes)]
         phase = pipeline.get("slot", at=READ_LATENCY).phase
         for n, unit in enumerate(units):
-            code = delayed_or_mux(m, codes, n, phase, self.share, "code")
+            code = delayed_or_mux(m, codes, n, phase, self.reuse, "code")
             pipeline.put(f"code{n}", code, at=READ_LATENCY + 1)
             pipeline.put(f"loss{n}", loss.o[n], at=loss.latency)
             terms = pipeline.get(f"loss{n}", at=UNIT_AT + CODE_LATENCY)

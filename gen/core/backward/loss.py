@@ -31,8 +31,8 @@ class Loss(wiring.Component):
     latency = READ_LATENCY + 1
 
     def __init__(self, machine: Machine):
-        self._lanes, self._share = machine.lanes, machine.bp_share
-        lanes, units = machine.lanes, machine.lanes // machine.bp_share
+        self._lanes, self._reuse = machine.lanes, machine.bp_reuse
+        lanes, units = machine.lanes, machine.lanes // machine.bp_reuse
         super().__init__(
             {
                 "config": In(BACKWARD.config),
@@ -41,7 +41,7 @@ class Loss(wiring.Component):
                 "begin": Out(1),  # the block of this header begins
                 "i_unit": In(BASE_BITS),  # of this header
                 "header": In(HEADER),  # of the block that drains
-                "slot": In(slot_layout(machine.bp_share)),
+                "slot": In(slot_layout(machine.bp_reuse)),
                 "logits": Out(read_signature(lanes * 16, machine.readout_units * DEPTH)),
                 "labels": Out(read_signature(16, 2 * machine.readout_units * DEPTH)),
                 "o": Out(data.ArrayLayout(TERMS, units)),
@@ -50,7 +50,7 @@ class Loss(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        lanes, share, slot = self._lanes, self._share, self.slot
+        lanes, reuse, slot = self._lanes, self._reuse, self.slot
         pipeline = Pipeline(m)  # from cycle 0, that of `slot`
         pipeline.put("phase", slot.phase, at=0)
         pipeline.put("tile", self.header.tile, at=0)
@@ -64,7 +64,7 @@ class Loss(wiring.Component):
             self.labels.addr.eq(Cat(label_address, self.buffer)),
         ]
 
-        phase_bits, lane_bits = (share - 1).bit_length(), exact_log2(lanes)
+        phase_bits, lane_bits = (reuse - 1).bit_length(), exact_log2(lanes)
         phase, tile = (pipeline.get(name, at=READ_LATENCY) for name in ("phase", "tile"))
         label = self.labels.data
         lane = pipeline.register("label_lane", label[:lane_bits], at=self.latency)
@@ -74,7 +74,7 @@ class Loss(wiring.Component):
         for n, terms in enumerate(self.o):
             served = Cat(lane_phase, Const(n, lane_bits - phase_bits))
             m.d.comb += [
-                terms.logit.eq(delayed_or_mux(m, logits, n, phase, share, "logit")),
+                terms.logit.eq(delayed_or_mux(m, logits, n, phase, reuse, "logit")),
                 terms.onehot.eq(in_tile & (lane == served)),
             ]
         return m

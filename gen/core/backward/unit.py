@@ -38,19 +38,19 @@ class BackwardUnit(wiring.Component):
 
     Latency: `latency` cycles from `slot` and `sum` to `gradient`. Throughput: one a cycle.
 
-    Parameters: width: of the sum; share: lanes that it serves.
+    Parameters: width: of the sum; reuse: lanes that it serves.
     """
 
     latency = SUM_TO_E + E_TO_G
     recurrence = RECURRENCE
 
-    def __init__(self, *, width: int, share: int):
-        self._width, self._share = width, share
+    def __init__(self, *, width: int, reuse: int):
+        self._width, self._reuse = width, reuse
         super().__init__(
             {
                 "config": In(BACKWARD.config),
                 "table": In(TABLE),  # a surrogate derivative h is written
-                "slot": In(slot_layout(share)),
+                "slot": In(slot_layout(reuse)),
                 "live": In(1),  # the slot holds a neuron and a sample; else its gradient is 0
                 "sum": In(signed(width)),  # in units of 2^-48
                 "code": In(CODE),  # CODE_LATENCY cycles after slot
@@ -72,7 +72,7 @@ class BackwardUnit(wiring.Component):
         for name in ("code", "logit", "onehot"):
             pipeline.put(name, getattr(self, name), at=CODE_LATENCY)
         h, kappa = self._factors(m, pipeline)
-        m.submodules.states = states = StateFile(share=self._share)
+        m.submodules.states = states = StateFile(reuse=self._reuse)
         next_g = self._next_gradient(m, pipeline, states)
 
         # h e + κ g as ±(|h e| ± κ |g|): one product has no sign, and the result may get one.

@@ -43,19 +43,19 @@ class ForwardUnit(wiring.Component):
     Latency: SUM_TO_U cycles from `slot` and `sum` to u, U_TO_CODE more to `spike`, `code` and
     `logit` (which is u), and U_TO_V from u until v can be used. Throughput: one a cycle.
 
-    Parameters: width: of the sum; share: lanes that it serves.
+    Parameters: width: of the sum; reuse: lanes that it serves.
     """
 
     latency = SUM_TO_U + U_TO_CODE
     recurrence = RECURRENCE
 
-    def __init__(self, *, width: int, share: int):
-        self._width, self._share = width, share
+    def __init__(self, *, width: int, reuse: int):
+        self._width, self._reuse = width, reuse
         super().__init__(
             {
                 "config": In(FORWARD.config),
                 "table": In(TABLE),  # an edge of the surrogate is written
-                "slot": In(slot_layout(share)),
+                "slot": In(slot_layout(reuse)),
                 "live": In(1),  # the slot holds a neuron and a sample
                 "sum": In(signed(width)),  # in units of 2^-24
                 "spike": Out(1),
@@ -75,7 +75,7 @@ class ForwardUnit(wiring.Component):
         pipeline.put("live", self.live & slot.valid, at=0)
         u_at, code_at, v_at = SUM_TO_U, SUM_TO_U + U_TO_CODE, SUM_TO_U + U_TO_V
 
-        m.submodules.states = states = StateFile(share=self._share)
+        m.submodules.states = states = StateFile(reuse=self._reuse)
         m.d.comb += [states.read.sample.eq(slot.sample), states.read.phase.eq(slot.phase)]
         v = Signal(Half, reset_less=True)
         first_step = pipeline.get("slot", at=V_AT - 1).first_step

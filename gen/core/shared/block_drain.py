@@ -31,7 +31,7 @@ class DrainUnit(Protocol):
     recurrence: ClassVar[int]
     """Cycles from the use of a state to that of the next step's."""
 
-    def __init__(self, *, width: int, share: int): ...
+    def __init__(self, *, width: int, reuse: int): ...
 
 
 class BlockDrain(wiring.Component):
@@ -39,9 +39,9 @@ class BlockDrain(wiring.Component):
 
     A subclass says which `unit` it has, what else a unit is given, and where results are written.
 
-    Latency: a block takes T * max(samples * share, recurrence) + 1 cycles at the most; its results
+    Latency: a block takes T * max(samples * reuse, recurrence) + 1 cycles at the most; its results
     are written up to unit.latency + 4 cycles later, while the next block drains. Throughput:
-    P / share neurons a cycle.
+    P / reuse neurons a cycle.
     """
 
     kind: ClassVar[EngineKind]
@@ -52,7 +52,7 @@ class BlockDrain(wiring.Component):
 
     def __init__(self, machine: Machine, ports: dict[str, wiring.Member]):
         self.machine = machine
-        self.lanes, self.share = machine.lanes, getattr(machine, f"{self.kind.name}_share")
+        self.lanes, self.reuse = machine.lanes, getattr(machine, f"{self.kind.name}_reuse")
         self.width = self.kind.sum_width(machine)
         self.result_at = UNIT_AT + self.unit.latency
         self.row_at = self.result_at + 1
@@ -98,7 +98,7 @@ class BlockDrain(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.sequencer = sequencer = TimeSequencer(
-            share=self.share, recurrence=self.unit.recurrence, reverse=self.reverse
+            reuse=self.reuse, recurrence=self.unit.recurrence, reverse=self.reverse
         )
         header = Signal(HEADER, reset_less=True)
         present = Signal(DEPTH, reset_less=True)  # entries that hold a sample
@@ -139,7 +139,7 @@ class BlockDrain(wiring.Component):
             result = Signal(self.result, name=f"result{n}")
             m.d.comb += result.as_value().eq(Cat(self.found(unit)))
             results.append(result)
-        row = gather(m, results, slot.phase, self.share, "row", slot.skip)
+        row = gather(m, results, slot.phase, self.reuse, "row", slot.skip)
         slot = pipeline.get("slot", at=self.row_at)
         row_written, tile_written = Signal(), Signal()
         m.d.comb += row_written.eq(slot.valid & slot.row_end)
@@ -155,15 +155,15 @@ class BlockDrain(wiring.Component):
         phase = pipeline.get("slot", at=SUM_LATENCY).phase
         slot, live = (pipeline.get(name, at=UNIT_AT) for name in ("slot", "live"))
         units = []
-        for n in range(self.lanes // self.share):
-            unit: Any = self.unit(width=self.width, share=self.share)
+        for n in range(self.lanes // self.reuse):
+            unit: Any = self.unit(width=self.width, reuse=self.reuse)
             m.submodules[f"unit{n}"] = unit
             m.d.comb += [
                 unit.config.eq(self.config),
                 unit.table.eq(self.table),
                 unit.slot.eq(slot),
-                unit.live.eq(select_phase(live, n, slot.phase, self.share)),
-                unit.sum.eq(delayed_or_mux(m, self.sums, n, phase, self.share, "sum")),
+                unit.live.eq(select_phase(live, n, slot.phase, self.reuse)),
+                unit.sum.eq(delayed_or_mux(m, self.sums, n, phase, self.reuse, "sum")),
             ]
             units.append(unit)
         m.d.comb += self.saturated.eq(Cat(unit.saturated for unit in units).any())

@@ -8,32 +8,32 @@ from amaranth.hdl import Array, Module, Mux, Signal, Value
 from backspike.gen.machine import DEPTH
 
 
-def select_phase(vector, unit: int, phase, share: int):
+def select_phase(vector, unit: int, phase, reuse: int):
     """The element of `vector` (one a lane) that drain unit `unit` serves in `phase`."""
-    return Array(vector[unit * share + k] for k in range(share))[phase]
+    return Array(vector[unit * reuse + k] for k in range(reuse))[phase]
 
 
-def delayed_or_mux(m: Module, vector, unit: int, phase, share: int, name: str) -> Value:
+def delayed_or_mux(m: Module, vector, unit: int, phase, reuse: int, name: str) -> Value:
     """`select_phase`, a cycle later, with an OR in place of a multiplexer: each element has a
     register that is cleared while it is not its phase."""
     parts = []
-    for k in range(share):
-        part = Signal(len(vector[0]), name=f"{name}_{unit * share + k}", reset_less=True)
-        m.d.sync += part.eq(Mux(phase == k, vector[unit * share + k], 0))
+    for k in range(reuse):
+        part = Signal(len(vector[0]), name=f"{name}_{unit * reuse + k}", reset_less=True)
+        m.d.sync += part.eq(Mux(phase == k, vector[unit * reuse + k], 0))
         parts.append(part)
     return functools.reduce(operator.or_, parts)
 
 
-def gather(m: Module, parts: list, phase, share: int, name: str, clear=0) -> list:
-    """A row of all lanes from what `share` phases bring: lane unit * share + phase.
+def gather(m: Module, parts: list, phase, reuse: int, name: str, clear=0) -> list:
+    """A row of all lanes from what `reuse` phases bring: lane unit * reuse + phase.
 
     `parts` holds each unit's value in this cycle; `clear` makes a row of zeros. The row is complete
     one cycle after the last phase.
     """
     row = []
     for u, part in enumerate(parts):
-        for k in range(share):
-            element = Signal.like(part, name=f"{name}_{u * share + k}", reset_less=True)
+        for k in range(reuse):
+            element = Signal.like(part, name=f"{name}_{u * reuse + k}", reset_less=True)
             with m.If(phase == k):
                 m.d.sync += element.eq(part)
             with m.If(clear):

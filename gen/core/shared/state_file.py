@@ -16,12 +16,12 @@ class StateFile(wiring.Component):
 
     Latency: 1 cycle from `read` to `o`. Throughput: a read and a write each cycle.
 
-    Parameters: share: phases of the drain unit.
+    Parameters: reuse: phases of the drain unit.
     """
 
-    def __init__(self, *, share: int):
-        self._phase_bits = (share - 1).bit_length()
-        place = data.StructLayout({"sample": range(DEPTH), "phase": range(max(2, share))})
+    def __init__(self, *, reuse: int):
+        self._phase_bits = (reuse - 1).bit_length()
+        place = data.StructLayout({"sample": range(DEPTH), "phase": range(max(2, reuse))})
         super().__init__(
             {
                 "read": In(place),

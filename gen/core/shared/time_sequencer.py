@@ -8,14 +8,14 @@ from backspike.gen.core.layout import BATCH, STEPS_BITS
 from backspike.gen.machine import DEPTH
 
 
-def slot_layout(share: int) -> data.StructLayout:
+def slot_layout(reuse: int) -> data.StructLayout:
     """One sum leaves: entry = t * samples + s of lane `phase` of every drain unit."""
     return data.StructLayout(
         {
             "valid": 1,
             "entry": range(DEPTH),
             "sample": range(DEPTH),
-            "phase": range(max(2, share)),
+            "phase": range(max(2, reuse)),
             "skip": 1,  # of all phases at once: there is nothing to add
             "row_end": 1,  # last phase: the row of all lanes is complete
             "first_step": 1,  # in this order
@@ -28,25 +28,25 @@ def slot_layout(share: int) -> data.StructLayout:
 class TimeSequencer(wiring.Component):
     """Runs through a block step by step, forward or (`reverse`) backward in time.
 
-    Within a step samples and the `share` phases of a drain unit follow each other. A step takes at
+    Within a step samples and the `reuse` phases of a drain unit follow each other. A step takes at
     least `recurrence` cycles, the latency after which a neuron's state can be used again.
 
     The entry after the one in hand is found while that one has its phases, so `o` comes out of
     registers.
 
     Latency: 2 cycles from start to the first slot. Throughput: one slot a cycle; a block takes
-    T * max(samples * share, recurrence) cycles and one more.
+    T * max(samples * reuse, recurrence) cycles and one more.
     """
 
-    def __init__(self, *, share: int, recurrence: int, reverse: bool):
-        self._share, self._recurrence, self._reverse = share, recurrence, reverse
+    def __init__(self, *, reuse: int, recurrence: int, reverse: bool):
+        self._reuse, self._recurrence, self._reverse = reuse, recurrence, reverse
         super().__init__(
             {
                 "start": In(1),  # one cycle, while not busy
                 "batch": In(BATCH),  # constant from two cycles before start
                 "free": In(1),  # no step has to wait for another
-                "skips": In(DEPTH),  # entries of one slot instead of `share`, from after start on
-                "o": Out(slot_layout(share)),
+                "skips": In(DEPTH),  # entries of one slot instead of `reuse`, from after start on
+                "o": Out(slot_layout(reuse)),
                 "busy": Out(1),  # from the cycle after start until that of the last slot
             }
         )
@@ -78,7 +78,7 @@ class TimeSequencer(wiring.Component):
         with m.If(slot_over):
             m.d.sync += [o.valid.eq(take), o.phase.eq(0)]
         with m.Else():
-            phase_last = o.phase == self._share - 2
+            phase_last = o.phase == self._reuse - 2
             m.d.sync += [
                 o.phase.eq(o.phase + 1),
                 o.row_end.eq(phase_last),
@@ -90,7 +90,7 @@ class TimeSequencer(wiring.Component):
                 m.d.sync += wait_over.eq(1)
         with m.If(take):
             skip, last = self.skips.bit_select(entry, 1), sample_last & step_last
-            row_end = skip | (self._share == 1)
+            row_end = skip | (self._reuse == 1)
             m.d.sync += [
                 o.entry.eq(entry),
                 o.sample.eq(sample),

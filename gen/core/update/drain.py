@@ -29,8 +29,8 @@ class UpdateDrain(wiring.Component):
     """Drains finished sums of DEPTH sources into their weights: each row that had a gradient is
     read, updated and written.
 
-    Latency: SUM_TO_W + wg_share cycles from a row's first sum to its write, or one more.
-    Throughput: a row every max(2, wg_share) cycles, its read and its write in different cycles of
+    Latency: SUM_TO_W + wg_reuse cycles from a row's first sum to its write, or one more.
+    Throughput: a row every max(2, wg_reuse) cycles, its read and its write in different cycles of
     this rhythm, so they never meet at the memory's one address; the next block follows without a
     pause.
 
@@ -41,7 +41,7 @@ class UpdateDrain(wiring.Component):
     def __init__(self, machine: Machine):
         self._machine = machine
         lanes = self._lanes = machine.lanes
-        self._share = machine.wg_share
+        self._reuse = machine.wg_reuse
         super().__init__(
             {
                 "config": In(UPDATE.config),
@@ -66,8 +66,8 @@ class UpdateDrain(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        share = self._share
-        m.submodules.sequencer = sequencer = RowSequencer(share=share)
+        reuse = self._reuse
+        m.submodules.sequencer = sequencer = RowSequencer(reuse=reuse)
         header = Signal(ROWS_HEADER, reset_less=True)
         with m.If(self.start):
             m.d.sync += header.eq(self.i_headers.payload)
@@ -101,12 +101,12 @@ class UpdateDrain(wiring.Component):
         # A task is done when the last row of its last block has been written: in a block without
         # rows, that of the block before.
         pipeline.put("done", sequencer.last & header.last, at=0)
-        m.d.comb += self.done.eq(pipeline.get("done", at=write_at + share))
+        m.d.comb += self.done.eq(pipeline.get("done", at=write_at + reuse))
         return m
 
     def _units(self, m: Module, pipeline: Pipeline) -> None:
         """The drain units; puts their weights as `weight0`, `weight1` …"""
-        share, config, units = self._share, self.config, self._lanes // self._share
+        reuse, config, units = self._reuse, self.config, self._lanes // self._reuse
         # The old row: held in registers while its phases are served.
         pipeline.put("row", self.row_vector.as_value(), at=ROW_AT)
         old = Signal(data.ArrayLayout(HALF_BITS, self._lanes), reset_less=True)
@@ -126,14 +126,14 @@ class UpdateDrain(wiring.Component):
         flags = []
         for n in range(units):
             m.submodules[f"unit{n}"] = unit = UpdateUnit(width=UPDATE.sum_width(self._machine))
-            neuron = Cat(slot.phase[: exact_log2(share)], Const(n, exact_log2(units)), header.tile)
+            neuron = Cat(slot.phase[: exact_log2(reuse)], Const(n, exact_log2(units)), header.tile)
             m.d.comb += [
                 unit.rate.eq(rate),
                 unit.key.eq(config.key),
                 unit.stochastic.eq(config.stochastic),
                 unit.live.eq(now.valid),
-                unit.sum.eq(select_phase(self.sums, n, now.phase, share)),
-                unit.old.as_value().eq(select_phase(old, n, old_phase, share)),
+                unit.sum.eq(select_phase(self.sums, n, now.phase, reuse)),
+                unit.old.as_value().eq(select_phase(old, n, old_phase, reuse)),
                 unit.word.eq(Cat(neuron, Const(0, 16 - len(neuron)), source)),
             ]
             pipeline.put(f"weight{n}", unit.weight.as_value(), at=SUM_LATENCY + SUM_TO_W)
@@ -144,18 +144,18 @@ class UpdateDrain(wiring.Component):
         """Loads the new row by banks; returns the cycle in which it is written, and puts `row_end`
         beside it.
 
-        Lane n * share + phase of source k goes to bank (n * share + phase + k) mod P: the banks of
-        share n + k // share, one on if phase + k modulo share carries, which is the bank there.
+        Lane n * reuse + phase of source k goes to bank (n * reuse + phase + k) mod P: the banks of
+        reuse * n + k // reuse, one on if phase + k modulo reuse carries, which is the bank there.
         """
-        share, lanes = self._share, self._lanes
+        reuse, lanes = self._reuse, self._lanes
         # A cycle later than need be if a row's write would meet another row's read.
         weight_at = SUM_LATENCY + SUM_TO_W
-        weight_at += int((weight_at + share - REQUEST_AT) % phases(share) == 0)
+        weight_at += int((weight_at + reuse - REQUEST_AT) % phases(reuse) == 0)
         slot = pipeline.get("slot", at=weight_at)
-        pipeline.put("row_end", slot.valid & (slot.phase == share - 1), at=weight_at)
-        fine = exact_log2(share)
+        pipeline.put("row_end", slot.valid & (slot.phase == reuse - 1), at=weight_at)
+        fine = exact_log2(reuse)
         place = Signal(fine + 1)
-        amount = Signal(exact_log2(lanes // share))
+        amount = Signal(exact_log2(lanes // reuse))
         m.d.comb += [
             place.eq(slot.phase[:fine] + slot.k[:fine]),
             amount.eq(slot.k[fine:] + place[fine]),
@@ -163,12 +163,12 @@ class UpdateDrain(wiring.Component):
         # Element g of a rotation by x is element g + x: what moves up by x is rotated by -x.
         weights = [
             pipeline.get(f"weight{n}", at=weight_at) & slot.valid.replicate(16)
-            for n in range(lanes // share)
+            for n in range(lanes // reuse)
         ]
         weights = rotate(m, weights, (0 - amount)[: len(amount)], "weight")
         for b in range(lanes):
             m.d.comb += [
-                self.row_load[b].eq(place[:fine] == b % share),
-                self.row_data[b].eq(weights[b // share]),
+                self.row_load[b].eq(place[:fine] == b % reuse),
+                self.row_data[b].eq(weights[b // reuse]),
             ]
         return weight_at + 1

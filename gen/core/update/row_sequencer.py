@@ -8,33 +8,33 @@ from backspike.gen.core.shared.bitops import at_most, encode, lowest
 from backspike.gen.machine import DEPTH
 
 
-def phases(share: int) -> int:
+def phases(reuse: int) -> int:
     """Cycles of a row: two at the least, one for its read and one for its write."""
-    return max(2, share)
+    return max(2, reuse)
 
 
-def row_slot_layout(share: int) -> data.StructLayout:
+def row_slot_layout(reuse: int) -> data.StructLayout:
     """A sum of each drain unit leaves: of source k, in lane `phase` of the unit."""
-    return data.StructLayout({"valid": 1, "phase": range(phases(share)), "k": range(DEPTH)})
+    return data.StructLayout({"valid": 1, "phase": range(phases(reuse)), "k": range(DEPTH)})
 
 
 class RowSequencer(wiring.Component):
     """Runs through the rows of a block that had a gradient, phase by phase.
 
     Latency: a cycle or more from start to the first slot: phases never stop, so that reads and
-    writes keep to their cycles. Throughput: a row every max(2, share) cycles; the next block
+    writes keep to their cycles. Throughput: a row every max(2, reuse) cycles; the next block
     follows without a pause.
     """
 
-    def __init__(self, *, share: int):
-        self._share = share
+    def __init__(self, *, reuse: int):
+        self._reuse = reuse
         super().__init__(
             {
                 "start": In(1),  # one cycle, while not busy
                 "touched": In(DEPTH),  # beside start: the rows that had a gradient
                 "busy": Out(1),
-                "o": Out(row_slot_layout(share)),
-                "phase": Out(range(phases(share))),  # of this cycle, whether there is a row or not
+                "o": Out(row_slot_layout(reuse)),
+                "phase": Out(range(phases(reuse))),  # of this cycle, whether there is a row or not
                 "row": Out(1),  # a row's first slot
                 "last": Out(1),  # the block is over: its last row's last phase, or it has no rows
             }
@@ -42,7 +42,7 @@ class RowSequencer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        count = phases(self._share)
+        count = phases(self._reuse)
         rows_left = Signal(DEPTH)
         row_now = Signal(DEPTH, reset_less=True)  # of these, the one in hand
         row_last = Signal(reset_less=True)  # it is the only one
@@ -60,7 +60,7 @@ class RowSequencer(wiring.Component):
             self.busy.eq(block_empty | (row_valid & ~final)),
             self.row.eq(reading & (phase == 0)),
             self.last.eq(final | block_empty),
-            self.o.valid.eq(reading & (phase < self._share)),
+            self.o.valid.eq(reading & (phase < self._reuse)),
             self.o.phase.eq(phase),
             self.o.k.eq(encode(row_now)),
         ]

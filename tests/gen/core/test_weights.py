@@ -12,7 +12,7 @@ from tests.support import streams
 
 LANES, SOURCES, TILES, FIRST = 8, 16, 3, 8
 """P; sources, in whole blocks; tiles of neurons; the first row, that of a block."""
-MACHINE = Machine(name="bench", lanes=LANES, fp_share=2, bp_share=2, wg_share=2, weight_rows=64,
+MACHINE = Machine(name="bench", lanes=LANES, fp_reuse=2, bp_reuse=2, wg_reuse=2, weight_rows=64,
                   units=16, spike_units=16, readout_units=16, layers=2, tasks=16)  # fmt: skip
 COUNT = 3000
 ALL = (1 << LANES) - 1

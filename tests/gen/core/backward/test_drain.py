@@ -24,7 +24,7 @@ from tests.support.units import GivenSums, by_sample, settings
 pytestmark = pytest.mark.verilator
 
 
-def drain_run(rng: np.random.Generator, layer: Layer, loss: str | None, share: int) -> Run:
+def drain_run(rng: np.random.Generator, layer: Layer, loss: str | None, reuse: int) -> Run:
     """Some blocks of a layer with random sums, and golden's results as rows. loss: a read-out's."""
     shape, size = Shape.draw(rng), int(rng.integers(1, 3 * LANES + 1))
     if loss and rng.random() < 0.5:  # short blocks, tile after tile
@@ -37,7 +37,7 @@ def drain_run(rng: np.random.Generator, layer: Layer, loss: str | None, share: i
     network = Network(inputs=1, layers=layers, steps=steps)
     config = compile_network(network, learning, MACHINES["tiny"]).descriptors["bp"][0]
     config = config | {"size": size, "output_base": output}
-    most = steps * max(samples * share, RECURRENCE) + 1
+    most = steps * max(samples * reuse, RECURRENCE) + 1
     config, table = settings("bp", config)
     run = Run(config, table=table, buffer=buffer, most=most,
               loss=bool(loss), **shape.ports())  # fmt: skip
@@ -111,19 +111,19 @@ def hidden_block(rng, run: Run, layer: Layer, drained: Block, unit: int, shape: 
 
 
 @each_coroutine("tests.support.drain_benches", "gradients")
-@pytest.mark.parametrize("share", [1, 4])  # 2: test_engine
-def test_drain(share, simulated, tmp_path):
+@pytest.mark.parametrize("reuse", [1, 4])  # 2: test_engine
+def test_drain(reuse, simulated, tmp_path):
     """Blocks drained with random sums leave golden's gradients and masks in memory."""
     case = tmp_path / "case"
 
     def drain():
-        rng = np.random.default_rng(share)
-        runs = [drain_run(rng, layer, None, share) for layer in ALL.values() for _ in range(2)]
+        rng = np.random.default_rng(reuse)
+        runs = [drain_run(rng, layer, None, reuse) for layer in ALL.values() for _ in range(2)]
         runs += [
-            drain_run(rng, Layer(size=1), loss, share) for loss in ("ce", "mse") for _ in range(6)
+            drain_run(rng, Layer(size=1), loss, reuse) for loss in ("ce", "mse") for _ in range(6)
         ]
         assert {run.saturated for run in runs} == {True, False}
         save(runs, case)
-        return BackwardDrain(machine(share)), f"backward_drain_{share}_bench", {"path": str(case)}
+        return BackwardDrain(machine(reuse)), f"backward_drain_{reuse}_bench", {"path": str(case)}
 
     simulated(drain)

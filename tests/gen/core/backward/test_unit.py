@@ -29,8 +29,8 @@ from tests.support.fixed import hard_numbers
 from tests.support.streams import packed
 from tests.support.units import GivenSums, check, columns, constant, settings
 
-SHARE = 2
-WIDTH = BACKWARD.sum_width(machine(SHARE))
+REUSE = 2
+WIDTH = BACKWARD.sum_width(machine(REUSE))
 STEPS = 8
 RUNS = 150
 SHAPE = (RUNS, STEPS, RECURRENCE)
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.verilator
 
 @functools.cache
 def unit() -> ArrayBench:
-    return ArrayBench(BackwardUnit(share=SHARE, width=WIDTH), "backward_unit")
+    return ArrayBench(BackwardUnit(reuse=REUSE, width=WIDTH), "backward_unit")
 
 
 def run(layers: tuple[Layer, ...], learning: Learning, **ports: np.ndarray):
@@ -55,9 +55,9 @@ def run(layers: tuple[Layer, ...], learning: Learning, **ports: np.ndarray):
     place = np.arange(RECURRENCE)
     step = np.broadcast_to(np.arange(STEPS)[::-1, None], SHAPE)  # backward in time
     slot = columns(
-        packed(slot_layout(SHARE)), COUNT, valid=1,
-        phase=np.broadcast_to(place % SHARE, SHAPE).ravel(),
-        sample=np.broadcast_to(place // SHARE, SHAPE).ravel(),
+        packed(slot_layout(REUSE)), COUNT, valid=1,
+        phase=np.broadcast_to(place % REUSE, SHAPE).ravel(),
+        sample=np.broadcast_to(place // REUSE, SHAPE).ravel(),
         first_step=(step == STEPS - 1).ravel(), last_step=(step == STEPS - 1).ravel(),
     )  # fmt: skip
     network = Network(inputs=1, layers=layers, steps=STEPS)

@@ -23,7 +23,7 @@ from tests.support.coroutines import each_coroutine
 from tests.support.streams import Bench, Memory, Pulses, packed
 from tests.support.wrapped import Inside, Wrapped
 
-MACHINE = Machine(name="bench", lanes=2, fp_share=2, bp_share=2, wg_share=2, weight_rows=256,
+MACHINE = Machine(name="bench", lanes=2, fp_reuse=2, bp_reuse=2, wg_reuse=2, weight_rows=256,
                   units=32, spike_units=64, readout_units=16, layers=4, tasks=64)  # fmt: skip
 WEIGHT_BLOCKS = MACHINE.weight_rows // MACHINE.lanes
 MAX = (1 << 10) - 1

@@ -24,13 +24,13 @@ from tests.support.units import GivenSums, by_sample, settings
 pytestmark = pytest.mark.verilator
 
 
-def drain_run(rng: np.random.Generator, layer: Layer, readout: bool, share: int) -> Run:
+def drain_run(rng: np.random.Generator, layer: Layer, readout: bool, reuse: int) -> Run:
     """Some blocks of a layer with random sums, and golden's results as rows."""
     shape = Shape.draw(rng)
     size = int(rng.integers(1, 3 * LANES + 1))
     buffer, output = int(rng.integers(2)), 0 if readout else int(rng.integers(20))
     config = descriptor(layer, readout) | {"size": size}
-    most = shape.steps * max(shape.samples * share, RECURRENCE)
+    most = shape.steps * max(shape.samples * reuse, RECURRENCE)
     config, table = settings("fp", config)
     run = Run(config, table=table, buffer=buffer, most=most, **shape.ports())
     run.writes = {name: {} for name in ("spikes", "active", "codes", "logits")}
@@ -82,16 +82,16 @@ def drain_run(rng: np.random.Generator, layer: Layer, readout: bool, share: int)
 
 
 @each_coroutine("tests.support.drain_benches", "neurons")
-@pytest.mark.parametrize("share", [1, 4])  # 2: test_engine
-def test_drain(share, simulated, tmp_path):
+@pytest.mark.parametrize("reuse", [1, 4])  # 2: test_engine
+def test_drain(reuse, simulated, tmp_path):
     """Blocks drained with random sums leave golden's spikes, codes and logits in memory."""
     case = tmp_path / "case"
 
     def drain():
-        rng = np.random.default_rng(share)
-        runs = [drain_run(rng, layer, n == 0, share) for layer in LAYERS.values() for n in range(2)]
+        rng = np.random.default_rng(reuse)
+        runs = [drain_run(rng, layer, n == 0, reuse) for layer in LAYERS.values() for n in range(2)]
         assert {run.saturated for run in runs} == {True, False}
         save(runs, case)
-        return ForwardDrain(machine(share)), f"forward_drain_{share}_bench", {"path": str(case)}
+        return ForwardDrain(machine(reuse)), f"forward_drain_{reuse}_bench", {"path": str(case)}
 
     simulated(drain)

@@ -34,8 +34,8 @@ from tests.support.fixed import as_numbers, hard_numbers
 from tests.support.streams import packed
 from tests.support.units import GivenSums, check, columns, constant, settings
 
-SHARE = 2
-WIDTH = FORWARD.sum_width(machine(SHARE))
+REUSE = 2
+WIDTH = FORWARD.sum_width(machine(REUSE))
 STEPS = 8
 RUNS = 150
 """Blocks of RECURRENCE neurons, the densest that a unit can take: some ten thousand updates."""
@@ -56,7 +56,7 @@ pytestmark = pytest.mark.verilator
 
 @functools.cache
 def unit() -> ArrayBench:
-    return ArrayBench(ForwardUnit(width=WIDTH, share=SHARE), "forward_unit")
+    return ArrayBench(ForwardUnit(width=WIDTH, reuse=REUSE), "forward_unit")
 
 
 def sums(rng: np.random.Generator, count: int, threshold: float):
@@ -90,9 +90,9 @@ def run(layer: Layer, readout: bool, seed: int):
     place = np.arange(RECURRENCE)  # a place of its own for each neuron, phases and samples mixed
     step = np.broadcast_to(np.arange(STEPS)[:, None], shape)
     slot = columns(
-        packed(slot_layout(SHARE)), count, valid=1,
-        phase=np.broadcast_to(place % SHARE, shape).ravel(),
-        sample=np.broadcast_to(place // SHARE, shape).ravel(),
+        packed(slot_layout(REUSE)), count, valid=1,
+        phase=np.broadcast_to(place % REUSE, shape).ravel(),
+        sample=np.broadcast_to(place // REUSE, shape).ravel(),
         first_step=(step == 0).ravel(), last_step=(step == STEPS - 1).ravel(),
     )  # fmt: skip
     config, table = settings("fp", descriptor(layer, readout))

@@ -13,7 +13,7 @@ SHAPES = [(t, s) for t in range(1, DEPTH + 1) for s in range(1, DEPTH // t + 1)]
 
 
 def block(
-    steps: int, samples: int, share: int, recurrence: int, reverse: bool, skipped: int, free: bool
+    steps: int, samples: int, reuse: int, recurrence: int, reverse: bool, skipped: int, free: bool
 ):
     """(cycle, slot) of every slot of a block, cycles counted from the first.
 
@@ -26,14 +26,14 @@ def block(
         cycle = begin
         for s in range(samples):
             skip = skipped >> t * samples + s & 1
-            for phase in range(1 if skip else share):
+            for phase in range(1 if skip else reuse):
                 slot = {
                     "valid": 1,
                     "entry": t * samples + s,
                     "sample": s,
                     "phase": phase,
                     "skip": skip,
-                    "row_end": int(skip or phase == share - 1),
+                    "row_end": int(skip or phase == reuse - 1),
                     "first_step": int(n == 0),
                     "last_step": int(t == steps - 1),
                     "block_end": 0,
@@ -47,9 +47,9 @@ def block(
 
 @pytest.mark.verilator
 @pytest.mark.parametrize(
-    ("share", "recurrence", "reverse"), [(1, 9, True), (2, 13, False), (4, 7, True), (8, 1, False)]
+    ("reuse", "recurrence", "reverse"), [(1, 9, True), (2, 13, False), (4, 7, True), (8, 1, False)]
 )
-def test_every_shape(share, recurrence, reverse):
+def test_every_shape(reuse, recurrence, reverse):
     """Blocks follow each other as soon as they may, in the last slot's cycle, or later.
 
     The shape is there two cycles before a block begins and until its last slot, so after another
@@ -57,13 +57,13 @@ def test_every_shape(share, recurrence, reverse):
     """
     rng = np.random.default_rng(1)
     order = [shape for shape in rng.permutation(SHAPES).tolist() for _ in range(3)]
-    layout, batch = packed(slot_layout(share)), packed(BATCH)
+    layout, batch = packed(slot_layout(reuse)), packed(BATCH)
     starts, batches, frees, skips, want, busy = [], [], [], [], {}, []
     cycle = 3
     for n, (steps, samples) in enumerate(order):
         skipped = int(rng.integers(1 << DEPTH)) if rng.random() < 0.5 else 0
         free = bool(rng.random() < 0.5)
-        slots = block(steps, samples, share, recurrence, reverse, skipped, free)
+        slots = block(steps, samples, reuse, recurrence, reverse, skipped, free)
         want |= {cycle + 2 + at: slot for at, slot in slots}
         last = cycle + 2 + slots[-1][0]
         busy += range(cycle + 1, last)
@@ -79,8 +79,8 @@ def test_every_shape(share, recurrence, reverse):
     shape, free, skip = (np.array([x[0]] * 3 + x + [x[-1]] * 5) for x in (batches, frees, skips))
     shape[:-2] = shape[2:]
     out = ArrayBench(
-        TimeSequencer(share=share, recurrence=recurrence, reverse=reverse),
-        f"time_sequencer_{share}_{recurrence}",
+        TimeSequencer(reuse=reuse, recurrence=recurrence, reverse=reverse),
+        f"time_sequencer_{reuse}_{recurrence}",
     )(start=start, batch=shape, free=free, skips=skip)
 
     for cycle in range(cycles):

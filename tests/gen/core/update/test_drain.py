@@ -69,20 +69,20 @@ def drain_run(rng: np.random.Generator, generator: torch.Generator, rounding: st
 
 
 @each_coroutine("tests.support.drain_benches", "updates")
-@pytest.mark.parametrize("share", [1, 4])  # 2: test_engine
-def test_drain(share, simulated, tmp_path):
+@pytest.mark.parametrize("reuse", [1, 4])  # 2: test_engine
+def test_drain(reuse, simulated, tmp_path):
     """Blocks drained with random sums leave golden's updated weights in their rows."""
     case = tmp_path / "case"
 
     def drain():
-        rng = np.random.default_rng(share)
-        generator = torch.Generator().manual_seed(share)
+        rng = np.random.default_rng(reuse)
+        generator = torch.Generator().manual_seed(reuse)
         runs = [
             drain_run(rng, generator, kind) for kind in ("nearest", "stochastic") for _ in range(8)
         ]
         assert any(run.saturated for run in runs)
         assert any(block.touched == 0 for run in runs for block in run.blocks)
         save(runs, case)
-        return UpdateDrain(machine(share)), f"update_drain_{share}_bench", {"path": str(case)}
+        return UpdateDrain(machine(reuse)), f"update_drain_{reuse}_bench", {"path": str(case)}
 
     simulated(drain)

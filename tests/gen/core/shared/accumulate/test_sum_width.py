@@ -15,7 +15,7 @@ from backspike.ir.network import Layer, Learning, Network, Surrogate
 
 LARGEST = 0x7BFF
 TINY = MACHINES["tiny"]
-ODD = Machine(name="odd", lanes=4, fp_share=1, bp_share=1, wg_share=1, weight_rows=64, units=8,
+ODD = Machine(name="odd", lanes=4, fp_reuse=1, bp_reuse=1, wg_reuse=1, weight_rows=64, units=8,
               spike_units=512, readout_units=4, layers=2, tasks=16)  # fmt: skip
 DRAWS = 5_000
 

@@ -11,11 +11,11 @@ SEEDS = range(12)
 
 
 @pytest.mark.verilator
-@pytest.mark.parametrize("shares", [(1, 4, 4), (4, 1, 1)])
-def test_random_runs(shares):
+@pytest.mark.parametrize("reuse", [(1, 4, 4), (4, 1, 1)])
+def test_random_runs(reuse):
     """Machines with other numbers of drain units train as golden, over random networks."""
-    fp, bp, wg = shares
-    one = Machine(name="shares", lanes=4, fp_share=fp, bp_share=bp, wg_share=wg, weight_rows=2048,
+    fp, bp, wg = reuse
+    one = Machine(name="reuse", lanes=4, fp_reuse=fp, bp_reuse=bp, wg_reuse=wg, weight_rows=2048,
                   units=64, spike_units=128, readout_units=32, layers=4, tasks=256)  # fmt: skip
     values = 0
     for seed in SEEDS:
@@ -27,8 +27,8 @@ def test_random_runs(shares):
 
 
 @pytest.mark.parametrize("engine", ["fp", "bp", "wg"])
-def test_wrong_shares_are_told(engine):
-    """A share that is no power of two up to its limit is a ValueError."""
-    for share in (0, 3, 8):
-        with pytest.raises(ValueError, match=f"{engine}_share is {share}, must be 1, 2, 4"):
-            replace(MACHINES["tiny"], **{f"{engine}_share": share})
+def test_wrong_reuse_is_told(engine):
+    """A reuse that is no power of two up to its limit is a ValueError."""
+    for reuse in (0, 3, 8):
+        with pytest.raises(ValueError, match=f"{engine}_reuse is {reuse}, must be 1, 2, 4"):
+            replace(MACHINES["tiny"], **{f"{engine}_reuse": reuse})
