@@ -21,7 +21,7 @@ class Arithmetic(Protocol):
         ...
 
     def product_sum(self, left: torch.Tensor, right: torch.Tensor) -> Terms:
-        """left (D, J) @ right (J, K), as terms of (D, K)."""
+        """left (..., J) @ right (J, K), as terms of (..., K)."""
         ...
 
     def round(self, *terms: torch.Tensor, random: torch.Tensor | None = None) -> torch.Tensor:

@@ -3,13 +3,14 @@
 import numpy as np
 import torch
 
-from backspike.golden import rules
+from backspike.golden import graph, rules
 from backspike.golden.arithmetic import Halves
 from backspike.golden.half import from_bits, to_bits
 from backspike.golden.hash import draw
 from backspike.golden.threads import one_thread
 from backspike.ir.bits import Bits
-from backspike.ir.network import Learning, Network
+from backspike.ir.learning import Learning
+from backspike.ir.network import Network
 from backspike.ir.validation import check_batch, check_error, check_step, check_weights
 
 
@@ -27,7 +28,8 @@ class GoldenBackend:
         self.learning = learning
         self.arithmetic = Halves()
         self._weights = [torch.zeros(s, dtype=torch.float64) for s in network.shapes]
-        self._batch: tuple[rules.Activity, torch.Tensor] | None = None  # with labels, to update
+        self._readout = str(len(network.layers) - 1)
+        self._batch: tuple[graph.Activity, torch.Tensor] | None = None  # with labels, to update
         self._forward: dict[str, Bits] = {}
         self._update: dict[str, Bits] = {}
 
@@ -44,35 +46,32 @@ class GoldenBackend:
     def forward(self, spikes: Bits, labels: Bits) -> Bits:
         spikes, labels = np.asarray(spikes), np.asarray(labels)
         check_batch(self.network, self.learning, spikes, labels)
-        activity = rules.forward(
-            self.arithmetic,
-            self.network,
-            self._weights,
-            torch.from_numpy(spikes.astype(np.float64)),
-        )
+        inputs = {"input": torch.from_numpy(spikes.astype(np.float64))}
+        activity = graph.forward(self.arithmetic, self.network.graph, self._named(), inputs)
         self._batch = activity, torch.from_numpy(labels.astype(np.int64))
-        self._forward = {"logits": to_bits(activity.logits)}
-        for i, codes in enumerate(activity.codes):
-            size = self.network.layers[i].size
-            self._forward[f"spikes.{i}"] = _uint8(activity.sources[i + 1][..., :size])
-            self._forward[f"codes.{i}"] = _uint8(codes)
+        self._forward = {"logits": to_bits(activity.logits[self._readout][:, -1])}
+        for name, codes in activity.codes.items():
+            self._forward[f"spikes.{name}"] = _uint8(activity.spikes[name])
+            self._forward[f"codes.{name}"] = _uint8(codes)
         return self._forward["logits"].copy()
 
     @one_thread()
     def update(self, error: Bits | None, step: int) -> None:
         if self._batch is None:
             raise RuntimeError("update without a forward since the last one")
-        activity, labels = self._batch
+        a, net, (activity, labels) = self.arithmetic, self.network.graph, self._batch
         check_step(step)
-        e = self._error(error, activity.logits, labels)
-        gradients = rules.backward(self.arithmetic, self.network, self._weights, activity, e)
-        for i, (s, g) in enumerate(zip(activity.sources, gradients, strict=True)):
-            d = rules.weight_gradient(self.arithmetic, s, g)
-            self._weights[i] = rules.update(
-                self.arithmetic, self.learning, self._weights[i], d, self._random(step, i)
-            )
+        logits = activity.logits[self._readout]
+        # The loss is of the last step's logits.
+        errors = torch.zeros_like(logits)
+        errors[:, -1] = self._error(error, logits[:, -1], labels)
+        gradients = graph.backward(a, net, self._named(), activity, {self._readout: errors})
+        for i, d in enumerate(graph.weight_gradients(a, net, activity, gradients).values()):
+            w, random = self._weights[i], self._random(step, i)
+            self._weights[i] = rules.update(a, self.learning, w, d, random)
         self._batch = None
-        self._update = {f"gradients.{i}": to_bits(g) for i, g in enumerate(gradients)}
+        count = range(len(self._weights))
+        self._update = {f"gradients.{i}": to_bits(gradients[str(i)]) for i in count}
         self._update |= {f"weights.{i}": w for i, w in enumerate(self.weights())}
 
     def update_forward(self, error: Bits | None, step: int, spikes: Bits, labels: Bits) -> Bits:
@@ -90,6 +89,9 @@ class GoldenBackend:
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _named(self) -> dict[str, torch.Tensor]:
+        return {str(i): w for i, w in enumerate(self._weights)}
 
     def _error(self, error: Bits | None, logits: torch.Tensor, labels: torch.Tensor):
         """The read-out's error e, float64 (B, N)."""

@@ -19,7 +19,7 @@ _PRODUCT_TERMS = 2**13
 """The mixed bands' sum has 2 n terms of 2^20 * 2^19: 2^53 for this n. (Hardware: 2^11.)"""
 
 Terms = tuple[torch.Tensor, ...]
-"""An exact number: the unevaluated sum of at most three float64 tensors of one shape."""
+"""An exact number: the unevaluated sum of float64 tensors of one shape, multiples of 2^-48."""
 
 
 def _bands(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,7 +40,7 @@ def gated_sum(spikes: torch.Tensor, values: torch.Tensor) -> Terms:
 
 
 def product_sum(left: torch.Tensor, right: torch.Tensor) -> Terms:
-    """left @ right for halves (D, J) and (J, K): three terms of (D, K), exact. float64 throughout.
+    """left @ right for halves (..., J) and (J, K): three terms of (..., K), exact; all float64.
 
     A product of two halves is a multiple of 2^-48 below 2^32: 80 bits. Bands of 20 bits leave 13
     for the number of summands, so J may be up to 8192.
@@ -72,11 +72,23 @@ def _odd(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (pattern + inexact_even * outward).view(torch.float64)
 
 
+def _two_terms(terms: Terms) -> tuple[torch.Tensor, torch.Tensor]:
+    """The sum of up to 2^14 terms, multiples of 2^-48 below 2^50, as two: whole numbers, and what
+    is between them. Integers of 64 bits add both."""
+    whole, parts = 0, 0
+    for term in terms:
+        floor = term.floor()
+        whole = whole + floor.long()
+        parts = parts + ((term - floor) * 2.0**48).long()
+    carry = torch.as_tensor(parts) >> 48
+    return (whole + carry).double(), (parts - (carry << 48)).double() * 2.0**-48
+
+
 def odd_sum(*terms: torch.Tensor) -> torch.Tensor:
-    """The sum of one to three float64 terms (broadcast) rounded to odd, float64.
+    """The sum of float64 terms (broadcast), multiples of 2^-48, rounded to odd, float64.
 
     Three terms follow Boldo and Melquiond's correctly rounded sum: what the first two additions
-    lose is summed to odd itself, far below the last place of what is kept.
+    lose is summed to odd itself, far below the last place of what is kept. More are two at first.
     """
     match terms:
         case (a,):
@@ -87,5 +99,7 @@ def odd_sum(*terms: torch.Tensor) -> torch.Tensor:
             high, low = two_sum(b, c)
             top, remainder = two_sum(a, high)
             return _odd(top, _odd(remainder, low))
+        case ():
+            raise ValueError("a sum has no terms, must have 1 or more")
         case _:
-            raise ValueError(f"a sum has {len(terms)} terms, must have 1 to 3")
+            return _odd(*_two_terms(terms))

@@ -7,11 +7,13 @@ from typing import Any, cast
 
 import torch
 
-from backspike.golden import rules
+from backspike.golden import connections, neurons
 from backspike.golden.half import from_bits
 from backspike.golden.threads import one_thread
 from backspike.ir.bits import Bits
-from backspike.ir.network import Layer, Learning, Network
+from backspike.ir.connection import Dense
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
 
 
 class _Spike(torch.autograd.Function):
@@ -20,10 +22,8 @@ class _Spike(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, u: torch.Tensor, layer: Layer) -> torch.Tensor:
         s = (u >= layer.threshold).to(u.dtype)
-        h = rules.derivative(
-            layer.surrogate, rules.codes_of(layer.surrogate, (u - layer.threshold).double())
-        ).to(u.dtype)
-        ctx.save_for_backward(h * s if layer.rule == "mpd-ed" else h)
+        codes = neurons.codes_of(layer.surrogate, (u - layer.threshold).double())
+        ctx.save_for_backward(neurons.passed(layer.neuron, s, codes).to(u.dtype))
         return s
 
     @staticmethod
@@ -47,9 +47,9 @@ class Reference:
     def logits(self, spikes: Any) -> torch.Tensor:
         x = torch.as_tensor(spikes).float().unbind(1)
         for layer, w in zip(self.network.layers[:-1], self.weights[:-1], strict=True):
-            x = _neurons(layer, [rules.with_bias(layer, s) @ w for s in x])
+            x = _neurons(layer, [_sources(layer, s) @ w for s in x])
         readout = self.network.layers[-1]
-        return torch.stack([rules.with_bias(readout, s) @ self.weights[-1] for s in x]).sum(0)
+        return torch.stack([_sources(readout, s) @ self.weights[-1] for s in x]).sum(0)
 
     @one_thread()
     def train_batch(self, spikes: Any, labels: Any) -> float:
@@ -74,6 +74,10 @@ class Reference:
             return torch.nn.functional.cross_entropy(o, labels, reduction="sum")
         onehot = torch.nn.functional.one_hot(labels, o.shape[1]).to(o.dtype)
         return (self.learning.alpha / 2 * o**2 - o * onehot).sum()
+
+
+def _sources(layer: Layer, spikes: torch.Tensor) -> torch.Tensor:
+    return connections.sources(Dense(bias=layer.bias), spikes)
 
 
 def _neurons(layer: Layer, currents: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from backspike.gen.machine import MACHINES, Machine
     from backspike.ir.errors import Mismatch, UserError
-    from backspike.ir.network import SURROGATES, Layer, Learning, Network, Surrogate
+    from backspike.ir.learning import Learning
+    from backspike.ir.network import Layer, Network
+    from backspike.ir.surrogate import SURROGATES, Surrogate
     from backspike.train.data import Dataset, load
     from backspike.train.result import Result
     from backspike.train.trainer import Trainer
@@ -36,7 +38,9 @@ _HOMES = {
     "backspike.train.data": ("Dataset", "load"),
     "backspike.ir.errors": ("Mismatch", "UserError"),
     "backspike.gen.machine": ("MACHINES", "Machine"),
-    "backspike.ir.network": ("SURROGATES", "Layer", "Learning", "Network", "Surrogate"),
+    "backspike.ir.learning": ("Learning",),
+    "backspike.ir.network": ("Layer", "Network"),
+    "backspike.ir.surrogate": ("SURROGATES", "Surrogate"),
     "backspike.train.result": ("Result",),
     "backspike.train.trainer": ("Trainer",),
 }

@@ -16,7 +16,9 @@ from backspike.gen.core.layout import NEVER, TASK
 from backspike.gen.machine import DEPTH, MACHINES, Machine
 from backspike.ir.constants import ENGINES
 from backspike.ir.errors import UserError
-from backspike.ir.network import Layer, Learning, Network, Surrogate, rectangle
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.surrogate import Surrogate, rectangle
 
 DEFAULT = MACHINES["default"]
 

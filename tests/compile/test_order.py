@@ -10,7 +10,8 @@ from backspike.compile.order import complete, conflicts, footprint, steps
 from backspike.compile.schedule import PROGRAMS, Queue, Task
 from backspike.gen.machine import Machine
 from backspike.ir.constants import ENGINES
-from backspike.ir.network import Layer, Learning, Network
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
 
 MACHINE = Machine(name="proof", lanes=2, fp_reuse=2, bp_reuse=2, wg_reuse=2, weight_rows=2048,
                   units=256, spike_units=512, readout_units=64, layers=8, tasks=256)  # fmt: skip

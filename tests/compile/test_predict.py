@@ -8,7 +8,8 @@ import pytest
 from backspike.compile.compiler import compile_network
 from backspike.compile.predict import Densities, LayerCycles, predict
 from backspike.gen.machine import MACHINES
-from backspike.ir.network import Layer, Learning, Network
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
 
 
 def plan(*sizes: int, bias: bool = False, machine: str = "tiny", batch: int = 3, steps: int = 4):

@@ -12,7 +12,9 @@ from backspike.gen.machine import MACHINES
 from backspike.golden.backend import GoldenBackend
 from backspike.ir.constants import ENGINES
 from backspike.ir.errors import Mismatch, UserError
-from backspike.ir.network import Layer, Learning, Network, rectangle
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.surrogate import rectangle
 from backspike.sim.verilator.simulator import BusError
 from backspike.train.fuzz_training import random_batch, random_halves
 from tests.support.core_runs import (

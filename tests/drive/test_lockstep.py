@@ -11,7 +11,8 @@ from backspike.golden.half import from_bits, to_bits
 from backspike.golden.initial import initial_weights
 from backspike.golden.loss import cross_entropy_error
 from backspike.ir.errors import Mismatch
-from backspike.ir.network import Layer, Learning, Network
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
 
 NETWORK = Network(inputs=5, layers=(Layer(size=6), Layer(size=7), Layer(size=3)), steps=4)
 LEARNING = Learning(batch=2, rate=0.25)

@@ -10,7 +10,8 @@ from backspike.drive.lockstep import Lockstep
 from backspike.drive.registry import make_backend
 from backspike.gen.machine import MACHINES
 from backspike.ir.errors import Mismatch
-from backspike.ir.network import Layer, Learning, Network
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
 from backspike.train.checkpoint import load_checkpoint
 from backspike.train.data import load
 from backspike.train.trainer import Trainer

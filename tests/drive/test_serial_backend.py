@@ -18,7 +18,8 @@ from backspike.drive.serial_backend import SerialBackend
 from backspike.gen.boards.board import BOARDS
 from backspike.golden.backend import GoldenBackend
 from backspike.ir.errors import LinkError, Mismatch, UserError
-from backspike.ir.network import Layer, Learning, Network
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
 from backspike.sim.noisy_line import NoisyLine
 from backspike.sim.verilator.board import BoardUart, board_library, cached_files
 from backspike.sim.verilator.serial_board import SerialBoard

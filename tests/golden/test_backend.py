@@ -11,8 +11,10 @@ from backspike.golden.hash import draw
 from backspike.golden.initial import initial_weights
 from backspike.golden.loss import cross_entropy_error
 from backspike.ir.errors import UserError
-from backspike.ir.network import Layer, Learning, Network, rectangle
-from tests.support import rational
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.surrogate import rectangle
+from tests.support.chains import rational_step
 
 NETWORK = Network(
     inputs=5,
@@ -51,36 +53,34 @@ def test_three_batches_are_exact(loss, rounding):
     learning = Learning(batch=3, loss=loss, rounding=rounding, rate=0.125, seed=77)
     b = backend(learning)
     for step, size in enumerate((3, 2, 3)):
-        before = [w.tolist() for w in b.weights()]
+        before = b.weights()
         spikes, labels = batch(size, step)
         logits = b.forward(spikes, labels)
         error = cross_entropy_error(logits, labels) if loss == "ce" else None
         b.update(error, step)
 
-        def draws(layer, step=step):
-            return draw(77, step, layer, *NETWORK.shapes[layer]).tolist()
-
-        want = rational.Step(
-            NETWORK, learning, before, spikes.tolist(), labels.tolist(),
-            error=lambda _, error=error: None if error is None else error.tolist(),
-            draw=draws if rounding == "stochastic" else None,
+        shapes = enumerate(NETWORK.shapes)
+        draws = {str(n): draw(77, step, n, *shape).tolist() for n, shape in shapes}
+        want = rational_step(
+            NETWORK, learning, before, spikes, labels,
+            None if error is None else error.tolist(), draws if rounding == "stochastic" else None,
         )  # fmt: skip
         got = b.forward_tensors()
-        assert got.pop("logits").tolist() == want.logits == logits.tolist()
+        assert got.pop("logits").tolist() == want["logits"] == logits.tolist()
         assert sorted(got) == ["codes.0", "codes.1", "spikes.0", "spikes.1"]
         for layer in (0, 1):
-            assert got[f"spikes.{layer}"].tolist() == want.spikes[layer]
-            assert got[f"codes.{layer}"].tolist() == want.codes[layer]
+            assert got[f"spikes.{layer}"].tolist() == want["spikes"][layer]
+            assert got[f"codes.{layer}"].tolist() == want["codes"][layer]
             assert got[f"codes.{layer}"].dtype == got[f"spikes.{layer}"].dtype == np.uint8
         got = b.update_tensors()
         assert len(got) == 6
         for layer in (0, 1, 2):
-            assert got[f"gradients.{layer}"].tolist() == want.gradients[layer]
-            assert got[f"weights.{layer}"].tolist() == want.weights[layer]
+            assert got[f"gradients.{layer}"].tolist() == want["gradients"][layer]
+            assert got[f"weights.{layer}"].tolist() == want["weights"][layer]
             assert got[f"weights.{layer}"].dtype == got[f"gradients.{layer}"].dtype == np.uint16
-            assert want.weights[layer] != before[layer]
-        assert [w.tolist() for w in b.weights()] == want.weights
-        assert b.saturated() == want.saturated
+            assert want["weights"][layer] != before[layer].tolist()
+        assert [w.tolist() for w in b.weights()] == want["weights"]
+        assert b.saturated() == want["saturated"]
 
 
 def test_update_forward_is_both_in_turn():

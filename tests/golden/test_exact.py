@@ -112,11 +112,24 @@ def test_cancellation_leaves_the_tail_and_a_positive_zero():
         assert rounded(*pair) == (0, False)
 
 
-def test_a_fourth_term_is_refused():
-    """`odd_sum` takes one to three terms."""
-    x = torch.zeros(1, dtype=torch.float64)
-    with pytest.raises(ValueError, match="4 terms, must have 1 to 3"):
-        odd_sum(x, x, x, x)
+@pytest.mark.parametrize("count", [4, 5, 9, 60])
+def test_many_terms(count):
+    """Sums of more than three terms, multiples of 2^-48 of every size, are rounded once."""
+    rng = np.random.default_rng(count)
+    for _ in range(200):
+        high = 2.0 ** rng.integers(-40, 45, count)
+        terms = (np.round(rng.normal(0, high) * 2.0**48) * 2.0**-48).tolist()
+        if rng.random() < 0.5:  # a small rest of large terms
+            terms[-1] = -float(sum(map(Fraction, terms[:-1]), Fraction(0)))
+            terms[0] += 2.0**-24 * float(rng.integers(-9, 10))
+        tensors = [torch.tensor([x], dtype=torch.float64) for x in terms]
+        assert rounded(*tensors) == rational.nearest(sum(map(Fraction, terms), Fraction(0)))
+
+
+def test_no_term_is_refused():
+    """A sum of nothing is a mistake of the caller."""
+    with pytest.raises(ValueError, match="no terms, must have 1"):
+        odd_sum()
 
 
 # ------------------------------------------------------------------------------------ matrix sums

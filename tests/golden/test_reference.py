@@ -7,13 +7,16 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from backspike.golden import loss, rules
+from backspike.golden import graph, loss, rules
 from backspike.golden.arithmetic import Reals
 from backspike.golden.backend import GoldenBackend
 from backspike.golden.half import from_bits
 from backspike.golden.initial import initial_weights
 from backspike.golden.reference import Reference
-from backspike.ir.network import Layer, Learning, Network, rectangle
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.surrogate import rectangle
+from tests.support.chains import named, run
 
 NETWORK = Network(
     inputs=12, layers=(Layer(size=20, bias=True, reset="soft"), Layer(size=4)), steps=4
@@ -37,18 +40,11 @@ def test_a_step_is_the_rules_step_but_for_float32(rule, lossname, temporal):
     reference = Reference(network, learning, bits)
     reference.train_batch(spikes, labels)
 
-    a, weights = Reals(), [from_bits(w) for w in bits]
-    activity = rules.forward(a, network, weights, spikes.double())
-    onehot = torch.nn.functional.one_hot(labels, 4)
-    alpha = learning.alpha
-    error = (
-        torch.softmax(activity.logits, 1) - onehot
-        if lossname == "ce"
-        else rules.squared_error(a, activity.logits, labels, alpha)
-    )
-    gradients = rules.backward(a, network, weights, activity, error)
-    for w, s, x, got in zip(weights, activity.sources, gradients, reference.weights, strict=True):
-        want = rules.update(a, learning, w, rules.weight_gradient(a, s, x))
+    a, weights = Reals(), named(network, [from_bits(w) for w in bits])
+    activity, gradients = run(a, network, learning, weights, spikes.double(), labels)
+    d = graph.weight_gradients(a, network.graph, activity, gradients)
+    for (name, w), got in zip(weights.items(), reference.weights, strict=True):
+        want = rules.update(a, learning, w, d[name])
         assert not torch.equal(want, w)
         # float32 keeps 24 bits; some hundred additions of terms near 1 lose up to 8 of them.
         assert (got - want).abs().max() < 2.0**-16

@@ -1,63 +1,31 @@
-"""The rules: without rounding they are torch.autograd's, with rounding exact rationals'."""
+"""Chains of dense layers, with a loss: without rounding autograd's, with rounding rationals'."""
 
 import itertools
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from backspike.golden import rules
+from backspike.golden import graph, neurons, rules
 from backspike.golden.arithmetic import Halves, Reals
-from backspike.golden.half import from_bits, nearest, random_halves, to_bits, ulp
-from backspike.ir.constants import SMALLEST
-from backspike.ir.network import SURROGATES, Layer, Learning, Network, rectangle
+from backspike.golden.half import from_bits, nearest, random_halves, to_bits
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.surrogate import SURROGATES, rectangle
 from tests.support import rational
+from tests.support.autograd import autograd, close
+from tests.support.chains import named, rational_step, run
+from tests.support.rational_graph import patterns
+from tests.support.weight_kinds import WEIGHTS
+
+LAST = "2"
+"""The read-out's name in networks of three layers."""
+
 
 # ------------------------------------------------------------------- float64: torch.autograd agrees
-
-
-class Spike(torch.autograd.Function):
-    """1 if u >= θ; backward h(u - θ), for mpd-ed at spikes only. Knows no codes."""
-
-    @staticmethod
-    def forward(ctx: Any, u, layer: Layer):
-        ctx.save_for_backward(u)
-        ctx.layer = layer
-        return (u >= layer.threshold).double()
-
-    @staticmethod
-    def backward(ctx: Any, *grads):
-        (u,) = ctx.saved_tensors
-        layer = ctx.layer
-        h = torch.full_like(u, layer.surrogate.values[0])
-        for edge, value in zip(layer.surrogate.edges, layer.surrogate.values[1:], strict=True):
-            h[u - layer.threshold >= edge] = value
-        if layer.rule == "mpd-ed":
-            h = h * (u >= layer.threshold)
-        return grads[0] * h, None
-
-
-def autograd_logits(network: Network, weights: list[torch.Tensor], spikes: torch.Tensor):
-    """The network as one would write it in PyTorch, step by step."""
-    x = list(spikes.unbind(1))
-    for layer, w in zip(network.layers, weights, strict=True):
-        if layer.bias:
-            x = [torch.cat([s, torch.ones(len(s), 1).double()], 1) for s in x]
-        if layer is network.layers[-1]:
-            return torch.stack([s @ w for s in x]).sum(0)
-        v = torch.zeros(len(spikes), layer.size, dtype=torch.float64)
-        fired = []
-        for s in x:
-            u = s @ w + layer.leak * (v if layer.temporal else v.detach())
-            out = cast(torch.Tensor, Spike.apply(u, layer))
-            fired.append(out)
-            reset = out.detach()
-            v = u * (1 - reset) if layer.reset == "hard" else u - layer.threshold * reset
-        x = fired
-    raise AssertionError
 
 
 def loss_of(learning: Learning, logits, labels) -> torch.Tensor:
@@ -89,104 +57,50 @@ def test_without_rounding_it_is_autograd(reset, rule, temporal, surrogate, loss,
     )  # fmt: skip
     learning = Learning(loss=loss, batch=6, alpha=0.3)
     generator = torch.Generator().manual_seed(3)
-    weights = [torch.randn(s, generator=generator).double() / 2 for s in network.shapes]
+    weights = named(
+        network, [torch.randn(s, generator=generator).double() / 2 for s in network.shapes]
+    )
     spikes = torch.randint(0, 2, (6, 5, 9), generator=generator).double()
     labels = torch.randint(0, 4, (6,), generator=generator)
 
-    leaves = [w.clone().requires_grad_() for w in weights]
-    want_logits = autograd_logits(network, leaves, spikes)
-    want = torch.autograd.grad(loss_of(learning, want_logits, labels), leaves)
+    leaves = {name: w.clone().requires_grad_() for name, w in weights.items()}
+    want_logits = autograd(network.graph, leaves, {"input": spikes})[LAST][:, -1]
+    want = torch.autograd.grad(loss_of(learning, want_logits, labels), list(leaves.values()))
 
     a = Reals()
-    activity = rules.forward(a, network, weights, spikes)
-    if loss == "mse":
-        error = rules.squared_error(a, activity.logits, labels, learning.alpha)
-    else:
-        error = torch.softmax(activity.logits, 1) - torch.eye(4, dtype=torch.float64)[labels]
-    gradients = rules.backward(a, network, weights, activity, error)
-    got = [rules.weight_gradient(a, s, g) for s, g in zip(activity.sources, gradients, strict=True)]
-
-    # Sums of some hundred terms in another order: 1e-9 of the largest is 10^6 times their error.
-    assert close(activity.logits, want_logits)
-    for g, w in zip(got, want, strict=True):
+    activity, gradients = run(a, network, learning, weights, spikes, labels)
+    got = graph.weight_gradients(a, network.graph, activity, gradients)
+    assert close(activity.logits[LAST][:, -1], want_logits)
+    for g, w in zip(got.values(), want, strict=True):
         assert w.abs().max() > 0
         assert close(g, w)
-
-
-def close(got: torch.Tensor, want: torch.Tensor) -> bool:
-    return bool((got - want).abs().max() <= 1e-9 * want.abs().max())
 
 
 # ---------------------------------------------------------------- halves: exact rationals agree
 
 
-def exact_bits(values: torch.Tensor) -> list:
-    """Nested patterns of values that must be halves."""
-    bits = to_bits(values)
-    assert torch.equal(from_bits(bits), values)
-    return bits.tolist()
-
-
 def both(network: Network, learning: Learning, weights, spikes, labels, error, draw):
-    """The same step by the rules and by Fractions: two dictionaries of nested lists of bits."""
-    a = Halves()
-    values = [from_bits(w) for w in weights]
-    activity = rules.forward(a, network, values, torch.from_numpy(spikes).double())
-    if learning.loss == "mse":
-        e = rules.squared_error(a, activity.logits, torch.from_numpy(labels), learning.alpha)
-    else:
-        e = from_bits(error)
-    gradients = rules.backward(a, network, values, activity, e)
-    updated = [
-        rules.update(a, learning, w, rules.weight_gradient(a, s, g), r)
-        for w, s, g, r in zip(values, activity.sources, gradients, draw, strict=True)
-    ]
-    hidden = [
-        list(rules.membranes(Halves(), layer, w, s))
-        for layer, w, s in zip(network.layers[:-1], values, activity.sources, strict=False)
-    ]
+    """The same step by golden and by Fractions: two dictionaries of nested lists of bits."""
+    a, names = Halves(), list(network.graph.shapes)
+    values = named(network, [from_bits(w) for w in weights])
+    x, onehot = torch.from_numpy(spikes).double(), torch.from_numpy(labels)
+    activity, gradients = run(a, network, learning, values, x, onehot, from_bits(error))
+    d = graph.weight_gradients(a, network.graph, activity, gradients)
     got = {
-        "u": [torch.stack([u for u, _, _ in steps], 1).tolist() for steps in hidden],
-        "v": [torch.stack([v for _, _, v in steps], 1).tolist() for steps in hidden],
-        "logits": exact_bits(activity.logits),
-        "spikes": [
-            s[..., : layer.size].int().tolist()
-            for s, layer in zip(activity.sources[1:], network.layers, strict=False)
+        "logits": patterns(activity.logits[names[-1]][:, -1]),
+        "spikes": [activity.spikes[n].int().tolist() for n in names[:-1]],
+        "codes": [activity.codes[n].tolist() for n in names[:-1]],
+        "gradients": [patterns(gradients[n]) for n in names],
+        "weights": [
+            patterns(rules.update(a, learning, values[n], d[n], r))
+            for n, r in zip(names, draw, strict=True)
         ],
-        "codes": [c.tolist() for c in activity.codes],
-        "gradients": [exact_bits(g) for g in gradients],
-        "weights": [exact_bits(w) for w in updated],
         "saturated": a.saturated,
     }
-    step = rational.Step(
-        network, learning, [w.tolist() for w in weights], spikes.tolist(), labels.tolist(),
-        error=lambda _: error.tolist(),
-        draw=None if draw[0] is None else lambda i: draw[i].tolist(),
-    )  # fmt: skip
-    return got, {name: getattr(step, name) for name in got}
-
-
-WEIGHTS = {
-    "ordinary": lambda shape, g: to_bits(torch.randn(shape, generator=g) / 2),
-    "extreme": lambda shape, g: to_bits(random_halves(shape, g)),
-    "tiny": lambda shape, g: to_bits(random_halves(shape, g)) & 0x83FF,
-    "largest": lambda shape, g: (
-        0x7BFF - torch.randint(0, 3, shape, generator=g)
-        + 0x8000 * torch.randint(0, 2, shape, generator=g)
-    ).numpy().astype(np.uint16),
-    "ties": lambda shape, g: ties(shape, g),
-}  # fmt: skip
-
-
-def ties(shape: tuple[int, int], g: torch.Generator) -> np.ndarray:
-    """Columns of a number, half of its last place, the smallest half, and zeros: sums a 2^-24
-    beside the middle of two halves, which to round to float32 first, or in parts, is to lose."""
-    w = torch.zeros(shape, dtype=torch.float64)
-    w[0] = nearest(1 + 3 * torch.rand(shape[1], generator=g).double())
-    w[1] = ulp(w[0]) / 2
-    w[2] = SMALLEST * (1 - 2 * torch.randint(0, 2, (shape[1],), generator=g))
-    signs = 1 - 2 * torch.randint(0, 2, (shape[1],), generator=g)
-    return to_bits(w[torch.randperm(shape[0], generator=g)] * signs + 0.0)
+    draws = None
+    if draw[0] is not None:
+        draws = dict(zip(names, [r.tolist() for r in draw], strict=True))
+    return got, rational_step(network, learning, weights, spikes, labels, error.tolist(), draws)
 
 
 @pytest.mark.parametrize("kind", sorted(WEIGHTS))
@@ -211,7 +125,6 @@ def test_with_rounding_it_is_exact(kind, case):
         alpha=pick([0.25, 0.3, 100.0]),
     )  # fmt: skip
     weights = [WEIGHTS[kind](s, g) for s in network.shapes]
-    weights = [np.where(w == 0x8000, 0, w).astype(np.uint16) for w in weights]
     spikes = torch.randint(0, 2, (3, 3, 4), generator=g).numpy().astype(np.uint8)
     labels = torch.randint(0, 3, (3,), generator=g).numpy()
     error = to_bits(random_halves((3, 3), g))
@@ -240,7 +153,7 @@ def test_a_squared_error_is_rounded_once(alpha):
         for row in logits
         for j, o in enumerate(row)
     ]
-    assert exact_bits(got.flatten()) == [pattern for pattern, _ in exact]
+    assert patterns(got.flatten()) == [pattern for pattern, _ in exact]
     assert a.saturated == any(saturated for _, saturated in exact)
 
 
@@ -291,13 +204,9 @@ def test_neurons_samples_and_sources_may_come_in_any_order():
 
     def step(weights, spikes, labels):
         a = Halves()
-        activity = rules.forward(a, network, weights, spikes)
-        e = rules.squared_error(a, activity.logits, labels, learning.alpha)
-        gradients = rules.backward(a, network, weights, activity, e)
-        d = [
-            rules.weight_gradient(a, s, x) for s, x in zip(activity.sources, gradients, strict=True)
-        ]
-        return activity.logits, d
+        activity, gradients = run(a, network, learning, named(network, weights), spikes, labels)
+        d = graph.weight_gradients(a, network.graph, activity, gradients)
+        return activity.logits["1"][:, -1], d.values()
 
     logits, (d0, d1) = step(weights, spikes, labels)
     moved = [weights[0][source][:, neuron], weights[1][neuron]]
@@ -311,6 +220,6 @@ def test_codes_count_the_edges_at_or_below():
     """An edge belongs to the code above it; h is the table's entry."""
     table = rectangle(1.0)
     x = torch.tensor([-0.5 - 2.0**-24, -0.5, 0.0, 0.5 - 2.0**-24, 0.5, 65504.0]).double()
-    codes = rules.codes_of(table, x)
+    codes = neurons.codes_of(table, x)
     assert codes.tolist() == [0, 1, 1, 1, 2, 2]
-    assert rules.derivative(table, codes).tolist() == [0, 1, 1, 1, 0, 0]
+    assert neurons.derivative(table, codes).tolist() == [0, 1, 1, 1, 0, 0]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from backspike.ir.constants import LARGEST_BITS as LARGEST
 from backspike.ir.half_bits import INFINITY, half_bits, least_half
-from backspike.ir.network import arctan, fast_sigmoid, rectangle, triangle
+from backspike.ir.surrogate import arctan, fast_sigmoid, rectangle, triangle
 
 PATTERNS = [*range(0x8000 | LARGEST, 0x8000, -1), *range(LARGEST + 1)]
 """All halves but -0, ascending."""

@@ -4,17 +4,16 @@ import math
 
 import pytest
 
+from backspike.ir.checks import nearest_half
 from backspike.ir.errors import UserError
-from backspike.ir.network import (
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.surrogate import (
     CODES,
     SURROGATES,
-    Layer,
-    Learning,
-    Network,
     Surrogate,
     arctan,
     fast_sigmoid,
-    nearest_half,
     rectangle,
     triangle,
 )

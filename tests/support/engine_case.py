@@ -11,7 +11,9 @@ import numpy as np
 from backspike.compile.compiler import Plan, compile_network
 from backspike.compile.memory_image import Shape, label_words, sample_rows, spike_words, weight_rows
 from backspike.gen.machine import DEPTH, MACHINES, Machine
-from backspike.ir.network import Layer, Learning, Network, rectangle, triangle
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.surrogate import rectangle, triangle
 
 MACHINE = MACHINES["tiny"]
 NETWORK = Network(
@@ -43,7 +45,7 @@ def make(kind: str, seed: int, path: Path) -> None:
     """
     import torch
 
-    from backspike.golden import rules
+    from backspike.golden import graph, rules
     from backspike.golden.arithmetic import Halves
     from backspike.golden.half import from_bits, random_halves, to_bits
     from backspike.golden.hash import draw, layer_key
@@ -59,22 +61,28 @@ def make(kind: str, seed: int, path: Path) -> None:
     labels = rng.integers(0, 3, BATCH)
 
     fp, bp, wg = Halves(), Halves(), Halves()
-    activity = rules.forward(fp, NETWORK, weights, torch.from_numpy(spikes).double())
+    net = NETWORK.graph
+    values = dict(zip(net.shapes, weights, strict=True))
+    activity = graph.forward(fp, net, values, {"input": torch.from_numpy(spikes).double()})
+    *_, readout = net.shapes
+    logits = activity.logits[readout]
     if learn.loss == "ce":
         error = random_halves((BATCH, 3), generator)
     else:
-        error = rules.squared_error(bp, activity.logits, torch.from_numpy(labels), learn.alpha)
-    gradients = rules.backward(bp, NETWORK, weights, activity, error)
-    tensors = {"logits": to_bits(activity.logits), "error": to_bits(error)}
-    for n, (w, s, g) in enumerate(zip(weights, activity.sources, gradients, strict=True)):
+        error = rules.squared_error(bp, logits[:, -1], torch.from_numpy(labels), learn.alpha)
+    errors = torch.zeros_like(logits)
+    errors[:, -1] = error
+    gradients = graph.backward(bp, net, values, activity, {readout: errors})
+    tensors = {"logits": to_bits(logits[:, -1]), "error": to_bits(error)}
+    for n, (name, d) in enumerate(graph.weight_gradients(wg, net, activity, gradients).items()):
+        w = values[name]
         random = draw(9, STEP, n, *w.shape) if learn.rounding == "stochastic" else None
-        after = rules.update(wg, learn, w, rules.weight_gradient(wg, s, g), random)
+        after = rules.update(wg, learn, w, d, random)
         tensors |= {f"before.{n}": to_bits(w), f"weights.{n}": to_bits(after)}
-        tensors[f"gradients.{n}"] = to_bits(g)
-        if n:
-            size = NETWORK.sizes[n]
-            tensors[f"spikes.{n - 1}"] = s[..., :size].to(torch.uint8).numpy()
-            tensors[f"codes.{n - 1}"] = activity.codes[n - 1].to(torch.uint8).numpy()
+        tensors[f"gradients.{n}"] = to_bits(gradients[name])
+    for name, codes in activity.codes.items():
+        tensors[f"spikes.{name}"] = activity.spikes[name].to(torch.uint8).numpy()
+        tensors[f"codes.{name}"] = codes.to(torch.uint8).numpy()
     keys = np.array([layer_key(9, STEP, n) for n in range(3)], np.uint32)
     saturated = np.array([a.saturated for a in (fp, bp, wg)])
     assert saturated.all() == (kind == "extreme"), "the case is not what it is called"

@@ -20,16 +20,9 @@ from backspike.golden.hash import draw
 from backspike.golden.initial import initial_weights
 from backspike.golden.loss import cross_entropy_error
 from backspike.golden.spectral import samples, similarity, sums
-from backspike.ir.network import (
-    Layer,
-    Learning,
-    Network,
-    Surrogate,
-    arctan,
-    fast_sigmoid,
-    rectangle,
-    triangle,
-)
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.surrogate import Surrogate, arctan, fast_sigmoid, rectangle, triangle
 from backspike.spectral.photographs import crop, grey, photograph
 from backspike.spectral.superresolution.networks import Bicubic, Sinc
 from backspike.spectral.superresolution.resize import from_bytes, smaller

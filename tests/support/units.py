@@ -1,35 +1,26 @@
-"""What tests of the drain units share: given sums in golden's rules, and ports as columns."""
+"""What tests of the drain units share: golden's steps from given sums, and ports as columns."""
 
 import numpy as np
 import torch
 
 from backspike.gen.core.engines import KINDS
 from backspike.gen.core.layout import TABLE
-from backspike.golden import exact, half
-from backspike.golden.arithmetic import Halves
+from backspike.golden import exact, half, neurons
+from backspike.golden.arithmetic import Arithmetic, Halves
 from backspike.golden.exact import Terms
 from backspike.ir.constants import LARGEST
+from backspike.ir.network import Layer
 from backspike.sim.bench.array_bench import to_limbs
 from tests.support.streams import Packed, packed
 
 
-class GivenSums(Halves):
-    """Halves whose matrix products are given, and which keep every rounding's result and flags.
+class Recording(Halves):
+    """Halves that keep every rounding's result and flags, in order."""
 
-    sums: the exact sums, as terms of (B, T, N).
-    """
-
-    def __init__(self, sums: Terms):
+    def __init__(self) -> None:
         super().__init__()
-        self._sums = sums
         self.rounded: list[torch.Tensor] = []
         self.flags: list[torch.Tensor] = []
-
-    def gated_sum(self, spikes: torch.Tensor, values: torch.Tensor) -> Terms:
-        return self._sums
-
-    def product_sum(self, left: torch.Tensor, right: torch.Tensor) -> Terms:
-        return tuple(x.flatten(0, 1) for x in self._sums)
 
     def round(self, *terms: torch.Tensor, random: torch.Tensor | None = None) -> torch.Tensor:
         # As Halves does, with a flag for each element.
@@ -41,6 +32,39 @@ class GivenSums(Halves):
         self.rounded.append(result)
         self.flags.append(beyond)
         return result
+
+
+def fire(a: Arithmetic, layer: Layer, sums: Terms) -> tuple[torch.Tensor, torch.Tensor]:
+    """Golden's spikes and codes (B, T, N) of a hidden layer, from its exact sums of all steps."""
+    state: neurons.State = (torch.zeros_like(sums[0][:, 0]),)
+    spikes, codes = [], []
+    for t in range(sums[0].shape[1]):
+        u, s, state = neurons.step(a, layer.neuron, tuple(x[:, t] for x in sums), state)
+        spikes.append(s)
+        codes.append(neurons.codes_of(layer.surrogate, u - layer.threshold))
+    return torch.stack(spikes, 1), torch.stack(codes, 1)
+
+
+def integrate(a: Arithmetic, sums: Terms) -> None:
+    """A read-out's steps, for what `a` records."""
+    state: neurons.State = (torch.zeros_like(sums[0][:, 0]),)
+    for t in range(sums[0].shape[1]):
+        state = neurons.integrate(a, tuple(x[:, t] for x in sums), state)
+
+
+def gradients_of(
+    a: Recording, layer: Layer, spikes: torch.Tensor, codes: torch.Tensor, sums: Terms
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Golden's g (B, T, N) of a hidden layer, from the exact sums of its errors, and whether e or
+    g saturated."""
+    state: neurons.State = (torch.zeros_like(sums[0][:, 0]),)
+    found = []
+    for t in reversed(range(sums[0].shape[1])):
+        error = tuple(x[:, t] for x in sums)
+        g, state = neurons.step_back(a, layer.neuron, error, spikes[:, t], codes[:, t], state)
+        found.append(g)
+    flags = [e | g for e, g in zip(a.flags[::2], a.flags[1::2], strict=True)]
+    return torch.stack(found[::-1], 1), torch.stack(flags[::-1], 1)
 
 
 def columns(shape: Packed, count: int, **fields) -> np.ndarray:

@@ -9,7 +9,9 @@ from safetensors.numpy import save_file
 
 from backspike.golden.initial import initial_weights
 from backspike.ir.errors import UserError
-from backspike.ir.network import Layer, Learning, Network, arctan
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.surrogate import arctan
 from backspike.train.checkpoint import Checkpoint, Progress, load_checkpoint, sha256
 
 NETWORK = Network(

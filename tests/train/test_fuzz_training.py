@@ -9,7 +9,9 @@ from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.machine import MACHINES
 from backspike.golden.backend import GoldenBackend
 from backspike.ir.errors import Mismatch, UserError
-from backspike.ir.network import Layer, Learning, Network, arctan, rectangle
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.surrogate import arctan, rectangle
 from backspike.system.program import run_program
 from backspike.train import fuzz_training
 from backspike.train.fuzz_training import draw_case, main, random_batch, random_halves, run_case

@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backspike.ir.network import Layer, Learning, Network, Surrogate, rectangle
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.surrogate import Surrogate, rectangle
 from backspike.train.checkpoint import load_checkpoint
 from backspike.train.data import Split, load
 from backspike.train.report import table

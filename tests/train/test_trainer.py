@@ -15,7 +15,8 @@ from backspike.golden.backend import GoldenBackend
 from backspike.golden.initial import initial_weights
 from backspike.golden.loss import cross_entropy, cross_entropy_error
 from backspike.ir.errors import Mismatch, UserError
-from backspike.ir.network import Layer, Learning, Network
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
 from backspike.system.interrupt import Interrupted, Interruptible
 from backspike.train.checkpoint import load_checkpoint
 from backspike.train.coding import rate_code

@@ -5,7 +5,7 @@ from statistics import mean
 from backspike.bench.figure import Figure, at_least, at_most
 from backspike.golden.initial import initial_weights
 from backspike.golden.reference import Reference
-from backspike.ir.network import Rule
+from backspike.ir.neuron import Rule
 from backspike.system.progress import progress_bar
 from backspike.train.coding import rate_code
 from backspike.train.data import Dataset

@@ -7,7 +7,8 @@ from backspike.compile.schedule import ENGINES, Queue, Range
 from backspike.drive.core_driver import CoreDriver
 from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.machine import Machine
-from backspike.ir.network import Learning, Network
+from backspike.ir.learning import Learning
+from backspike.ir.network import Network
 
 STALLS = ("vector", "drain")
 """Counters of cycles in which the lanes wait with an event in hand."""

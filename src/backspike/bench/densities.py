@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backspike.ir.network import Layer, Learning, Network, Rule, rectangle
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.neuron import Rule
+from backspike.ir.surrogate import rectangle
 
 STEPS = 4
 BATCH = 16

@@ -4,7 +4,7 @@ from backspike.bench.figure import Figure, at_most
 from backspike.drive.lockstep import Counts
 from backspike.gen.machine import MACHINES
 from backspike.ir.constants import ENGINES
-from backspike.ir.network import Rule
+from backspike.ir.neuron import Rule
 from backspike.system.progress import progress_bar
 from backspike.train.data import Dataset
 from backspike.train.digits_run import WHAT, Loss, batches, learning, network

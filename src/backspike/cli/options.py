@@ -11,7 +11,9 @@ from backspike.drive.registry import CHOICES, SPECTRAL_MACHINE
 from backspike.gen.machine import MACHINES
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.ir.errors import UserError
-from backspike.ir.network import SURROGATES, Layer, Learning, Network, Surrogate
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.surrogate import SURROGATES, Surrogate
 from backspike.train.defaults import LAYERS, RATES, RECTANGLES
 
 RESUMED = "; with --resume, the checkpoint's"

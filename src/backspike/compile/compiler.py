@@ -21,7 +21,8 @@ from backspike.gen.machine import DEPTH, Machine
 from backspike.ir.constants import ENGINES, ceil_div
 from backspike.ir.errors import UserError
 from backspike.ir.half_bits import half_bits, least_half
-from backspike.ir.network import Learning, Network
+from backspike.ir.learning import Learning
+from backspike.ir.network import Network
 
 MAX_TILES = 1 << TILE_BITS
 """Tiles of a layer, as many as a task can name."""

@@ -7,7 +7,8 @@ from backspike.drive.lockstep import Lockstep
 from backspike.gen.machine import MACHINES, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.ir.errors import UserError
-from backspike.ir.network import Learning, Network
+from backspike.ir.learning import Learning
+from backspike.ir.network import Network
 
 BACKENDS = ("golden", "rtl")
 SPECTRAL_MACHINE = "spectral-128"

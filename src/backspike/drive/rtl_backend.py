@@ -5,7 +5,8 @@ from pathlib import Path
 from backspike.compile.compiler import compile_network
 from backspike.drive.core_backend import CoreBackend
 from backspike.gen.machine import Machine
-from backspike.ir.network import Learning, Network
+from backspike.ir.learning import Learning
+from backspike.ir.network import Network
 from backspike.sim.verilator.machine_model import machine_library
 from backspike.sim.verilator.simulator import Simulator
 

@@ -6,7 +6,8 @@ from backspike.drive.link import PATIENCE, LinkPort
 from backspike.drive.serial_line import SerialLine
 from backspike.gen.core.map import core_map
 from backspike.gen.machine import Machine
-from backspike.ir.network import Learning, Network
+from backspike.ir.learning import Learning
+from backspike.ir.network import Network
 
 
 class SerialBackend(CoreBackend):

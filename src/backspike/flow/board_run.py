@@ -19,7 +19,8 @@ from backspike.gen.boards.board import BOARDS, Board
 from backspike.gen.boards.files import TOP
 from backspike.gen.machine import Machine
 from backspike.golden.backend import GoldenBackend
-from backspike.ir.network import Layer, Learning, Network
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
 from backspike.sim.noisy_line import NoisyLine
 from backspike.sim.verilator.board import BoardUart, Lights, board_library, cached_files
 from backspike.sim.verilator.serial_board import SerialBoard

@@ -4,7 +4,8 @@ import numpy as np
 
 from backspike.ir.bits import Bits
 from backspike.ir.errors import UserError
-from backspike.ir.network import Learning, Network
+from backspike.ir.learning import Learning
+from backspike.ir.network import Network
 
 
 def is_half(bits: np.ndarray) -> np.ndarray:

@@ -19,7 +19,9 @@ from safetensors.numpy import save
 
 from backspike.ir.bits import Bits
 from backspike.ir.errors import UserError
-from backspike.ir.network import Layer, Learning, Network, Surrogate
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.surrogate import Surrogate
 from backspike.ir.validation import check_weights
 from backspike.system.files import as_path, reason, write_file
 

@@ -6,7 +6,10 @@ from typing import Literal
 
 import numpy as np
 
-from backspike.ir.network import Layer, Learning, Network, Rule, rectangle
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.neuron import Rule
+from backspike.ir.surrogate import rectangle
 from backspike.train.coding import rate_code
 from backspike.train.data import Split
 from backspike.train.defaults import RATES, RECTANGLES

@@ -19,16 +19,9 @@ from backspike.gen.machine import DEPTH, MACHINES, Machine
 from backspike.golden.backend import GoldenBackend
 from backspike.ir.constants import LARGEST, SMALLEST
 from backspike.ir.errors import Mismatch, UserError
-from backspike.ir.network import (
-    Layer,
-    Learning,
-    Network,
-    Surrogate,
-    arctan,
-    fast_sigmoid,
-    rectangle,
-    triangle,
-)
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.surrogate import Surrogate, arctan, fast_sigmoid, rectangle, triangle
 from backspike.system.program import run_program
 
 WIDTHS = 70

@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from backspike.ir.bits import Bits
-from backspike.ir.network import Learning, Network
+from backspike.ir.learning import Learning
+from backspike.ir.network import Network
 from backspike.train.checkpoint import Progress
 from backspike.train.density import Density
 

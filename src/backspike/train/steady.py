@@ -8,7 +8,8 @@ from backspike.gen.machine import Machine
 from backspike.golden.backend import GoldenBackend
 from backspike.golden.initial import initial_weights
 from backspike.golden.loss import cross_entropy_error
-from backspike.ir.network import Learning, Network
+from backspike.ir.learning import Learning
+from backspike.ir.network import Network
 from backspike.train.digits_run import Batch
 from backspike.train.result import difference
 

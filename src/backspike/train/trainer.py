@@ -15,7 +15,8 @@ from backspike.golden.loss import accuracy, cross_entropy, cross_entropy_error, 
 from backspike.ir.bits import Bits
 from backspike.ir.constants import ceil_div
 from backspike.ir.errors import LinkError, UserError
-from backspike.ir.network import Learning, Network
+from backspike.ir.learning import Learning
+from backspike.ir.network import Network
 from backspike.system.files import as_path, is_stream
 from backspike.system.interrupt import Interrupted, Interruptible
 from backspike.system.progress import progress_bar

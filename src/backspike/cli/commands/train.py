@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from backspike.cli import options
 from backspike.drive.registry import check_backend, find_machine
 from backspike.gen.machine import MACHINES, Machine
+from backspike.ir.checks import nearest_half
 from backspike.ir.errors import UserError
-from backspike.ir.network import Learning, Network, nearest_half
+from backspike.ir.learning import Learning
+from backspike.ir.network import Network
 from backspike.system import files
 
 if TYPE_CHECKING:

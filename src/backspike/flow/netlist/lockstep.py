@@ -23,7 +23,9 @@ from backspike.gen.boards.files import TOP
 from backspike.gen.machine import MACHINES, Accelerator, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.golden.backend import GoldenBackend
-from backspike.ir.network import Layer, Learning, Network, arctan, rectangle
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.surrogate import arctan, rectangle
 from backspike.sim.verilator.board import BoardUart, cached_files
 from backspike.sim.verilator.uart import Uart, UartLine
 from backspike.spectral import fsds

@@ -11,15 +11,15 @@ from backspike.gen.core.backward.unit import (
 )
 from backspike.gen.core.shared.source import HEADER
 from backspike.gen.machine import DEPTH, MACHINES
-from backspike.golden import rules
 from backspike.golden.half import random_halves, to_bits
-from backspike.ir.network import Layer, Learning, Network
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
 from tests.gen.core.backward.test_unit import ALL, WIDTH
 from tests.support.coroutines import each_coroutine
 from tests.support.drain_play import LANES, Block, Run, Shape, machine, row_of, save, tile_of
 from tests.support.fixed import hard_numbers
 from tests.support.streams import packed
-from tests.support.units import GivenSums, by_sample, settings
+from tests.support.units import Recording, by_sample, gradients_of, settings
 
 pytestmark = pytest.mark.verilator
 
@@ -65,7 +65,7 @@ def drain_run(rng: np.random.Generator, layer: Layer, loss: str | None, reuse: i
                 if loss == "mse":
                     classes = tile * LANES + np.arange(LANES)
                     hot = [[float(labels[block, s] == j) for j in classes] for s in range(samples)]
-                    a = GivenSums(())
+                    a = Recording()
                     error = a.round(learning.alpha * error, -torch.tensor(hot).double())
                     run.saturated |= bool((a.flags[0].numpy() & valid).any())
                 g = np.broadcast_to(to_bits(error), (steps, samples, LANES))
@@ -99,15 +99,9 @@ def hidden_block(rng, run: Run, layer: Layer, drained: Block, unit: int, shape: 
     spikes = (rng.random(full) < 0.4).astype(int)
     for d, row in enumerate((codes | spikes << 4).reshape(-1, LANES)):
         run.memories["codes"][unit * DEPTH + d] = row_of(row, 5)
-    a = GivenSums(tuple(by_sample(piece.reshape(full)) * 2.0**-48 for piece in pieces))
-    g = rules.spike_gradients(
-        a, layer, by_sample(spikes).double(), by_sample(codes), torch.zeros(LANES, 1).double(),
-        torch.zeros(shape[1], shape[0], 1).double(),
-    )  # fmt: skip
-    flags_e = a.flags[0].transpose(0, 1).numpy()
-    later = a.flags[:0:-1]  # backward in time
-    flags_g = torch.stack(later).numpy() if layer.temporal else later[0].transpose(0, 1).numpy()
-    return to_bits(g).transpose(1, 0, 2), flags_e | flags_g
+    sums = tuple(by_sample(piece.reshape(full)) * 2.0**-48 for piece in pieces)
+    g, flags = gradients_of(Recording(), layer, by_sample(spikes).double(), by_sample(codes), sums)
+    return to_bits(g).transpose(1, 0, 2), flags.transpose(0, 1).numpy()
 
 
 @each_coroutine("tests.support.drain_benches", "gradients")

@@ -21,13 +21,14 @@ from backspike.gen.machine import MACHINES
 from backspike.golden import rules
 from backspike.golden.arithmetic import Halves
 from backspike.golden.half import random_halves, to_bits
-from backspike.ir.network import Layer, Learning, Network
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
 from backspike.sim.bench.array_bench import ArrayBench
 from tests.gen.core.forward.test_unit import LAYERS
 from tests.support.drain_play import machine
 from tests.support.fixed import hard_numbers
 from tests.support.streams import packed
-from tests.support.units import GivenSums, check, columns, constant, settings
+from tests.support.units import Recording, check, columns, constant, gradients_of, settings
 
 REUSE = 2
 WIDTH = BACKWARD.sum_width(machine(REUSE))
@@ -114,11 +115,9 @@ def test_hidden(name):
     both = columns(packed(CODE), COUNT, code=codes, spike=spikes)
     out = run((layer, Layer(size=1)), Learning(batch=1), sum=limbs, live=live, code=both)
 
-    a = GivenSums(tuple(tensor(x) for x in units))
-    want = rules.spike_gradients(
-        a, layer, tensor(spikes * 1.0), tensor(codes), torch.zeros(1, 1).double(),
-        torch.zeros(RUNS * RECURRENCE, STEPS, 1).double(),
-    )  # fmt: skip
+    a = Recording()
+    given = tuple(tensor(x) for x in units)
+    want, flags = gradients_of(a, layer, tensor(spikes * 1.0), tensor(codes), given)
     masked = np.where(live.reshape(SHAPE), slots(torch.from_numpy(to_bits(want).astype(int))), 0)
     if layer.temporal:
         # A neuron that is not live hands on 0; golden knows no such thing: compare what is before.
@@ -130,10 +129,8 @@ def test_hidden(name):
     assert alive.mean() > 0.3
     assert (masked != 0).any()
 
-    flags_e = slots(a.flags[0].reshape(-1, STEPS, 1))
-    flags_g = slots(torch.stack(a.flags[:0:-1], 1)) if layer.temporal else slots(a.flags[1])
     flagged = out["saturated"][LATENCY : LATENCY + COUNT].reshape(SHAPE)
-    check("saturated", np.where(alive, flagged, 0), ((flags_e | flags_g) & alive).astype(np.uint64))
+    check("saturated", np.where(alive, flagged, 0), (slots(flags) & alive).astype(np.uint64))
     assert not flagged[~live.reshape(SHAPE)].any()
 
 

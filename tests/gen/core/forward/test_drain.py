@@ -10,16 +10,14 @@ from backspike.gen.core.forward.unit import (
 )
 from backspike.gen.core.shared.source import HEADER
 from backspike.gen.machine import DEPTH
-from backspike.golden import rules
+from backspike.golden import neurons
 from backspike.golden.half import to_bits
-from backspike.ir.network import (
-    Layer,
-)
+from backspike.ir.network import Layer
 from tests.gen.core.forward.test_unit import LAYERS, WIDTH, descriptor, sums
 from tests.support.coroutines import each_coroutine
 from tests.support.drain_play import LANES, Block, Run, Shape, machine, row_of, save, tile_of
 from tests.support.streams import packed
-from tests.support.units import GivenSums, by_sample, settings
+from tests.support.units import Recording, by_sample, fire, integrate, settings
 
 pytestmark = pytest.mark.verilator
 
@@ -50,20 +48,17 @@ def drain_run(rng: np.random.Generator, layer: Layer, readout: bool, reuse: int)
             run.blocks.append(drained)
             run.done += last
 
-            a = GivenSums(tuple(units))
+            a = Recording()
             here = np.arange(LANES) < size - tile * LANES
             valid = here & shape.present(block)[..., None]  # (T, samples, lanes)
             if readout:
-                rules.integrate(a, torch.zeros(1, 1).double(), units[0])
+                integrate(a, tuple(units))
                 for s, row in enumerate(to_bits(a.rounded[-1])):
                     run.writes["logits"][unit * DEPTH + s] = row_of(row, 16)
                 flags = torch.stack(a.flags).numpy()
             else:
-                spikes, codes = rules.integrate_and_fire(
-                    a, layer, torch.zeros(1, 1).double(), units[0]
-                )
-                h = rules.derivative(layer.surrogate, codes)
-                needed = (h != 0) & ((spikes != 0) if layer.rule == "mpd-ed" else True)
+                spikes, codes = fire(a, layer, tuple(units))
+                needed = neurons.passed(layer.neuron, spikes, codes) != 0
                 kept = (codes + 16 * spikes.long()).transpose(0, 1).reshape(-1, LANES)
                 for d, row in enumerate(kept.numpy()):
                     run.writes["codes"][unit * DEPTH + d] = row_of(row, 5)

@@ -17,22 +17,16 @@ from backspike.gen.core.forward.unit import (
 )
 from backspike.gen.core.shared.time_sequencer import slot_layout
 from backspike.gen.machine import MACHINES
-from backspike.golden import rules
+from backspike.golden import neurons
 from backspike.golden.half import to_bits
-from backspike.ir.network import (
-    Layer,
-    Learning,
-    Network,
-    Surrogate,
-    fast_sigmoid,
-    rectangle,
-    triangle,
-)
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.surrogate import Surrogate, fast_sigmoid, rectangle, triangle
 from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.drain_play import machine
 from tests.support.fixed import as_numbers, hard_numbers
 from tests.support.streams import packed
-from tests.support.units import GivenSums, check, columns, constant, settings
+from tests.support.units import Recording, check, columns, constant, fire, integrate, settings
 
 REUSE = 2
 WIDTH = FORWARD.sum_width(machine(REUSE))
@@ -132,15 +126,13 @@ def test_hidden(name):
     """Spikes, codes, activity, potentials and saturation of hard sums equal golden's."""
     layer = LAYERS[name]
     out, given, live = run(layer, False, 11)
-    a = GivenSums(given)
-    sources = torch.zeros(given[0].shape, dtype=torch.float64)
-    spikes, codes = rules.integrate_and_fire(a, layer, torch.zeros(1, 1).double(), sources)
+    a = Recording()
+    spikes, codes = fire(a, layer, given)
 
     latency = SUM_TO_U + U_TO_CODE
     check("spikes", by_update(out["spike"], latency), in_order(spikes).astype(np.uint64))
     check("codes", by_update(out["code"], latency), in_order(codes).astype(np.uint64))
-    h = rules.derivative(layer.surrogate, codes)
-    active = (h != 0) & ((spikes != 0) if layer.rule == "mpd-ed" else True)
+    active = neurons.passed(layer.neuron, spikes, codes) != 0
     check("active", by_update(out["active"], latency), in_order(active).astype(np.uint64))
 
     soft = layer.reset == "soft"
@@ -162,9 +154,8 @@ def test_hidden(name):
 def test_readout():
     """The read-out's potentials equal golden's, and no spike is made."""
     out, given, _ = run(Layer(size=1), True, 12)
-    a = GivenSums(given)
-    sources = torch.zeros(given[0].shape, dtype=torch.float64)
-    rules.integrate(a, torch.zeros(1, 1).double(), sources)
+    a = Recording()
+    integrate(a, given)
     latency = SUM_TO_U + U_TO_CODE
     logits = to_bits(torch.stack(a.rounded, 1)).reshape(RUNS, RECURRENCE, STEPS).transpose(0, 2, 1)
     check("logits", by_update(out["logit"], latency), logits.astype(np.uint64))

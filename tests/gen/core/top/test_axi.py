@@ -21,7 +21,9 @@ from backspike.gen.core.map import core_map
 from backspike.gen.core.top import Core
 from backspike.gen.host.registers import Register
 from backspike.gen.machine import MACHINES
-from backspike.ir.network import Layer, Learning, Network, rectangle
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.surrogate import rectangle
 from backspike.sim.verilator.simulator import Simulator
 from tests.support.coroutines import each_coroutine
 

@@ -8,7 +8,9 @@ import pytest
 from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.machine import MACHINES
 from backspike.golden.backend import GoldenBackend
-from backspike.ir.network import Layer, Learning, Network, arctan, rectangle
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.surrogate import arctan, rectangle
 from backspike.train.fuzz_training import random_halves
 
 pytestmark = pytest.mark.verilator

@@ -12,12 +12,12 @@ from backspike.golden import rules
 from backspike.golden.half import random_halves, to_bits
 from backspike.golden.hash import mix
 from backspike.ir.half_bits import half_bits
-from backspike.ir.network import Learning
+from backspike.ir.learning import Learning
 from tests.support.coroutines import each_coroutine
 from tests.support.drain_play import LANES, Block, Run, machine, row_of, save
 from tests.support.fixed import hard_numbers
 from tests.support.streams import packed
-from tests.support.units import GivenSums
+from tests.support.units import Recording
 
 WIDTH = UPDATE.sum_width(machine(1))
 KEY = 0x9ABC_DEF0
@@ -54,7 +54,7 @@ def drain_run(rng: np.random.Generator, generator: torch.Generator, rounding: st
             k = source + np.arange(DEPTH)
             words = torch.from_numpy(k[:, None] << 16 | tile * LANES + np.arange(LANES))
             random = mix(KEY, words) >> 16
-            a = GivenSums(())
+            a = Recording()
             gradient = a.round(*(x.reshape(DEPTH, LANES) / 2.0**24 for x in terms[:2]))
             stochastic = random if rounding == "stochastic" else None
             new = to_bits(rules.update(a, learning, old, gradient, stochastic))

@@ -11,10 +11,10 @@ from backspike.golden import rules
 from backspike.golden.half import from_bits, nearest, random_halves, to_bits
 from backspike.golden.hash import mix
 from backspike.ir.half_bits import half_bits
-from backspike.ir.network import Learning
+from backspike.ir.learning import Learning
 from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.fixed import hard_numbers
-from tests.support.units import GivenSums, check, constant
+from tests.support.units import Recording, check, constant
 
 COUNT = 25_000
 WIDTH = 55
@@ -75,7 +75,7 @@ def test_updates(rounding, rate):
     learning = Learning(rate=rate, rounding=rounding)  # pyright: ignore[reportArgumentType]
 
     sums = tuple(x / 2.0**24 for x in terms[:2])
-    a = GivenSums(sums)
+    a = Recording()
     gradient = a.round(*sums)
     old = olds(rng, gradient * from_bits(np.array([half_bits(rate)], np.uint16)))
     words = torch.from_numpy(source << 16 | neuron)
@@ -121,7 +121,7 @@ def test_what_lies_below_decides(rounding):
     word_of[drawn] = words
     words = word_of[(rng.integers(0, 2, COUNT) + 0xFFFF - cut) & 0xFFFF]
 
-    a = GivenSums(())
+    a = Recording()
     random = mix(KEY, torch.from_numpy(words)) >> 16 if rounding == "stochastic" else None
     learning = Learning(rate=rate, rounding=rounding)  # pyright: ignore[reportArgumentType]
     old, gradient = (torch.from_numpy(x * 2.0**-24) for x in (weights, sums))

@@ -11,7 +11,9 @@ from backspike.gen.core.engines import KINDS
 from backspike.gen.machine import DEPTH, MACHINES, Machine
 from backspike.golden.backend import GoldenBackend
 from backspike.ir.constants import ENGINES
-from backspike.ir.network import Layer, Learning, Network, Surrogate
+from backspike.ir.learning import Learning
+from backspike.ir.network import Layer, Network
+from backspike.ir.surrogate import Surrogate
 
 LARGEST = 0x7BFF
 TINY = MACHINES["tiny"]

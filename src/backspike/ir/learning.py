@@ -1,0 +1,36 @@
+"""How a network learns: everything beside it that a batch's bits depend on."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from backspike.ir.checks import nearest_half, one_of, whole
+from backspike.ir.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learning:
+    """How weights are updated: everything beside the network that a batch's bits depend on.
+
+    loss `mse` is computed on chip as e = round(alpha * o - onehot); for `ce` the host computes
+    e = round(softmax(o) - onehot) from the logits and supplies it.
+    rate (η) and alpha (α) are rounded to FP16 on construction.
+    """
+
+    batch: int = 16
+    loss: Literal["ce", "mse"] = "ce"
+    rate: float = 2.0**-6
+    alpha: float = 0.25
+    rounding: Literal["nearest", "stochastic"] = "nearest"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        whole("batch", self.batch)
+        one_of("loss", self.loss, ("ce", "mse"))
+        one_of("rounding", self.rounding, ("nearest", "stochastic"))
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
+            raise UserError(f"seed is {self.seed!r}, must be a whole number from 0 to 2^32 - 1")
+        rate = nearest_half("rate", self.rate)
+        if rate <= 0:
+            raise UserError(f"rate is {self.rate}, must be 2^-24 (the least FP16) or more")
+        object.__setattr__(self, "rate", rate)
+        object.__setattr__(self, "alpha", nearest_half("alpha", self.alpha))
