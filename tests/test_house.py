@@ -235,3 +235,14 @@ def test_a_test_elsewhere_is_found(tmp_path):
     assert has_module(Path("x/y/test_stalls.py"), tmp_path)
     assert not has_module(Path("x/test_z.py"), tmp_path)
     assert not has_module(Path("test_y.py"), tmp_path)
+
+
+@pytest.mark.xdist_group("groups")
+def test_groups_reach_the_workers(request):
+    """Ids of one simulation run in one worker, or each worker would simulate them all.
+
+    pytest-xdist hands a group on in a test's id, which some versions of pytest do not let it write.
+    """
+    if not request.config.getoption("loadgroup", False):
+        pytest.skip("not run in groups")
+    assert request.node.nodeid.endswith("@groups")

@@ -126,6 +126,18 @@ def test_many_terms(count):
         assert rounded(*tensors) == rational.nearest(sum(map(Fraction, terms), Fraction(0)))
 
 
+@pytest.mark.parametrize("rest", [-(2.0**-48), 0.0, 2.0**-48])
+@pytest.mark.parametrize("count", [0, 40, 200])
+def test_the_last_place_of_many_terms_counts(rest, count):
+    """2^-48 beside the middle of two halves decides, and `count` fractions carry."""
+    part = 1 - 2.0**-48
+    terms = [1.0, 2.0**-11, rest, 2.0**44, -(2.0**44), *[part] * count, *[-1.0] * count]
+    terms.append(count * 2.0**-48)
+    tensors = [torch.tensor([x], dtype=torch.float64) for x in terms]
+    assert rounded(*tensors) == rational.nearest(sum(map(Fraction, terms), Fraction(0)))
+    assert rounded(*tensors) == (0x3C00 + (rest > 0), False)
+
+
 def test_no_term_is_refused():
     """A sum of nothing is a mistake of the caller."""
     with pytest.raises(ValueError, match="no terms, must have 1"):

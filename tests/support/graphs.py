@@ -82,7 +82,9 @@ def random_graph(
             # A hidden one to what comes later, so that no circle is without delay.
             later = [h for h in hidden if population in inputs or h.name > population.name]
             connect(population, pick(later + readouts))
-    for _ in range(rng.integers(0, 4)):
+    if rng.random() < 0.4:  # a circle, through whatever leads from the first to the last
+        connect(hidden[-1], hidden[0], delay=1)
+    for _ in range(rng.integers(0, 5)):
         source, target = pick(inputs + hidden), pick(hidden + readouts)
         onwards = source in inputs or target in readouts or source.name < target.name
         connect(source, target, delay=0 if onwards and rng.random() < 0.6 else 1)
