@@ -18,6 +18,8 @@ from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.sim.verilator.build import lint
 from backspike.system.tools import ToolFailed
 
+# One worker emits what all of these look at.
+pytestmark = pytest.mark.xdist_group("emit")
 ROOT = Path(__file__).resolve().parents[2]
 LINES = 70_000
 """Of rtl/: more would drown the rest of the repository."""

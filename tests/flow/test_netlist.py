@@ -18,6 +18,8 @@ from backspike.sim.verilator.board import BoardUart, cached_files
 from backspike.sim.verilator.uart import UartLine
 from backspike.system.program import run_program
 
+pytestmark = pytest.mark.xdist_group("netlist")
+
 SMALL = SPECTRAL_MACHINES["spectral-32"]
 BOARD = place("ecp5", SMALL.name)
 FOUND = Found("icebreaker", "tiny", "1 batch of 5", {"SB_LUT4": 1234}, 5678, 90, 0, 1.5)

@@ -75,6 +75,7 @@ def gradient_events(network: Network, inputs, tensors: dict, lanes: int) -> tupl
     return matches, rows, bound
 
 
+@pytest.mark.xdist_group("counters")  # one worker builds for all
 @pytest.mark.parametrize("name", ["tiny", "default"])
 @pytest.mark.parametrize(
     ("inputs_density", "error_density"), [(0.3, 1.0), (0.02, 0.02), (1.0, 0.1), (0.0, 0.0)]

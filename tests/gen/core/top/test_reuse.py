@@ -1,4 +1,4 @@
-"""Drain units that serve one lane each, or several, and each engine's its own number: same bits."""
+"""Drain units that serve one lane each, or all, and each engine's own number: same bits."""
 
 from dataclasses import replace
 
@@ -11,11 +11,9 @@ SEEDS = range(12)
 
 
 @pytest.mark.verilator
-@pytest.mark.parametrize("reuse", [(1, 4, 4), (4, 1, 1)])
-def test_random_runs(reuse):
-    """Machines with other numbers of drain units train as golden, over random networks."""
-    fp, bp, wg = reuse
-    one = Machine(name="reuse", lanes=4, fp_reuse=fp, bp_reuse=bp, wg_reuse=wg, weight_rows=2048,
+def test_random_runs():
+    """A machine with other numbers of drain units than the presets trains as golden."""
+    one = Machine(name="reuse", lanes=4, fp_reuse=1, bp_reuse=1, wg_reuse=4, weight_rows=2048,
                   units=64, spike_units=128, readout_units=32, layers=4, tasks=256)  # fmt: skip
     values = 0
     for seed in SEEDS:
