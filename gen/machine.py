@@ -1,5 +1,6 @@
 """The accelerator's parameters: one frozen dataclass drives generator, compiler and simulation."""
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -17,7 +18,7 @@ class Accelerator(Protocol):
 
     @property
     def name(self) -> str:
-        """Of the preset."""
+        """Of the preset, and what is changed of it."""
         ...
 
     kind: ClassVar[str]
@@ -38,7 +39,7 @@ class Accelerator(Protocol):
 
 def top_name(machine: Accelerator) -> str:
     """The machine's emitted module, and the prefix of all below it."""
-    return f"backspike_{machine.name}".replace("-", "_")
+    return "backspike_" + re.sub("[^A-Za-z0-9]+", "_", machine.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,13 +123,16 @@ MACHINES = {
     for m in (
         Machine(name="tiny", lanes=2, fp_reuse=2, bp_reuse=2, wg_reuse=2, weight_rows=2048,
                 units=128, spike_units=256, readout_units=64, layers=4, tasks=256),
+        Machine(name="four", lanes=4, fp_reuse=4, bp_reuse=4, wg_reuse=2, weight_rows=4096,
+                units=256, spike_units=512, readout_units=64, layers=4, tasks=256),
         Machine(name="default", lanes=8, fp_reuse=4, bp_reuse=4, wg_reuse=2, weight_rows=2048,
                 units=128, spike_units=256, readout_units=32, layers=4, tasks=256),
         Machine(name="wide", lanes=16, fp_reuse=4, bp_reuse=4, wg_reuse=2, weight_rows=8192,
                 units=256, spike_units=512, readout_units=64, layers=8, tasks=512),
     )
 }  # fmt: skip
-"""Presets. `default` fits an LFE5U-85F; `wide` holds 128 k weights.
+"""Presets. `default` fits an LFE5U-85F; `four` holds as much in half the lanes; `wide` holds 128 k
+weights.
 
 More lanes a unit would be smaller, but an engine would wait for its drain: a tile of 128 sources
 at density 0.05 has about 100 events, in which a block's 16 entries have to leave; and a row's

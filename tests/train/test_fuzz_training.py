@@ -166,5 +166,5 @@ def test_a_run_that_differs_says_the_command(monkeypatch, capsys):
 
 def test_unknown_machine():
     """A machine that does not exist is exit code 2 and a list of the known ones."""
-    with pytest.raises(UserError, match="tiny, default, wide"):
+    with pytest.raises(UserError, match="tiny, four, default, wide"):
         main(["--machine", "big"])

@@ -7,7 +7,8 @@ for from what was left open.
 import argparse
 import math
 
-from backspike.drive.registry import CHOICES, SPECTRAL_MACHINE
+from backspike.drive.machines import SPECTRAL_MACHINE
+from backspike.drive.registry import CHOICES
 from backspike.gen.machine import MACHINES
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.ir.errors import UserError
@@ -103,9 +104,10 @@ def add_backend(parser: argparse.ArgumentParser, backend: str, *, resumes: bool 
 def add_machine(parser: argparse._ActionsContainer, *, resumes: bool = False) -> None:
     parser.add_argument(
         "--machine",
-        metavar="NAME",
+        metavar="MACHINE",
         default=None if resumes else "default",
-        help=f"preset of the accelerator: {', '.join(MACHINES)} (default"
+        help=f"the accelerator: {', '.join(MACHINES)}; default,lanes=4, a preset with other "
+        f"parameters (see `backspike machines`); or FILE.toml of parameters (default"
         f"{RESUMED if resumes else ''})",
     )
 
@@ -121,9 +123,10 @@ def add_spectral(parser: argparse._ActionsContainer) -> None:
     )
     parser.add_argument(
         "--machine",
-        metavar="NAME",
+        metavar="MACHINE",
         default=SPECTRAL_MACHINE,
-        help=f"preset of the spectral unit: {', '.join(SPECTRAL_MACHINES)} ({SPECTRAL_MACHINE})",
+        help=f"the spectral unit: {', '.join(SPECTRAL_MACHINES)}; spectral-32,pixel_bits=16, a "
+        f"preset with other parameters; or FILE.toml of parameters ({SPECTRAL_MACHINE})",
     )
 
 

@@ -4,15 +4,12 @@ from pathlib import Path
 
 from backspike.drive.backend import Backend
 from backspike.drive.lockstep import Lockstep
-from backspike.gen.machine import MACHINES, Machine
-from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
+from backspike.gen.machine import Machine
 from backspike.ir.errors import UserError
 from backspike.ir.learning import Learning
 from backspike.ir.network import Network
 
 BACKENDS = ("golden", "rtl")
-SPECTRAL_MACHINE = "spectral-128"
-"""The spectral unit unless another is asked for."""
 SERIAL = "serial:"
 CHOICES = (*BACKENDS, f"{SERIAL}PORT[:BAUD]")
 """All of them, as they are asked for."""
@@ -36,28 +33,6 @@ def serial_port(name: str) -> tuple[str, int | None]:
             f"backend is {name!r}, must be {CHOICES[-1]}, as serial:/dev/ttyUSB0:1000000"
         )
     return port, int(baud) if baud else None
-
-
-def find_machine(name: str) -> Machine:
-    """The preset called `name` that trains."""
-    if name not in MACHINES:
-        raise UserError(f"machine is {name!r}, must be one of {', '.join(MACHINES)}")
-    return MACHINES[name]
-
-
-def find_spectral_machine(name: str) -> SpectralMachine:
-    """The preset of the spectral unit called `name`."""
-    if name not in SPECTRAL_MACHINES:
-        raise UserError(f"machine is {name!r}, must be one of {', '.join(SPECTRAL_MACHINES)}")
-    return SPECTRAL_MACHINES[name]
-
-
-def find_any_machine(name: str) -> Machine | SpectralMachine:
-    """The preset called `name`, of either kind."""
-    machines = {**MACHINES, **SPECTRAL_MACHINES}
-    if name not in machines:
-        raise UserError(f"machine is {name!r}, must be one of {', '.join(machines)}")
-    return machines[name]
 
 
 def make_backend(

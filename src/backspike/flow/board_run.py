@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backspike.drive.lockstep import Lockstep
-from backspike.drive.registry import find_machine
+from backspike.drive.machines import find_machine
 from backspike.drive.serial_backend import SerialBackend
 from backspike.gen.boards.board import BOARDS, Board
 from backspike.gen.boards.files import TOP

@@ -16,13 +16,8 @@ import numpy as np
 import torch
 
 from backspike.drive.lockstep import Counts
-from backspike.drive.registry import (
-    SERIAL,
-    SPECTRAL_MACHINE,
-    check_backend,
-    find_spectral_machine,
-    serial_port,
-)
+from backspike.drive.machines import SPECTRAL_MACHINE, find_spectral_machine
+from backspike.drive.registry import SERIAL, check_backend, serial_port
 from backspike.gen.spectral.machine import (
     LARGEST,
     SMALLEST,

@@ -13,7 +13,7 @@ import numpy as np
 from backspike.compile.compiler import compile_network
 from backspike.drive.core_driver import CoreDriver
 from backspike.drive.lockstep import Counts, Lockstep
-from backspike.drive.registry import find_machine
+from backspike.drive.machines import find_machine
 from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.machine import DEPTH, MACHINES, Machine
 from backspike.golden.backend import GoldenBackend

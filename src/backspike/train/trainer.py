@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from backspike.drive.lockstep import Counts, Lockstep
-from backspike.drive.registry import find_machine, make_backend
+from backspike.drive.machines import find_machine
+from backspike.drive.registry import make_backend
 from backspike.gen.machine import Machine
 from backspike.golden.initial import initial_weights
 from backspike.golden.loss import accuracy, cross_entropy, cross_entropy_error, squared

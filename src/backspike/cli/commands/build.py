@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backspike.cli import options
-from backspike.drive.registry import find_any_machine
+from backspike.drive.machines import FORMS, find_any_machine
 from backspike.gen.machine import MACHINES, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.ir.errors import UserError
@@ -61,8 +61,8 @@ def add(commands) -> None:
     parser.add_argument("--board", metavar="NAME", help="see `backspike boards`")
     parser.add_argument(
         "--machine",
-        metavar="NAME",
-        help=f"preset: {', '.join((*MACHINES, *SPECTRAL_MACHINES))} (default)",
+        metavar="MACHINE",
+        help=f"{', '.join((*MACHINES, *SPECTRAL_MACHINES))}; or {FORMS} (default)",
     )
     parser.add_argument(
         "--seeds", type=options.integer, default=SEEDS, metavar="N", help=f"placements ({SEEDS})"

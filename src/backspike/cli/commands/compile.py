@@ -4,7 +4,7 @@ import argparse
 from dataclasses import asdict
 
 from backspike.cli import options
-from backspike.drive.registry import find_machine
+from backspike.drive.machines import find_machine
 from backspike.ir.errors import UserError
 from backspike.system import files
 from backspike.system.json_text import json_text

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from backspike.drive.registry import find_any_machine
+from backspike.drive.machines import FORMS, find_any_machine
 from backspike.gen.machine import MACHINES
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.ir.errors import UserError
@@ -37,9 +37,9 @@ def add(commands) -> None:
     )
     parser.add_argument(
         "--machine",
-        metavar="NAME",
+        metavar="MACHINE",
         default="default",
-        help=f"preset: {', '.join((*MACHINES, *SPECTRAL_MACHINES))} (default)",
+        help=f"{', '.join((*MACHINES, *SPECTRAL_MACHINES))}; or {FORMS} (default)",
     )
     parser.add_argument("--all", action="store_true", help="every preset")
     parser.add_argument(

@@ -34,7 +34,7 @@ def add(commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     files.check_file("--json", args.json)
-    from backspike.drive.registry import find_machine
+    from backspike.drive.machines import find_machine
     from backspike.train.checkpoint import load_checkpoint
     from backspike.train.data import load
     from backspike.train.trainer import Trainer

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backspike.cli import options
-from backspike.drive.registry import check_backend, find_spectral_machine
+from backspike.drive.machines import find_spectral_machine
+from backspike.drive.registry import check_backend
 from backspike.gen.spectral.machine import SMALLEST, SpectralMachine
 from backspike.ir.errors import UserError
 from backspike.system import files

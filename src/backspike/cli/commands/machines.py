@@ -1,20 +1,50 @@
 """`backspike machines`."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from backspike.gen.machine import DEPTH, MACHINES
 from backspike.gen.spectral.machine import SMALLEST, SPECTRAL_MACHINES
 from backspike.system import files
 from backspike.system.json_text import json_text
 
+PARAMETERS = {
+    "lanes": "columns that each engine works on at a time: 2, 4, 8 or 16",
+    "fp_reuse": "lanes that a drain unit of the feed-forward engine serves: 1, 2, 4 or 8",
+    "bp_reuse": "likewise of back-propagation",
+    "wg_reuse": "likewise of the weight gradients and the update",
+    "weight_rows": "rows of `lanes` weights",
+    "units": "tiles of `lanes` neurons x 16 (sample, step) with gradients, of a batch",
+    "spike_units": "likewise with spikes; the inputs are among them",
+    "readout_units": "likewise of the read-out",
+    "layers": "at the most: a power of two up to 16",
+    "tasks": "that an engine's queue holds, up to 1024",
+}
+SPECTRAL_PARAMETERS = {
+    "size": "the largest height and width: a power of two",
+    "pixel_bits": "8 or 16",
+}
+EPILOG = """\
+Every command that takes a machine also takes a preset with other parameters, and a file:
+  --machine default,lanes=4,fp_reuse=2
+  --machine mine.toml      where mine.toml has lines as
+                           base = "default"
+                           lanes = 4
+Numbers of rows, units and tasks are powers of two from 2 up.
+"""
+
 
 def add(commands) -> None:
     parser = commands.add_parser(
         "machines",
         help="list the presets of the accelerators",
-        description="List the presets: of those that train, and of the spectral units. Every "
-        "machine of a kind gives the same bits; they differ in what fits and in how long it takes.",
+        description="List the presets and their parameters: of those that train, and of the "
+        "spectral units. Every machine of a kind gives the same bits; they differ in what fits and "
+        "in how long it takes.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--json", metavar="FILE", help="write them as JSON; -: to stdout")
@@ -33,22 +63,27 @@ def run(args: argparse.Namespace) -> int:
         files.write_json(args.json, json_text(listed))
     if files.is_stdout(args.json):
         return 0
-    print(
-        f"{'training':<18}{'lanes':>7}{'weights':>10}{'spikes':>10}{'gradients':>11}{'layers':>8}"
-    )
-    for machine in MACHINES.values():
+    table("training", MACHINES, PARAMETERS)
+    print()
+    for name, machine in MACHINES.items():
         tile = machine.lanes * DEPTH
         print(
-            f"{machine.name:<18}{machine.lanes:>7}{machine.weights:>10,}"
-            f"{machine.spike_units * tile:>10,}{machine.units * tile:>11,}{machine.layers:>8}"
+            f"{name}: {machine.weights:,} weights in FP16 (half precision); of a batch, in neurons "
+            f"x samples x steps, {machine.spike_units * tile:,} spikes and "
+            f"{machine.units * tile:,} gradients"
         )
-    print(
-        "\nweights in FP16 (half precision); spikes and gradients of one batch, in neurons x "
-        "samples x steps"
-    )
-    print(f"\n{'spectral':<18}{'height, width':>17}{'pixel bits':>12}{'samples':>10}")
-    for unit in SPECTRAL_MACHINES.values():
-        sizes = f"{SMALLEST} to {unit.size}"
-        print(f"{unit.name:<18}{sizes:>17}{unit.pixel_bits:>12}{unit.points:>10,}")
-    print("\nheight and width: powers of two, each chosen at run time")
+    print()
+    table("spectral", SPECTRAL_MACHINES, SPECTRAL_PARAMETERS)
+    print(f"\nheight and width: powers of two from {SMALLEST} to size, each chosen at run time")
     return 0
+
+
+def table(kind: str, machines: Mapping[str, Any], parameters: Mapping[str, str]) -> None:
+    """A row for each parameter, a column for each preset, and what it is."""
+    widths = [max(8, len(name) + 2) for name in machines]
+    heads = zip(machines, widths, strict=True)
+    print(f"{kind:<14}" + "".join(f"{name:>{width}}" for name, width in heads))
+    for name, text in parameters.items():
+        values = (getattr(machine, name) for machine in machines.values())
+        cells = (f"{value:>{width}}" for value, width in zip(values, widths, strict=True))
+        print(f"{name:<14}{''.join(cells)}  {text}")

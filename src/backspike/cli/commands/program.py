@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from backspike.cli.commands import build
-from backspike.drive.registry import find_any_machine
+from backspike.drive.machines import find_any_machine
 from backspike.ir.errors import UserError
 
 EPILOG = """\
@@ -28,7 +28,7 @@ def add(commands) -> None:
     )
     parser.add_argument("--board", metavar="NAME", required=True, help="see `backspike boards`")
     parser.add_argument(
-        "--machine", metavar="NAME", default="default", help="whose build to load (default)"
+        "--machine", metavar="MACHINE", default="default", help="whose build to load (default)"
     )
     parser.add_argument(
         "--flash", action="store_true", help="into the board's flash: it stays without power"

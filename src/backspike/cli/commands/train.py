@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backspike.cli import options
-from backspike.drive.registry import check_backend, find_machine
-from backspike.gen.machine import MACHINES, Machine
+from backspike.drive.machines import find_machine, is_machine
+from backspike.drive.registry import check_backend
+from backspike.gen.machine import Machine
 from backspike.ir.checks import nearest_half
 from backspike.ir.errors import UserError
 from backspike.ir.learning import Learning
@@ -123,7 +124,7 @@ def _settle_backend(args: argparse.Namespace, checkpoint: "Checkpoint | None") -
     """Backend and machine that are left open are the checkpoint's; returns the machine."""
     if checkpoint is not None:
         args.backend = args.backend or checkpoint.backend
-        if args.machine is None and checkpoint.machine in MACHINES:  # else one of a user's own
+        if args.machine is None and is_machine(checkpoint.machine):  # else one of a user's own
             args.machine = checkpoint.machine
     args.backend, args.machine = args.backend or BACKEND, args.machine or MACHINE
     check_backend(args.backend)
