@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -124,7 +125,12 @@ def flip(path: Path) -> None:
     path.write_bytes(bytes(byte ^ 1 for byte in path.read_bytes()))
 
 
-@pytest.mark.parametrize("damage", [cut, flip, Path.unlink, lambda path: path.write_bytes(b"")])
+def holds(text: str):
+    """Damage that leaves a file of that text."""
+    return lambda path: path.write_text(text)
+
+
+@pytest.mark.parametrize("damage", [cut, flip, Path.unlink, holds("")])
 @pytest.mark.parametrize("name", ["out", "deep/out", MANIFEST])
 def test_a_damaged_entry_is_built_again(damage, name, capsys):
     """Cut short, emptied, removed or changed: the next use repairs it, and says so."""
@@ -140,6 +146,25 @@ def test_a_damaged_entry_is_built_again(damage, name, capsys):
     assert [(entry / out).read_text() for out in ("out", "deep/out")] == ["12", "12"]
     assert f"cache entry {entry} is damaged: it is built again" in capsys.readouterr().err
     cached("thing", ["a"], never)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "5", '{"out": 5}', '{"out": ["1", 2]}', '{"": [1]}'])
+def test_what_is_no_manifest_is_damage(text, capsys):
+    """JSON of any other kind in the manifest's place: the entry is built again."""
+    entry = cached("thing", ["a"], writes("12"))
+    (entry / MANIFEST).write_text(text)
+    (entry / "out").unlink()
+    assert (cached("thing", ["a"], writes("12")) / "out").read_text() == "12"
+    assert "is damaged: it is built again" in capsys.readouterr().err
+    cached("thing", ["a"], never)
+
+
+def test_a_file_in_an_entrys_place():
+    """It goes, and the entry is built."""
+    entry = cached("thing", ["a"], writes("12"))
+    shutil.rmtree(entry)
+    entry.write_text("no folder")
+    assert (cached("thing", ["a"], writes("12")) / "out").read_text() == "12"
 
 
 def test_all_is_on_the_disk_before_it_has_its_name(monkeypatch):

@@ -64,6 +64,32 @@ def test_a_link_is_followed(tmp_path, there):
     assert target.read_bytes() == b"new"
 
 
+def test_a_link_that_leads_to_itself_is_refused_and_stays(tmp_path):
+    """Before any work, and when it is written."""
+    link = tmp_path / "loop"
+    link.symlink_to(link)
+    with pytest.raises(UserError, match="loop', no name of a file: Too many levels of symbolic"):
+        check_file("--save", str(link))
+    with pytest.raises(UserError, match="loop cannot be written: Too many levels of symbolic"):
+        write_file(link, b"x")
+    assert link.is_symlink()
+    with pytest.raises(UserError, match="loop', no name of a folder: Too many levels"):
+        check_folder("--plots", str(link))
+
+
+@pytest.mark.parametrize("check", [check_file, check_folder])
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("a" * 300, "File name too long"), ("a\0b", "embedded null"), ("/proc/x", "/proc cannot be")],
+)
+def test_what_is_no_name_is_said_before_any_work(tmp_path, monkeypatch, check, name, why):
+    """Too long a name, a 0 byte, a folder of the system's that takes no files."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=why):
+        check("--json", name)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("device", ["/dev/null", "/dev/full"])
 def test_a_device_is_written_straight(tmp_path, device):
     """Through a link, so that a mistake replaces the link and not the machine's device."""

@@ -43,6 +43,7 @@ def test_a_program_that_fails(tmp_path):
         ("Info\nERROR: No place. Use `--x`.\nmore", "ERROR: No place. Use `--x`."),
         ("%Error: m.v:1:14: syntax error", "%Error: m.v:1:14: syntax error"),
         ("cat: write: No space left on device\nlast", "cat: write: No space left on device"),
+        ("ld: cannot find -lx: none\ncollect2: error: ld returned 1", "ld: cannot find -lx: none"),
         ("one\nlast\n\n", "last"),
         ("", "it said nothing"),
         ("error " + "x" * 1000, "error " + "x" * (tools.LONGEST - 6)),

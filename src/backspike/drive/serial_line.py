@@ -79,4 +79,7 @@ def _reason(error: Exception) -> str:
     """The system's own words, if it has any."""
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
+    cause = error.__context__  # pyserial puts the system's into words of its own
+    if cause is not None and cause.args and isinstance(cause.args[0], int):
+        return os.strerror(cause.args[0])
     return str(error)

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from backspike.ir.checks import is_finite, nearest_half, positive
+from backspike.ir.constants import LARGEST
 from backspike.ir.errors import UserError
 
 CODES = 16
@@ -42,9 +43,16 @@ class Surrogate:
         object.__setattr__(self, "values", tuple(value + 0.0 for value in self.values))
 
 
+def _wide_enough(name: str, width: float) -> None:
+    """UserError unless 1 / width, the height, is a number of FP16."""
+    positive(f"{name}'s width", width)
+    if 1 / width > LARGEST:
+        raise UserError(f"{name}'s width is {width!r}, must be 1/65504 or more, as h is 1/width")
+
+
 def rectangle(width: float = 1.0) -> Surrogate:
     """h = 1 / width where -width/2 <= x < width/2 (Wu et al. 2018, eq. 24); a one-bit code."""
-    positive("rectangle's width", width)
+    _wide_enough("rectangle", width)
     h = nearest_half("rectangle's height", 1 / width)
     return Surrogate("rectangle", (-width / 2, width / 2), (0.0, h, 0.0))
 
@@ -63,13 +71,15 @@ def _sampled(name, h, reach: float, bins: int = CODES - 1) -> Surrogate:
 
 def triangle(width: float = 1.0) -> Surrogate:
     """h = max(0, 1 - |x| / width) / width (Bellec et al. 2018), in 14 bins."""
-    positive("triangle's width", width)
+    _wide_enough("triangle", width)
     return _sampled("triangle", lambda x: max(0.0, 1 - abs(x) / width) / width, width)
 
 
 def arctan(alpha: float = 2.0) -> Surrogate:
     """h = α/2 / (1 + (π/2 α x)²) (Fang et al. 2021), in 14 bins over |x| < 2."""
     positive("arctan's alpha", alpha)
+    if alpha / 2 > LARGEST:
+        raise UserError(f"arctan's alpha is {alpha!r}, must be up to {2 * LARGEST:g}")
     return _sampled("arctan", lambda x: alpha / 2 / (1 + (math.pi / 2 * alpha * x) ** 2), 2.0)
 
 

@@ -21,6 +21,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from backspike.ir.errors import UserError
 from backspike.spectral.picture_depth import stored_bits
+from backspike.system.files import as_path
 
 _MUST_BE = "must be grey of 8 or 16 bits or RGB of 8 bits"
 
@@ -51,7 +52,7 @@ class Picture:
 
 def read_picture(path: str | Path) -> Picture:
     """The picture in a file, named by its path. UserError if it cannot be read without loss."""
-    path = Path(path)
+    path = as_path("picture", path)
     try:
         _check_file(path)
         with warnings.catch_warnings(record=True) as noted:

@@ -95,7 +95,10 @@ def _fill(entry: Path, build: Callable[[Path], None]) -> None:
     _forget_old(entry.parent)
     if entry.exists():
         print(f"cache entry {entry} is damaged: it is built again", file=sys.stderr, flush=True)
-        shutil.rmtree(entry)
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
     scratch = entry.with_name(f"{entry.name}.new")
     shutil.rmtree(scratch, ignore_errors=True)  # of a build that was interrupted
     scratch.mkdir()
@@ -122,10 +125,10 @@ def _is_whole(entry: Path) -> bool:
     try:
         kept = json.loads((entry / MANIFEST).read_text())
         # Sizes first: they cost nothing, and nearly every damage is a cut.
-        return all((entry / name).stat().st_size == size for name, (size, _) in kept.items()) and (
-            all(_digest(entry / name) == digest for name, (_, digest) in kept.items())
-        )
-    except (OSError, ValueError):
+        sizes = ((entry / name).stat().st_size == size for name, (size, _) in kept.items())
+        digests = (_digest(entry / name) == digest for name, (_, digest) in kept.items())
+        return bool(kept) and all(sizes) and all(digests)
+    except (OSError, ValueError, TypeError, AttributeError):  # no file, no JSON, no manifest
         return False
 
 

@@ -1,6 +1,7 @@
 """Files that a command writes: checked before any work, and written whole or not at all."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -19,6 +20,11 @@ def is_stdout(path: str | None) -> bool:
     return path in STDOUT_PATHS
 
 
+def straight(path: str | None) -> str | None:
+    """`-` as the path of standard output, for what is written as a file; others as they are."""
+    return STDOUT_PATHS[1] if path == STDOUT else path
+
+
 def check_file(option: str, path: str | None) -> None:
     """Raise UserError unless `path` can be written. None is fine, and so is `-`."""
     if path is None:
@@ -30,9 +36,11 @@ def check_file(option: str, path: str | None) -> None:
     _check_named(option, path, "a file")
     try:
         node = os.stat(path)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         _check_writable(option, path, Path(os.path.realpath(path)).parent)
         return
+    except (OSError, ValueError) as error:  # a name too long, a link that leads to itself, a 0 byte
+        raise UserError(f"{option} is {path!r}, no name of a file: {reason(error)}") from None
     if stat.S_ISDIR(node.st_mode):
         raise UserError(f"{option} is {path}, a folder, must be a file")
     if not stat.S_ISREG(node.st_mode):
@@ -46,6 +54,12 @@ def check_folder(option: str, path: str | None) -> None:
     """Raise UserError unless `path` is a folder that can be written, or can become one."""
     if path is not None:
         _check_named(option, path, "a folder")
+        try:
+            os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except (OSError, ValueError) as error:
+            raise UserError(f"{option} is {path!r}, no name of a folder: {reason(error)}") from None
         _check_writable(option, path, Path(path).absolute())
 
 
@@ -90,14 +104,18 @@ def is_stream(path: str | os.PathLike) -> bool:
     )
 
 
-def reason(error: OSError) -> str:
+def reason(error: OSError | ValueError) -> str:
     """The system's own words, without number and path."""
-    return os.strerror(error.errno) if error.errno else str(error)
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number else str(error)
 
 
 def _write(path: Path, content: bytes) -> None:
     if not is_stream(path):
-        _replace(Path(os.path.realpath(path)), content, path.stat() if path.exists() else None)
+        target = Path(os.path.realpath(path))
+        if target.is_symlink():
+            raise OSError(errno.ELOOP, "")
+        _replace(target, content, path.stat() if path.exists() else None)
         return
     opened = _open_descriptor(path.stat()) if path.is_file() else None
     # Opening it again would write from the file's beginning, over what it holds.
@@ -149,8 +167,13 @@ def _check_writable(option: str, path: str, folder: Path) -> None:
         folder = folder.parent
     if not folder.is_dir():
         raise UserError(f"{option} is {path}, but {folder} is no folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"{option} is {path}, but the folder {folder} cannot be written")
+    try:  # what has no room for a file, as /proc, is not always known by its permissions
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{option} is {path}, but the folder {folder} cannot be written: {reason(error)}"
+        ) from None
 
 
 def _umask() -> int:

@@ -5,6 +5,7 @@ Exit code 1 says that hardware and PyTorch differ, and nothing else does.
 
 import contextlib
 import errno
+import io
 import os
 import sys
 import traceback
@@ -43,30 +44,32 @@ def run_program(run: Callable[[], int], name: str = "backspike") -> int:
         _discard_output()
         return CLOSED_PIPE
     except BaseException as error:
+        code, text = _explanation(error)
         try:
-            return _explain(name, error)
+            if code == FAULT:
+                traceback.print_exception(error)
+            print(f"{name}: {' '.join(text.split())}", file=sys.stderr, flush=True)
         except BrokenPipeError:  # nobody is left to tell
             _discard_output()
             return CLOSED_PIPE
+        except OSError:  # stderr itself cannot be written: the code must say it
+            _discard_output()
+        return code
 
 
-def _explain(name: str, error: BaseException) -> int:
-    """Say on stderr what ended the program; its exit code."""
+def _explanation(error: BaseException) -> tuple[int, str]:
+    """The exit code of what ended the program, and the sentence for stderr."""
     if isinstance(error, Mismatch):
-        code, text = MISMATCH, f"mismatch: {error}"
-    elif isinstance(error, Missed):
-        code, text = MISSED, f"missed: {error}"
-    elif isinstance(error, UserError):
-        code, text = BAD_INPUT, str(error)
-    elif isinstance(error, KeyboardInterrupt):
-        code, text = STOPPED, str(error) or "stopped"
-    elif isinstance(error, OSError):
-        code, text = BAD_INPUT, f"{_what(error)}: {reason(error)}"
-    else:
-        code, text = FAULT, "this is a fault of the program: please report the lines above"
-        traceback.print_exception(error)
-    print(f"{name}: {' '.join(text.split())}", file=sys.stderr, flush=True)
-    return code
+        return MISMATCH, f"mismatch: {error}"
+    if isinstance(error, Missed):
+        return MISSED, f"missed: {error}"
+    if isinstance(error, UserError):
+        return BAD_INPUT, str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return STOPPED, str(error) or "stopped"
+    if isinstance(error, OSError):
+        return BAD_INPUT, f"{_what(error)}: {reason(error)}"
+    return FAULT, "this is a fault of the program: please report the lines above"
 
 
 def _what(error: OSError) -> str:
@@ -89,10 +92,13 @@ def _flush_output() -> None:
 
 def _open_closed() -> None:
     """Give /dev/null to standard streams that are closed: else the next file opened takes their
-    place, and what is printed goes there."""
+    place, and what is printed goes there. Have those that are open take every character."""
     for stream, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, stream) is None:
             setattr(sys, stream, open(os.devnull, mode))  # noqa: SIM115 -- until the end
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # one that knows no ± or η gets \xb1 instead
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _discard_output() -> None:

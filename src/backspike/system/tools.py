@@ -13,7 +13,7 @@ from backspike.system.cache import keep_log
 
 FROM_CHECKOUT = "pip install -e '.[boards]' in the checkout installs it"
 """Where what is missing comes from: backspike itself is in no package index."""
-CAUSE = re.compile(r"\berror\b|No space left on device", re.IGNORECASE)
+CAUSE = re.compile(r"\berror\b(?!: ld returned)|No space left|cannot find", re.IGNORECASE)
 """What the line of a tool's output has that tells why it failed."""
 LONGEST = 300
 """Characters of such a line that a message quotes."""

@@ -62,6 +62,10 @@ def test_ctrl_c_from_outside(tmp_path):
         ("machines --json /dev/full", 2),
         ("evaluate none 2> >(true)", 141),
         ("machines --json r.json", 0),
+        ("machines --json - --what 2>/dev/full", 2),
+        ("evaluate none 2>/dev/full", 2),
+        ("evaluate none 2</dev/null", 2),
+        ("train --leak -1 2>/dev/full", 2),
     ],
 )
 def test_streams_that_are_closed_or_full(line, code):
@@ -74,7 +78,7 @@ def test_streams_that_are_closed_or_full(line, code):
     assert done.returncode == code
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
-    if code == 2 and "2>&-" not in line:
+    if code == 2 and not any(lost in line for lost in ("2>&-", "2>/dev/full", "2</dev/null")):
         assert done.stderr.startswith("backspike: ")
         assert done.stderr.count("\n") == 1
 
@@ -109,3 +113,25 @@ def test_help_names_the_exit_codes(capsys):
     out = capsys.readouterr().out
     for code in ("1    hardware", "2    bad", "3    a figure", "70   a fault", "130  ", "141  "):
         assert code in out
+
+
+def test_a_checkpoint_on_standard_output(tmp_path):
+    """`--save -` as `--save /dev/stdout`: the table goes to stderr, the file is a checkpoint."""
+    for name in ("-", "/dev/stdout"):
+        command = [sys.executable, "-m", "backspike.cli.main", "train", *SMALL, "--epochs", "1"]
+        with open(tmp_path / "run", "wb") as out:
+            done = subprocess.run([*command, "--save", name], stdout=out, stderr=subprocess.PIPE)
+        assert done.returncode == 0
+        assert b"accuracy" in done.stderr
+        assert len(load_checkpoint(tmp_path / "run").progress.history) == 1
+    assert not (tmp_path / "-").exists()
+
+
+def test_a_terminal_that_knows_few_letters(tmp_path):
+    """Greek letters in the help become escapes, not a traceback."""
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "backspike.cli.main", "train", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0
+    assert "\\u03b7" in done.stdout
+    assert not done.stderr

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from backspike.cli import options
 from backspike.system import files
@@ -40,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from backspike.train.trainer import Trainer
 
     machine = find_machine(args.machine)
-    checkpoint = load_checkpoint(Path(args.checkpoint))
+    checkpoint = load_checkpoint(args.checkpoint)
     limit = checkpoint.limit if args.limit is None and args.data is None else args.limit
     data = load(args.data or checkpoint.data).limited(limit)
     data.check_fits(checkpoint.network)

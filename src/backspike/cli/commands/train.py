@@ -3,7 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from backspike.cli import options
 from backspike.drive.machines import find_machine, is_machine
@@ -86,6 +86,7 @@ def add(commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify everything, then train; returns the exit code."""
+    args.save, args.trace = files.straight(args.save), files.straight(args.trace)
     for option in ("json", "save", "trace"):
         files.check_file(f"--{option}", getattr(args, option))
     files.check_folder("--plots", args.plots)
@@ -118,6 +119,12 @@ def run(args: argparse.Namespace) -> int:
                 f"trained {done} already"
             )
     return _train(args, machine, network, learning, data, epochs, checkpoint)
+
+
+def _for_table(args: argparse.Namespace) -> TextIO:
+    """Standard output, unless a file that was asked for goes there."""
+    taken = any(files.is_stdout(path) for path in (args.json, args.save, args.trace))
+    return sys.stderr if taken else sys.stdout
 
 
 def _settle_backend(args: argparse.Namespace, checkpoint: "Checkpoint | None") -> Machine:
@@ -187,7 +194,7 @@ def _train(args, machine, network: Network, learning: Learning, data, epochs, ch
 
         for path in draw(result, sample, int(data.test.y[0]), Path(args.plots)):
             _tell(f"drew {path}")
-    print(table(result), end="", file=sys.stderr if files.is_stdout(args.json) else sys.stdout)
+    print(table(result), end="", file=_for_table(args))
     return 0
 
 
@@ -205,7 +212,7 @@ def _resumed(args: argparse.Namespace) -> "Checkpoint | None":
         return None
     from backspike.train.checkpoint import load_checkpoint
 
-    checkpoint = load_checkpoint(Path(args.resume))
+    checkpoint = load_checkpoint(args.resume)
     network, learning = checkpoint.network, checkpoint.learning
     kept: dict[str, object] = {
         "layers": ",".join(map(str, network.sizes)),
