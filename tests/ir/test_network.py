@@ -118,7 +118,7 @@ NAN, INF = math.nan, math.inf
         (lambda: Learning(rate=NAN), "rate is nan, must be a finite number"),
         (lambda: Learning(alpha=INF), "alpha is inf, must be a finite number"),
         (lambda: rectangle(0.0), "rectangle's width is 0.0, must be a positive number"),
-        (lambda: rectangle(1e-5), "rectangle's height is 99999.*, must be a finite number"),
+        (lambda: rectangle(1e-5), "rectangle's width is 1e-05, must be 1/65504 or more"),
         (lambda: triangle(0), "triangle's width is 0, must be a positive number"),
         (lambda: arctan(NAN), "arctan's alpha is nan, must be a positive number"),
         (lambda: fast_sigmoid(-1), "fast-sigmoid's slope is -1, must be a positive number"),

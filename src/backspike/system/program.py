@@ -88,6 +88,12 @@ def _flush_output() -> None:
     except OSError as error:
         _discard_output()
         raise UserError(f"output cannot be written: {reason(error)}") from None
+    try:
+        sys.stderr.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:  # there is nowhere to say it: the code must
+        _discard_output()
 
 
 def _open_closed() -> None:
