@@ -251,7 +251,7 @@ def test_mismatch_is_exit_code_1(capsys, monkeypatch):
         ("train --surrogate arctan:0", "surrogate arctan's parameter is 0, must be a positive"),
         ("train --machine huge", "machine is 'huge', must be one of tiny, four, default, wide"),
         ("train --backend gpu", "backend is 'gpu', must be golden or rtl or serial:PORT[:BAUD]"),
-        ("train --data mnist", "data 'mnist' is not there, must be digits, an .npz file"),
+        ("train --data mnist", "data 'mnist' is not there, must be digits, mnist5k, an .npz"),
         ("train --layers 64", "layers is '64', must be two or more sizes"),
         ("train --layers 64,x,10", "layers is '64,x,10', must be two or more sizes"),
         ("train --layers 64,0,10", "size is 0"),

