@@ -95,7 +95,7 @@ KINDS = "digits, mnist5k, an .npz file, a folder of IDX files or a pair IMAGES,L
 
 
 def load(source: str | os.PathLike) -> Dataset:
-    """`digits`, `mnist5k`, the path of an `.npz` file or of a folder of IDX files, or `IMAGES,LABELS`."""
+    """`digits`, `mnist5k`, the path of an `.npz` file or a folder of IDX files, `IMAGES,LABELS`."""
     if source == "digits":
         return digits()
     if source == "mnist5k":
