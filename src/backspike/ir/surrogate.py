@@ -85,3 +85,46 @@ SURROGATES = {
     "arctan": arctan,
     "fast-sigmoid": fast_sigmoid,
 }
+
+
+def spelling(surrogate: Surrogate) -> str:
+    """`NAME:PARAMETER` of a preset that gives this table, with as few digits as do; of a table
+    for which none is found, its name, edges and values."""
+    for digits in range(1, 18):
+        for guess in _parameters(surrogate):
+            unit = 10.0 ** (math.floor(math.log10(guess)) + 1 - digits)
+            for off in sorted(range(-_NEAR, _NEAR + 1), key=abs):
+                parameter = float(f"{guess + off * unit:.{digits}g}")
+                if parameter > 0 and _gives(surrogate, parameter):
+                    return f"{surrogate.name}:{parameter!r}".removesuffix(".0")
+    return f"{surrogate.name} with edges {surrogate.edges} and values {surrogate.values}"
+
+
+_NEAR = 12
+"""Units of the last digit that are tried on either side: tables hold rounded values."""
+
+
+def _gives(surrogate: Surrogate, parameter: float) -> bool:
+    try:
+        return SURROGATES[surrogate.name](parameter) == surrogate
+    except UserError:  # of a parameter so small that the rectangle is no FP16
+        return False
+
+
+def _parameters(surrogate: Surrogate) -> list[float]:
+    """About what its preset was given, if it is one's."""
+    reach = -surrogate.edges[0]
+    middles = (1 / 7, 13 / 7)  # of the bins beside 0 and farthest from it
+    values = surrogate.values[len(surrogate.values) // 2], surrogate.values[-2]
+    guesses: list[float] = []
+    if surrogate.name in ("rectangle", "triangle"):
+        guesses = [2 * reach if surrogate.name == "rectangle" else reach]
+    for x, h in zip(middles, values, strict=True):
+        if h > 0 and surrogate.name == "fast-sigmoid":
+            guesses.append((1 / math.sqrt(h) - 1) / x)
+        elif h > 0 and surrogate.name == "arctan":
+            # h (π/2 x)² α² - α/2 + h = 0; rounding may leave the peak without a root.
+            square = h * (math.pi / 2 * x) ** 2
+            root = math.sqrt(max(0.0, 0.25 - 4 * square * h))
+            guesses += [(0.5 - root) / (2 * square), (0.5 + root) / (2 * square)]
+    return [guess for guess in guesses if math.isfinite(guess) and guess > 0]
