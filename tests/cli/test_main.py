@@ -153,7 +153,7 @@ def test_a_dark_data_set_is_said(capsys):
         ("--epochs 2 --limit 9", "limit is 9, must be 30, as in the checkpoint c"),
         (
             "--epochs 2 --surrogate triangle",
-            "surrogate is triangle, must be the rectangle",
+            "surrogate is triangle, must be the rectangle with edges (-0.5, 0.5) and values",
         ),
         ("--epochs 2 --data other.npz", "data other.npz is not what the checkpoint c was trained"),
     ],

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from backspike.ir.checks import nearest_half
+from backspike.ir.checks import file_name, instance, nearest_half
 from backspike.ir.errors import UserError
 from backspike.ir.learning import Learning
 from backspike.ir.network import Layer, Network
@@ -113,6 +113,7 @@ NAN, INF = math.nan, math.inf
         (lambda: Learning(rounding="up"), "rounding is 'up', must be nearest or"),  # type: ignore
         (lambda: Learning(seed=-1), r"seed is -1, must be a whole number from 0 to 2\^32 - 1"),
         (lambda: Learning(seed=2**32), "seed is 4294967296, must be a whole number from 0 to"),
+        (lambda: Learning(seed=True), "seed is True, must be a whole number from 0 to"),
         (lambda: Learning(rate=0.0), r"rate is .*, must be 2\^-24"),
         (lambda: Learning(rate=1e-9), r"rate is .*, must be 2\^-24"),
         (lambda: Learning(rate=NAN), "rate is nan, must be a finite number"),
@@ -147,3 +148,15 @@ def test_what_is_refused(make, message):
     """The error says what is wrong and what is allowed."""
     with pytest.raises(UserError, match=message):
         make()
+
+
+def test_kinds_and_names():
+    """An object of another class, and a name that no file has; what is neither is accepted."""
+    instance("network", Network(inputs=1, layers=(Layer(size=1),), steps=1), Network)
+    with pytest.raises(UserError, match="network is 3, must be a Network"):
+        instance("network", 3, Network)
+    for name in ("", "no such folder/ä ", "\udcff"):
+        file_name("data", name)
+    for name in ("a\0b", "\ud800"):
+        with pytest.raises(UserError, match=r"data is .*, must be a name that a file can have"):
+            file_name("data", name)

@@ -103,6 +103,8 @@ def test_a_flipped_bit_anywhere_is_refused(checkpoint, path):
     ("change", "message"),
     [
         (lambda a: a | {"format": 3}, "is of format 3, must be of 1 or 2"),
+        (lambda a: a | {"format": True}, "is of format True, must be of 1 or 2"),
+        (lambda a: a | {"format": 2.0}, "is of format 2.0, must be of 1 or 2"),
         (lambda a: {k: v for k, v in a.items() if k != "learning"}, "not written by backspike"),
         (
             lambda a: a | {"network": a["network"] | {"inputs": 6}},
@@ -181,9 +183,11 @@ def _set(*path, value):
 @pytest.mark.parametrize(
     ("path_to", "value", "message"),
     [
-        (("progress", "updates"), 2.5, r"updates is 2\.5, must be a whole number from 0 up"),
+        (("progress", "updates"), 2.5, r"updates is 2\.5, must be a whole number from 0 to 2"),
         (("progress", "updates"), -1, "updates is -1, must be a whole number"),
         (("progress", "updates"), True, "updates is True, must be a whole number"),
+        (("progress", "updates"), 2**32 + 1, r"must be a whole number from 0 to 2\^32"),
+        (("progress", "saturated"), 10**30, r"must be a whole number from 0 to 2\^32"),
         (("progress", "loss"), "x", "loss is 'x', must be a finite number"),
         (("progress", "loss"), float("nan"), "loss is nan, must be a finite number"),
         (("progress", "samples"), None, "samples is None, must be a whole number"),
@@ -191,16 +195,23 @@ def _set(*path, value):
         (("progress", "history"), [3], r"history\[0\] is 3, must have epoch, loss, train and test"),
         (("progress", "history", 0, "epoch"), 2, r"epoch of history\[0\] is 2, must be 1"),
         (("progress", "history", 0, "loss"), "x", r"loss of history\[0\] is 'x', must be a finite"),
+        (("progress", "history", 0, "epoch"), True, r"epoch of history\[0\] is True, must be 1"),
+        (("progress", "history", 0, "train"), 2.5, r"train of history\[0\] is 2.5, .* 0 to 1"),
+        (("progress", "history", 0, "test"), 1e308, r"test of history\[0\] is 1e\+308, .* 0 to 1"),
         (("progress", "saturated"), "x", "saturated is 'x', must be a whole number"),
         (("progress", "first_loss"), [], r"first_loss is \[\], must be a finite number"),
         (("progress", "colour"), 1, "not written by backspike: its fields are of the wrong kinds"),
         (("data",), 5, "data is 5, must be a string"),
+        (("data",), "\ud800", r"data is '\\ud800', must be a name that a file can have"),
+        (("data",), "a\0b", r"data is 'a\\x00b', must be a name that a file can have"),
+        (("machine",), "\ud800", r"machine is '\\ud800', must be a name"),
         (("digest",), None, "digest is None, must be a string"),
         (("limit",), 0, "limit is 0, must be a whole number from 1 up"),
         (("epochs",), "x", "epochs is 'x', must be a whole number from 1 up"),
         (("backend",), 1, "backend is 1, must be a string"),
         (("machine",), [], r"machine is \[\], must be a string"),
         (("learning", "seed"), 2.5, r"seed is 2\.5, must be a whole number"),
+        (("learning", "seed"), True, "seed is True, must be a whole number"),
         (("learning", "rate"), "x", "rate is 'x', must be a finite number"),
         (("learning", "loss"), [], r"loss is \[\], must be ce or mse"),
         (("network", "steps"), "x", "steps is 'x', must be a whole number"),
@@ -245,3 +256,17 @@ def test_a_checkpoint_of_format_1_still_loads(checkpoint, path):
     loaded = load_checkpoint(str(path))
     assert (loaded.backend, loaded.machine, loaded.progress.saturated) == (None, None, None)
     assert replace(loaded, weights=[]) == replace(checkpoint, weights=[])
+
+
+def test_data_whose_name_is_no_unicode(checkpoint, path):
+    """Bytes of a file's name that are no UTF-8 are Python's lone surrogates, and are kept."""
+    name = os.fsdecode(b"\xff.npz")
+    replace(checkpoint, data=name).save(path)
+    assert load_checkpoint(path).data == name
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+def test_names_that_no_file_has(name):
+    """No traceback, and no other sentence than for any wrong name."""
+    with pytest.raises(UserError, match=r"checkpoint is .*, must be a name that a file can have"):
+        load_checkpoint(name)

@@ -3,6 +3,7 @@ import gzip
 import os
 import struct
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,8 +76,9 @@ def test_limit():
     assert (some.train.x == whole.train.x[:7]).all()
     assert some.digest() != whole.digest()
     assert load("digits").limited(10**6).digest() == whole.digest()
-    with pytest.raises(UserError, match="limit is 0"):
-        whole.limited(0)
+    for wrong in (0, 1.5, "3", True):
+        with pytest.raises(UserError, match=f"limit is {wrong!r}, must be a whole number from 1"):
+            whole.limited(wrong)  # pyright: ignore[reportArgumentType]
 
 
 def test_npz_splits_every_fifth_of_a_class(tmp_path):
@@ -305,3 +307,25 @@ def test_what_is_no_file(tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             load(name)
+
+
+def test_names_that_no_file_has():
+    """A null character, and half of a pair of surrogates."""
+    for name in ("a\0b", "\ud800", "a\0,b"):
+        with pytest.raises(UserError, match=r"data is .*, must be a name that a file can have"):
+            load(name)
+
+
+def test_a_path_called_digits(tmp_path, monkeypatch):
+    """It is a folder, as every path is; its source, too, so that a resumed run finds it again."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        UserError, match=r"data '\./digits' is not there, must be digits, mnist5k, an"
+    ):
+        load(Path("digits"))
+    Path("digits").mkdir()
+    Path("digits", IMAGES).write_bytes(idx(np.ones((4, 2, 3))))
+    Path("digits", LABELS).write_bytes(idx(np.zeros(4)))
+    data = load(Path("digits"))
+    assert (data.inputs, data.source) == (6, "./digits")
+    assert load(data.source).digest() == data.digest()

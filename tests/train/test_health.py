@@ -50,6 +50,32 @@ def test_no_input_spike():
 
 
 @pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("test", "any of 5 batches of test samples, so accuracy tells nothing"),
+        ("train", "any of 10 batches of training samples, so nothing can be learnt from them"),
+    ],
+)
+def test_one_part_without_an_input_spike(part, message):
+    """It is said of which; the training samples are run once more at the end."""
+    dark = Split(np.zeros_like(DATA.train.x), DATA.train.y)
+    result = run(data=replace(DATA, **{part: dark}))
+    assert f"no input has spiked in {message}" in result.warnings
+    assert not any("hidden neuron" in warning for warning in result.warnings)
+
+
+def test_the_only_batch_without_an_input_spike():
+    """Of what is evaluated, before anything is trained."""
+    dark = Split(np.zeros_like(DATA.test.x[:3]), DATA.test.y[:3])
+    with Trainer(network(), learning=Learning(batch=8)) as trainer:
+        trainer.evaluate(DATA.test, "test")
+        assert trainer.health.warnings() == {}
+        trainer.evaluate(dark)
+        said = "no input has spiked in the only batch of evaluated samples, so accuracy tells "
+        assert list(trainer.health.warnings().values()) == [said + "nothing"]
+
+
+@pytest.mark.parametrize(
     ("options", "learning", "message"),
     [
         ({"surrogate": rectangle(1e9)}, None, "all gradients of the hidden layers are zero in 1 b"),

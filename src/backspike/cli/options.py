@@ -1,15 +1,16 @@
 """Options that several commands share, and what they are turned into.
 
-Options that a checkpoint also fixes default to None, so that a resumed run can tell what was asked
-for from what was left open.
+Options that a checkpoint also fixes default to None, so that a command can tell what was asked for
+from what was left open.
 """
 
 import argparse
 import math
+from typing import TYPE_CHECKING
 
-from backspike.drive.machines import SPECTRAL_MACHINE
-from backspike.drive.registry import CHOICES
-from backspike.gen.machine import MACHINES
+from backspike.drive.machines import SPECTRAL_MACHINE, find_machine, is_machine
+from backspike.drive.registry import CHOICES, check_backend
+from backspike.gen.machine import MACHINES, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.ir.errors import UserError
 from backspike.ir.learning import Learning
@@ -17,7 +18,11 @@ from backspike.ir.network import Layer, Network
 from backspike.ir.surrogate import SURROGATES, Surrogate
 from backspike.train.defaults import LAYERS, RATES, RECTANGLES
 
-RESUMED = "; with --resume, the checkpoint's"
+if TYPE_CHECKING:
+    from backspike.train.checkpoint import Checkpoint
+
+BACKEND, MACHINE = "rtl", "default"
+"""Unless others are asked for, or are a checkpoint's."""
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:
@@ -84,17 +89,16 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--limit", type=integer, metavar="N", help="use at most N samples a part")
 
 
-def add_backend(parser: argparse.ArgumentParser, backend: str, *, resumes: bool = False) -> None:
-    """resumes: backend and machine left open are the checkpoint's, if there is one."""
+def add_backend(parser: argparse.ArgumentParser, checkpoints: str) -> None:
+    """For `settle_backend`. checkpoints: when those left open are a checkpoint's."""
     group = parser.add_argument_group("backend")
     group.add_argument(
         "--backend",
         metavar="NAME",
-        default=None if resumes else backend,
-        help=f"{', '.join(CHOICES)}: PyTorch; the generated RTL, simulated; a board ({backend}"
-        f"{RESUMED if resumes else ''})",
+        help=f"{', '.join(CHOICES)}: PyTorch; the generated RTL, simulated; a board ({BACKEND}; "
+        f"{checkpoints})",
     )
-    add_machine(group, resumes=resumes)
+    add_machine(group, checkpoints)
     group.add_argument(
         "--check",
         action=argparse.BooleanOptionalAction,
@@ -102,14 +106,15 @@ def add_backend(parser: argparse.ArgumentParser, backend: str, *, resumes: bool 
     )
 
 
-def add_machine(parser: argparse._ActionsContainer, *, resumes: bool = False) -> None:
+def add_machine(parser: argparse._ActionsContainer, checkpoints: str | None = None) -> None:
+    """checkpoints: as in `add_backend`, for a command that has any."""
     parser.add_argument(
         "--machine",
         metavar="MACHINE",
-        default=None if resumes else "default",
+        default=MACHINE if checkpoints is None else None,
         help=f"the accelerator: {', '.join(MACHINES)}; default,lanes=4, a preset with other "
-        f"parameters (see `backspike machines`); or FILE.toml of parameters (default"
-        f"{RESUMED if resumes else ''})",
+        f"parameters (see `backspike machines`); or FILE.toml of parameters ({MACHINE}"
+        f"{'' if checkpoints is None else f'; {checkpoints}'})",
     )
 
 
@@ -129,6 +134,31 @@ def add_spectral(parser: argparse._ActionsContainer) -> None:
         help=f"the spectral unit: {', '.join(SPECTRAL_MACHINES)}; spectral-32,pixel_bits=16, a "
         f"preset with other parameters; or FILE.toml of parameters ({SPECTRAL_MACHINE})",
     )
+
+
+def check_asked(args: argparse.Namespace) -> None:
+    """UserError unless backend and machine, where they are asked for, are there."""
+    if args.backend is not None:
+        check_backend(args.backend)
+    if args.machine is not None:
+        find_machine(args.machine)
+
+
+def settle_backend(args: argparse.Namespace, checkpoint: "Checkpoint | None") -> Machine:
+    """Backend and machine that are left open are the checkpoint's; returns the machine."""
+    if checkpoint is not None:
+        args.backend = args.backend or checkpoint.backend
+        if args.machine is None and is_machine(checkpoint.machine):  # else one of a user's own
+            args.machine = checkpoint.machine
+    args.backend, args.machine = args.backend or BACKEND, args.machine or MACHINE
+    check_backend(args.backend)
+    return find_machine(args.machine)
+
+
+def place_of(args: argparse.Namespace) -> str:
+    """Where a run computes, in words."""
+    on = "" if args.backend == "golden" else f", machine {args.machine}"
+    return f"on backend {args.backend}{on}"
 
 
 def network_of(args: argparse.Namespace) -> Network:

@@ -17,7 +17,7 @@ CHOICES = (*BACKENDS, f"{SERIAL}PORT[:BAUD]")
 
 def check_backend(name: str) -> None:
     """Raise UserError unless there is a backend of that name."""
-    if name.startswith(SERIAL):
+    if isinstance(name, str) and name.startswith(SERIAL):
         serial_port(name)
     elif name not in BACKENDS:
         raise UserError(f"backend is {name!r}, must be {' or '.join(CHOICES)}")

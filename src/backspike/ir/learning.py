@@ -27,7 +27,8 @@ class Learning:
         whole("batch", self.batch)
         one_of("loss", self.loss, ("ce", "mse"))
         one_of("rounding", self.rounding, ("nearest", "stochastic"))
-        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
+        is_whole = isinstance(self.seed, int) and not isinstance(self.seed, bool)
+        if not is_whole or not 0 <= self.seed < 2**32:
             raise UserError(f"seed is {self.seed!r}, must be a whole number from 0 to 2^32 - 1")
         rate = nearest_half("rate", self.rate)
         if rate <= 0:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from backspike.ir.checks import switch, whole
+from backspike.ir.checks import instance, switch, whole
 from backspike.ir.connection import Dense
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Connection, Graph, Population
@@ -60,8 +60,7 @@ class Network:
         if not self.layers:
             raise UserError("a network has no layers, must have 1 or more")
         for layer in self.layers:
-            if not isinstance(layer, Layer):
-                raise UserError(f"a layer is {layer!r}, must be a Layer")
+            instance("a layer", layer, Layer)
         whole("steps", self.steps)
 
     @property

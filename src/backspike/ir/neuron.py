@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from backspike.ir.checks import nearest_half, one_of, switch
+from backspike.ir.checks import instance, nearest_half, one_of, switch
 from backspike.ir.errors import UserError
 from backspike.ir.surrogate import Surrogate, rectangle
 
@@ -39,8 +39,7 @@ class LIF:
         one_of("reset", self.reset, ("hard", "soft"))
         one_of("rule", self.rule, ("bptt", "mpd-ed"))
         switch("temporal", self.temporal)
-        if not isinstance(self.surrogate, Surrogate):
-            raise UserError(f"surrogate is {self.surrogate!r}, must be a Surrogate")
+        instance("surrogate", self.surrogate, Surrogate)
 
 
 @dataclass(frozen=True, kw_only=True)

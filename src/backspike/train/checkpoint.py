@@ -18,12 +18,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from backspike.ir.bits import Bits
+from backspike.ir.checks import file_name
 from backspike.ir.errors import UserError
 from backspike.ir.learning import Learning
 from backspike.ir.network import Layer, Network
 from backspike.ir.surrogate import Surrogate
 from backspike.ir.validation import check_weights
 from backspike.system.files import as_path, reason, write_file
+from backspike.train.words import plural
 
 FORMAT = 2
 FORMATS = (1, 2)
@@ -51,23 +53,25 @@ class Progress:
     diverged: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("updates", "correct", "samples"):
+        _update("updates", self.updates)
+        for name in ("correct", "samples"):
             _whole(name, getattr(self, name), 0)
         _number("loss", self.loss)
         if self.first_loss is not None:
             _number("first_loss", self.first_loss)
         for name in ("saturated", "diverged"):
             if getattr(self, name) is not None:
-                _whole(name, getattr(self, name), 0)
+                _update(name, getattr(self, name))
         if not isinstance(self.history, list):
             raise UserError(f"history is {self.history!r}, must be a list")
         for n, entry in enumerate(self.history):
             if not isinstance(entry, dict) or entry.keys() != {"epoch", "loss", "train", "test"}:
                 raise UserError(f"history[{n}] is {entry!r}, must have epoch, loss, train and test")
-            if entry["epoch"] != n + 1:
+            if type(entry["epoch"]) is not int or entry["epoch"] != n + 1:
                 raise UserError(f"epoch of history[{n}] is {entry['epoch']!r}, must be {n + 1}")
-            for name in ("loss", "train", "test"):
-                _number(f"{name} of history[{n}]", entry[name])
+            _number(f"loss of history[{n}]", entry["loss"])
+            for name in ("train", "test"):
+                _number(f"{name} of history[{n}]", entry[name], most=1)
 
     def check(self, batches: int, samples: int, batch: int) -> None:
         """UserError unless the place agrees with the history, for epochs of so many batches."""
@@ -75,13 +79,13 @@ class Progress:
         if not 0 <= within <= batches:
             raise UserError(
                 f"updates is {self.updates}, must be from {len(self.history) * batches} to "
-                f"{(len(self.history) + 1) * batches} after {len(self.history)} epochs"
+                f"{(len(self.history) + 1) * batches} after {plural(len(self.history), 'epoch')}"
             )
         seen = min(within * batch, samples)
         if self.samples != seen or not 0 <= self.correct <= seen:
             raise UserError(
                 f"correct and samples are {self.correct} and {self.samples}, must be up to {seen} "
-                f"and {seen} after {self.updates} updates"
+                f"and {seen} after {plural(self.updates, 'update')}"
             )
 
 
@@ -109,11 +113,13 @@ class Checkpoint:
         _whole("epochs", self.epochs, 1)
         if self.limit is not None:
             _whole("limit", self.limit, 1)
-        for name in ("data", "digest"):
-            _text(name, getattr(self, name))
-        for name in ("backend", "machine"):
-            if getattr(self, name) is not None:
-                _text(name, getattr(self, name))
+        for name in ("data", "digest", "backend", "machine"):
+            value = getattr(self, name)
+            if value is None and name in ("backend", "machine"):
+                continue
+            if not isinstance(value, str):
+                raise UserError(f"{name} is {value!r}, must be a string")
+            file_name(name, value)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the file whole or not at all: a reader sees the old one or the new one."""
@@ -138,6 +144,7 @@ class Checkpoint:
 def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
     """Read and verify a checkpoint. Raises UserError if anything about it is not as written."""
     path = as_path("checkpoint", path)
+    file_name("checkpoint", str(path))
     if os.path.exists(path) and not os.path.isfile(path):
         raise UserError(f"checkpoint {path} is no regular file, must be one")
     try:
@@ -158,7 +165,7 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
         if sha256(text, weights) != digest:
             raise UserError(f"checkpoint {path} is damaged: its content differs from its digest")
         about = json.loads(text)
-        if about["format"] not in FORMATS:
+        if type(about["format"]) is not int or about["format"] not in FORMATS:
             raise UserError(
                 f"checkpoint {path} is of format {about['format']}, must be of "
                 f"{' or '.join(map(str, FORMATS))}"
@@ -212,15 +219,17 @@ def _whole(name: str, value: object, least: int) -> None:
         raise UserError(f"{name} is {value!r}, must be a whole number from {least} up")
 
 
-def _number(name: str, value: object) -> None:
+def _update(name: str, value: object) -> None:
+    """Stochastic rounding draws from the number of an update, which has 32 bits."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 2**32:
+        raise UserError(f"{name} is {value!r}, must be a whole number from 0 to 2^32")
+
+
+def _number(name: str, value: object, most: float = math.inf) -> None:
     number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
-    if not (math.isfinite(number) and number >= 0):
-        raise UserError(f"{name} is {value!r}, must be a finite number from 0 up")
-
-
-def _text(name: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise UserError(f"{name} is {value!r}, must be a string")
+    if not (math.isfinite(number) and 0 <= number <= most):
+        upper = "up" if most == math.inf else f"to {most:g}"
+        raise UserError(f"{name} is {value!r}, must be a finite number from 0 {upper}")
 
 
 def sha256(text: str, weights: list[Bits]) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from backspike.ir.checks import file_name, whole
 from backspike.ir.errors import UserError
 from backspike.ir.network import Network
 from backspike.system.files import as_path, reason
@@ -63,8 +64,7 @@ class Dataset:
         """The first `samples` samples of each part, at most."""
         if samples is None:
             return self
-        if samples < 1:
-            raise UserError(f"limit is {samples}, must be 1 or more")
+        whole("limit", samples)
         parts = (Split(s.x[:samples], s.y[:samples]) for s in (self.train, self.test))
         train, test = parts
         return replace(self, train=train, test=test, limit=samples)
@@ -95,13 +95,19 @@ KINDS = "digits, mnist5k, an .npz file, a folder of IDX files or a pair IMAGES,L
 
 
 def load(source: str | os.PathLike) -> Dataset:
-    """`digits`, `mnist5k`, the path of an `.npz` file or a folder of IDX files, `IMAGES,LABELS`."""
+    """`digits`, `mnist5k`, the path of an `.npz` file or a folder of IDX files, `IMAGES,LABELS`.
+
+    The strings `digits` and `mnist5k` are data of packages; a `Path` is a file or folder.
+    """
     if source == "digits":
         return digits()
     if source == "mnist5k":
         return mnist5k()
     path = as_path("data", source)
     source = os.fspath(source)
+    if source == "digits":
+        source = os.path.join(".", source)
+    file_name("data", source)
     images, comma, labels = source.partition(",")
     if comma and not os.path.exists(path):
         return _idx_pair(source, Path(images), Path(labels))

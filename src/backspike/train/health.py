@@ -1,6 +1,7 @@
 """What a run must say of itself: that it saturated, diverged, or has nothing to learn from."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -9,10 +10,13 @@ from backspike.ir.learning import Learning
 from backspike.ir.network import Network
 from backspike.train.checkpoint import Progress
 from backspike.train.density import Density
+from backspike.train.words import plural
 
 DIVERGED = 2.0
 """A run has diverged if the mean loss of its last epoch is so many times that of its first batch,
 or of outputs that are all equal, whichever is larger."""
+TRAINING, TEST = "training", "test"
+"""Whose samples a batch is of."""
 
 
 class Health:
@@ -27,13 +31,14 @@ class Health:
         self._density = density
         equal = math.log(network.sizes[-1]) if learning.loss == "ce" else 0.5
         self._equal_outputs = equal
-        self._batches = 0
-        self._input_spikes = False
+        self._batches: dict[str, int] = {}
+        self._lit: set[str] = set()
 
-    def inputs(self, spikes: Bits) -> None:
-        """Of every batch that is run, for training or not."""
-        self._batches += 1
-        self._input_spikes = self._input_spikes or bool(np.any(spikes))
+    def inputs(self, spikes: Bits, part: str) -> None:
+        """Of every batch that is run, to train or to evaluate, and which part it is of."""
+        self._batches[part] = self._batches.get(part, 0) + 1
+        if np.any(spikes):
+            self._lit.add(part)
 
     def saturation(self, saturated: bool) -> None:
         """After every run of the backend: whether anything has saturated."""
@@ -55,13 +60,8 @@ class Health:
 
     def warnings(self) -> dict[str, str]:
         """A sentence for everything that is wrong, by its kind."""
-        said, progress, density = {}, self.progress, self._density
-        if self._batches and not self._input_spikes:
-            said["input"] = (
-                f"no input has spiked in any of {self._batches} batches, so nothing can be learnt "
-                "from the data"
-            )
-        elif density.is_zero("spikes"):
+        said, progress, density = self._dark(), self.progress, self._density
+        if density.is_zero("spikes") and TRAINING in self._lit:
             said["spikes"] = f"no hidden neuron has spiked in {_looked_at(density.batches)}"
         if self._learning.loss == "mse" and self._learning.alpha == 0:
             said["alpha"] = "alpha is 0, so the loss does not depend on the outputs"
@@ -82,9 +82,38 @@ class Health:
             )
         return said
 
+    def found(self) -> dict[str, Any]:
+        """What results say, under their names; see `Result`."""
+        progress, diverged = self.progress, self.diverged()
+        return {
+            "saturated": progress.saturated is not None,
+            "saturated_batch": progress.saturated,
+            "diverged": diverged,
+            "diverged_batch": progress.diverged if diverged else None,
+            "warnings": list(self.warnings().values()),
+        }
+
+    def _dark(self) -> dict[str, str]:
+        """Sentences for parts without any input spike."""
+        if self._batches and not self._lit:
+            batches = _any_of(sum(self._batches.values()))
+            return {
+                "input": f"no input has spiked in {batches}, so nothing can be learnt from the data"
+            }
+        return {
+            f"{part} input": f"no input has spiked in {_any_of(batches)} of {part} samples, so "
+            + ("nothing can be learnt from them" if part == TRAINING else "accuracy tells nothing")
+            for part, batches in self._batches.items()
+            if part not in self._lit
+        }
+
     def _limit(self) -> float:
         return DIVERGED * max(self._equal_outputs, self.progress.first_loss or 0.0)
 
 
 def _looked_at(batches: int) -> str:
-    return f"{batches} batch{'' if batches == 1 else 'es'} looked at"
+    return f"{plural(batches, 'batch', 'es')} looked at"
+
+
+def _any_of(batches: int) -> str:
+    return "the only batch" if batches == 1 else f"any of {plural(batches, 'batch', 'es')}"

@@ -2,6 +2,7 @@
 
 from backspike.ir.constants import ENGINES
 from backspike.train.result import Result
+from backspike.train.words import plural
 
 NAMES = {"fp": "forward", "bp": "backward", "wg": "weight gradient"}
 
@@ -10,9 +11,9 @@ def table(result: Result) -> str:
     """A few aligned lines: accuracy, comparison, cycles against their bound, speed."""
     accuracy, check = result.accuracy, result.check
     lines = [
-        f"{'-'.join(map(str, result.layers))}, {_plural(result.steps, 'step')}, batch "
+        f"{'-'.join(map(str, result.layers))}, {plural(result.steps, 'step')}, batch "
         f"{result.batch}, {result.rule}, {result.loss}, seed {result.seed}: "
-        f"{_plural(result.epochs, 'epoch')} on {_where(result)}",
+        f"{plural(result.epochs, 'epoch')} on {_where(result)}",
         "",
         f"{'accuracy':<17}train {accuracy['train']:.1%}, test {accuracy['test']:.1%}",
         f"{'density':<17}" + ", ".join(f"{k} {_share(v)}" for k, v in result.density.items()),
@@ -20,7 +21,7 @@ def table(result: Result) -> str:
     if check["tensors"]:
         lines.append(
             f"{'compared':<17}{check['values']:,} values in {check['tensors']:,} tensors, "
-            f"{_plural(check['mismatches'], 'mismatch', 'es')}"
+            f"{plural(check['mismatches'], 'mismatch', 'es')}"
         )
     else:
         lines.append(f"{'compared':<17}nothing")
@@ -62,7 +63,3 @@ def _where(result: Result) -> str:
 
 def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
-
-
-def _plural(count: int, noun: str, ending: str = "s") -> str:
-    return f"{count:,} {noun}{'' if count == 1 else ending}"

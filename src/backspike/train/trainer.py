@@ -1,6 +1,7 @@
 """Training: epochs of batches through a backend, and what came of them."""
 
 import math
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from backspike.gen.machine import Machine
 from backspike.golden.initial import initial_weights
 from backspike.golden.loss import accuracy, cross_entropy, cross_entropy_error, squared
 from backspike.ir.bits import Bits
+from backspike.ir.checks import file_name, instance, switch, whole
 from backspike.ir.constants import ceil_div
 from backspike.ir.errors import LinkError, UserError
 from backspike.ir.learning import Learning
@@ -25,8 +27,9 @@ from backspike.train.checkpoint import Checkpoint, Progress
 from backspike.train.coding import rate_code
 from backspike.train.data import Dataset, Split
 from backspike.train.density import Density
-from backspike.train.health import Health
+from backspike.train.health import TEST, TRAINING, Health
 from backspike.train.result import Result, added, cycles_of, difference
+from backspike.train.words import plural
 
 DENSITY_EVERY = 16
 """Batches between two whose tensors are counted for the densities."""
@@ -57,20 +60,25 @@ class Trainer:
         *,
         learning: Learning | None = None,
         check: bool | None = None,
-        trace: Path | None = None,
+        trace: str | os.PathLike | None = None,
         trace_batch: int = 0,
     ) -> None:
         self._closed = False
         self.network = network
         self.machine = find_machine(machine) if isinstance(machine, str) else machine
-        self.learning = learning or Learning()
+        self.learning = Learning() if learning is None else learning
+        instance("network", network, Network)
+        instance("machine", self.machine, Machine)
+        instance("learning", self.learning, Learning)
+        if check is not None:
+            switch("check", check)
         self.backend = make_backend(
             backend,
             network,
             self.learning,
             self.machine,
             check=backend != "golden" if check is None else check,
-            trace=trace,
+            trace=None if trace is None else _path("trace", trace),
             trace_batch=trace_batch,
         )
         self.backend_name = backend
@@ -99,6 +107,7 @@ class Trainer:
     def resume(self, checkpoint: Checkpoint) -> None:
         """Stand where `checkpoint` stands; it must be of the same network and learning."""
         self._check_open()
+        instance("checkpoint", checkpoint, Checkpoint)
         for name, ours, theirs in (
             ("network", self.network, checkpoint.network),
             ("learning", self.learning, checkpoint.learning),
@@ -113,7 +122,7 @@ class Trainer:
         data: Dataset,
         epochs: int,
         *,
-        save: Path | None = None,
+        save: str | os.PathLike | None = None,
         bar: bool = False,
         on_epoch: Callable[[dict], None] = lambda epoch: None,
     ) -> Result:
@@ -126,9 +135,9 @@ class Trainer:
         Raises Mismatch where backend and golden differ, LinkError if a board is lost.
         """
         self._check_open()
-        if epochs < 1:
-            raise UserError(f"epochs is {epochs}, must be 1 or more")
-        save = None if save is None else as_path("save", save)
+        instance("data", data, Dataset)
+        whole("epochs", epochs)
+        save = None if save is None else _path("save", save)
         data.check_fits(self.network)
         batches = ceil_div(len(data.train), self.learning.batch)
         self.progress.check(batches, len(data.train), self.learning.batch)
@@ -156,8 +165,7 @@ class Trainer:
                 if stop.requested or time.monotonic() - saved >= SAVE_SECONDS:
                     keep(last=stop.requested)
                 if stop.requested:
-                    after = f"stopped after {self.progress.updates} batches"
-                    raise Interrupted(after + goes_on("here"))
+                    raise Interrupted(f"stopped after {self._batches()}" + goes_on("here"))
 
             try:
                 while (done := len(self.progress.history)) < epochs:
@@ -165,22 +173,26 @@ class Trainer:
                         self._epoch(data.train, done, batches, pause, bar)
                     on_epoch(self._end_epoch(data.test, pause))
                     keep(last=done + 1 == epochs)
-                trained = self._accuracy(data.train, pause)
+                trained = self._accuracy(data.train, TRAINING, pause)
             except LinkError as error:
-                after = f"{error}, after {self.progress.updates} batches"
+                after = f"{error}, after {self._batches()}"
                 raise LinkError(after + goes_on(f"batch {kept}" if kept else "the start")) from None
         return self._result({"train": trained, "test": self.progress.history[-1]["test"]})
 
-    def evaluate(self, samples: Split) -> float:
-        """The share of samples, 0..1, whose largest logit is their label's."""
+    def evaluate(self, samples: Split, part: str = "evaluated") -> float:
+        """The share of samples, 0..1, whose largest logit is their label's.
+
+        part: what `health` calls the samples.
+        """
         self._check_open()
+        instance("samples", samples, Split)
         with Interruptible() as stop:
 
             def pause() -> None:
                 if stop.requested:
                     raise Interrupted("stopped while evaluating")
 
-            return self._accuracy(samples, pause)
+            return self._accuracy(samples, part, pause)
 
     def checked(self) -> dict[str, int]:
         """Tensors and values compared with golden so far, and mismatches; all 0 without check."""
@@ -238,10 +250,12 @@ class Trainer:
             after = self._read_counters() or counted
             self.counters = added(self.counters, difference(after, counted))
 
-    def _batch(self, samples: Split, order: np.ndarray, batch: int) -> tuple[Bits, np.ndarray]:
+    def _batch(
+        self, samples: Split, order: np.ndarray, batch: int, part: str = TRAINING
+    ) -> tuple[Bits, np.ndarray]:
         rows = order[batch * self.learning.batch : (batch + 1) * self.learning.batch]
         spikes = rate_code(samples.x[rows], self.network.steps)
-        self.health.inputs(spikes)
+        self.health.inputs(spikes, part)
         return spikes, samples.y[rows]
 
     def _count(self, logits: Bits, labels: np.ndarray) -> None:
@@ -261,18 +275,18 @@ class Trainer:
             "epoch": len(progress.history) + 1,
             "loss": progress.loss / progress.samples,
             "train": progress.correct / progress.samples,
-            "test": self._accuracy(test, pause),
+            "test": self._accuracy(test, TEST, pause),
         }
         progress.history.append(entry)
         progress.loss, progress.correct, progress.samples = 0.0, 0, 0
         return entry
 
-    def _accuracy(self, samples: Split, pause: Callable[[], None]) -> float:
+    def _accuracy(self, samples: Split, part: str, pause: Callable[[], None]) -> float:
         correct = 0
         order = np.arange(len(samples))
         for batch in range(ceil_div(len(samples), self.learning.batch)):
             pause()
-            spikes, labels = self._batch(samples, order, batch)
+            spikes, labels = self._batch(samples, order, batch, part)
             logits = self.backend.forward(spikes, labels)
             self.health.saturation(self.backend.saturated())
             correct += round(accuracy(logits, labels) * len(labels))
@@ -291,6 +305,9 @@ class Trainer:
             limit=data.limit,
             digest=data.digest(),
         ).save(path)
+
+    def _batches(self) -> str:
+        return plural(self.progress.updates, "batch", "es")
 
     def _check_open(self) -> None:
         if self._closed:
@@ -319,12 +336,14 @@ class Trainer:
             simulation=_primary(self.backend, "simulation"),
             history=self.progress.history,
             counters=self.counters,
-            saturated=self.progress.saturated is not None,
-            saturated_batch=self.progress.saturated,
-            diverged=self.health.diverged(),
-            diverged_batch=self.progress.diverged if self.health.diverged() else None,
-            warnings=list(self.health.warnings().values()),
+            **self.health.found(),
         )
+
+
+def _path(name: str, value: str | os.PathLike) -> Path:
+    path = as_path(name, value)
+    file_name(name, str(path))
+    return path
 
 
 def _primary(backend, what: str) -> dict | None:

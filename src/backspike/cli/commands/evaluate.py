@@ -6,12 +6,18 @@ import sys
 from backspike.cli import options
 from backspike.system import files
 from backspike.system.json_text import json_text
+from backspike.train.words import plural
 
 EPILOG = """\
 examples:
   backspike evaluate run.safetensors
-      on the simulated RTL, compared with PyTorch
+      on the backend and machine that it was trained on
   backspike evaluate run.safetensors --backend golden --data other.npz --json -
+  backspike evaluate run.safetensors --backend rtl --machine tiny
+      on the simulated RTL, compared with PyTorch
+
+JSON: saturated and diverged are of the checkpoint's run, as `backspike train --json` has them, what
+is evaluated included.
 """
 
 
@@ -26,23 +32,25 @@ def add(commands) -> None:
     )
     parser.add_argument("checkpoint", metavar="FILE", help="written by `backspike train --save`")
     options.add_data(parser)
-    options.add_backend(parser, "rtl")
+    options.add_backend(parser, "the checkpoint's, if it names one")
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON; -: to stdout")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     files.check_file("--json", args.json)
-    from backspike.drive.machines import find_machine
+    options.check_asked(args)
     from backspike.train.checkpoint import load_checkpoint
     from backspike.train.data import load
+    from backspike.train.health import TEST, TRAINING
     from backspike.train.trainer import Trainer
 
-    machine = find_machine(args.machine)
     checkpoint = load_checkpoint(args.checkpoint)
+    machine = options.settle_backend(args, checkpoint)
     limit = checkpoint.limit if args.limit is None and args.data is None else args.limit
     data = load(args.data or checkpoint.data).limited(limit)
     data.check_fits(checkpoint.network)
+    print(f"evaluating {args.checkpoint} {options.place_of(args)}", file=sys.stderr)
     with Trainer(
         checkpoint.network,
         machine,
@@ -51,18 +59,20 @@ def run(args: argparse.Namespace) -> int:
         check=args.check,
     ) as trainer:
         trainer.resume(checkpoint)
-        shares = {part: trainer.evaluate(getattr(data, part)) for part in ("train", "test")}
-        check = trainer.checked()
-        saturated, warnings = trainer.backend.saturated(), [*trainer.health.warnings().values()]
-    for warning in warnings:
+        shares = {
+            "train": trainer.evaluate(data.train, TRAINING),
+            "test": trainer.evaluate(data.test, TEST),
+        }
+        check, found = trainer.checked(), trainer.health.found()
+    for warning in found["warnings"]:
         print(f"backspike: warning: {warning}", file=sys.stderr)
     if args.json is not None:
         about = {"backend": args.backend, "machine": machine.name, "data": data.source}
-        result = about | {"accuracy": shares, "check": check}
-        result |= {"saturated": saturated, "warnings": warnings}
+        result = about | {"accuracy": shares, "check": check} | found
         files.write_json(args.json, json_text(result))
     if not files.is_stdout(args.json):
         print(f"accuracy  train {shares['train']:.1%}, test {shares['test']:.1%}")
         if check["tensors"]:
-            print(f"compared  {check['values']:,} values, {check['mismatches']} mismatches")
+            mismatches = plural(check["mismatches"], "mismatch", "es")
+            print(f"compared  {plural(check['values'], 'value')}, {mismatches}")
     return 0

@@ -6,21 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from backspike.cli import options
-from backspike.drive.machines import find_machine, is_machine
-from backspike.drive.registry import check_backend
-from backspike.gen.machine import Machine
 from backspike.ir.checks import nearest_half
 from backspike.ir.errors import UserError
 from backspike.ir.learning import Learning
 from backspike.ir.network import Network
 from backspike.system import files
+from backspike.train.words import plural
 
 if TYPE_CHECKING:
     from backspike.train.checkpoint import Checkpoint
     from backspike.train.data import Dataset
 
 EPOCHS = 10
-BACKEND, MACHINE = "rtl", "default"
 
 EPILOG = """\
 examples:
@@ -64,7 +61,7 @@ def add(commands) -> None:
         help=f"passes over the data, those of a resumed run included ({EPOCHS})",
     )
     options.add_data(parser)
-    options.add_backend(parser, BACKEND, resumes=True)
+    options.add_backend(parser, "with --resume, the checkpoint's")
     group = parser.add_argument_group("files")
     group.add_argument("--json", metavar="FILE", help="write the result as JSON; -: to stdout")
     group.add_argument("--plots", metavar="DIR", help="draw loss, accuracy, spikes, utilisation")
@@ -90,15 +87,22 @@ def run(args: argparse.Namespace) -> int:
     for option in ("json", "save", "trace"):
         files.check_file(f"--{option}", getattr(args, option))
     files.check_folder("--plots", args.plots)
-    for name, check in (("backend", check_backend), ("machine", find_machine)):
-        if getattr(args, name) is not None:
-            check(getattr(args, name))
+    options.check_asked(args)
     if args.trace_batch is not None and (args.trace is None or args.trace_batch < 0):
         raise UserError(f"trace-batch is {args.trace_batch}, must be 0 or more, and beside --trace")
     if args.epochs is not None and args.epochs < 1:
         raise UserError(f"epochs is {args.epochs}, must be 1 or more")
     checkpoint = _resumed(args)
-    machine = _settle_backend(args, checkpoint)
+    machine = options.settle_backend(args, checkpoint)
+    if args.trace is not None and args.backend != "rtl":
+        raise UserError(
+            f"trace is {args.trace} on backend {args.backend}, must be on rtl: no other has waves"
+        )
+    if checkpoint is not None:
+        _tell(
+            f"resumed {args.resume} after {plural(checkpoint.progress.updates, 'batch', 'es')}, "
+            f"{options.place_of(args)}"
+        )
     if checkpoint is None:
         network, learning = options.network_of(args), options.learning_of(args)
         epochs = EPOCHS if args.epochs is None else args.epochs
@@ -125,27 +129,6 @@ def _for_table(args: argparse.Namespace) -> TextIO:
     """Standard output, unless a file that was asked for goes there."""
     taken = any(files.is_stdout(path) for path in (args.json, args.save, args.trace))
     return sys.stderr if taken else sys.stdout
-
-
-def _settle_backend(args: argparse.Namespace, checkpoint: "Checkpoint | None") -> Machine:
-    """Backend and machine that are left open are the checkpoint's; returns the machine."""
-    if checkpoint is not None:
-        args.backend = args.backend or checkpoint.backend
-        if args.machine is None and is_machine(checkpoint.machine):  # else one of a user's own
-            args.machine = checkpoint.machine
-    args.backend, args.machine = args.backend or BACKEND, args.machine or MACHINE
-    check_backend(args.backend)
-    if args.trace is not None and args.backend != "rtl":
-        raise UserError(
-            f"trace is {args.trace} on backend {args.backend}, must be on rtl: no other has waves"
-        )
-    if checkpoint is not None:
-        on = "" if args.backend == "golden" else f", machine {args.machine}"
-        _tell(
-            f"resumed {args.resume} after {checkpoint.progress.updates} batches, on backend "
-            f"{args.backend}{on}"
-        )
-    return find_machine(args.machine)
 
 
 def _train(args, machine, network: Network, learning: Learning, data, epochs, checkpoint) -> int:
@@ -226,14 +209,15 @@ def _resumed(args: argparse.Namespace) -> "Checkpoint | None":
     for name, value in kept.items():
         given = getattr(args, name)
         if given is not None and _as_kept(name, given) != value:
+            kept_so = "left out" if value is None else value
             raise UserError(
-                f"{name} is {given}, must be {value}, as in the checkpoint {args.resume}"
+                f"{name} is {given}, must be {kept_so}, as in the checkpoint {args.resume}"
             )
     surrogate = network.layers[0].surrogate
     if args.surrogate is not None and options.surrogate_of(args.surrogate) != surrogate:
         raise UserError(
-            f"surrogate is {args.surrogate}, must be the {surrogate.name} of the checkpoint "
-            f"{args.resume}"
+            f"surrogate is {args.surrogate}, must be the {surrogate.name} with edges "
+            f"{surrogate.edges} and values {surrogate.values}, as in the checkpoint {args.resume}"
         )
     return checkpoint
 

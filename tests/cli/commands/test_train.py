@@ -1,0 +1,44 @@
+"""`backspike train --resume`: what contradicts the checkpoint is said in plain words."""
+
+import pytest
+
+from backspike.cli.main import main
+from backspike.cli.options import surrogate_of
+
+SMALL = "train --backend golden --layers 64,8,10 --steps 1"
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def run(text: str) -> int:
+    return main(text.split())
+
+
+def test_a_limit_beside_a_checkpoint_without_one(capsys):
+    """It is to be left out, as it was."""
+    assert run(f"{SMALL} --epochs 1 --batch 256 --save c") == 0
+    assert run("train --resume c --epochs 2 --limit 3") == 2
+    sentence = "backspike: limit is 3, must be left out, as in the checkpoint c\n"
+    assert capsys.readouterr().err.endswith(sentence)
+
+
+@pytest.mark.parametrize("kept", ["rectangle:1", "arctan:3"])
+def test_a_surrogate_of_another_parameter(capsys, kept):
+    """What it must be is said as the table that it is."""
+    assert run(f"{SMALL} --limit 8 --epochs 1 --surrogate {kept} --save c") == 0
+    assert run("train --resume c --epochs 2 --surrogate rectangle:2") == 2
+    table = surrogate_of(kept)
+    assert capsys.readouterr().err.endswith(
+        f"surrogate is rectangle:2, must be the {table.name} with edges {table.edges} and values "
+        f"{table.values}, as in the checkpoint c\n"
+    )
+    assert run(f"train --resume c --epochs 2 --surrogate {kept}") == 0
+
+
+def test_an_empty_name(capsys):
+    """It is not taken for the folder that one is in."""
+    assert run("train --resume=") == 2
+    assert capsys.readouterr().err == "backspike: checkpoint is '', must be the name of a file\n"
