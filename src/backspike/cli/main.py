@@ -1,5 +1,5 @@
-"""The command line: `backspike train | evaluate | compile | emit | machines | build | boards |
-program | fsds | hyra | bench`.
+"""The command line: `backspike train | evaluate | predict | compile | emit | machines | build |
+boards | program | fsds | hyra | bench`.
 
 Results go to stdout, progress and errors to stderr. Exit codes: `system.program.CODES`.
 """
@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
         fsds,
         hyra,
         machines,
+        predict,
         program,
         train,
     )
@@ -54,8 +55,8 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"backspike {version('backspike')}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for command in (train, evaluate, compile, emit, machines, build, boards, program, fsds, hyra,
-                    bench):  # fmt: skip
+    for command in (train, evaluate, predict, compile, emit, machines, build, boards, program,
+                    fsds, hyra, bench):  # fmt: skip
         command.add(commands)
     return top
 

@@ -91,6 +91,8 @@ class Dataset:
             )
 
 
+BUNDLED = ("digits", "mnist5k")
+"""Data that packages bring."""
 KINDS = "digits, mnist5k, an .npz file, a folder of IDX files or a pair IMAGES,LABELS of IDX files"
 
 
@@ -129,6 +131,23 @@ def load(source: str | os.PathLike) -> Dataset:
     if path.suffix == ".npz":
         raise UserError(f"data {source} cannot be read: it is no .npz archive, or a truncated one")
     raise UserError(f"data {source} is of no known kind, must be {KINDS}")
+
+
+def load_unlabelled(source: str | os.PathLike) -> tuple[np.ndarray, str] | None:
+    """x, float64 (samples, inputs), of an `.npz` file that has `x` and no `y`, and how it was
+    scaled; None for all other data, which `load` reads or refuses.
+    """
+    if source in BUNDLED:
+        return None
+    path, source = as_path("data", source), os.fspath(source)
+    if not (os.path.isfile(path) and zipfile.is_zipfile(path)):
+        return None
+    arrays = _read_arrays(source, path, needed=())
+    if "y" in arrays or "x" not in arrays:
+        return None
+    _check_numbers(source, "x", arrays["x"])
+    pixels, scaling = _scaled(source, arrays["x"])
+    return _split(source, "", pixels, np.zeros(len(pixels), np.int64)).x, scaling
 
 
 def digits() -> Dataset:
@@ -194,12 +213,15 @@ def _idx_pair(source: str, images: Path, labels: Path) -> Dataset:
     return _dataset(source, pixels, read_idx(labels), None, scaling)
 
 
-def _read_arrays(source: str, path: Path) -> dict[str, np.ndarray]:
-    """Those of `x y x_test y_test` that the archive has; the first two it must have."""
-    arrays = {}
+def _read_arrays(
+    source: str, path: Path, needed: tuple[str, ...] = ("x", "y")
+) -> dict[str, np.ndarray]:
+    """Those of `x y x_test y_test` that the archive has; it must have those that are needed."""
+    arrays, names = {}, []
     try:
         with np.load(path, allow_pickle=False) as archive:
-            for name in ("x", "y"):
+            names = archive.files
+            for name in needed:
                 if name not in archive.files:
                     raise UserError(
                         f"data {source} has the arrays {sorted(archive.files)}, must have x and y"
@@ -211,7 +233,7 @@ def _read_arrays(source: str, path: Path) -> dict[str, np.ndarray]:
         raise
     except Exception as error:  # a damaged archive raises whatever its parsers stumble over
         if "Object arrays" in str(error):
-            name = ("x", "y", "x_test", "y_test")[len(arrays)]
+            name = next(n for n in ("x", "y", "x_test", "y_test") if n in names and n not in arrays)
             raise UserError(
                 f"{name} in data {source} holds Python objects, must hold numbers"
             ) from None

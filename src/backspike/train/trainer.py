@@ -194,6 +194,28 @@ class Trainer:
 
             return self._accuracy(samples, part, pause)
 
+    def predict(self, x: np.ndarray, part: str = "predicted") -> np.ndarray:
+        """Logits, float64 (samples, outputs), of x: (samples, inputs) within 0..1.
+
+        part: what `health` calls the samples. A sample's class is the first of its largest logits.
+        """
+        self._check_open()
+        instance("x", x, np.ndarray)
+        if x.ndim != 2 or x.shape[1] != self.network.inputs or not len(x):
+            raise UserError(
+                f"x has the shape {x.shape}, must have (samples, {self.network.inputs})"
+            )
+        unknown = Split(x, np.zeros(len(x), np.int64))  # logits do not depend on labels
+        order, found = np.arange(len(x)), []
+        with Interruptible() as stop:
+            for batch in range(ceil_div(len(x), self.learning.batch)):
+                if stop.requested:
+                    raise Interrupted("stopped while predicting")
+                logits = self.backend.forward(*self._batch(unknown, order, batch, part))
+                self.health.saturation(self.backend.saturated())
+                found.append(logits.view(np.float16).astype(np.float64))
+        return np.concatenate(found)
+
     def checked(self) -> dict[str, int]:
         """Tensors and values compared with golden so far, and mismatches; all 0 without check."""
         counts = self.backend.counts if isinstance(self.backend, Lockstep) else Counts()

@@ -3,6 +3,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from backspike.drive.backend import Backend
@@ -17,6 +18,22 @@ from backspike.train.trainer import Trainer
 NETWORK = Network(inputs=64, layers=(Layer(size=10),), steps=1)
 DATA = load("digits").limited(8)
 NO_NAME = "must be a name that a file can have"
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        ([[0.0] * 64], "x is .*, must be a ndarray"),
+        (np.zeros(64), r"x has the shape \(64,\), must have \(samples, 64\)"),
+        (np.zeros((2, 65)), r"x has the shape \(2, 65\), must have"),
+        (np.zeros((0, 64)), r"x has the shape \(0, 64\), must have"),
+        (np.full((1, 64), 1.5), "pixels span 1.5 to 1.5, must be finite and within 0..1"),
+    ],
+)
+def test_what_predict_refuses(trainer, x, message):
+    """Samples of another shape, or beyond 0..1."""
+    with pytest.raises(UserError, match=message):
+        trainer.predict(x)
 
 
 @pytest.fixture

@@ -1,0 +1,111 @@
+"""`backspike predict`."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from backspike.cli import options
+from backspike.ir.errors import UserError
+from backspike.system import files
+from backspike.system.json_text import json_text
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from backspike.ir.network import Network
+
+PARTS = ("test", "train")
+EPILOG = """\
+examples:
+  backspike predict run.safetensors
+      the test samples that it was trained beside, on the backend and machine that it was trained on
+  backspike predict run.safetensors --data mine.npz --backend golden --json -
+      where mine.npz has x, numbers of samples; with y, too, every fifth sample is of the test
+
+A sample's class is the output with the largest logit, the first of equal ones.
+
+JSON: samples, a list of label (null if there is none), predicted and logits; accuracy, and
+confusion, a list of rows by label of counts by predicted class (both null without labels);
+saturated, diverged and warnings as `backspike evaluate --json` has them.
+"""
+
+
+def add(commands) -> None:
+    parser = commands.add_parser(
+        "predict",
+        help="what a trained network says of samples",
+        description="Run a trained network on samples: label, class and logits of each, and a "
+        "confusion matrix if labels are known.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("checkpoint", metavar="FILE", help="written by `backspike train --save`")
+    options.add_data(parser)
+    parser.add_argument(
+        "--part", metavar="PART", default="test", help="of data with labels: test (default), train"
+    )
+    options.add_backend(parser, "the checkpoint's, if it names one")
+    parser.add_argument("--json", metavar="FILE", help="write the result as JSON; -: to stdout")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Verify everything, then predict; returns the exit code."""
+    files.check_file("--json", args.json)
+    options.check_asked(args)
+    if args.part not in PARTS:
+        raise UserError(f"part is {args.part!r}, must be {' or '.join(PARTS)}")
+    from backspike.train.checkpoint import load_checkpoint
+    from backspike.train.prediction import Prediction
+    from backspike.train.trainer import Trainer
+
+    checkpoint = load_checkpoint(args.checkpoint)
+    machine = options.settle_backend(args, checkpoint)
+    limit = checkpoint.limit if args.limit is None and args.data is None else args.limit
+    source = args.data or checkpoint.data
+    x, labels = _samples(source, args.part, limit, checkpoint.network)
+    print(f"predicting {len(x)} samples {options.place_of(args)}", file=sys.stderr)
+    with Trainer(
+        checkpoint.network,
+        machine,
+        args.backend,
+        learning=checkpoint.learning,
+        check=args.check,
+    ) as trainer:
+        trainer.resume(checkpoint)
+        result = Prediction(trainer.predict(x), labels)
+        check, found = trainer.checked(), trainer.health.found()
+    for warning in found["warnings"]:
+        print(f"backspike: warning: {warning}", file=sys.stderr)
+    if args.json is not None:
+        about = {"backend": args.backend, "machine": machine.name, "data": source}
+        about["part"] = None if labels is None else args.part
+        files.write_json(args.json, json_text(about | result.to_json() | {"check": check} | found))
+    if not files.is_stdout(args.json):
+        print(result.table(), end="")
+    return 0
+
+
+def _samples(
+    source: str, part: str, limit: int | None, network: "Network"
+) -> "tuple[np.ndarray, np.ndarray | None]":
+    """x, and labels if there are any, told on stderr how they were scaled."""
+    from backspike.train.data import load, load_unlabelled
+
+    unlabelled = load_unlabelled(source)
+    if unlabelled is None:
+        data = load(source).limited(limit)
+        data.check_fits(network)
+        chosen = data.test if part == "test" else data.train
+        print(f"data {source}: pixels {data.scaling}", file=sys.stderr)
+        return chosen.x, chosen.y
+    x, scaling = unlabelled
+    if x.shape[1] != network.inputs:
+        raise UserError(
+            f"x in data {source} has samples of {x.shape[1]} numbers, must have {network.inputs}"
+        )
+    if limit is not None and limit < 1:
+        raise UserError(f"limit is {limit}, must be 1 or more")
+    print(f"data {source}: pixels {scaling}, no labels", file=sys.stderr)
+    return x[:limit], None
