@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from backspike.golden import graph, rules
+from backspike.golden import rules
 from backspike.golden.arithmetic import Halves
+from backspike.golden.graph_backend import GraphBackend
 from backspike.golden.half import from_bits, to_bits
-from backspike.golden.hash import draw
 from backspike.golden.threads import one_thread
 from backspike.ir.bits import Bits
 from backspike.ir.learning import Learning
@@ -26,85 +26,63 @@ class GoldenBackend:
     def __init__(self, network: Network, learning: Learning) -> None:
         self.network = network
         self.learning = learning
-        self.arithmetic = Halves()
-        self._weights = [torch.zeros(s, dtype=torch.float64) for s in network.shapes]
-        self._readout = str(len(network.layers) - 1)
-        self._batch: tuple[graph.Activity, torch.Tensor] | None = None  # with labels, to update
-        self._forward: dict[str, Bits] = {}
-        self._update: dict[str, Bits] = {}
+        self._graph = GraphBackend(network.graph, learning)
+        self._names = list(network.graph.shapes)
+        self._labels: torch.Tensor | None = None  # of the batch to update
+        self._logits = torch.empty(0)
+
+    @property
+    def arithmetic(self) -> Halves:
+        """That every sum is rounded in."""
+        return self._graph.arithmetic
 
     def load_weights(self, weights: list[Bits]) -> None:
         check_weights(self.network, weights)
-        self._weights = [from_bits(w) for w in weights]
-        self._batch = None
-        self.arithmetic.saturated = False
+        self._graph.load_weights(dict(zip(self._names, weights, strict=True)))
+        self._labels = None
 
     def weights(self) -> list[Bits]:
-        return [to_bits(w) for w in self._weights]
+        return list(self._graph.weights().values())
 
     @one_thread()
     def forward(self, spikes: Bits, labels: Bits) -> Bits:
         spikes, labels = np.asarray(spikes), np.asarray(labels)
         check_batch(self.network, self.learning, spikes, labels)
-        inputs = {"input": torch.from_numpy(spikes.astype(np.float64))}
-        activity = graph.forward(self.arithmetic, self.network.graph, self._named(), inputs)
-        self._batch = activity, torch.from_numpy(labels.astype(np.int64))
-        self._forward = {"logits": to_bits(activity.logits[self._readout][:, -1])}
-        for name, codes in activity.codes.items():
-            self._forward[f"spikes.{name}"] = _uint8(activity.spikes[name])
-            self._forward[f"codes.{name}"] = _uint8(codes)
-        return self._forward["logits"].copy()
+        logits = self._graph.forward({"input": spikes})[self._names[-1]][:, -1]
+        self._labels = torch.from_numpy(labels.astype(np.int64))
+        self._logits = from_bits(logits)
+        return logits
 
     @one_thread()
     def update(self, error: Bits | None, step: int) -> None:
-        if self._batch is None:
+        if self._labels is None:
             raise RuntimeError("update without a forward since the last one")
-        a, net, (activity, labels) = self.arithmetic, self.network.graph, self._batch
         check_step(step)
-        logits = activity.logits[self._readout]
-        # The loss is of the last step's logits.
-        errors = torch.zeros_like(logits)
-        errors[:, -1] = self._error(error, logits[:, -1], labels)
-        gradients = graph.backward(a, net, self._named(), activity, {self._readout: errors})
-        for i, d in enumerate(graph.weight_gradients(a, net, activity, gradients).values()):
-            w, random = self._weights[i], self._random(step, i)
-            self._weights[i] = rules.update(a, self.learning, w, d, random)
-        self._batch = None
-        count = range(len(self._weights))
-        self._update = {f"gradients.{i}": to_bits(gradients[str(i)]) for i in count}
-        self._update |= {f"weights.{i}": w for i, w in enumerate(self.weights())}
+        labels = self._labels
+        check_error(self.network, self.learning, error, len(labels))
+        self._labels = None
+        if error is None:
+            alpha = self.learning.alpha
+            error = to_bits(rules.squared_error(self.arithmetic, self._logits, labels, alpha))
+        errors = np.zeros((len(labels), self.network.steps, self.network.sizes[-1]), np.uint16)
+        errors[:, -1] = error  # the loss is of the last step's logits
+        self._graph.update({self._names[-1]: errors}, step)
 
     def update_forward(self, error: Bits | None, step: int, spikes: Bits, labels: Bits) -> Bits:
         self.update(error, step)
         return self.forward(spikes, labels)
 
     def forward_tensors(self) -> dict[str, Bits]:
-        return dict(self._forward)
+        tensors = self._graph.forward_tensors()
+        if not tensors:
+            return {}
+        return {"logits": tensors.pop(f"logits.{self._names[-1]}")[:, -1]} | tensors
 
     def update_tensors(self) -> dict[str, Bits]:
-        return dict(self._update)
+        return self._graph.update_tensors()
 
     def saturated(self) -> bool:
-        return self.arithmetic.saturated
+        return self._graph.saturated()
 
     def close(self) -> None:
         """Nothing is held."""
-
-    def _named(self) -> dict[str, torch.Tensor]:
-        return {str(i): w for i, w in enumerate(self._weights)}
-
-    def _error(self, error: Bits | None, logits: torch.Tensor, labels: torch.Tensor):
-        """The read-out's error e, float64 (B, N)."""
-        check_error(self.network, self.learning, error, len(labels))
-        if error is None:
-            return rules.squared_error(self.arithmetic, logits, labels, self.learning.alpha)
-        return from_bits(error)
-
-    def _random(self, step: int, layer: int) -> torch.Tensor | None:
-        if self.learning.rounding == "nearest":
-            return None
-        return draw(self.learning.seed, step, layer, *self.network.shapes[layer])
-
-
-def _uint8(x: torch.Tensor) -> np.ndarray:
-    return x.to(torch.uint8).numpy()

@@ -66,6 +66,17 @@ def check_batch(
             raise UserError(f"a label is {label}, must be from 0 to {classes - 1}")
 
 
+def check_spikes(name: str, spikes: object, batch: int, size: int) -> None:
+    """UserError unless spikes are uint8 (1 to batch, T, size) of 0 and 1."""
+    if not isinstance(spikes, np.ndarray) or spikes.dtype != np.uint8:
+        raise UserError(f"{name} is {_kind(spikes)}, must be an array of uint8")
+    shape = spikes.shape
+    if len(shape) != 3 or not 1 <= shape[0] <= batch or shape[1] < 1 or shape[2] != size:
+        raise UserError(f"{name} has the shape {shape}, must have (1 to {batch}, T, {size}), T > 0")
+    if spikes.max() > 1:
+        raise UserError(f"{name} has numbers up to {spikes.max()}, must have 0 and 1")
+
+
 def check_error(network: Network, learning: Learning, error: Bits | None, batch: int) -> None:
     """UserError unless the error is FP16 numbers, uint16 (batch, N), for loss ce, None for mse."""
     if (error is None) != (learning.loss == "mse"):

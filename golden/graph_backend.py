@@ -1,0 +1,136 @@
+"""A network of any graph, trained in PyTorch: bit for bit what hardware must do."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from backspike.golden import graph as passes
+from backspike.golden import rules
+from backspike.golden.arithmetic import Halves
+from backspike.golden.half import from_bits, to_bits
+from backspike.golden.hash import draw
+from backspike.golden.threads import one_thread
+from backspike.ir.bits import Bits
+from backspike.ir.errors import UserError
+from backspike.ir.graph import Graph
+from backspike.ir.learning import Learning
+from backspike.ir.validation import check_halves, check_spikes, check_step
+
+Arrays = Mapping[str, Bits]
+
+
+class GraphBackend:
+    """Weights, batches and updates by the names of connections and populations.
+
+    Shapes: B samples (any number up to `learning.batch`), T steps (any number), N neurons. FP16 is
+    uint16 patterns. Weights start at zero; connections without weights have none.
+    Input is checked: a UserError says which array, what it is and must be. `update` without a
+    `forward` since the last one raises RuntimeError.
+    """
+
+    def __init__(self, graph: Graph, learning: Learning) -> None:
+        self.graph, self.learning = graph, learning
+        self.arithmetic = Halves()
+        self._weights = {n: torch.zeros(s).double() for n, s in graph.shapes.items()}
+        self._number = {name: n for n, name in enumerate(graph.shapes)}
+        self._activity: passes.Activity | None = None  # to update
+        self._last: passes.Activity | None = None  # to go on from
+        self._forward: dict[str, Bits] = {}
+        self._update: dict[str, Bits] = {}
+
+    def load_weights(self, weights: Arrays) -> None:
+        """(K, N) of each connection that has some, a bias the last row. Forgets any batch."""
+        _check_names("weights", weights, self.graph.shapes)
+        for name, shape in self.graph.shapes.items():
+            check_halves(f"weights of {name}", weights[name], shape)
+        self._weights = {name: from_bits(weights[name]) for name in self.graph.shapes}
+        self._activity = self._last = None
+        self.arithmetic.saturated = False
+
+    def weights(self) -> dict[str, Bits]:
+        """As `load_weights` takes them."""
+        return {name: to_bits(w) for name, w in self._weights.items()}
+
+    @one_thread()
+    def forward(self, inputs: Arrays, *, go_on: bool = False) -> dict[str, Bits]:
+        """Logits (B, T, N) of each read-out, up to each step.
+
+        inputs: uint8 (B, T, N) of 0 and 1 of each input. go_on: the samples are those of the last
+        batch, at the steps that follow: potentials, currents and delayed spikes go on.
+        """
+        sizes = {p.name: p.size for p in self.graph.populations if p.role == "input"}
+        _check_names("inputs", inputs, sizes)
+        first = next(iter(sizes))
+        for name, size in sizes.items():
+            check_spikes(f"input {name}", inputs[name], self.learning.batch, size)
+            if inputs[name].shape[:2] != inputs[first].shape[:2]:
+                raise UserError(
+                    f"input {name} has {inputs[name].shape[:2]} samples and steps, must have "
+                    f"{inputs[first].shape[:2]}, as input {first} has"
+                )
+        last = self._last if go_on else None
+        if last is not None and last.spikes[first].shape[0] != inputs[first].shape[0]:
+            raise UserError(
+                f"the batch has {inputs[first].shape[0]} samples, must have "
+                f"{last.spikes[first].shape[0]}, as the one that it continues has"
+            )
+        spikes = {name: torch.from_numpy(x.astype(np.float64)) for name, x in inputs.items()}
+        found = passes.forward(self.arithmetic, self.graph, self._weights, spikes, last)
+        self._activity = self._last = found
+        self._forward = {f"logits.{name}": to_bits(x) for name, x in found.logits.items()}
+        for name, codes in found.codes.items():
+            self._forward[f"spikes.{name}"] = _uint8(found.spikes[name])
+            self._forward[f"codes.{name}"] = _uint8(codes)
+        return {name: self._forward[f"logits.{name}"].copy() for name in found.logits}
+
+    @one_thread()
+    def update(self, errors: Arrays, step: int) -> None:
+        """Errors back, and every weight that is not frozen updated.
+
+        errors: FP16 (B, T, N) of each read-out: of its logits of each step, or, if it spikes, of
+        its spikes. step: number of the update, which stochastic rounding draws from.
+        """
+        if self._activity is None:
+            raise RuntimeError("update without a forward since the last one")
+        a, activity = self.arithmetic, self._activity
+        _check_names("errors", errors, activity.logits)
+        for name, logits in activity.logits.items():
+            check_halves(f"errors of {name}", errors[name], tuple(logits.shape))
+        check_step(step)
+        given = {name: from_bits(errors[name]) for name in activity.logits}
+        gradients = passes.backward(a, self.graph, self._weights, activity, given)
+        found = passes.weight_gradients(a, self.graph, activity, gradients)
+        for name, d in found.items():
+            w, random = self._weights[name], self._random(step, name)
+            self._weights[name] = rules.update(a, self.learning, w, d, random)
+        self._activity = None
+        names = [p.name for p in self.graph.populations if p.name in gradients]
+        self._update = {f"gradients.{name}": to_bits(gradients[name]) for name in names}
+        self._update |= {f"weights.{name}": w for name, w in self.weights().items()}
+
+    def forward_tensors(self) -> dict[str, Bits]:
+        """Of the last forward: `logits.P` of read-outs, `spikes.P` and `codes.P` of neurons."""
+        return dict(self._forward)
+
+    def update_tensors(self) -> dict[str, Bits]:
+        """Of the last update: `gradients.P` of populations but inputs, `weights.C`."""
+        return dict(self._update)
+
+    def saturated(self) -> bool:
+        """Whether a sum was cut off since the weights were loaded."""
+        return self.arithmetic.saturated
+
+    def _random(self, step: int, name: str) -> torch.Tensor | None:
+        if self.learning.rounding == "nearest":
+            return None
+        return draw(self.learning.seed, step, self._number[name], *self.graph.shapes[name])
+
+
+def _check_names(what: str, given: Mapping[str, object], wanted: Mapping[str, object]) -> None:
+    if set(given) != set(wanted):
+        raise UserError(f"{what} are of {sorted(given)}, must be of {sorted(wanted)}")
+
+
+def _uint8(x: torch.Tensor) -> np.ndarray:
+    return x.to(torch.uint8).numpy()
