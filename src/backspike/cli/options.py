@@ -28,7 +28,10 @@ BACKEND, MACHINE = "rtl", "default"
 def add_network(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("network")
     group.add_argument(
-        "--layers", metavar="N,N,…", help=f"sizes: inputs, hidden layers, outputs ({LAYERS})"
+        "--layers",
+        metavar="N,N,…",
+        help=f"sizes: inputs, hidden layers, outputs ({LAYERS}; to train, the first and the last "
+        "are the data's)",
     )
     group.add_argument("--steps", type=integer, metavar="T", help="time steps of a sample (4)")
     group.add_argument(

@@ -76,6 +76,12 @@ class Dataset:
         hashed.update(np.ascontiguousarray(self.train.y).tobytes())
         return hashed.hexdigest()
 
+    def fitted(self, network: Network) -> Network:
+        """The network with an input a pixel and an output a class."""
+        *hidden, last = network.layers
+        outputs = replace(last, size=self.classes)
+        return replace(network, inputs=self.inputs, layers=(*hidden, outputs))
+
     def check_fits(self, network: Network) -> None:
         """Raise UserError unless `network` has an input a pixel and an output a class."""
         if network.inputs != self.inputs:

@@ -1,5 +1,8 @@
-"""`backspike train --resume`: what contradicts the checkpoint is said in plain words."""
+"""`backspike train`: layers that fit the data; what contradicts a checkpoint, in plain words."""
 
+import json
+
+import numpy as np
 import pytest
 
 from backspike.cli.main import main
@@ -36,6 +39,18 @@ def test_a_surrogate_of_another_parameter(capsys, kept):
         f"{table.values}, as in the checkpoint c\n"
     )
     assert run(f"train --resume c --epochs 2 --surrogate {kept}") == 0
+
+
+def test_layers_that_are_left_open_fit_the_data(capsys):
+    """An input a number of a sample, 128 hidden neurons, an output a class."""
+    rng = np.random.default_rng(1)
+    np.savez("mine.npz", x=rng.random((30, 3, 4)), y=np.arange(30) % 3)
+    assert run("train --backend golden --data mine.npz --epochs 1 --json - --save c") == 0
+    assert json.loads(capsys.readouterr().out)["layers"] == [12, 128, 3]
+    assert run("train --resume c --epochs 2") == 0
+    assert run("train --backend golden --data mine.npz --epochs 1 --layers 12,5,4") == 0
+    assert run("train --backend golden --data mine.npz --epochs 1 --layers 64,5,4") == 2
+    assert "layers start with 64, must start with 12" in capsys.readouterr().err
 
 
 def test_an_empty_name(capsys):

@@ -15,7 +15,6 @@ from backspike.train.words import plural
 
 if TYPE_CHECKING:
     from backspike.train.checkpoint import Checkpoint
-    from backspike.train.data import Dataset
 
 EPOCHS = 10
 
@@ -103,14 +102,20 @@ def run(args: argparse.Namespace) -> int:
             f"resumed {args.resume} after {plural(checkpoint.progress.updates, 'batch', 'es')}, "
             f"{options.place_of(args)}"
         )
+    from backspike.train.data import load
+
     if checkpoint is None:
         network, learning = options.network_of(args), options.learning_of(args)
         epochs = EPOCHS if args.epochs is None else args.epochs
-        data = _data("digits" if args.data is None else args.data, args.limit, network)
+        data = load("digits" if args.data is None else args.data).limited(args.limit)
+        if args.layers is None:
+            network = data.fitted(network)
+        data.check_fits(network)
     else:
         network, learning = checkpoint.network, checkpoint.learning
         epochs = checkpoint.epochs if args.epochs is None else args.epochs
-        data = _data(args.data or checkpoint.data, checkpoint.limit, network)
+        data = load(args.data or checkpoint.data).limited(checkpoint.limit)
+        data.check_fits(network)
         if data.digest() != checkpoint.digest:
             raise UserError(
                 f"data {data.source} is not what the checkpoint {args.resume} was trained with, "
@@ -179,14 +184,6 @@ def _train(args, machine, network: Network, learning: Learning, data, epochs, ch
             _tell(f"drew {path}")
     print(table(result), end="", file=_for_table(args))
     return 0
-
-
-def _data(source: str, limit: int | None, network: Network) -> "Dataset":
-    from backspike.train.data import load
-
-    data = load(source).limited(limit)
-    data.check_fits(network)
-    return data
 
 
 def _resumed(args: argparse.Namespace) -> "Checkpoint | None":
