@@ -117,7 +117,8 @@ def _step(a: Arithmetic, graph: Graph, name: str, current: Terms, t: int, found:
     # Two halves' difference spans 41 bits at most: exact.
     found.codes[name][:, t] = neurons.codes_of(neuron.surrogate, u - neuron.threshold)
     if population.role == "readout":
-        found.logits[name][:, t] = found.spikes[name][:, : t + 1].sum(1)
+        # A half holds every number of spikes up to 2048.
+        found.logits[name][:, t] = a.round(found.spikes[name][:, : t + 1].sum(1))
 
 
 def backward(
