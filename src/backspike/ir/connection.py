@@ -1,18 +1,24 @@
 """Kinds of connections: how a source's spikes become a current of its target."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from backspike.ir.checks import nearest_half, switch
+from backspike.ir.checks import nearest_half, switch, whole
 from backspike.ir.errors import UserError
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Dense:
-    """A weight from each source to each target. bias: one more source, spiking in every step."""
+    """A weight from each source to each target. bias: one more source, spiking in every step.
 
-    bias: bool = False
+    size: of the target, in a chain; in a graph the target has it, and this is None.
+    """
+
+    size: int | None = None
+    bias: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
+        if self.size is not None:
+            whole("a Dense's size", self.size)
         switch("bias", self.bias)
 
 

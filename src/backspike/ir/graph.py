@@ -87,6 +87,8 @@ class Connection:
             raise UserError(
                 f"connection {self.name} is {self.kind!r}, must be a Dense or an Identity"
             )
+        if isinstance(self.kind, Dense) and self.kind.size is not None:
+            raise UserError(f"connection {self.name} has {self.kind}, must have none of a size")
         if self.delay not in (0, 1) or isinstance(self.delay, bool):
             raise UserError(
                 f"the delay of connection {self.name} is {self.delay!r}, must be 0 or 1"

@@ -57,7 +57,7 @@ class CubaLIF(LIF):
         object.__setattr__(self, "synapse", _decay("synapse", self.synapse))
 
 
-def IF(  # noqa: N802: a model's name
+def IF(
     *,
     threshold: float = 1.0,
     reset: Reset = "hard",
