@@ -73,8 +73,9 @@ def _odd(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def _two_terms(terms: Terms) -> tuple[torch.Tensor, torch.Tensor]:
-    """The sum of up to 2^14 terms, multiples of 2^-48 below 2^50, as two: whole numbers, and what
-    is between them. Integers of 64 bits add both."""
+    """The sum of up to 2^14 terms, multiples of 2^-48 below 2^48, as two: whole numbers, and what
+    is between them. Integers of 64 bits add both. From 2^53 on a sum loses last places, which
+    does not matter: it is far beyond the largest half."""
     whole, parts = 0, 0
     for term in terms:
         floor = term.floor()

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -187,6 +188,8 @@ def test_machines(capsys):
     assert run("machines") == 0
     out = capsys.readouterr().out
     assert all(name in out for name in (*MACHINES, *SPECTRAL_MACHINES))
+    fields = {*asdict(MACHINES["tiny"]), *asdict(SPECTRAL_MACHINES["spectral-32"])} - {"name"}
+    assert fields <= {line.partition(" ")[0] for line in out.splitlines()}
     assert run("machines", "--json", "-") == 0
     listed = json.loads(capsys.readouterr().out)
     assert [m["name"] for m in listed] == [*MACHINES, *SPECTRAL_MACHINES]

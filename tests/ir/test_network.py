@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from backspike.ir.checks import file_name, instance, nearest_half
+from backspike.ir.checks import instance, nearest_half
 from backspike.ir.errors import UserError
 from backspike.ir.learning import Learning
 from backspike.ir.network import Layer, Network
@@ -150,13 +150,8 @@ def test_what_is_refused(make, message):
         make()
 
 
-def test_kinds_and_names():
-    """An object of another class, and a name that no file has; what is neither is accepted."""
+def test_kinds():
+    """An object of another class."""
     instance("network", Network(inputs=1, layers=(Layer(size=1),), steps=1), Network)
     with pytest.raises(UserError, match="network is 3, must be a Network"):
         instance("network", 3, Network)
-    for name in ("", "no such folder/ä ", "\udcff"):
-        file_name("data", name)
-    for name in ("a\0b", "\ud800"):
-        with pytest.raises(UserError, match=r"data is .*, must be a name that a file can have"):
-            file_name("data", name)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from backspike.ir.errors import UserError
-from backspike.system.files import as_path, check_file, check_folder, write_file
+from backspike.system.files import as_path, check_file, check_folder, check_name, write_file
 
 WRITE = """
 import sys
@@ -182,3 +182,14 @@ def test_paths_of_any_kind():
     for wrong in (None, 3, b"a", [Path("a")]):
         with pytest.raises(UserError, match=r"^data is .*, must be a path: a string or a pathlib"):
             as_path("data", wrong)
+
+
+def test_names_that_no_file_can_have():
+    """Null characters and lone surrogates, but not those that stand for undecodable bytes."""
+    for name in ("", "no such folder/ä ", "\udcff"):
+        check_name("data", name)
+    for name in ("a\0b", "\ud800"):
+        with pytest.raises(UserError, match=r"data is .*, must be a name that a file can have"):
+            check_name("data", name)
+    with pytest.raises(UserError, match=r"data is .*, must be a name that a file can have"):
+        as_path("data", "a\0b")

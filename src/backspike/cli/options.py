@@ -5,7 +5,10 @@ from what was left open.
 """
 
 import argparse
+import contextlib
 import math
+import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from backspike.drive.machines import SPECTRAL_MACHINE, find_machine, is_machine
@@ -20,6 +23,7 @@ from backspike.train.defaults import LAYERS, RATES, RECTANGLES
 
 if TYPE_CHECKING:
     from backspike.train.checkpoint import Checkpoint
+    from backspike.train.trainer import Trainer
 
 BACKEND, MACHINE = "rtl", "default"
 """Unless others are asked for, or are a checkpoint's."""
@@ -156,6 +160,35 @@ def settle_backend(args: argparse.Namespace, checkpoint: "Checkpoint | None") ->
     args.backend, args.machine = args.backend or BACKEND, args.machine or MACHINE
     check_backend(args.backend)
     return find_machine(args.machine)
+
+
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """A checkpoint that is run and not trained: for `source_of` and `opened`."""
+    parser.add_argument("checkpoint", metavar="FILE", help="written by `backspike train --save`")
+    add_data(parser)
+    add_backend(parser, "the checkpoint's, if it names one")
+    parser.add_argument("--json", metavar="FILE", help="write the result as JSON; -: to stdout")
+
+
+def source_of(args: argparse.Namespace, checkpoint: "Checkpoint") -> tuple[str, int | None]:
+    """Data and limit: the checkpoint's, where they are left open."""
+    limit = checkpoint.limit if args.limit is None and args.data is None else args.limit
+    return args.data or checkpoint.data, limit
+
+
+@contextlib.contextmanager
+def opened(
+    args: argparse.Namespace, checkpoint: "Checkpoint", machine: Machine
+) -> Iterator["Trainer"]:
+    """A trainer that stands where the checkpoint does; at the end its warnings go to stderr."""
+    from backspike.train.trainer import Trainer
+
+    network, learning = checkpoint.network, checkpoint.learning
+    with Trainer(network, machine, args.backend, learning=learning, check=args.check) as trainer:
+        trainer.resume(checkpoint)
+        yield trainer
+    for warning in trainer.health.found()["warnings"]:
+        print(f"backspike: warning: {warning}", file=sys.stderr)
 
 
 def place_of(args: argparse.Namespace) -> str:

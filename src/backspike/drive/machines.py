@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from backspike.gen.machine import MACHINES, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
-from backspike.ir.checks import file_name
 from backspike.ir.errors import UserError
 from backspike.system.files import as_path, reason
 
@@ -101,7 +100,6 @@ def _part(part: str, text: str) -> tuple[str, int]:
 
 def _read(text: str) -> dict:
     path = as_path("machine", text)
-    file_name("machine", text)
     try:
         return tomllib.loads(path.read_text())
     except OSError as error:

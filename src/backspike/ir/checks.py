@@ -1,7 +1,6 @@
 """Checks of single values; an error says what the value is of, what it is and must be."""
 
 import math
-import os
 import reprlib
 import struct
 
@@ -45,17 +44,6 @@ def instance(name: str, value: object, kind: type) -> None:
     """UserError unless this is an object of that class."""
     if not isinstance(value, kind):
         raise UserError(f"{name} is {reprlib.repr(value)}, must be a {kind.__name__}")
-
-
-def file_name(name: str, text: str) -> None:
-    """UserError unless the system could have a file of that name: no null character, no lone
-    surrogate but those that stand for a name's undecodable bytes."""
-    try:
-        possible = b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:
-        possible = False
-    if not possible:
-        raise UserError(f"{name} is {text!r}, must be a name that a file can have")
 
 
 def one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

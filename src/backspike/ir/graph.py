@@ -120,7 +120,7 @@ class Graph:
         for role in ("input", "readout"):
             if not any(population.role == role for population in self.populations):
                 raise UserError(f"a network has no {role}, must have 1 or more")
-        assert self.stages  # refuses circles
+        _ = self.stages  # refuses circles
 
     def _check_ends(self, connection: Connection) -> None:
         for end in (connection.source, connection.target):

@@ -33,14 +33,10 @@ def check_file(option: str, path: str | None) -> None:
         if sys.__stdout__ is None:
             raise UserError(f"{option} is {path}, but standard output is closed")
         return
-    _check_named(option, path, "a file")
-    try:
-        node = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
+    node = _node(option, path, "a file")
+    if node is None:
         _check_writable(option, path, Path(os.path.realpath(path)).parent)
         return
-    except (OSError, ValueError) as error:  # a name too long, a link that leads to itself, a 0 byte
-        raise UserError(f"{option} is {path!r}, no name of a file: {reason(error)}") from None
     if stat.S_ISDIR(node.st_mode):
         raise UserError(f"{option} is {path}, a folder, must be a file")
     if not stat.S_ISREG(node.st_mode):
@@ -53,23 +49,30 @@ def check_file(option: str, path: str | None) -> None:
 def check_folder(option: str, path: str | None) -> None:
     """Raise UserError unless `path` is a folder that can be written, or can become one."""
     if path is not None:
-        _check_named(option, path, "a folder")
-        try:
-            os.stat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        except (OSError, ValueError) as error:
-            raise UserError(f"{option} is {path!r}, no name of a folder: {reason(error)}") from None
+        _node(option, path, "a folder")
         _check_writable(option, path, Path(path).absolute())
 
 
 def as_path(name: str, value: object) -> Path:
-    """A `str` or `os.PathLike` as a path. Raises UserError for anything else, and for ""."""
+    """A `str` or `os.PathLike` as a path. Raises UserError for anything else, for ""
+    and for what no file can be called."""
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else value
     if not isinstance(text, str):
         raise UserError(f"{name} is {value!r}, must be a path: a string or a pathlib.Path")
     _check_named(name, text, "a file")
+    check_name(name, text)
     return Path(text)
+
+
+def check_name(name: str, text: str) -> None:
+    """UserError unless the system could have a file of that name: no null character, no lone
+    surrogate but those that stand for a name's undecodable bytes."""
+    try:
+        possible = b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise UserError(f"{name} is {text!r}, must be a name that a file can have")
 
 
 def write_json(path: str, text: str) -> None:
@@ -160,6 +163,18 @@ def _open_descriptor(node: os.stat_result) -> int | None:
 def _check_named(option: str, path: str, what: str) -> None:
     if not path:
         raise UserError(f"{option} is '', must be the name of {what}")
+
+
+def _node(option: str, path: str, what: str) -> os.stat_result | None:
+    """What is at `path`, if anything is. UserError if nothing can be: a name too long, a link that
+    leads to itself, a null character."""
+    _check_named(option, path, what)
+    try:
+        return os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{option} is {path!r}, no name of {what}: {reason(error)}") from None
 
 
 def _check_writable(option: str, path: str, folder: Path) -> None:

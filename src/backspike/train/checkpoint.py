@@ -18,13 +18,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from backspike.ir.bits import Bits
-from backspike.ir.checks import file_name
 from backspike.ir.errors import UserError
 from backspike.ir.learning import Learning
 from backspike.ir.network import Layer, Network
 from backspike.ir.surrogate import Surrogate
 from backspike.ir.validation import check_weights
-from backspike.system.files import as_path, reason, write_file
+from backspike.system.files import as_path, check_name, reason, write_file
 from backspike.train.words import plural
 
 FORMAT = 2
@@ -119,7 +118,7 @@ class Checkpoint:
                 continue
             if not isinstance(value, str):
                 raise UserError(f"{name} is {value!r}, must be a string")
-            file_name(name, value)
+            check_name(name, value)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the file whole or not at all: a reader sees the old one or the new one."""
@@ -144,7 +143,6 @@ class Checkpoint:
 def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
     """Read and verify a checkpoint. Raises UserError if anything about it is not as written."""
     path = as_path("checkpoint", path)
-    file_name("checkpoint", str(path))
     if os.path.exists(path) and not os.path.isfile(path):
         raise UserError(f"checkpoint {path} is no regular file, must be one")
     try:

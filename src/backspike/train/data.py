@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backspike.ir.checks import file_name, whole
+from backspike.ir.checks import whole
 from backspike.ir.errors import UserError
 from backspike.ir.network import Network
 from backspike.system.files import as_path, reason
@@ -113,9 +113,8 @@ def load(source: str | os.PathLike) -> Dataset:
         return mnist5k()
     path = as_path("data", source)
     source = os.fspath(source)
-    if source == "digits":
+    if source in BUNDLED:
         source = os.path.join(".", source)
-    file_name("data", source)
     images, comma, labels = source.partition(",")
     if comma and not os.path.exists(path):
         return _idx_pair(source, Path(images), Path(labels))

@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from backspike.gen.machine import Machine
 from backspike.golden.initial import initial_weights
 from backspike.golden.loss import accuracy, cross_entropy, cross_entropy_error, squared
 from backspike.ir.bits import Bits
-from backspike.ir.checks import file_name, instance, switch, whole
+from backspike.ir.checks import instance, switch, whole
 from backspike.ir.constants import ceil_div
 from backspike.ir.errors import LinkError, UserError
 from backspike.ir.learning import Learning
@@ -78,7 +78,7 @@ class Trainer:
             self.learning,
             self.machine,
             check=backend != "golden" if check is None else check,
-            trace=None if trace is None else _path("trace", trace),
+            trace=None if trace is None else as_path("trace", trace),
             trace_batch=trace_batch,
         )
         self.backend_name = backend
@@ -137,7 +137,7 @@ class Trainer:
         self._check_open()
         instance("data", data, Dataset)
         whole("epochs", epochs)
-        save = None if save is None else _path("save", save)
+        save = None if save is None else as_path("save", save)
         data.check_fits(self.network)
         batches = ceil_div(len(data.train), self.learning.batch)
         self.progress.check(batches, len(data.train), self.learning.batch)
@@ -206,15 +206,14 @@ class Trainer:
                 f"x has the shape {x.shape}, must have (samples, {self.network.inputs})"
             )
         unknown = Split(x, np.zeros(len(x), np.int64))  # logits do not depend on labels
-        order, found = np.arange(len(x)), []
         with Interruptible() as stop:
-            for batch in range(ceil_div(len(x), self.learning.batch)):
+
+            def pause() -> None:
                 if stop.requested:
                     raise Interrupted("stopped while predicting")
-                logits = self.backend.forward(*self._batch(unknown, order, batch, part))
-                self.health.saturation(self.backend.saturated())
-                found.append(logits.view(np.float16).astype(np.float64))
-        return np.concatenate(found)
+
+            found = [logits for logits, _ in self._run(unknown, part, pause)]
+        return np.concatenate(found).view(np.float16).astype(np.float64)
 
     def checked(self) -> dict[str, int]:
         """Tensors and values compared with golden so far, and mismatches; all 0 without check."""
@@ -304,15 +303,23 @@ class Trainer:
         return entry
 
     def _accuracy(self, samples: Split, part: str, pause: Callable[[], None]) -> float:
-        correct = 0
+        right = (
+            round(accuracy(logits, labels) * len(labels))
+            for logits, labels in self._run(samples, part, pause)
+        )
+        return sum(right) / len(samples)
+
+    def _run(
+        self, samples: Split, part: str, pause: Callable[[], None]
+    ) -> Iterator[tuple[Bits, np.ndarray]]:
+        """Logits and labels of each batch, in the samples' order, without learning."""
         order = np.arange(len(samples))
         for batch in range(ceil_div(len(samples), self.learning.batch)):
             pause()
             spikes, labels = self._batch(samples, order, batch, part)
             logits = self.backend.forward(spikes, labels)
             self.health.saturation(self.backend.saturated())
-            correct += round(accuracy(logits, labels) * len(labels))
-        return correct / len(samples)
+            yield logits, labels
 
     def _save(self, path: Path, data: Dataset, epochs: int) -> None:
         Checkpoint(
@@ -360,12 +367,6 @@ class Trainer:
             counters=self.counters,
             **self.health.found(),
         )
-
-
-def _path(name: str, value: str | os.PathLike) -> Path:
-    path = as_path(name, value)
-    file_name(name, str(path))
-    return path
 
 
 def _primary(backend, what: str) -> dict | None:

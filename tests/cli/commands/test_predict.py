@@ -92,7 +92,7 @@ def test_the_table(capsys):
             "predict run --data wide.npz",
             "x in data wide.npz has samples of 65 numbers, must have 64",
         ),
-        ("predict run --data mine.npz --limit 0", "limit is 0, must be 1 or more"),
+        ("predict run --data mine.npz --limit 0", "limit is 0, must be a whole number from 1 up"),
         ("predict run --data nan.npz", "x[0, 3] in data nan.npz is nan, must be finite"),
         ("predict run --data none.npz", "data 'none.npz' is not there"),
         ("predict run --data y.npz", "data y.npz has the arrays ['y'], must have x and y"),

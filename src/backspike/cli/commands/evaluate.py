@@ -30,10 +30,7 @@ def add(commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("checkpoint", metavar="FILE", help="written by `backspike train --save`")
-    options.add_data(parser)
-    options.add_backend(parser, "the checkpoint's, if it names one")
-    parser.add_argument("--json", metavar="FILE", help="write the result as JSON; -: to stdout")
+    options.add_checkpoint(parser)
     parser.set_defaults(run=run)
 
 
@@ -43,29 +40,19 @@ def run(args: argparse.Namespace) -> int:
     from backspike.train.checkpoint import load_checkpoint
     from backspike.train.data import load
     from backspike.train.health import TEST, TRAINING
-    from backspike.train.trainer import Trainer
 
     checkpoint = load_checkpoint(args.checkpoint)
     machine = options.settle_backend(args, checkpoint)
-    limit = checkpoint.limit if args.limit is None and args.data is None else args.limit
-    data = load(args.data or checkpoint.data).limited(limit)
+    source, limit = options.source_of(args, checkpoint)
+    data = load(source).limited(limit)
     data.check_fits(checkpoint.network)
     print(f"evaluating {args.checkpoint} {options.place_of(args)}", file=sys.stderr)
-    with Trainer(
-        checkpoint.network,
-        machine,
-        args.backend,
-        learning=checkpoint.learning,
-        check=args.check,
-    ) as trainer:
-        trainer.resume(checkpoint)
+    with options.opened(args, checkpoint, machine) as trainer:
         shares = {
             "train": trainer.evaluate(data.train, TRAINING),
             "test": trainer.evaluate(data.test, TEST),
         }
         check, found = trainer.checked(), trainer.health.found()
-    for warning in found["warnings"]:
-        print(f"backspike: warning: {warning}", file=sys.stderr)
     if args.json is not None:
         about = {"backend": args.backend, "machine": machine.name, "data": data.source}
         result = about | {"accuracy": shares, "check": check} | found

@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from backspike.cli import options
+from backspike.ir.checks import whole
 from backspike.ir.errors import UserError
 from backspike.system import files
 from backspike.system.json_text import json_text
@@ -40,13 +41,10 @@ def add(commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("checkpoint", metavar="FILE", help="written by `backspike train --save`")
-    options.add_data(parser)
+    options.add_checkpoint(parser)
     parser.add_argument(
         "--part", metavar="PART", default="test", help="of data with labels: test (default), train"
     )
-    options.add_backend(parser, "the checkpoint's, if it names one")
-    parser.add_argument("--json", metavar="FILE", help="write the result as JSON; -: to stdout")
     parser.set_defaults(run=run)
 
 
@@ -58,26 +56,15 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"part is {args.part!r}, must be {' or '.join(PARTS)}")
     from backspike.train.checkpoint import load_checkpoint
     from backspike.train.prediction import Prediction
-    from backspike.train.trainer import Trainer
 
     checkpoint = load_checkpoint(args.checkpoint)
     machine = options.settle_backend(args, checkpoint)
-    limit = checkpoint.limit if args.limit is None and args.data is None else args.limit
-    source = args.data or checkpoint.data
+    source, limit = options.source_of(args, checkpoint)
     x, labels = _samples(source, args.part, limit, checkpoint.network)
     print(f"predicting {len(x)} samples {options.place_of(args)}", file=sys.stderr)
-    with Trainer(
-        checkpoint.network,
-        machine,
-        args.backend,
-        learning=checkpoint.learning,
-        check=args.check,
-    ) as trainer:
-        trainer.resume(checkpoint)
+    with options.opened(args, checkpoint, machine) as trainer:
         result = Prediction(trainer.predict(x), labels)
         check, found = trainer.checked(), trainer.health.found()
-    for warning in found["warnings"]:
-        print(f"backspike: warning: {warning}", file=sys.stderr)
     if args.json is not None:
         about = {"backend": args.backend, "machine": machine.name, "data": source}
         about["part"] = None if labels is None else args.part
@@ -105,7 +92,7 @@ def _samples(
         raise UserError(
             f"x in data {source} has samples of {x.shape[1]} numbers, must have {network.inputs}"
         )
-    if limit is not None and limit < 1:
-        raise UserError(f"limit is {limit}, must be 1 or more")
+    if limit is not None:
+        whole("limit", limit)
     print(f"data {source}: pixels {scaling}, no labels", file=sys.stderr)
     return x[:limit], None
