@@ -71,7 +71,7 @@ class EngineKind:
     product: bool  # a value is multiplied by each element
     lines: Callable[[Machine], int]  # of a scanned tile
     terms: Callable[[Machine], int]  # of a sum, at the most
-    extents: Callable[[Any, Any], list[Extent]]  # of (descriptor, blocks)
+    extents: Callable[[Any, Any], list[Extent]]  # of (descriptor, batch)
     shapes: Sequence[tuple[str, int, str]]  # of a descriptor's fields: name, bits, meaning
     table: tuple[str, ...] = ()  # fields after these, a table of halves that has its own memory
     fields: dict[str, Field] = field(init=False)  # in word order
@@ -117,39 +117,39 @@ DERIVATIVES = [
 ]
 
 
-def _source_extents(config, blocks) -> list[Extent]:
+def _source_extents(config, batch) -> list[Extent]:
     some = config.source_tiles != 0  # else the last would never come
     return [
-        Extent(SPIKES, config.source_base, config.source_tiles, blocks, valid=some),
+        Extent(SPIKES, config.source_base, config.source_tiles, batch.blocks, valid=some),
         Extent(WEIGHTS, config.weights, config.tiles, config.source_tiles),
     ]
 
 
-def _forward_extents(config, blocks) -> list[Extent]:
+def _forward_extents(config, batch) -> list[Extent]:
     hidden = config.readout == 0
     return [
-        *_source_extents(config, blocks),
-        Extent(GRADIENTS, config.output_base, config.tiles, blocks, applies=hidden),
-        Extent(READOUT, 0, config.tiles, blocks, applies=config.readout),
+        *_source_extents(config, batch),
+        Extent(GRADIENTS, config.output_base, config.tiles, batch.blocks, applies=hidden),
+        Extent(READOUT, 0, config.tiles, batch.sets, applies=config.readout),
     ]
 
 
-def _backward_extents(config, blocks) -> list[Extent]:
+def _backward_extents(config, batch) -> list[Extent]:
     hidden = config.loss == 0
     return [
-        Extent(GRADIENTS, config.output_base, config.tiles, blocks),
-        Extent(READOUT, 0, config.tiles, blocks, applies=config.loss),
-        Extent(GRADIENTS, config.next_base, config.next_tiles, blocks, applies=hidden,
+        Extent(GRADIENTS, config.output_base, config.tiles, batch.blocks),
+        Extent(READOUT, 0, config.tiles, batch.sets, applies=config.loss),
+        Extent(GRADIENTS, config.next_base, config.next_tiles, batch.blocks, applies=hidden,
                valid=config.next_tiles != 0),
         Extent(WEIGHTS, config.next_weights, config.next_tiles, config.next_source_tiles,
                applies=hidden, valid=config.tiles <= config.next_source_tiles),
     ]  # fmt: skip
 
 
-def _update_extents(config, blocks) -> list[Extent]:
+def _update_extents(config, batch) -> list[Extent]:
     return [
-        *_source_extents(config, blocks),
-        Extent(GRADIENTS, config.gradient_base, config.tiles, blocks),
+        *_source_extents(config, batch),
+        Extent(GRADIENTS, config.gradient_base, config.tiles, batch.blocks),
     ]
 
 

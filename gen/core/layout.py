@@ -19,8 +19,8 @@ BASE_BITS = 13
 """Bits of the place of a tile in the spike memory, the deepest: 8192 tiles of P x DEPTH bits."""
 WEIGHTS_BITS = 16
 """Bits of the place of a block of weights: 65536 blocks of P x P halves."""
-BLOCK_BITS = 10
-"""Bits of a number of blocks: a batch has up to 1023."""
+BLOCK_BITS = 13
+"""Bits of a number of blocks, and of sets and spans: a batch has up to 8191."""
 STEPS_BITS = DEPTH.bit_length()
 """Bits of a number of entries, up to DEPTH: of steps, and of samples."""
 COUNT_BITS = 10
@@ -51,12 +51,21 @@ TABLE = data.StructLayout({"write": 1, "index": exact_log2(CODES), "half": HALF_
 """A row of an engine's table is written, while the engine is empty."""
 
 BATCH = data.StructLayout(
-    {"steps": STEPS_BITS, "samples": STEPS_BITS, "blocks": BLOCK_BITS},
+    {
+        "steps": STEPS_BITS,  # of a span
+        "last_steps": STEPS_BITS,  # of the last one
+        "samples": STEPS_BITS,  # of a set; steps * samples is at most DEPTH
+        "spans": BLOCK_BITS,
+        "sets": BLOCK_BITS,
+        "blocks": BLOCK_BITS,  # sets * spans
+    },
 )
-"""T, samples a block (T * samples <= DEPTH) and blocks of a batch."""
+"""How a batch is cut: its samples into sets, its steps into spans. A block is a set in a span, and
+lies at set * spans + span; what a neuron keeps goes from block to block of a set."""
 
 EXTENT = data.StructLayout({"full": BLOCK_BITS, "partial": DEPTH})
-"""Samples present: number of full blocks, and the mask of entries in the block after these."""
+"""Samples present: number of full sets, and the mask of entries in the blocks of the set after
+these."""
 
 
 def row_width(machine: Machine) -> int:
@@ -72,6 +81,11 @@ def spike_bits(machine: Machine) -> int:
 def gradient_bits(machine: Machine) -> int:
     """Address bits of a tile of codes and gradients."""
     return exact_log2(machine.units)
+
+
+def readout_bits(machine: Machine) -> int:
+    """Address bits of a unit of logits."""
+    return exact_log2(machine.readout_units)
 
 
 def weight_bits(machine: Machine) -> int:

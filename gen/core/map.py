@@ -16,7 +16,7 @@ from backspike.ir.constants import ENGINES
 
 IDENT = 0x424B_5350
 """'BKSP'."""
-VERSION = 3
+VERSION = 4
 SIZES = {
     "weight_rows": "rows of P weights",
     "units": "tiles of codes and gradients",
@@ -72,9 +72,9 @@ def _run_registers() -> list[Register]:
         _register(
             f"extent{n}", 0x20 + 4 * n, "rw", f"samples present in batch {n}", locked=True,
             fields=(
-                Field("full", 0, BLOCK_BITS, "blocks that are full"),
+                Field("full", 0, BLOCK_BITS, "sets that are full"),
                 Field("partial", 16, DEPTH, "entries (step x samples + sample) that are present "
-                      "in the block after these"),
+                      "in the set after these, if its span is full"),
             ),
         )
         for n in range(2)
@@ -91,12 +91,20 @@ def _run_registers() -> list[Register]:
     ]  # fmt: skip
     return [
         _register(
-            "batch", 0x18, "rw", "how a batch is cut into blocks", locked=True,
+            "batch", 0x18, "rw", "how a batch is cut into sets of samples", locked=True,
             fields=(
-                Field("steps", 0, STEPS_BITS, "time steps T"),
-                Field("samples", 8, STEPS_BITS,
-                      f"samples a block; steps x samples is at most {DEPTH}"),
-                Field("blocks", 16, BLOCK_BITS, "blocks of a batch"),
+                Field("samples", 0, STEPS_BITS, "samples of a set"),
+                Field("sets", 16, BLOCK_BITS, "sets of a batch"),
+            ),
+        ),
+        _register(
+            "time", 0x34, "rw", "how its steps are cut into spans; a block is a set in a span, "
+            "number set x spans + span", locked=True,
+            fields=(
+                Field("steps", 0, STEPS_BITS,
+                      f"steps of a span; steps x samples is at most {DEPTH}"),
+                Field("last_steps", 8, STEPS_BITS, "steps of the last span, at most `steps`"),
+                Field("spans", 16, BLOCK_BITS, "spans"),
             ),
         ),
         _register(
@@ -145,10 +153,10 @@ def _memory_windows(machine: Machine) -> list[Window]:
         ("gradients", machine.units * DEPTH * row, "ro",
          "halves; rows of P neurons, by entry"),
         ("logits", machine.readout_units * DEPTH * row, "rw",
-         "halves; rows of P neurons, by sample of the block; a host-supplied error is written "
+         "halves; rows of P neurons, by set and sample; a host-supplied error is written "
          "in their place"),
         ("labels", 2 * machine.readout_units * DEPTH, "wo",
-         "class of block * 16 + sample; the upper half belongs to batch 1"),
+         "class of set * 16 + sample; the upper half belongs to batch 1"),
         *((f"layers_{name}", layers, "rw", f"layer descriptors of engine {name}")
           for name in ENGINES),
         *((f"tasks_{name}", tasks, "rw", f"queue of engine {name}") for name in ENGINES),

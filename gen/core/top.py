@@ -70,6 +70,7 @@ class Core(wiring.Component):
         """Doorbell, queues, tokens, status."""
         configuration = Cat(
             registers.batch.as_value(),
+            registers.time.as_value(),
             *(getattr(registers, f"queue_{name}").as_value() for name in ENGINES),
         )
         before = Signal(len(configuration))
@@ -80,7 +81,9 @@ class Core(wiring.Component):
         # the next one, and what the doorbell starts is busy by then.
         m.d.sync += [changed.eq((configuration != before) | writes), locked.eq(control.busy)]
         m.d.comb += [
-            *(batch[name].eq(registers.batch[name]) for name in ("steps", "samples", "blocks")),
+            *(batch[name].eq(registers.batch[name]) for name in ("samples", "sets")),
+            *(batch[name].eq(registers.time[name]) for name in ("steps", "last_steps", "spans")),
+            batch.blocks.eq(control.blocks),
             registers.lock.eq(locked),
             registers.status.running.eq(locked),
             registers.status.saturated.eq(saturated),

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.core.backward.loss import Loss
+from backspike.gen.core.backward.loss import BACKWARD_HEADER, Loss
 from backspike.gen.core.backward.unit import CODE_LATENCY, BackwardUnit
 from backspike.gen.core.engines import BACKWARD
 from backspike.gen.core.forward.unit import CODE
@@ -27,6 +27,7 @@ class BackwardDrain(BlockDrain):
     kind = BACKWARD
     unit = BackwardUnit
     reverse = True
+    header = BACKWARD_HEADER
     result = data.StructLayout({"gradient": HALF_BITS, "nonzero": 1})
 
     def __init__(self, machine: Machine):
@@ -55,7 +56,6 @@ class BackwardDrain(BlockDrain):
         instant = ~config.temporal & ~config.loss
         m.d.comb += [
             loss.waiting.eq(self.i_headers.valid & ~self.busy),
-            loss.i_unit.eq(self.i_headers.payload.base),
             sequencer.free.eq(~config.temporal | config.loss),
             sequencer.skips.eq(Mux(instant, ~touched, 0)),
         ]

@@ -1,12 +1,19 @@
 """The back-propagation engine's front: from a task to events, values and weight columns."""
 
-from amaranth.hdl import Cat, Signal
+from amaranth.hdl import Cat, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import Out
 from amaranth.utils import exact_log2
 
+from backspike.gen.core.backward.loss import BACKWARD_HEADER
 from backspike.gen.core.engines import BACKWARD
-from backspike.gen.core.layout import HALF_BITS, block_bits, gradient_bits, row_width
+from backspike.gen.core.layout import (
+    HALF_BITS,
+    block_bits,
+    gradient_bits,
+    readout_bits,
+    row_width,
+)
 from backspike.gen.core.shared.bitops import select_onehot
 from backspike.gen.core.shared.events import event_layout, same_event
 from backspike.gen.core.shared.gather_front import WHOLE, GatherFront
@@ -30,13 +37,14 @@ class BackwardFront(GatherFront):
     """
 
     def __init__(self, machine: Machine):
-        bases, rows = gradient_bits(machine), block_bits(machine)
+        bases = gradient_bits(machine)
+        rows = max(block_bits(machine), readout_bits(machine))
         width = row_width(machine)
         super().__init__(
             machine,
             BACKWARD,
-            walk=TileWalk(sources=bases, bases=bases, rows=rows),
-            header=HEADER,
+            walk=TileWalk(blocks=bases, sources=bases, bases=bases, rows=rows, reverse=True),
+            header=BACKWARD_HEADER,
             reads={
                 "masks": read_signature(machine.lanes * DEPTH, machine.units, stalling=True),
                 "active": read_signature(DEPTH, machine.units, stalling=True),
@@ -50,19 +58,23 @@ class BackwardFront(GatherFront):
         )
 
     def walk_inputs(self):
-        config = self.config
+        config, loss = self.config, self.config.loss
         return {
             "base_first": config.output_base,
             "source_first": config.next_base,
             "source_tiles": config.next_tiles,
-            "weights": config.next_weights,
-            "tile_rows": 1,
+            # A read-out has no weights above it: what is walked are its logits.
+            "weights": Mux(loss, 0, config.next_weights),
+            "tile_rows": Mux(loss, self.batch.sets, 1),
             "source_rows": config.next_source_tiles,
-            "skip": config.loss,
+            "skip": loss,
         }
 
     def header(self, sum_header):
-        return {name: sum_header[name] for name in ("base", "block", "tile", "last")}
+        return {
+            **{name: sum_header[name] for name in HEADER.members},
+            "logits": sum_header.row + sum_header.set,
+        }
 
     def request(self, step):
         return [step.source_base, step.base], {"scan": Cat(step.row, step.source_base)}

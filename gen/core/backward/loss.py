@@ -1,6 +1,6 @@
 """The loss at a read-out: where its errors begin, and what they are made of."""
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -14,6 +14,9 @@ from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.rows import READ_LATENCY, read_signature
 from backspike.gen.pipeline import Pipeline
 
+BACKWARD_HEADER = data.StructLayout({**HEADER.members, "logits": BASE_BITS})
+"""What the backward drain needs to know of a block: if it is a read-out's, the unit of its logits,
+too."""
 TERMS = data.StructLayout({"logit": HALF_BITS, "onehot": 1})
 """What a drain unit makes an error of, round(α o - onehot), or what the host has put in the place
 of the logits o."""
@@ -39,8 +42,7 @@ class Loss(wiring.Component):
                 "buffer": In(1),  # which of two buffers the labels are in
                 "waiting": In(1),  # there is a header, and the drain is not busy
                 "begin": Out(1),  # the block of this header begins
-                "i_unit": In(BASE_BITS),  # of this header
-                "header": In(HEADER),  # of the block that drains
+                "header": In(BACKWARD_HEADER),  # of the block that drains
                 "slot": In(slot_layout(machine.bp_reuse)),
                 "logits": Out(read_signature(lanes * 16, machine.readout_units * DEPTH)),
                 "labels": Out(read_signature(16, 2 * machine.readout_units * DEPTH)),
@@ -54,13 +56,10 @@ class Loss(wiring.Component):
         pipeline = Pipeline(m)  # from cycle 0, that of `slot`
         pipeline.put("phase", slot.phase, at=0)
         pipeline.put("tile", self.header.tile, at=0)
-        logits_unit = Signal(BASE_BITS, reset_less=True)
-        with m.If(self.waiting):
-            m.d.sync += logits_unit.eq(self.i_unit - self.config.output_base)
-        label_address = Cat(slot.sample, self.header.block)[: len(self.labels.addr) - 1]
+        label_address = Cat(slot.sample, self.header.set)[: len(self.labels.addr) - 1]
         m.d.comb += [
             self.begin.eq(self.waiting & self.config.loss),
-            self.logits.addr.eq(Cat(slot.sample, logits_unit)),
+            self.logits.addr.eq(Cat(slot.sample, self.header.logits)),
             self.labels.addr.eq(Cat(label_address, self.buffer)),
         ]
 

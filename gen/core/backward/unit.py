@@ -158,6 +158,6 @@ class BackwardUnit(wiring.Component):
         label = Mux(config.squared & onehot, MINUS_ONE, 0)
         m.d.comb += [states.read.sample.eq(asked.sample), states.read.phase.eq(asked.phase)]
         m.d.sync += next_g.as_value().eq(Mux(config.loss, label, states.o))
-        with m.If(~live | (~config.loss & slot.last_step)):
+        with m.If(~live | (~config.loss & slot.fresh)):
             m.d.sync += next_g.eq(0)
         return next_g

@@ -7,7 +7,7 @@ from amaranth.utils import exact_log2
 
 from backspike.gen.core.engines import EngineKind
 from backspike.gen.core.faults import Fault
-from backspike.gen.core.layout import BLOCK_BITS
+from backspike.gen.core.layout import BATCH
 from backspike.gen.core.shared.bitops import select_onehot
 from backspike.gen.machine import Machine
 
@@ -33,7 +33,7 @@ class BoundsCheck(wiring.Component):
             {
                 "start": In(1),  # one cycle
                 "config": In(kind.config),  # stays from the next cycle on until `done`
-                "blocks": In(BLOCK_BITS),
+                "batch": In(BATCH),
                 "done": Out(1),  # the last cycle
                 "fault": Out(Fault),  # beside `done`
             }
@@ -41,7 +41,7 @@ class BoundsCheck(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        extents = self._kind.extents(self.config, self.blocks)
+        extents = self._kind.extents(self.config, self.batch)
         limits = [extent.memory.size(self._machine) for extent in extents]
         rows = [
             (

@@ -59,7 +59,7 @@ class Dispatcher(wiring.Component):
             self.loaded.eq(loader.done),
             check.start.eq(queue.check),
             check.config.eq(loader.config),
-            check.blocks.eq(self.batch.blocks),
+            check.batch.eq(self.batch),
             queue.check_done.eq(check.done),
             queue.check_fault.eq(check.fault),
             queue.tile_valid.eq(queue.o.payload < loader.config.tiles),

@@ -1,11 +1,11 @@
 """Run control: a dry run of the queues, then the run; nothing runs that was not validated."""
 
-from amaranth.hdl import Array, Cat, Module, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.faults import Fault
-from backspike.gen.core.layout import BATCH, POSITION_BITS, STEPS_BITS
+from backspike.gen.core.layout import BATCH, BLOCK_BITS, POSITION_BITS, STEPS_BITS
 from backspike.gen.machine import DEPTH
 from backspike.ir.constants import ENGINES
 
@@ -13,7 +13,8 @@ from backspike.ir.constants import ENGINES
 class RunControl(wiring.Component):
     """Starts the engines' queues: first as a dry run (see `TaskQueue`), then the run.
 
-    The dry run is left out as long as nothing has changed since the last one that passed.
+    The dry run is left out as long as nothing has changed since the last one that passed. Before it
+    the blocks of a batch are counted, and a batch that is none is refused.
     """
 
     def __init__(self):
@@ -22,7 +23,8 @@ class RunControl(wiring.Component):
             {
                 "doorbell": In(1),
                 "changed": In(1),  # tasks, descriptors or the configuration were written
-                "batch": In(BATCH),  # from two cycles before the doorbell on
+                "batch": In(BATCH),  # but its blocks; from two cycles before the doorbell on
+                "blocks": Out(BLOCK_BITS),  # sets * spans
                 "go": Out(1),  # one cycle, with `dry_run`
                 "dry_run": Out(1),
                 "abort": Out(1),
@@ -42,12 +44,22 @@ class RunControl(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         validated = Signal()  # the last dry run passed, and nothing has changed since
+        batch = self.batch
         entries = Signal(2 * STEPS_BITS)
-        empty = Signal()  # the batch is, or does not fit
+        misshapen = Signal()  # a block is empty or too large, or the last span is
+        many = Signal()  # there are more blocks than can be counted
         m.d.sync += [
-            entries.eq(self.batch.steps * self.batch.samples),
-            empty.eq((entries == 0) | (entries > DEPTH) | (self.batch.blocks == 0)),
+            entries.eq(batch.steps * batch.samples),
+            misshapen.eq(
+                (entries == 0)
+                | (entries > DEPTH)
+                | (batch.last_steps == 0)
+                | (batch.last_steps > batch.steps)
+            ),
         ]
+        # sets * spans, bit by bit of sets.
+        sets, bits_left = Signal(BLOCK_BITS), Signal(range(BLOCK_BITS + 1))
+        sum_of_bits = (self.blocks << 1) + Mux(sets[-1], batch.spans, 0)
         # What the queues say, a cycle later: one that faults is idle by then, and if all that run
         # were waiting, none can have been given a token since.
         waiting = Signal.like(self.queues_waiting)
@@ -72,11 +84,25 @@ class RunControl(wiring.Component):
                         self.fault_engine.eq(0),
                         self.fault_task.eq(0),
                     ]
-                    with m.If(empty):
-                        m.d.sync += [self.fault.eq(Fault.BATCH), validated.eq(0)]
-                    with m.Else():
-                        m.d.sync += self.busy.eq(1)
-                        m.next = "CALL"
+                    m.d.sync += [self.busy.eq(1), many.eq(0)]
+                    m.next = "CALL"
+                    with m.If(~validated | self.changed):
+                        m.d.sync += [
+                            sets.eq(batch.sets),
+                            self.blocks.eq(0),
+                            bits_left.eq(BLOCK_BITS),
+                        ]
+                        m.next = "COUNT"
+            with m.State("COUNT"):
+                m.d.sync += bits_left.eq(bits_left - 1)
+                with m.If(bits_left != 0):
+                    m.d.sync += [self.blocks.eq(sum_of_bits), sets.eq(sets << 1)]
+                    m.d.sync += many.eq(many | sum_of_bits[BLOCK_BITS:].any())
+                with m.Elif(misshapen | many | (self.blocks == 0)):
+                    m.d.sync += self.fault.eq(Fault.BATCH)
+                    stop()
+                with m.Else():
+                    m.next = "CALL"
             with m.State("CALL"):
                 m.next = "START"
             with m.State("START"):  # the queues are told, and will run in the next cycle

@@ -48,7 +48,7 @@ class ForwardDrain(BlockDrain):
             self.codes.en.eq(written & ~readout),
             self.codes.addr.eq(Cat(slot.entry, header.base)),
             self.codes.data.eq(Cat(result.code for result in row)),
-            self.logits.en.eq(written & readout & slot.last_step),
+            self.logits.en.eq(written & readout & slot.final),
             self.logits.addr.eq(Cat(slot.sample, header.base)),
             self.logits.data.eq(Cat(result.logit for result in row)),
         ]

@@ -11,9 +11,9 @@ from backspike.gen.core.shared.source import (
     EDGE_FLAGS,
     HEADER,
     edge_flags,
-    full_block_mask,
     masked_tile,
     masks_of,
+    span_masks,
 )
 from backspike.gen.core.shared.walk import TileWalk
 from backspike.gen.core.weights import vector_port
@@ -33,7 +33,7 @@ class ForwardFront(GatherFront):
         super().__init__(
             machine,
             FORWARD,
-            walk=TileWalk(sources=spikes, bases=spikes, rows=rows),
+            walk=TileWalk(blocks=spikes, sources=spikes, bases=spikes, rows=rows),
             header=HEADER,
             reads={
                 "spikes": read_signature(
@@ -53,6 +53,7 @@ class ForwardFront(GatherFront):
         config = self.config
         return {
             "base_first": Mux(config.readout, 0, config.output_base),
+            "by_set": config.readout,  # whose logits are those of the last step
             "source_first": config.source_base,
             "source_tiles": config.source_tiles,
             "weights": config.weights,
@@ -61,18 +62,17 @@ class ForwardFront(GatherFront):
         }
 
     def header(self, sum_header):
-        return {name: sum_header[name] for name in ("base", "block", "tile", "last")}
+        return {name: sum_header[name] for name in HEADER.members}
 
     def request(self, step):
-        lanes, sources = self._machine.lanes, self.config.sources
-        edges = edge_flags(lanes, step.source, sources, step.block, self.extent)
+        edges = edge_flags(self._machine.lanes, step, self.config.sources, self.extent)
         return [Cat(step.source_base, self.buffer)], {"scan": step.row, "edges": edges}
 
     def masked_tile(self, m, rows, tag, taken):
         config = self.config
-        full = full_block_mask(m, self.batch)
+        spans = span_masks(m, self.batch)
         masks = masks_of(
-            self._machine.lanes, tag.edges, config.sources, config.bias, full, self.extent
+            self._machine.lanes, tag.edges, config.sources, config.bias, spans, self.extent
         )
         return Cat(masked_tile(m, rows[0], masks, "spike")), WHOLE
 

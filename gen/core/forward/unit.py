@@ -78,8 +78,8 @@ class ForwardUnit(wiring.Component):
         m.submodules.states = states = StateFile(reuse=self._reuse)
         m.d.comb += [states.read.sample.eq(slot.sample), states.read.phase.eq(slot.phase)]
         v = Signal(Half, reset_less=True)
-        first_step = pipeline.get("slot", at=V_AT - 1).first_step
-        m.d.sync += v.as_value().eq(Mux(first_step, 0, states.o))
+        fresh = pipeline.get("slot", at=V_AT - 1).fresh
+        m.d.sync += v.as_value().eq(Mux(fresh, 0, states.o))
         m.submodules.round_u = round_u = self._potential(m, pipeline, v)
         u = pipeline.put("u", round_u.o.as_value(), at=u_at)
 

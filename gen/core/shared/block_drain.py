@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from backspike.gen.core.engines import EngineKind
 from backspike.gen.core.layout import BATCH, EXTENT, TABLE
 from backspike.gen.core.shared.rows import collect, delayed_or_mux, gather, select_phase
-from backspike.gen.core.shared.source import HEADER, entries, full_block_mask, lane_mask
+from backspike.gen.core.shared.source import HEADER, entries, lane_mask, span_masks
 from backspike.gen.core.shared.sum_buffer import SUM_LATENCY
 from backspike.gen.core.shared.time_sequencer import TimeSequencer
 from backspike.gen.machine import DEPTH, Machine
@@ -37,16 +37,19 @@ class DrainUnit(Protocol):
 class BlockDrain(wiring.Component):
     """Takes finished sums step by step to drain units, and their results to rows and a tile.
 
-    A subclass says which `unit` it has, what else a unit is given, and where results are written.
+    The blocks of a set come one after the other, in the order of time: units keep what goes from
+    one to the next. A subclass says which `unit` it has, what else a unit is given, and where
+    results are written.
 
-    Latency: a block takes T * max(samples * reuse, recurrence) + 1 cycles at the most; its results
-    are written up to unit.latency + 4 cycles later, while the next block drains. Throughput:
-    P / reuse neurons a cycle.
+    Latency: a block takes steps * max(samples * reuse, recurrence) + 1 cycles at the most; its
+    results are written up to unit.latency + 4 cycles later, while the next block drains.
+    Throughput: P / reuse neurons a cycle.
     """
 
     kind: ClassVar[EngineKind]
     unit: ClassVar[type[DrainUnit]]
     reverse: ClassVar[bool]
+    header: ClassVar[data.StructLayout] = HEADER
     result: ClassVar[data.StructLayout]
     """What a unit finds out for a neuron and step."""
 
@@ -64,7 +67,7 @@ class BlockDrain(wiring.Component):
                 "batch": In(BATCH),
                 "extent": In(EXTENT),
                 "buffer": In(1),  # which of two buffers is the batch's
-                "i_headers": In(stream.Signature(HEADER)),
+                "i_headers": In(stream.Signature(self.header)),
                 "start": In(1),  # start to sums: see `Accumulator`
                 "busy": Out(1),
                 "entry": Out(range(DEPTH)),
@@ -100,23 +103,25 @@ class BlockDrain(wiring.Component):
         m.submodules.sequencer = sequencer = TimeSequencer(
             reuse=self.reuse, recurrence=self.unit.recurrence, reverse=self.reverse
         )
-        header = Signal(HEADER, reset_less=True)
+        header = Signal(self.header, reset_less=True)
         present = Signal(DEPTH, reset_less=True)  # entries that hold a sample
         block_begins = Signal()
         begins = self.begin(m, sequencer)
         m.d.comb += [
             block_begins.eq(begins),
             sequencer.start.eq(block_begins),
+            sequencer.head.eq(self.i_headers.payload.head),
+            sequencer.tail.eq(self.i_headers.payload.tail),
             sequencer.batch.eq(self.batch),
             self.busy.eq(sequencer.busy),
             self.entry.eq(sequencer.o.entry),
             self.i_headers.ready.eq(block_begins),
         ]
-        full = full_block_mask(m, self.batch)
+        masks = span_masks(m, self.batch)
         with m.If(block_begins):
             m.d.sync += [
                 header.eq(self.i_headers.payload),
-                present.eq(entries(full, self.extent, self.i_headers.payload.block)),
+                present.eq(entries(masks, self.extent, self.i_headers.payload)),
             ]
 
         # From cycle 0, in which a slot asks for its sum. The next block may begin before the result

@@ -1,6 +1,6 @@
 """Sources and neurons of a layer: which bits of a tile count."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.utils import exact_log2
 
@@ -10,7 +10,9 @@ from backspike.gen.machine import DEPTH
 HEADER = data.StructLayout(
     {
         "base": BASE_BITS,  # of the tile's memory, in this block
-        "block": BLOCK_BITS,
+        "set": BLOCK_BITS,
+        "head": 1,  # the block is of the first span
+        "tail": 1,  # of the last
         "tile": TILE_BITS,  # of neurons
         "last": 1,  # the task ends with it
     },
@@ -18,16 +20,19 @@ HEADER = data.StructLayout(
 """What a drain needs to know of a block."""
 
 
-def entries(full_mask, extent, block):
-    """Mask of the entries (t * samples + s) of `block` that hold a sample.
+def entries(masks, extent, header):
+    """Mask of the entries (t * samples + s) of a header's block that hold a sample.
 
-    full_mask: see `full_block_mask`.
+    masks: see `span_masks`.
     """
-    return _entries(block < extent.full, block == extent.full, full_mask, extent)
+    full, partial = header.set < extent.full, header.set == extent.full
+    return _entries(full, partial, header.tail, masks, extent)
 
 
-def _entries(full, partial, full_mask, extent):
-    return Mux(full, full_mask, Mux(partial, extent.partial, 0))
+def _entries(full, partial, tail, masks, extent):
+    return Mux(tail, masks[1], masks[0]) & Mux(
+        full, Const((1 << DEPTH) - 1, DEPTH), Mux(partial, extent.partial, 0)
+    )
 
 
 def _lanes(lanes: int, inner, last, size):
@@ -35,45 +40,53 @@ def _lanes(lanes: int, inner, last, size):
     return Cat(inner | (last & (size[: exact_log2(lanes)] > n)) for n in range(lanes))
 
 
-def full_block_mask(m: Module, batch):
-    """Mask of the entries of a full block, the lowest T * samples: out of registers, since a batch
-    does not change while anything runs."""
-    count = Signal(STEPS_BITS, name="full_block_entries")  # DEPTH or less
-    mask = Signal(DEPTH, name="full_block_mask")
-    m.d.sync += [
-        count.eq(batch.steps * batch.samples),
-        mask.eq(Cat(count > n for n in range(DEPTH))),
-    ]
-    return mask
+def span_masks(m: Module, batch) -> list[Signal]:
+    """Masks of the entries of a span, the lowest steps * samples, and of the last one: out of
+    registers, since a batch does not change while anything runs."""
+    masks = []
+    for name, steps in (("span", batch.steps), ("last_span", batch.last_steps)):
+        count = Signal(STEPS_BITS, name=f"{name}_entries")  # DEPTH or less
+        mask = Signal(DEPTH, name=f"{name}_mask")
+        m.d.sync += [
+            count.eq(steps * batch.samples),
+            mask.eq(Cat(count > n for n in range(DEPTH))),
+        ]
+        masks.append(mask)
+    return masks
 
 
 EDGE_FLAGS = data.StructLayout(
     {
         "inner": 1,  # all lanes of the tile are sources
         "last": 1,  # it is the tile with the last sources and the bias
-        "full": 1,  # its block is full
-        "partial": 1,  # its block is full in part
+        "full": 1,  # its set is full
+        "partial": 1,  # its set is full in part
+        "tail": 1,  # its span is the last
     }
 )
 """Travels beside a spike tile, to tell which of its bits count."""
 
 
-def edge_flags(lanes: int, tile, sources, block, extent) -> Value:
-    """The EDGE_FLAGS of a tile in a block."""
+def edge_flags(lanes: int, step, sources, extent) -> Value:
+    """The EDGE_FLAGS of a step of the walk."""
     bits = exact_log2(lanes)
     return Cat(
-        tile < sources[bits:], tile == sources[bits:], block < extent.full, block == extent.full
+        step.source < sources[bits:],
+        step.source == sources[bits:],
+        step.set < extent.full,
+        step.set == extent.full,
+        step.tail,
     )
 
 
-def masks_of(lanes: int, flags, sources, bias, full_mask, extent):
+def masks_of(lanes: int, flags, sources, bias, span_masks, extent):
     """(sources, bias, entries) of a tile's flags: lanes that are sources, the lane that is the
     bias, and the entries that hold a sample."""
     bits = exact_log2(lanes)
     return (
         _lanes(lanes, flags.inner, flags.last, sources),
         Cat(bias & flags.last & (sources[:bits] == n) for n in range(lanes)),
-        _entries(flags.full, flags.partial, full_mask, extent),
+        _entries(flags.full, flags.partial, flags.tail, span_masks, extent),
     )
 
 

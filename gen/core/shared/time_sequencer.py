@@ -1,6 +1,6 @@
 """The order in which a block's sums leave: step by step, and phase by phase in a drain unit."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,8 +18,8 @@ def slot_layout(reuse: int) -> data.StructLayout:
             "phase": range(max(2, reuse)),
             "skip": 1,  # of all phases at once: there is nothing to add
             "row_end": 1,  # last phase: the row of all lanes is complete
-            "first_step": 1,  # in this order
-            "last_step": 1,  # t = T - 1
+            "fresh": 1,  # no step comes before it, in this order
+            "final": 1,  # none comes after it
             "block_end": 1,  # last slot of the block
         }
     )
@@ -29,13 +29,14 @@ class TimeSequencer(wiring.Component):
     """Runs through a block step by step, forward or (`reverse`) backward in time.
 
     Within a step samples and the `reuse` phases of a drain unit follow each other. A step takes at
-    least `recurrence` cycles, the latency after which a neuron's state can be used again.
+    least `recurrence` cycles, the latency after which a neuron's state can be used again: so does
+    the last step of a block, if the next one goes on with its neurons.
 
     The entry after the one in hand is found while that one has its phases, so `o` comes out of
     registers.
 
     Latency: 2 cycles from start to the first slot. Throughput: one slot a cycle; a block takes
-    T * max(samples * reuse, recurrence) cycles and one more.
+    steps * max(samples * reuse, recurrence) cycles and one more.
     """
 
     def __init__(self, *, reuse: int, recurrence: int, reverse: bool):
@@ -43,6 +44,8 @@ class TimeSequencer(wiring.Component):
         super().__init__(
             {
                 "start": In(1),  # one cycle, while not busy
+                "head": In(1),  # beside start: the block is of the first span
+                "tail": In(1),  # likewise: of the last
                 "batch": In(BATCH),  # constant from two cycles before start
                 "free": In(1),  # no step has to wait for another
                 "skips": In(DEPTH),  # entries of one slot instead of `reuse`, from after start on
@@ -62,9 +65,18 @@ class TimeSequencer(wiring.Component):
         step, sample = Signal(STEPS_BITS), Signal(STEPS_BITS)
         entry, base, start = Signal(range(DEPTH)), Signal(range(DEPTH)), Signal(range(DEPTH))
         last_sample, last_step = Signal(STEPS_BITS), Signal(STEPS_BITS)
-        m.d.sync += [last_sample.eq(batch.samples - 1), last_step.eq(batch.steps - 1)]
-        if self._reverse:
-            m.d.sync += start.eq(last_step * batch.samples)
+        m.d.sync += last_sample.eq(batch.samples - 1)
+        # The last step, and where a block begins, of a full span and of the last one.
+        ends, begins = [], []
+        for n, steps in enumerate((batch.steps, batch.last_steps)):
+            ends.append(Signal(STEPS_BITS, name=f"end{n}"))
+            begins.append(Signal(range(DEPTH), name=f"begin{n}"))
+            m.d.sync += ends[n].eq(steps - 1)
+            if self._reverse:
+                m.d.sync += begins[n].eq(ends[n] * batch.samples)
+        m.d.comb += start.eq(Mux(self.tail, begins[1], begins[0]))
+        opens, closes = (self.tail, self.head) if self._reverse else (self.head, self.tail)
+        first, final = Signal(), Signal()  # block of its samples, in this order
         sample_last = sample == last_sample
         step_last = step == last_step
 
@@ -94,8 +106,8 @@ class TimeSequencer(wiring.Component):
             m.d.sync += [
                 o.entry.eq(entry),
                 o.sample.eq(sample),
-                o.first_step.eq(step == 0),
-                o.last_step.eq((step == 0) if self._reverse else step_last),
+                o.fresh.eq(first & (step == 0)),
+                o.final.eq(final & step_last),
                 o.skip.eq(skip),
                 o.row_end.eq(row_end),
                 o.block_end.eq(row_end & last),
@@ -114,6 +126,10 @@ class TimeSequencer(wiring.Component):
         with m.If(o.valid & o.block_end):
             m.d.sync += running.eq(0)
         with m.If(self.start):
-            m.d.sync += [running.eq(1), next_valid.eq(1), step_begins.eq(1), wait_over.eq(1)]
+            m.d.sync += [running.eq(1), next_valid.eq(1), step_begins.eq(1)]
+            m.d.sync += [first.eq(opens), final.eq(closes)]
+            m.d.sync += last_step.eq(Mux(self.tail, ends[1], ends[0]))
             m.d.sync += [entry.eq(start), base.eq(start), sample.eq(0), step.eq(0)]
+        with m.If(self.start & opens):
+            m.d.sync += wait_over.eq(1)
         return m

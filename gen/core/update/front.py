@@ -20,9 +20,9 @@ from backspike.gen.core.shared.gather_front import GatherFront
 from backspike.gen.core.shared.source import (
     EDGE_FLAGS,
     edge_flags,
-    full_block_mask,
     masked_tile,
     masks_of,
+    span_masks,
 )
 from backspike.gen.core.shared.walk import TileWalk
 from backspike.gen.machine import DEPTH, Machine
@@ -56,7 +56,9 @@ class UpdateFront(GatherFront):
         super().__init__(
             machine,
             UPDATE,
-            walk=TileWalk(sources=spikes, bases=bases, rows=block_bits(machine), group=group),
+            walk=TileWalk(
+                blocks=spikes, sources=spikes, bases=bases, rows=block_bits(machine), group=group
+            ),
             header=ROWS_HEADER,
             reads={
                 "spikes": read_signature(tile, 2 * machine.spike_units, stalling=True),
@@ -92,8 +94,7 @@ class UpdateFront(GatherFront):
         }
 
     def request(self, step):
-        lanes, sources = self._machine.lanes, self.config.sources
-        edges = edge_flags(lanes, step.source, sources, step.block, self.extent)
+        edges = edge_flags(self._machine.lanes, step, self.config.sources, self.extent)
         return [Cat(step.source_base, self.buffer), step.base], {
             "scan": step.base,
             "edges": edges,
@@ -103,9 +104,9 @@ class UpdateFront(GatherFront):
     def masked_tile(self, m, rows, tag, taken):
         spikes, mask = rows
         lanes, config = self._machine.lanes, self.config
-        full = full_block_mask(m, self.batch)
+        spans = span_masks(m, self.batch)
         in_tile, bias, present = masks_of(
-            lanes, tag.edges, config.sources, config.bias, full, self.extent
+            lanes, tag.edges, config.sources, config.bias, spans, self.extent
         )
         # An entry without a gradient is as good as absent.
         filled = Cat(mask[d::DEPTH].any() for d in range(DEPTH))

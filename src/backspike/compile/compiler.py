@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 
+from backspike.compile.cut import Cut, cuts
 from backspike.compile.schedule import Queue, Range, schedule
 from backspike.gen.core.engines import (
     BACKWARD,
@@ -16,8 +17,8 @@ from backspike.gen.core.engines import (
     WEIGHTS,
     Memory,
 )
-from backspike.gen.core.layout import CODES, NEVER, TILE_BITS
-from backspike.gen.machine import DEPTH, Machine
+from backspike.gen.core.layout import BLOCK_BITS, CODES, NEVER, TILE_BITS
+from backspike.gen.machine import Machine
 from backspike.ir.constants import ENGINES, ceil_div
 from backspike.ir.errors import UserError
 from backspike.ir.half_bits import half_bits, least_half
@@ -26,6 +27,8 @@ from backspike.ir.network import Network
 
 MAX_TILES = 1 << TILE_BITS
 """Tiles of a layer, as many as a task can name."""
+MAX_BLOCKS = (1 << BLOCK_BITS) - 1
+"""Blocks of a batch, as many as can be counted."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,7 @@ class Plan:
     network: Network
     learning: Learning
     machine: Machine
-    samples: int  # of a block
-    blocks: int  # of a batch
+    cut: Cut  # of a batch into blocks
     layers: tuple[Placement, ...]
     uses: tuple[Use, ...]
     descriptors: Mapping[str, tuple[dict[str, int], ...]]
@@ -84,35 +86,37 @@ class Plan:
 
 
 def compile_network(network: Network, learning: Learning, machine: Machine) -> Plan:
-    """Compile for that machine; UserError names the memory that a network does not fit."""
-    if network.steps > DEPTH:
-        raise UserError(
-            f"the network has {network.steps} steps, must have 1 to {DEPTH}, "
-            "the entries of an accumulator file"
-        )
-    samples = min(DEPTH // network.steps, learning.batch)
-    blocks = ceil_div(learning.batch, samples)
-    layers = _place(network, machine, blocks)
+    """Compile for that machine, with the fastest cut of the batch that it has room for; UserError
+    names the memory that a network does not fit however it is cut."""
+    plans = []
+    for cut in cuts(learning.batch, network.steps, machine):
+        plan = _compile(network, learning, machine, cut)
+        if all(use.needs <= use.has for use in plan.uses):
+            return plan
+        plans.append(plan)
+    smallest = min(plans, key=lambda plan: plan.cut.blocks)
+    use = next(use for use in smallest.uses if use.needs > use.has)
+    verb = "need" if use.memory.split()[0].endswith("s") else "needs"
+    raise UserError(
+        f"the network does not fit machine {machine.name!r}: its {use.memory} "
+        f"{verb} {use.needs} {use.unit}, and there are {use.has}"
+    )
+
+
+def _compile(network: Network, learning: Learning, machine: Machine, cut: Cut) -> Plan:
+    layers = _place(network, machine, cut.blocks)
     queues, programs = schedule([layer.tiles for layer in layers])
     descriptors = {
         FORWARD.name: tuple(_forward(network, layers, n) for n in range(len(layers))),
         BACKWARD.name: tuple(_backward(network, learning, layers, n) for n in range(len(layers))),
         UPDATE.name: tuple(_gradient(learning, layers, n) for n in range(len(layers))),
     }
-    uses = _uses(machine, layers, descriptors, queues, blocks)
-    for use in uses:
-        if use.needs > use.has:
-            verb = "need" if use.memory.split()[0].endswith("s") else "needs"
-            raise UserError(
-                f"the network does not fit machine {machine.name!r}: its {use.memory} "
-                f"{verb} {use.needs} {use.unit}, and there are {use.has}"
-            )
+    uses = _uses(machine, layers, descriptors, queues, cut)
     return Plan(
         network=network,
         learning=learning,
         machine=machine,
-        samples=samples,
-        blocks=blocks,
+        cut=cut,
         layers=tuple(layers),
         uses=tuple(uses),
         descriptors=descriptors,
@@ -146,14 +150,14 @@ def _place(network: Network, machine: Machine, blocks: int) -> list[Placement]:
     return placed
 
 
-def _uses(machine, layers, descriptors, queues, blocks) -> list[Use]:
+def _uses(machine, layers, descriptors, queues, cut) -> list[Use]:
     """What the network needs of everything that a machine has a limited amount of."""
     widest = max(*(layer.tiles for layer in layers), *(layer.source_tiles for layer in layers))
     extents = [
         extent
         for name, kind in KINDS.items()
         for values in descriptors[name]
-        for extent in kind.extents(SimpleNamespace(**values), blocks)
+        for extent in kind.extents(SimpleNamespace(**values), cut)
         if extent.applies
     ]
 
@@ -165,6 +169,7 @@ def _uses(machine, layers, descriptors, queues, blocks) -> list[Use]:
     return [
         Use("layers", "descriptors", len(layers), machine.layers),
         Use("widest layer", "tiles", widest, MAX_TILES),
+        Use("batch", "blocks", cut.blocks, MAX_BLOCKS),
         memory("weight memory", "row tiles", WEIGHTS, machine.lanes),
         memory("spike memory", "tiles", SPIKES),
         memory("gradient memory", "tiles", GRADIENTS),

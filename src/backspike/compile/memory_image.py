@@ -1,89 +1,86 @@
 """Tensors as the core's memories hold them, and back.
 
 A unit is a tile of P neurons in one block of the batch: unit = first + tile * blocks + block. Its
-entries are t * samples + s. See rtl/MACHINE/registers.md for the windows.
+entries are t * samples + s. What a read-out has of each sample lies by tile and set. See
+rtl/MACHINE/registers.md for the windows.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from backspike.compile.cut import Cut
 from backspike.gen.machine import DEPTH
 from backspike.ir.constants import ceil_div
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How a batch is cut: P lanes, T steps, samples a block, blocks."""
+    """A batch in tiles of P lanes."""
 
     lanes: int
-    steps: int
-    samples: int
-    blocks: int
+    cut: Cut
 
     @property
     def padded(self) -> int:
-        """Samples of a batch with all blocks full."""
-        return self.samples * self.blocks
+        """Samples of a batch with all sets full."""
+        return self.cut.samples * self.cut.sets
 
     def tiles(self, neurons: int) -> int:
         """Tiles of so many neurons."""
         return ceil_div(neurons, self.lanes)
-
-    def extent(self, batch: int) -> tuple[int, int]:
-        """(full blocks, mask of the entries present in the block after these)."""
-        full, rest = divmod(batch, self.samples)
-        mask = sum(1 << t * self.samples + s for t in range(self.steps) for s in range(rest))
-        return full, mask
 
 
 def spike_words(spikes: np.ndarray, shape: Shape) -> np.ndarray:
     """uint8 (B, T, K) to the words of its units, uint32 (tiles * blocks * P / 2,)."""
     batch, steps, sources = spikes.shape
     tiles = shape.tiles(sources)
-    full = np.zeros((shape.padded, steps, tiles * shape.lanes), np.uint16)
-    full[:batch, :, :sources] = spikes
-    cut = full.reshape(shape.blocks, shape.samples, steps, tiles, shape.lanes)
-    lines = cut.transpose(3, 0, 4, 2, 1).reshape(tiles, shape.blocks, shape.lanes, -1)
+    cut = shape.cut
+    full = np.zeros((shape.padded, cut.steps * cut.spans, tiles * shape.lanes), np.uint16)
+    full[:batch, :steps, :sources] = spikes
+    parts = full.reshape(cut.sets, cut.samples, cut.spans, cut.steps, tiles, shape.lanes)
+    lines = parts.transpose(4, 0, 2, 5, 3, 1).reshape(tiles, cut.blocks, shape.lanes, -1)
     weights = (1 << np.arange(lines.shape[-1])).astype(np.uint16)
     return np.ascontiguousarray((lines * weights).sum(-1, dtype=np.uint16)).view(np.uint32).ravel()
 
 
 def unit_tensor(rows: np.ndarray, shape: Shape, batch: int, neurons: int) -> np.ndarray:
     """Rows of a layer's units, (tiles * blocks * DEPTH, P or more), to (B, T, N)."""
-    tiles = shape.tiles(neurons)
-    entries = shape.steps * shape.samples
-    cut = rows.reshape(tiles, shape.blocks, DEPTH, -1)[:, :, :entries, : shape.lanes]
-    cut = cut.reshape(tiles, shape.blocks, shape.steps, shape.samples, shape.lanes)
-    tensor = cut.transpose(1, 3, 2, 0, 4).reshape(shape.padded, shape.steps, -1)
-    return np.ascontiguousarray(tensor[:batch, :, :neurons])
+    tiles, cut = shape.tiles(neurons), shape.cut
+    entries = cut.steps * cut.samples
+    parts = rows.reshape(tiles, cut.blocks, DEPTH, -1)[:, :, :entries, : shape.lanes]
+    parts = parts.reshape(tiles, cut.sets, cut.spans, cut.steps, cut.samples, shape.lanes)
+    tensor = parts.transpose(1, 4, 2, 3, 0, 5).reshape(shape.padded, cut.steps * cut.spans, -1)
+    return np.ascontiguousarray(tensor[:batch, : cut.all_steps, :neurons])
 
 
 def sample_tensor(rows: np.ndarray, shape: Shape, batch: int, neurons: int) -> np.ndarray:
-    """Rows of the read-out, (tiles * blocks * DEPTH, P), to (B, N)."""
-    cut = rows.reshape(shape.tiles(neurons), shape.blocks, DEPTH, shape.lanes)
-    tensor = cut[:, :, : shape.samples].transpose(1, 2, 0, 3).reshape(shape.padded, -1)
+    """Rows of the read-out, (tiles * sets * DEPTH, P), to (B, N)."""
+    cut = shape.cut
+    parts = rows.reshape(shape.tiles(neurons), cut.sets, DEPTH, shape.lanes)
+    tensor = parts[:, :, : cut.samples].transpose(1, 2, 0, 3).reshape(shape.padded, -1)
     return np.ascontiguousarray(tensor[:batch, :neurons])
 
 
 def sample_rows(values: np.ndarray, shape: Shape) -> np.ndarray:
-    """(B, N) to rows of the read-out, uint16 (tiles, blocks, DEPTH, P)."""
+    """(B, N) to rows of the read-out, uint16 (tiles, sets, DEPTH, P)."""
     batch, neurons = values.shape
-    tiles = shape.tiles(neurons)
-    full = np.zeros((shape.blocks, DEPTH, tiles * shape.lanes), np.uint16)
-    by_block = np.zeros((shape.padded, tiles * shape.lanes), np.uint16)
-    by_block[:batch, :neurons] = values
-    full[:, : shape.samples] = by_block.reshape(shape.blocks, shape.samples, -1)
-    cut = full.reshape(shape.blocks, DEPTH, tiles, shape.lanes).transpose(2, 0, 1, 3)
-    return np.ascontiguousarray(cut)
+    tiles, cut = shape.tiles(neurons), shape.cut
+    full = np.zeros((cut.sets, DEPTH, tiles * shape.lanes), np.uint16)
+    by_set = np.zeros((shape.padded, tiles * shape.lanes), np.uint16)
+    by_set[:batch, :neurons] = values
+    full[:, : cut.samples] = by_set.reshape(cut.sets, cut.samples, -1)
+    parts = full.reshape(cut.sets, DEPTH, tiles, shape.lanes).transpose(2, 0, 1, 3)
+    return np.ascontiguousarray(parts)
 
 
 def label_words(labels: np.ndarray, shape: Shape) -> np.ndarray:
-    """int64 (B,) to words, uint32 (blocks * DEPTH,)."""
-    full = np.zeros((shape.blocks, DEPTH), np.uint32)
+    """int64 (B,) to words, uint32 (sets * DEPTH,)."""
+    cut = shape.cut
+    full = np.zeros((cut.sets, DEPTH), np.uint32)
     padded = np.zeros(shape.padded, np.uint32)
     padded[: len(labels)] = labels
-    full[:, : shape.samples] = padded.reshape(shape.blocks, shape.samples)
+    full[:, : cut.samples] = padded.reshape(cut.sets, cut.samples)
     return full.ravel()
 
 

@@ -96,7 +96,7 @@ def footprint(plan: Plan, step: Step, *, forward: int, backward: int) -> tuple[s
     Padding that is addressed but not used is left out: the simulations spoil it (docs/proofs.md).
     forward, backward: the halves of the spike and label memories.
     """
-    at, n, blocks = plan.layers[step.layer], step.layer, plan.blocks
+    at, n, blocks = plan.layers[step.layer], step.layer, plan.cut.blocks
     last = n == len(plan.layers) - 1
     lanes = plan.machine.lanes
 
@@ -117,13 +117,18 @@ def footprint(plan: Plan, step: Step, *, forward: int, backward: int) -> tuple[s
             for tile in tiles
         }
 
+    def logits() -> set[Row]:
+        sets = plan.cut.sets
+        first, rows = step.tile * sets * DEPTH, sets * DEPTH
+        return {("logits", 0, row) for row in range(first, first + rows)}
+
     own = range(step.tile, step.tile + 1)
     sources = range(ceil_div(at.sources, lanes))
     rows = range(at.sources + at.bias)
     if step.engine == "fp":
         read = units("spikes", at.source_base, sources, forward) | weights(n, rows, own)
         if last:
-            return read, units("logits", 0, own, rows=DEPTH)
+            return read, logits()
         return read, (
             units("spikes", at.output_base, own, forward)
             | units("codes", at.output_base, own, rows=DEPTH)
@@ -133,7 +138,7 @@ def footprint(plan: Plan, step: Step, *, forward: int, backward: int) -> tuple[s
         written = units("gradients", at.output_base, own, rows=DEPTH)
         written |= units("masks", at.output_base, own)
         if last:
-            return units("logits", 0, own, rows=DEPTH), written
+            return logits(), written
         after = plan.layers[n + 1]
         every = range(after.tiles)
         neurons = range(step.tile * lanes, min((step.tile + 1) * lanes, at.size))

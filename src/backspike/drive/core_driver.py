@@ -50,7 +50,7 @@ class CoreDriver:
         self.plan = plan
         self.saturated = False  # a rounding, as the last run's status said, since `clear`
         self.map = port.registers
-        self.shape = Shape(plan.machine.lanes, plan.network.steps, plan.samples, plan.blocks)
+        self.shape = Shape(plan.machine.lanes, plan.cut)
         self.row = plan.machine.lanes // 2  # words of a row of FP16 numbers
         self.block = plan.machine.lanes * self.row  # words of a block of weights
         ident, version, sizes = (int(word) for word in port.read_block("ident", 3))
@@ -86,9 +86,9 @@ class CoreDriver:
                 for task in self.plan.queues[name].tasks
             ]
             self._write(f"tasks_{name}", 0, tasks)
-        self._register(
-            "batch", steps=self.shape.steps, samples=self.shape.samples, blocks=self.shape.blocks
-        )
+        cut = self.plan.cut
+        self._register("batch", samples=cut.samples, sets=cut.sets)
+        self._register("time", steps=cut.steps, last_steps=cut.last_steps, spans=cut.spans)
 
     def write_weights(self, weights: list[np.ndarray]) -> None:
         """Every layer's weights, uint16 (K, N)."""
@@ -115,7 +115,7 @@ class CoreDriver:
             buffer * machine.readout_units * DEPTH,
             label_words(labels, self.shape),
         )
-        full, partial = self.shape.extent(len(spikes))
+        full, partial = self.plan.cut.extent(len(spikes))
         self._register(f"extent{buffer}", full=full, partial=partial)
 
     def write_error(self, error: np.ndarray) -> None:
@@ -132,7 +132,7 @@ class CoreDriver:
     def read_logits(self, batch: int) -> np.ndarray:
         """uint16 (B, N)."""
         at = self.plan.layers[-1]
-        words = self._read("logits", 0, at.tiles * self.shape.blocks * DEPTH * self.row)
+        words = self._read("logits", 0, at.tiles * self.plan.cut.sets * DEPTH * self.row)
         return sample_tensor(words.view(np.uint16), self.shape, batch, at.size)
 
     def read_codes(self, layer: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -195,7 +195,7 @@ class CoreDriver:
 
     def _units(self, window: str, layer: int, words: int, dtype: type, batch: int) -> np.ndarray:
         at = self.plan.layers[layer]
-        rows = at.tiles * self.shape.blocks * DEPTH
+        rows = at.tiles * self.plan.cut.blocks * DEPTH
         data = self._read(window, at.output_base * DEPTH * words, rows * words)
         return unit_tensor(data.view(dtype).reshape(rows, -1), self.shape, batch, at.size)
 

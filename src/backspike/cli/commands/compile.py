@@ -56,8 +56,9 @@ def run(args: argparse.Namespace) -> int:
             "machine": machine.name,
             "batch": learning.batch,
             "steps": network.steps,
-            "samples_of_a_block": plan.samples,
-            "blocks": plan.blocks,
+            "samples_of_a_block": plan.cut.samples,
+            "steps_of_a_block": plan.cut.steps,
+            "blocks": plan.cut.blocks,
             "layers": [
                 asdict(at) | {"cycles": asdict(each)}
                 for at, each in zip(plan.layers, cycles, strict=True)
@@ -74,11 +75,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _shown(plan, cycles, shares) -> str:
     """The plan as aligned text."""
-    network, machine = plan.network, plan.machine
+    network, machine, cut = plan.network, plan.machine, plan.cut
     lines = [
         f"{'-'.join(map(str, network.sizes))} on {machine.name} ({machine.lanes} lanes): batches "
-        f"of {plan.learning.batch} samples in {plan.blocks} blocks of {plan.samples}, "
-        f"{network.steps} steps",
+        f"of {plan.learning.batch} samples and {network.steps} steps in {cut.blocks} blocks of "
+        f"{cut.samples} and {cut.steps}",
         "",
         f"{'layer':<7}{'sources':>8}{'neurons':>9}{'tiles':>7}{'rows':>8}{'first row':>11}"
         f"{'forward':>12}{'backward':>12}{'gradient':>12}",
