@@ -50,7 +50,8 @@ class Machine:
     fp_reuse, bp_reuse, wg_reuse: lanes that one drain unit (rounding, and the update of a neuron
     or of a weight) of that engine serves in turn.
     weight_rows: rows of P halves in the weight memory, at least P of them.
-    units: tiles of P neurons x DEPTH (sample, step) pairs with codes and gradients.
+    states: tiles of which neurons keep what goes on while others take their turn: a potential, or a
+    current, too. units: tiles of P neurons x DEPTH (sample, step) pairs with codes and gradients.
     spike_units: tiles of spikes of one batch; includes the inputs, which have no gradients.
     readout_units: tiles of the read-out layer.
     layers: layers at the most. tasks: tasks an engine's queue holds.
@@ -67,6 +68,7 @@ class Machine:
     readout_units: int
     layers: int
     tasks: int
+    states: int = 16
     kind: ClassVar[str] = "training"
 
     def __post_init__(self) -> None:
@@ -78,7 +80,7 @@ class Machine:
                 raise ValueError(f"{name} is {value}, must be 1, 2, 4 or 8, and at most lanes")
         if self.layers not in (1, 2, 4, 8, 16):
             raise ValueError(f"layers is {self.layers}, must be a power of two up to 16")
-        for name in ("weight_rows", "units", "spike_units", "readout_units", "tasks"):
+        for name in ("weight_rows", "units", "spike_units", "readout_units", "tasks", "states"):
             value = getattr(self, name)
             if value < 2 or value & (value - 1):
                 raise ValueError(f"{name} is {value}, must be a power of two from 2 up")
@@ -86,6 +88,8 @@ class Machine:
             raise ValueError(f"weight_rows is {self.weight_rows}, must be at least lanes")
         if self.tasks > 1024:
             raise ValueError(f"tasks is {self.tasks}, must be up to 1024")
+        if self.states > 1024:
+            raise ValueError(f"states is {self.states}, must be up to 1024")
         if self.readout_units > self.units or self.units > self.spike_units:
             raise ValueError(
                 f"readout_units {self.readout_units}, units {self.units}, spike_units "

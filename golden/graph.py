@@ -124,7 +124,7 @@ def _step(a: Arithmetic, graph: Graph, name: str, current: Terms, t: int, found:
 def backward(
     a: Arithmetic, graph: Graph, weights: Tensors, activity: Activity, errors: Tensors
 ) -> dict[str, torch.Tensor]:
-    """What errors and weight gradients are made of: (B, T, N) of each population but inputs.
+    """What errors and weight gradients are made of: (B, T, N) of each population that learns.
 
     errors: (B, T, N) of each read-out: of its logits of each step, or, if it spikes, of its spikes.
     The error of a population is one sum over all connections that leave it.
@@ -132,8 +132,8 @@ def backward(
     steps = next(iter(errors.values())).shape[1]
     gradients: dict[str, torch.Tensor] = {}
     for stage in reversed(graph.stages):
-        names = [name for name in reversed(stage) if graph.by_name[name].role != "input"]
-        back = {n: [c for c in graph.out_of(n) if not c.stop_gradient] for n in names}
+        names = [name for name in reversed(stage) if name in graph.learning]
+        back = {name: graph.errors_into(name) for name in names}
         outer = {
             c.name: _errors(a, weights, c, _later(gradients[c.target], c.delay))
             for name in names
@@ -194,6 +194,5 @@ def weight_gradients(
     """d, (K, N), of each connection that has weights and is not frozen."""
     return {
         c.name: connections.weight_gradient(a, c.kind, activity.sources(c), gradients[c.target])
-        for c in graph.connections
-        if c.name in graph.shapes and not c.frozen
+        for c in graph.trained
     }

@@ -15,7 +15,7 @@ from backspike.ir.bits import Bits
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Graph
 from backspike.ir.learning import Learning
-from backspike.ir.validation import check_halves, check_spikes, check_step
+from backspike.ir.validation import check_arrays, check_halves, check_inputs, check_step
 
 Arrays = Mapping[str, Bits]
 
@@ -41,7 +41,7 @@ class GraphBackend:
 
     def load_weights(self, weights: Arrays) -> None:
         """(K, N) of each connection that has some, a bias the last row. Forgets any batch."""
-        _check_names("weights", weights, self.graph.shapes)
+        check_arrays("weights", weights, self.graph.shapes)
         for name, shape in self.graph.shapes.items():
             check_halves(f"weights of {name}", weights[name], shape)
         self._weights = {name: from_bits(weights[name]) for name in self.graph.shapes}
@@ -59,16 +59,8 @@ class GraphBackend:
         inputs: uint8 (B, T, N) of 0 and 1 of each input. go_on: the samples are those of the last
         batch, at the steps that follow: potentials, currents and delayed spikes go on.
         """
-        sizes = {p.name: p.size for p in self.graph.populations if p.role == "input"}
-        _check_names("inputs", inputs, sizes)
-        first = next(iter(sizes))
-        for name, size in sizes.items():
-            check_spikes(f"input {name}", inputs[name], self.learning.batch, size)
-            if inputs[name].shape[:2] != inputs[first].shape[:2]:
-                raise UserError(
-                    f"input {name} has {inputs[name].shape[:2]} samples and steps, must have "
-                    f"{inputs[first].shape[:2]}, as input {first} has"
-                )
+        check_inputs(self.graph, self.learning.batch, inputs)
+        first = next(iter(inputs))
         last = self._last if go_on else None
         if last is not None and last.spikes[first].shape[0] != inputs[first].shape[0]:
             raise UserError(
@@ -94,7 +86,7 @@ class GraphBackend:
         if self._activity is None:
             raise RuntimeError("update without a forward since the last one")
         a, activity = self.arithmetic, self._activity
-        _check_names("errors", errors, activity.logits)
+        check_arrays("errors", errors, activity.logits)
         for name, logits in activity.logits.items():
             check_halves(f"errors of {name}", errors[name], tuple(logits.shape))
         check_step(step)
@@ -114,7 +106,7 @@ class GraphBackend:
         return dict(self._forward)
 
     def update_tensors(self) -> dict[str, Bits]:
-        """Of the last update: `gradients.P` of populations but inputs, `weights.C`."""
+        """Of the last update: `gradients.P` of populations that learn, `weights.C`."""
         return dict(self._update)
 
     def saturated(self) -> bool:
@@ -125,11 +117,6 @@ class GraphBackend:
         if self.learning.rounding == "nearest":
             return None
         return draw(self.learning.seed, step, self._number[name], *self.graph.shapes[name])
-
-
-def _check_names(what: str, given: Mapping[str, object], wanted: Mapping[str, object]) -> None:
-    if set(given) != set(wanted):
-        raise UserError(f"{what} are of {sorted(given)}, must be of {sorted(wanted)}")
 
 
 def _uint8(x: torch.Tensor) -> np.ndarray:

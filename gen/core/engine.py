@@ -24,11 +24,11 @@ PARTS = {
 }
 """Where events and vectors come from, and what is done with a finished sum."""
 
-SHARED = ("batch", "extent", "buffer", "config")
+SHARED = ("batch", "extent", "buffer", "carry", "config")
 """Inputs that parts have in common."""
-FRONT_INSIDE = ("i", "o_headers", "o_events", "o_vectors", "refused")
+FRONT_INSIDE = ("i", "o_headers", "o_events", "o_vectors", "refused", "connection", "record")
 DRAIN_INSIDE = ("i_headers", "start", "busy", "entry", "sums", "touched", "done", "table")
-QUEUE_INSIDE = ("batch", "config", "o", "done", "loaded", "table")
+QUEUE_INSIDE = ("batch", "config", "o", "done", "loaded", "table", "connection", "record")
 HEADERS = BLOCKS
 """Blocks that the front may be ahead of the drain."""
 
@@ -62,6 +62,7 @@ class Engine(wiring.Component):
             "batch": In(BATCH),
             "extent": In(EXTENT),
             "buffer": In(1),  # of the run, as `batch` and `extent`
+            "carry": In(1),
             "busy": Out(1),  # a task is in work
             "loaded": Out(1),  # a layer's first task begins
             "event": Out(1),  # one was added
@@ -91,7 +92,9 @@ class Engine(wiring.Component):
                     m.d.comb += getattr(part, port).eq(source)
                 elif port not in inside:
                     outer, inner = getattr(self, prefix + port), getattr(part, port)
-                    if member.is_signature:
+                    if member.dimensions:
+                        m.d.comb += [to.eq(value) for to, value in zip(inner, outer, strict=True)]
+                    elif member.is_signature:
                         wiring.connect(m, wiring.flipped(outer), inner)
                     elif member.flow == In:
                         m.d.comb += inner.eq(outer)
@@ -122,6 +125,8 @@ class Engine(wiring.Component):
             self.stall_drain.eq(sums.stall_drain),
             self.stall_port.eq(front.refused),
         ]
+        if "record" in front.signature.members:
+            m.d.comb += [queue.connection.eq(front.connection), front.record.eq(queue.record)]
         if "touched" in drain.signature.members:
             m.d.comb += drain.touched.eq(sums.touched)
         if "table" in drain.signature.members:

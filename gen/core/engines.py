@@ -4,14 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from amaranth.hdl import Mux, Value
 from amaranth.lib import data
 
 from backspike.gen.core.faults import Fault
 from backspike.gen.core.layout import (
     BASE_BITS,
     CODES,
+    CONNECTION_BITS,
     HALF_BITS,
     NEURONS_BITS,
+    RECORDS_BITS,
     TILES_BITS,
     WEIGHTS_BITS,
     WORD_BITS,
@@ -64,8 +67,8 @@ class Extent:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineKind:
-    """One engine. A run is refused unless all its `extents` fit: so no sum has more than `terms`
-    terms."""
+    """One engine. A run is refused unless all its `extents` fit, and the tiles of all connections
+    together: so no sum has more than `terms` terms."""
 
     name: str  # in registers and JSON
     product: bool  # a value is multiplied by each element
@@ -74,11 +77,15 @@ class EngineKind:
     extents: Callable[[Any, Any], list[Extent]]  # of (descriptor, batch)
     shapes: Sequence[tuple[str, int, str]]  # of a descriptor's fields: name, bits, meaning
     table: tuple[str, ...] = ()  # fields after these, a table of halves that has its own memory
+    record_shapes: Sequence[tuple[str, int, str]] = ()  # of a connection's record, likewise
+    record_extents: Callable[[Any, Any, Any], list[Extent]] = lambda *_: []  # with the record
     fields: dict[str, Field] = field(init=False)  # in word order
+    record_fields: dict[str, Field] = field(init=False)  # in word order
 
     def __post_init__(self) -> None:
-        fields = {name: Field(name, n, *rest) for n, (name, *rest) in enumerate(self.shapes)}
-        object.__setattr__(self, "fields", fields)
+        for into, shapes in (("fields", self.shapes), ("record_fields", self.record_shapes)):
+            fields = {name: Field(name, n, *rest) for n, (name, *rest) in enumerate(shapes)}
+            object.__setattr__(self, into, fields)
 
     @property
     def config(self) -> data.StructLayout:
@@ -86,6 +93,11 @@ class EngineKind:
         return data.StructLayout(
             {f.name: f.width for f in self.fields.values() if f.name not in self.table}
         )
+
+    @property
+    def record(self) -> data.StructLayout:
+        """A connection's record."""
+        return data.StructLayout({f.name: f.width for f in self.record_fields.values()})
 
     def sum_width(self, machine: Machine) -> int:
         """Bits of an exact sum: of halves in units of 2^-24, or of products in 2^-48.
@@ -100,6 +112,18 @@ class EngineKind:
 TILES = ("tiles", TILES_BITS, "output tiles: ceil(size / P)")
 SIZE = ("size", NEURONS_BITS, "output neurons")
 LEAK = ("leak", HALF_BITS, "λ (half)")
+CURRENT = [
+    ("current", 1, "the synaptic current is a state, too"),
+    ("synapse", HALF_BITS, "α, the current's leak (half)"),
+]
+RECORDS = [
+    ("record", RECORDS_BITS, "place of the record of its first connection"),
+    ("connections", CONNECTION_BITS + 1, "connections, of which the records follow each other"),
+]
+FORM = [
+    ("diagonal", 1, "tile to tile: the source tile is the task's own, the weights are one block"),
+    ("delay", 1, "spikes of a step arrive in the next one"),
+]
 SPIKES_ONLY = ("spikes_only", 1, "errors pass at spikes only (mpd-ed)")
 SOURCES = (
     ("source_tiles", TILES_BITS, "source tiles, bias included"),
@@ -117,38 +141,64 @@ DERIVATIVES = [
 ]
 
 
-def _source_extents(config, batch) -> list[Extent]:
-    some = config.source_tiles != 0  # else the last would never come
+def _source_extents(config, sources, batch) -> list[Extent]:
+    some = sources.source_tiles != 0  # else the last would never come
     return [
-        Extent(SPIKES, config.source_base, config.source_tiles, batch.blocks, valid=some),
-        Extent(WEIGHTS, config.weights, config.tiles, config.source_tiles),
+        Extent(SPIKES, sources.source_base, sources.source_tiles, batch.blocks, valid=some),
+        Extent(WEIGHTS, sources.weights, config.tiles, sources.source_tiles),
     ]
+
+
+def _choose(condition, one, other):
+    """One of two numbers, or values of the hardware."""
+    if isinstance(condition, Value):
+        return Mux(condition, one, other)
+    return one if condition else other
 
 
 def _forward_extents(config, batch) -> list[Extent]:
     hidden = config.readout == 0
+    logits = _choose(config.every, batch.blocks, batch.sets)
+    some = config.connections != 0
     return [
-        *_source_extents(config, batch),
-        Extent(GRADIENTS, config.output_base, config.tiles, batch.blocks, applies=hidden),
-        Extent(READOUT, 0, config.tiles, batch.sets, applies=config.readout),
+        Extent(GRADIENTS, config.output_base, config.tiles, batch.blocks, hidden, some),
+        Extent(READOUT, config.output_base, config.tiles, logits, config.readout, some),
+    ]
+
+
+def _forward_record_extents(config, record, batch) -> list[Extent]:
+    source_tiles = _choose(record.diagonal, config.tiles, record.source_tiles)
+    tiles = _choose(record.diagonal, 1, config.tiles)
+    weights = _choose(record.diagonal, 1, record.source_tiles)
+    return [
+        Extent(SPIKES, record.source_base, source_tiles, batch.blocks, valid=source_tiles != 0),
+        Extent(WEIGHTS, record.weights, tiles, weights),
     ]
 
 
 def _backward_extents(config, batch) -> list[Extent]:
-    hidden = config.loss == 0
+    some = (config.connections != 0) | (config.loss != 0)
     return [
-        Extent(GRADIENTS, config.output_base, config.tiles, batch.blocks),
-        Extent(READOUT, 0, config.tiles, batch.sets, applies=config.loss),
-        Extent(GRADIENTS, config.next_base, config.next_tiles, batch.blocks, applies=hidden,
-               valid=config.next_tiles != 0),
-        Extent(WEIGHTS, config.next_weights, config.next_tiles, config.next_source_tiles,
-               applies=hidden, valid=config.tiles <= config.next_source_tiles),
-    ]  # fmt: skip
+        Extent(GRADIENTS, config.output_base, config.tiles, batch.blocks, valid=some),
+        Extent(READOUT, config.logits, config.tiles, batch.sets, applies=config.loss),
+    ]
+
+
+def _backward_record_extents(config, record, batch) -> list[Extent]:
+    hidden = config.loss == 0
+    next_tiles = _choose(record.diagonal, config.tiles, record.next_tiles)
+    tiles = _choose(record.diagonal, 1, record.next_tiles)
+    rows = _choose(record.diagonal, 1, record.next_source_tiles)
+    enough = (record.diagonal != 0) | (config.tiles <= record.next_source_tiles)
+    return [
+        Extent(GRADIENTS, record.next_base, next_tiles, batch.blocks, hidden, next_tiles != 0),
+        Extent(WEIGHTS, record.next_weights, tiles, rows, hidden, enough),
+    ]
 
 
 def _update_extents(config, batch) -> list[Extent]:
     return [
-        *_source_extents(config, batch),
+        *_source_extents(config, config, batch),
         Extent(GRADIENTS, config.gradient_base, config.tiles, batch.blocks),
     ]
 
@@ -157,24 +207,27 @@ FORWARD = EngineKind(
     name=ENGINES[0],
     product=False,
     lines=lambda machine: machine.lanes,
-    # A row for each source and the bias: tiles (one or more) * source_tiles is at most the blocks
-    # of weights, and source_tiles * blocks (one or more) at most spike_units.
+    # A row for each source and the bias: the source tiles of all connections are at most `tiles`.
     terms=lambda machine: min(machine.weight_rows, machine.spike_units * machine.lanes),
     extents=_forward_extents,
     shapes=[
         TILES,
         SIZE,
-        *SOURCES,
+        *RECORDS,
         ("output_base", BASE_BITS, "first tile of spikes and codes of the outputs"),
         LEAK,
+        *CURRENT,
         ("threshold", HALF_BITS, "θ (half)"),
         ("soft", 1, "soft reset"),
         ("readout", 1, "integrate only and store the last u"),
+        ("every", 1, "read-out: store u of every step"),
         SPIKES_ONLY,
         ("nonzero", CODES, "bit c: h(c) is not zero"),
         *EDGES,
     ],
     table=tuple(name for name, *_ in EDGES),
+    record_shapes=[*SOURCES, *FORM],
+    record_extents=_forward_record_extents,
 )
 """U = S W: rows of weights, a value of one."""
 
@@ -182,26 +235,34 @@ BACKWARD = EngineKind(
     name=ENGINES[1],
     product=True,
     lines=lambda machine: machine.lanes,
-    # An element for each neuron of the next layer: next_tiles * blocks is at most units.
+    # An element for each neuron of the next layers, of which the tiles are at most `tiles`.
     terms=lambda machine: machine.units * machine.lanes,
     extents=_backward_extents,
     shapes=[
         ("tiles", TILES_BITS, "tiles of this layer: ceil(size / P)"),
         ("size", NEURONS_BITS, "neurons of this layer"),
+        *RECORDS,
         ("output_base", BASE_BITS, "first tile of this layer's codes and gradients"),
         ("loss", 1, "the read-out: errors come from the read-out memory"),
         ("squared", 1, "loss: e = round(α o - onehot) instead of a host-supplied error"),
-        ("next_tiles", TILES_BITS, "tiles of the next layer"),
-        ("next_base", BASE_BITS, "first gradient tile of the next layer"),
-        ("next_source_tiles", TILES_BITS, "source tiles of the next layer, bias included"),
-        ("next_weights", WEIGHTS_BITS, "first block of the next layer's weights"),
+        ("logits", BASE_BITS, "loss: first unit of the logits"),
+        ("integrate", 1, "a read-out with errors of every step: h and κ are 1"),
         ("leak", HALF_BITS, "λ (half); loss: α (half)"),
+        *CURRENT,
         ("soft", 1, "soft reset: κ = λ at spikes too"),
         ("temporal", 1, "κ is not zero"),
         SPIKES_ONLY,
         *DERIVATIVES,
     ],
     table=tuple(name for name, *_ in DERIVATIVES),
+    record_shapes=[
+        ("next_tiles", TILES_BITS, "tiles of the next layer"),
+        ("next_base", BASE_BITS, "first gradient tile of the next layer"),
+        ("next_source_tiles", TILES_BITS, "source tiles of the next layer, bias included"),
+        ("next_weights", WEIGHTS_BITS, "first block of the next layer's weights"),
+        *FORM,
+    ],
+    record_extents=_backward_record_extents,
 )
 """E = G W': columns of weights, a gradient as value."""
 
@@ -216,6 +277,7 @@ UPDATE = EngineKind(
         TILES,
         *SOURCES,
         ("gradient_base", BASE_BITS, "first gradient tile of the outputs"),
+        ("delay", 1, "spikes of a step arrive in the next one"),
         ("rate", HALF_BITS, "η (half)"),
         ("stochastic", 1, "round the updated weight stochastically"),
         ("key", WORD_BITS, "key of the stochastic rounding's hash"),

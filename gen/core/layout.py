@@ -9,6 +9,11 @@ HALF_BITS = 16
 """Bits of a half, and of a half's place in a descriptor."""
 LAYER_BITS = 4
 """Bits of a layer's number: a machine has up to 16 layers."""
+CONNECTIONS = 16
+"""Connections of a population in one direction, at the most."""
+CONNECTION_BITS = exact_log2(CONNECTIONS)
+RECORDS_BITS = 8
+"""Bits of the place of a connection's record: a machine has up to 256."""
 TILE_BITS = 8
 """Bits of a tile's number: a layer has up to 256 tiles, as many as a task's word has room for."""
 TILES_BITS = TILE_BITS + 1
@@ -28,27 +33,51 @@ COUNT_BITS = 10
 POSITION_BITS = COUNT_BITS + 1
 """Bits of a position in a queue, the one after its last task included."""
 WORD_BITS = 32
-"""Bits of a word of tasks and descriptors."""
+"""Bits of a word of descriptors."""
+PLACE_BITS = 10
+"""Bits of a place of what a tile's neurons keep."""
 
 TASK = data.StructLayout(
     {
+        "wait_fp": COUNT_BITS,
+        "wait_bp": COUNT_BITS,
+        "wait_wg": COUNT_BITS,
+        "unused": 2,
         "layer": LAYER_BITS,
         "tile": TILE_BITS,
-        "wait_first": COUNT_BITS,
-        "wait_second": COUNT_BITS,
+        "place": PLACE_BITS,  # of what its neurons keep, in the batch's first set
+        "keep": 1,  # each set has a place of its own
+        "step": 1,  # work on one span, that of the loop
+        "loop": 1,  # the first task of a loop
+        "again": 1,  # the last one: the next is the loop's first, one span on, up to the last span
+        "fence": 1,  # wait until the engine has completed all that came before
     },
 )
-"""One task: work on one tile of one layer, once the two other engines (in ENGINES' order) have
-completed `wait_first` and `wait_second` tasks of this run."""
+"""One task: work on one tile of one layer, once each engine has completed as many tasks of this run
+as it waits for. Tasks of a loop are completed when its last span is."""
+TASK_BITS = 64
+"""Bits of a task in its queue."""
 
 DESCRIPTOR_WORDS = 32
 """Words reserved for a descriptor."""
+RECORD_WORDS = 8
+"""Words reserved for a connection's record."""
 CODES = 16
 """Surrogate codes; an edge lies between two of them."""
 NEVER = 0x7C00
 """A surrogate edge that no finite half reaches (the pattern of infinity, compared as bits)."""
 TABLE = data.StructLayout({"write": 1, "index": exact_log2(CODES), "half": HALF_BITS})
 """A row of an engine's table is written, while the engine is empty."""
+
+RECORD = data.StructLayout(
+    {
+        "write": 1,
+        "connection": CONNECTION_BITS,
+        "field": exact_log2(RECORD_WORDS),
+        "word": WORD_BITS,
+    }
+)
+"""A field of a connection's record is written, while the engine is empty."""
 
 BATCH = data.StructLayout(
     {
@@ -66,6 +95,11 @@ lies at set * spans + span; what a neuron keeps goes from block to block of a se
 EXTENT = data.StructLayout({"full": BLOCK_BITS, "partial": DEPTH})
 """Samples present: number of full sets, and the mask of entries in the blocks of the set after
 these."""
+
+
+def descriptor_words(machine: Machine) -> int:
+    """Words of an engine's descriptors, and of as much for records: 4 connections a layer."""
+    return 2 * machine.layers * DESCRIPTOR_WORDS
 
 
 def row_width(machine: Machine) -> int:

@@ -7,7 +7,10 @@ from backspike.gen.core.layout import (
     DESCRIPTOR_WORDS,
     HALF_BITS,
     POSITION_BITS,
+    RECORD_WORDS,
     STEPS_BITS,
+    TASK_BITS,
+    descriptor_words,
 )
 from backspike.gen.host.registers import Access, Field, Register, RegisterMap, Window
 from backspike.gen.machine import DEPTH, Machine
@@ -112,6 +115,7 @@ def _run_registers() -> list[Register]:
             fields=(
                 Field("forward", 0, 1, "the feed-forward engine's batch"),
                 Field("backward", 8, 1, "the two other engines' batch"),
+                Field("carry", 16, 1, "what neurons keep goes on from the batch before"),
             ),
         ),
         *extents,
@@ -138,7 +142,7 @@ def _counter_window() -> Window:
 def _memory_windows(machine: Machine) -> list[Window]:
     """A window on each memory, WINDOW_BYTES apart."""
     lanes = machine.lanes
-    layers, tasks = machine.layers * DESCRIPTOR_WORDS, machine.tasks
+    layers, tasks = descriptor_words(machine), machine.tasks * words_of(TASK_BITS)
     row = words_of(lanes * HALF_BITS)
     windows: list[tuple[str, int, Access, str]] = [
         ("weights", machine.weight_rows * row, "rw",
@@ -150,15 +154,18 @@ def _memory_windows(machine: Machine) -> list[Window]:
          "upper half belongs to batch 1"),
         ("codes", machine.units * DEPTH * words_of(lanes * 8), "ro",
          "a byte a lane: surrogate code (4 bits), spike (bit 4); rows of P neurons, by entry"),
-        ("gradients", machine.units * DEPTH * row, "ro",
+        ("gradients", machine.units * DEPTH * row, "rw",
          "halves; rows of P neurons, by entry"),
+        ("masks", machine.units * words_of(lanes * DEPTH), "rw",
+         "tiles of P neurons by 16 entries, a bit each: that a gradient is not zero"),
         ("logits", machine.readout_units * DEPTH * row, "rw",
          "halves; rows of P neurons, by set and sample; a host-supplied error is written "
          "in their place"),
         ("labels", 2 * machine.readout_units * DEPTH, "wo",
          "class of set * 16 + sample; the upper half belongs to batch 1"),
-        *((f"layers_{name}", layers, "rw", f"layer descriptors of engine {name}")
-          for name in ENGINES),
+        *((f"layers_{name}", layers, "rw", f"layer descriptors of engine {name}, "
+           f"{DESCRIPTOR_WORDS} words each; from word {machine.layers * DESCRIPTOR_WORDS} on "
+           f"records of connections, {RECORD_WORDS} each") for name in ENGINES),
         *((f"tasks_{name}", tasks, "rw", f"queue of engine {name}") for name in ENGINES),
     ]  # fmt: skip
     return [

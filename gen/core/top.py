@@ -11,7 +11,7 @@ from backspike.gen.core.engine import Engine
 from backspike.gen.core.engines import KINDS, UPDATE
 from backspike.gen.core.faults import Fault
 from backspike.gen.core.forward.unit import CODE
-from backspike.gen.core.layout import BATCH, DESCRIPTOR_WORDS, row_width
+from backspike.gen.core.layout import BATCH, TASK_BITS, descriptor_words, row_width
 from backspike.gen.core.map import IDENT, SIZES, VERSION, core_map
 from backspike.gen.core.weights import WeightMemory
 from backspike.gen.host.axi4lite import AXI4LiteSignature
@@ -104,11 +104,11 @@ class Core(wiring.Component):
         buffers = (registers.buffer.forward, *2 * (registers.buffer.backward,))
         for n, name in enumerate(ENGINES):
             engine = engines[name]
-            first, second = (engines[other] for other in ENGINES if other != name)
             queue = getattr(registers, f"queue_{name}")
             m.d.comb += [
                 engine.batch.eq(batch),
                 engine.buffer.eq(buffers[n]),
+                engine.carry.eq(registers.buffer.carry),
                 engine.extent.full.eq(
                     Mux(buffers[n], registers.extent1.full, registers.extent0.full)
                 ),
@@ -120,8 +120,10 @@ class Core(wiring.Component):
                 engine.queue_abort.eq(control.abort),
                 engine.queue_begin.eq(queue.begin),
                 engine.queue_end.eq(queue.end),
-                engine.queue_waits_first.eq(first.queue_completed),
-                engine.queue_waits_second.eq(second.queue_completed),
+                *(
+                    engine.queue_counts[k].eq(engines[other].queue_completed)
+                    for k, other in enumerate(ENGINES)
+                ),
                 control.queues_running[n].eq(engine.queue_running),
                 control.queues_waiting[n].eq(engine.queue_waiting),
                 control.faults[n].eq(engine.queue_fault),
@@ -168,7 +170,7 @@ class Core(wiring.Component):
         )
         shared(
             "gradients",
-            HostMemory(width=row, depth=rows, readers=2, writable=False, stalling=True),
+            HostMemory(width=row, depth=rows, readers=2, halves=True, stalling=True),
             write=bp.drain_gradients,
             readers=(bp.front_gradients, wg.front_gradients),
         )
@@ -186,16 +188,16 @@ class Core(wiring.Component):
             write=fp.drain_active,
             readers=(bp.front_active,),
         )
-        local(
+        shared(
             "masks",
-            RowMemory(width=tile, depth=machine.units, readers=2, stalling=True),
+            HostMemory(width=tile, depth=machine.units, readers=2, stalling=True),
             write=bp.drain_masks,
             readers=(bp.front_masks, wg.front_masks),
         )
         changed = []
         for name, engine in engines.items():
-            layers = HostMemory(width=32, depth=machine.layers * DESCRIPTOR_WORDS, host_only=True)
-            tasks = HostMemory(width=32, depth=machine.tasks, host_only=True)
+            layers = HostMemory(width=32, depth=descriptor_words(machine), host_only=True)
+            tasks = HostMemory(width=TASK_BITS, depth=machine.tasks, host_only=True)
             shared(f"layers_{name}", layers, readers=(engine.queue_descriptors,))
             shared(f"tasks_{name}", tasks, readers=(engine.queue_tasks,))
             for part in (layers, tasks):

@@ -53,10 +53,11 @@ class BackwardDrain(BlockDrain):
         touched = Signal(DEPTH, reset_less=True)  # entries that have an error
         with m.If(begin):
             m.d.sync += touched.eq(self.touched)
-        instant = ~config.temporal & ~config.loss
+        free = config.loss | ~(config.temporal | config.current | config.integrate)
+        instant = free & ~config.loss
         m.d.comb += [
             loss.waiting.eq(self.i_headers.valid & ~self.busy),
-            sequencer.free.eq(~config.temporal | config.loss),
+            sequencer.free.eq(free),
             sequencer.skips.eq(Mux(instant, ~touched, 0)),
         ]
         return begin

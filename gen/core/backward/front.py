@@ -50,7 +50,7 @@ class BackwardFront(GatherFront):
                 "active": read_signature(DEPTH, machine.units, stalling=True),
             },
             scan_tag=data.StructLayout({"row": rows, "base": bases}),
-            flags={},
+            flags={"void": 1},
             ports={
                 "gradients": Out(read_signature(width, machine.units * DEPTH, stalling=True)),
                 "column": Out(vector_port(machine)),
@@ -58,16 +58,22 @@ class BackwardFront(GatherFront):
         )
 
     def walk_inputs(self):
-        config, loss = self.config, self.config.loss
+        config, record = self.config, self.record
+        loss = config.loss
         return {
             "base_first": config.output_base,
-            "source_first": config.next_base,
-            "source_tiles": config.next_tiles,
-            # A read-out has no weights above it: what is walked are its logits.
-            "weights": Mux(loss, 0, config.next_weights),
-            "tile_rows": Mux(loss, self.batch.sets, 1),
-            "source_rows": config.next_source_tiles,
             "skip": loss,
+            "connections": Mux(loss, 1, config.connections),
+            # A loss has no weights above it: what is walked are its logits.
+            "connection": {
+                "first": record.next_base,
+                "tiles": record.next_tiles,
+                "weights": Mux(loss, 0, record.next_weights),
+                "tile_rows": Mux(loss, self.batch.sets, 1),
+                "source_rows": record.next_source_tiles,
+                "diagonal": record.diagonal & ~loss,
+                "delay": record.delay & ~loss,
+            },
         }
 
     def header(self, sum_header):
@@ -77,11 +83,15 @@ class BackwardFront(GatherFront):
         }
 
     def request(self, step):
-        return [step.source_base, step.base], {"scan": Cat(step.row, step.source_base)}
+        return [step.source_base, step.base], {
+            "scan": Cat(step.row, step.source_base),
+            "void": step.void,
+        }
 
     def masked_tile(self, m, rows, tag, taken):
         mask, active = rows
-        return mask & active.replicate(self._machine.lanes), WHOLE
+        needed = (active | self.config.integrate.replicate(DEPTH)) & (~tag.void).replicate(DEPTH)
+        return mask & needed.replicate(self._machine.lanes), WHOLE
 
     def fetch(self, m, lines):
         tag = Signal(self._tag["scan"].shape, name="line_tag")

@@ -1,13 +1,13 @@
 """The back-propagation engine's drain unit: a neuron backward in time, one step a cycle."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.engines import BACKWARD
 from backspike.gen.core.forward.unit import CODE
-from backspike.gen.core.layout import HALF_BITS, TABLE
-from backspike.gen.core.shared.state_file import StateFile
+from backspike.gen.core.layout import HALF_BITS, PLACE_BITS, TABLE
+from backspike.gen.core.shared.state_file import StateFile, state_of
 from backspike.gen.core.shared.time_sequencer import slot_layout
 from backspike.gen.numerics.fixed_to_half import NEAREST_LATENCY, FixedToHalf
 from backspike.gen.numerics.half import FRACTION, ONE, PRODUCT_FIXED, Half
@@ -32,26 +32,30 @@ MINUS_ONE = 0x8000 | ONE
 class BackwardUnit(wiring.Component):
     """One backward neuron update a cycle: g = round(h e + κ g_{t+1}), e = round(sum).
 
+    A neuron with a synaptic current takes two passes. In the first g is found, which stays in the
+    unit; in the second q = round(g + α q_{t+1}) takes its place.
+
     At a read-out g is the loss's error, the same in every step: with the logit o in the place of e
     and α in that of h, round(α o - onehot) is the same sum of two products. (The host's own error
     comes in the logit's place, times 1.)
 
     Latency: `latency` cycles from `slot` and `sum` to `gradient`. Throughput: one a cycle.
 
-    Parameters: width: of the sum; reuse: lanes that it serves.
+    Parameters: width: of the sum; reuse: lanes that it serves; places: of what tiles keep.
     """
 
     latency = SUM_TO_E + E_TO_G
     recurrence = RECURRENCE
 
-    def __init__(self, *, width: int, reuse: int):
-        self._width, self._reuse = width, reuse
+    def __init__(self, *, width: int, reuse: int, places: int):
+        self._width, self._reuse, self._places = width, reuse, places
         super().__init__(
             {
                 "config": In(BACKWARD.config),
                 "table": In(TABLE),  # a surrogate derivative h is written
                 "slot": In(slot_layout(reuse)),
                 "live": In(1),  # the slot holds a neuron and a sample; else its gradient is 0
+                "place": In(PLACE_BITS),  # of what the tile keeps
                 "sum": In(signed(width)),  # in units of 2^-48
                 "code": In(CODE),  # CODE_LATENCY cycles after slot
                 "logit": In(HALF_BITS),  # likewise
@@ -69,10 +73,16 @@ class BackwardUnit(wiring.Component):
         pipeline = Pipeline(m)  # from cycle 0, that of `slot` and `sum`
         pipeline.put("slot", self.slot, at=0)
         pipeline.put("live", self.live & self.slot.valid, at=0)
+        pipeline.put("place", self.place, at=0)
+        # The slot's pass is the second of two.
+        pipeline.put("current", config.current & self.slot.second, at=0)
         for name in ("code", "logit", "onehot"):
             pipeline.put(name, getattr(self, name), at=CODE_LATENCY)
         h, kappa = self._factors(m, pipeline)
-        m.submodules.states = states = StateFile(reuse=self._reuse)
+        m.submodules.states = states = StateFile(reuse=self._reuse, places=self._places)
+        m.submodules.found = found = StateFile(reuse=self._reuse, places=1)
+        asked = pipeline.get("slot", at=SUM_TO_E - 1)
+        m.d.comb += Value.cast(found.read).eq(state_of(asked))
         next_g = self._next_gradient(m, pipeline, states)
 
         # h e + κ g as ±(|h e| ± κ |g|): one product has no sign, and the result may get one.
@@ -86,7 +96,13 @@ class BackwardUnit(wiring.Component):
         pipeline.put("negative", negative, at=FACTORS_AT)
         logit = pipeline.get("logit", at=SUM_TO_E)
         m.d.comb += [
-            e.as_value().eq(Mux(config.loss, logit, round_e.o.as_value())),
+            e.as_value().eq(
+                Mux(
+                    config.loss,
+                    logit,
+                    Mux(pipeline.get("current", at=SUM_TO_E), found.o, round_e.o.as_value()),
+                )
+            ),
             product_e.i_half.eq(e),
             product_e.i_half.sign.eq(0),
             product_e.i_factor.eq(h.factor),
@@ -101,16 +117,20 @@ class BackwardUnit(wiring.Component):
         m.d.sync += total.eq(product_e.o + product_g.o + product_g.carry)
 
         # e counts as saturated where it is used: lanes and tiles that skip it must not differ.
-        pipeline.put("e_saturated", round_e.saturated & ~config.loss, at=SUM_TO_E)
+        summed = ~(config.loss | pipeline.get("current", at=SUM_TO_E))
+        pipeline.put("e_saturated", round_e.saturated & summed, at=SUM_TO_E)
         used_saturated = pipeline.get("e_saturated", at=FACTORS_AT) & h.nonzero
         pipeline.put("used_saturated", used_saturated, at=FACTORS_AT)
         written = pipeline.get("slot", at=self.latency)
+        place, second = (pipeline.get(name, at=self.latency) for name in ("place", "current"))
         m.d.comb += [
             self.gradient.eq(round_g.o),
             states.write.eq(written.valid),
-            states.written.sample.eq(written.sample),
-            states.written.phase.eq(written.phase),
+            Value.cast(states.written).eq(state_of(written, place, second)),
             states.i.eq(self.gradient),
+            found.write.eq(written.valid & config.current & ~second),
+            Value.cast(found.written).eq(state_of(written)),
+            found.i.eq(self.gradient),
             self.saturated.eq(round_g.saturated | pipeline.get("used_saturated", at=self.latency)),
         ]
         return m
@@ -118,8 +138,8 @@ class BackwardUnit(wiring.Component):
     def _factors(self, m: Module, pipeline: Pipeline):
         """h, with a bit that it is not 0, and κ (at a read-out: α or 1, and 1), at FACTORS_AT."""
         config = self.config
-        leak = Signal(Factor, reset_less=True)
-        m.d.sync += leak.eq(factor(Half(config.leak)))
+        leak, synapse = Signal(Factor, reset_less=True), Signal(Factor, reset_less=True)
+        m.d.sync += [leak.eq(factor(Half(config.leak))), synapse.eq(factor(Half(config.synapse)))]
         one = Signal(Factor)
         m.d.comb += one.eq(factor(Half(Const(ONE, HALF_BITS))))
         row = data.StructLayout({"factor": Factor, "nonzero": 1})
@@ -136,14 +156,30 @@ class BackwardUnit(wiring.Component):
         ]
         h = Signal(row, reset_less=True)
         kappa = Signal(Factor, reset_less=True)
+        # Whether h and κ do not depend on the code: at a read-out, and in a current's pass.
+        current = pipeline.get("current", at=SUM_TO_E)
+        plain = config.loss | config.integrate | current
         m.d.sync += [
-            h.nonzero.eq(h_read.data.nonzero),
-            h.factor.eq(Mux(config.loss, Mux(config.squared, leak, one), h_read.data.factor)),
-            kappa.eq(Mux(config.loss, one, leak)),
+            h.nonzero.eq(h_read.data.nonzero | plain),
+            h.factor.eq(
+                Mux(
+                    plain,
+                    Mux(config.loss & config.squared, Value.cast(leak), Value.cast(one)),
+                    Value.cast(h_read.data.factor),
+                )
+            ),
+            kappa.eq(
+                Mux(
+                    config.loss | config.integrate,
+                    Value.cast(one),
+                    Mux(current, Value.cast(synapse), Value.cast(leak)),
+                )
+            ),
         ]
-        with m.If(~live | (~config.loss & config.spikes_only & ~code.spike)):
+        with m.If(~live | (~plain & config.spikes_only & ~code.spike)):
             m.d.sync += h.eq(0)
-        with m.If(~config.loss & ~(config.temporal & (config.soft | ~code.spike))):
+        passes = config.temporal & (current | config.soft | ~code.spike)
+        with m.If(~(config.loss | config.integrate | passes)):
             m.d.sync += kappa.eq(0)
         return h, kappa
 
@@ -156,7 +192,8 @@ class BackwardUnit(wiring.Component):
         )
         next_g = Signal(Half, reset_less=True)
         label = Mux(config.squared & onehot, MINUS_ONE, 0)
-        m.d.comb += [states.read.sample.eq(asked.sample), states.read.phase.eq(asked.phase)]
+        place, second = (pipeline.get(name, at=SUM_TO_E - 2) for name in ("place", "current"))
+        m.d.comb += Value.cast(states.read).eq(state_of(asked, place, second))
         m.d.sync += next_g.as_value().eq(Mux(config.loss, label, states.o))
         with m.If(~live | (~config.loss & slot.fresh)):
             m.d.sync += next_g.eq(0)

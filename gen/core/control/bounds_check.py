@@ -7,7 +7,7 @@ from amaranth.utils import exact_log2
 
 from backspike.gen.core.engines import EngineKind
 from backspike.gen.core.faults import Fault
-from backspike.gen.core.layout import BATCH
+from backspike.gen.core.layout import BATCH, CONNECTION_BITS, TILES_BITS
 from backspike.gen.core.shared.bitops import select_onehot
 from backspike.gen.machine import Machine
 
@@ -19,7 +19,8 @@ def exceeds(total, limit: int):
 
 
 class BoundsCheck(wiring.Component):
-    """Checks a descriptor's extents (see `engines`), one after the other.
+    """Checks a descriptor's extents (see `engines`), one after the other, and those of the records
+    of its connections; and that these bring no more terms than a sum has room for.
 
     A layer without source tiles would never finish, and weights of too few source tiles are not
     the layer's: its base is set past the limit, so the check refuses it.
@@ -36,12 +37,27 @@ class BoundsCheck(wiring.Component):
                 "batch": In(BATCH),
                 "done": Out(1),  # the last cycle
                 "fault": Out(Fault),  # beside `done`
+                **self._record_ports(kind),
             }
         )
 
+    @staticmethod
+    def _record_ports(kind: EngineKind) -> dict:
+        if not kind.record_fields:
+            return {}
+        return {
+            "busy": Out(1),
+            "connection": Out(CONNECTION_BITS),  # whose record is asked for, while busy
+            "record": In(kind.record),  # beside connection
+        }
+
     def elaborate(self, platform):
         m = Module()
-        extents = self._kind.extents(self.config, self.batch)
+        kind = self._kind
+        extents = kind.extents(self.config, self.batch)
+        own = len(extents)
+        if kind.record_fields:
+            extents += kind.record_extents(self.config, self.record, self.batch)
         limits = [extent.memory.size(self._machine) for extent in extents]
         rows = [
             (
@@ -63,7 +79,10 @@ class BoundsCheck(wiring.Component):
         excess = Signal(len(extents), reset_less=True)
         m.d.sync += excess.eq(Cat(exceeds(total, limit) for limit in limits) & check)
         fault = select_onehot([Const(e.memory.fault.value, 4) for e in extents], check)
-        with m.FSM():
+        last, many = self._last(m, check, own)
+        with m.FSM() as fsm:
+            if kind.record_fields:
+                m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
             with m.State("IDLE"):
                 with m.If(self.start):
                     m.d.sync += check.eq(1)
@@ -79,11 +98,35 @@ class BoundsCheck(wiring.Component):
             with m.State("COMPARE"):
                 m.next = "CHECK"
             with m.State("CHECK"):
-                m.d.sync += check.eq(check << 1)
+                m.d.sync += check.eq(Mux(check[-1], 1 << own, check << 1))
                 m.next = "SELECT"
                 with m.If(excess.any()):
                     m.d.comb += Value.cast(self.fault).eq(fault)
-                with m.If(excess.any() | check[-1]):
+                with m.Elif(last & many):
+                    m.d.comb += self.fault.eq(Fault.TERMS)
+                with m.If(excess.any() | last):
                     m.d.comb += self.done.eq(1)
                     m.next = "IDLE"
+                if kind.record_fields:
+                    with m.Elif(check[-1]):
+                        m.d.sync += self.connection.eq(self.connection + 1)
         return m
+
+    def _last(self, m: Module, check: Signal, own: int) -> tuple[Value, Value]:
+        """(the extent in hand is the last, the records bring too many terms)."""
+        kind, machine = self._kind, self._machine
+        if not kind.record_fields:
+            return check[-1], Const(0)
+        connections = self.config.connections
+        bits = len(connections)
+        following = Signal(bits)
+        walked = Mux(self.record.diagonal, 1, self.record[next(iter(kind.record_fields))])
+        tiles = Signal(TILES_BITS + CONNECTION_BITS)  # of all records
+        begun = Signal(bits)  # records of which the tiles are counted
+        m.d.comb += following.eq(self.connection + 1)
+        with m.If(check[own] & (begun != following)):
+            m.d.sync += [tiles.eq(tiles + walked), begun.eq(following)]
+        with m.If(self.start):
+            m.d.sync += [self.connection.eq(0), tiles.eq(0), begun.eq(0)]
+        last = Mux(check[-1], following == connections, check[own - 1] & (connections == 0))
+        return last, exceeds(tiles, kind.terms(machine) // machine.lanes)

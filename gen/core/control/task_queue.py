@@ -1,24 +1,49 @@
 """An engine's queue of tasks: fetched in order, held back until their tokens are there, counted."""
 
-from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.faults import Fault
-from backspike.gen.core.layout import LAYER_BITS, POSITION_BITS, TASK, TILE_BITS, WORD_BITS
+from backspike.gen.core.layout import (
+    BATCH,
+    BLOCK_BITS,
+    LAYER_BITS,
+    PLACE_BITS,
+    POSITION_BITS,
+    TASK,
+    TASK_BITS,
+    TILE_BITS,
+)
 from backspike.gen.machine import Machine
 from backspike.gen.memory.rows import READ_LATENCY, read_signature
+from backspike.ir.constants import ENGINES
+
+WORK = data.StructLayout(
+    {
+        "tile": TILE_BITS,  # of neurons
+        "place": PLACE_BITS,  # see TASK
+        "keep": 1,
+        "step": 1,  # one span only
+        "span": BLOCK_BITS,  # this one, in the engine's order
+    }
+)
+"""What an engine is told of a task."""
 
 
 class TaskQueue(wiring.Component):
     """Works through a range of tasks.
 
-    A task is issued when the other two engines have completed as many tasks of this run as it
-    waits for. Counts only grow, so a token is never lost, taken twice or overtaken. Before the
-    first task of another layer the engine runs empty, and the layer is loaded.
+    A task is issued when every engine has completed as many tasks of this run as it waits for.
+    Counts only grow, so a token is never lost, taken twice or overtaken. Before the first task of
+    another layer, of a loop, and of one with a fence, the engine runs empty.
 
-    A dry run checks every task and counts it as completed at once, without the engine. So a fault,
-    and a wait that can never end, is found before anything is changed.
+    Tasks of a loop are issued again for each span of the batch, and count as completed in the last
+    one: whatever is in work is of one span. A loop must end before another begins.
+
+    A dry run checks every task and counts it as completed at once, without the engine; loops are
+    gone through once. So a fault, and a wait that can never end, is found before anything is
+    changed.
     """
 
     def __init__(self, machine: Machine):
@@ -29,10 +54,10 @@ class TaskQueue(wiring.Component):
                 "dry_run": In(1),
                 "begin": In(POSITION_BITS),
                 "end": In(POSITION_BITS),
+                "batch": In(BATCH),  # constant while a run lasts
                 "abort": In(1),  # ends a dry run; held until all queues are idle
-                "tasks": Out(read_signature(WORD_BITS, machine.tasks)),
-                "waits_first": In(POSITION_BITS),  # completed counts of the two others
-                "waits_second": In(POSITION_BITS),
+                "tasks": Out(read_signature(TASK_BITS, machine.tasks)),
+                "counts": In(POSITION_BITS).array(len(ENGINES)),  # completed, of every engine
                 "completed": Out(POSITION_BITS),
                 "position": Out(POSITION_BITS),  # of the task in hand
                 "load": Out(1),  # one cycle: load `layer`
@@ -41,8 +66,8 @@ class TaskQueue(wiring.Component):
                 "check": Out(1),  # one cycle: check the layer
                 "check_done": In(1),
                 "check_fault": In(Fault),
-                "tile_valid": In(1),  # the layer has tile `o.payload`
-                "o": Out(stream.Signature(TILE_BITS)),  # the tile to work on
+                "tile_valid": In(1),  # the layer has tile `o.payload.tile`
+                "o": Out(stream.Signature(WORK)),
                 "done": In(1),  # the engine has finished a task (one cycle)
                 "busy": Out(1),  # a task is in work
                 "running": Out(1),
@@ -54,25 +79,41 @@ class TaskQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         machine, position, completed = self._machine, self.position, self.completed
-        end, issued = Signal(POSITION_BITS), Signal(POSITION_BITS)
+        end = Signal(POSITION_BITS)
+        work = Signal(POSITION_BITS)  # tasks that are issued and not done
         task = Signal(TASK, reset_less=True)
         dry_run, layer_loaded = Signal(), Signal()  # loaded: the descriptor of `layer`
         fetching = Signal(range(READ_LATENCY + 1))
-        tokens, finish, empty = Signal(), Signal(), Signal()
+        tokens, ready, finish, issue, empty = Signal(), Signal(), Signal(), Signal(), Signal()
         exceeds_end, at_end = Signal(), Signal()
+        # The loop that the task in hand is in, and its span.
+        loop_begin, span = Signal(POSITION_BITS), Signal(BLOCK_BITS)
+        last_span, repeats = Signal(), Signal()
+        counted = Signal()  # what is in work counts as completed when it is done
+        in_loop, misplaced = Signal(), Signal()
         m.d.comb += [
             self.tasks.addr.eq(position),
-            self.o.payload.eq(task.tile),
+            *(self.o.payload[name].eq(task[name]) for name in ("tile", "place", "keep", "step")),
+            self.o.payload.span.eq(span),
             tokens.eq(
-                (self.waits_first >= task.wait_first) & (self.waits_second >= task.wait_second)
+                (self.counts[0] >= task.wait_fp)
+                & (self.counts[1] >= task.wait_bp)
+                & (self.counts[2] >= task.wait_wg)
             ),
-            empty.eq(completed == issued),
+            empty.eq(work == 0),
+            ready.eq(empty | ~(task.fence | task.loop)),
             self.busy.eq(~empty),
             finish.eq(self.done),
+            repeats.eq(task.again & ~last_span & ~dry_run),
         ]
-        m.d.sync += exceeds_end.eq((position > end) | (end > machine.tasks))
-        m.d.sync += at_end.eq(position == end)
-        with m.If(finish):
+        m.d.sync += [
+            exceeds_end.eq((position > end) | (end > machine.tasks)),
+            at_end.eq(position == end),
+            last_span.eq(span + 1 >= self.batch.spans),
+            misplaced.eq((task.place + Mux(task.keep, self.batch.sets, 1)) > machine.states),
+            work.eq(work + (issue & ~dry_run) - self.done),
+        ]
+        with m.If(finish & counted):
             m.d.sync += completed.eq(completed + 1)
 
         def stop(fault):
@@ -88,9 +129,11 @@ class TaskQueue(wiring.Component):
                         dry_run.eq(self.dry_run),
                         position.eq(self.begin),
                         end.eq(self.end),
-                        issued.eq(0),
                         completed.eq(0),
                         layer_loaded.eq(0),
+                        span.eq(0),
+                        counted.eq(1),
+                        in_loop.eq(0),
                     ]
                     m.next = "FETCH"
             with m.State("FETCH"):
@@ -112,6 +155,8 @@ class TaskQueue(wiring.Component):
                     m.next = "IDLE"
                 with m.Elif(~tokens):
                     m.d.comb += self.waiting.eq(1)
+                with m.Elif(~ready):
+                    pass  # for the engine itself
                 with m.Elif(layer_loaded & (self.layer == task.layer)):
                     m.next = "ISSUE"
                 with m.Elif(empty):
@@ -136,8 +181,17 @@ class TaskQueue(wiring.Component):
                 m.d.comb += self.o.valid.eq(~dry_run)
                 with m.If(dry_run & ~self.tile_valid):
                     stop(Fault.TILE)
-                with m.If((dry_run & self.tile_valid) | (self.o.valid & self.o.ready)):
-                    m.d.comb += finish.eq(self.done | dry_run)
-                    m.d.sync += [issued.eq(issued + 1), position.eq(position + 1)]
+                with m.Elif(dry_run & misplaced):
+                    stop(Fault.PLACE)
+                with m.Elif(dry_run & (Mux(task.loop, in_loop, task.again & ~in_loop))):
+                    stop(Fault.LOOP)
+                with m.Elif(dry_run | self.o.ready):
+                    m.d.comb += [issue.eq(1), finish.eq(self.done | dry_run)]
+                    m.d.sync += position.eq(Mux(repeats, loop_begin, position + 1))
+                    m.d.sync += in_loop.eq((in_loop | task.loop) & ~task.again)
+                    with m.If(task.loop):
+                        m.d.sync += [loop_begin.eq(position), counted.eq(last_span | dry_run)]
+                    with m.If(task.again):
+                        m.d.sync += span.eq(Mux(repeats, span + 1, 0))
                     m.next = "FETCH"
         return m

@@ -1,8 +1,8 @@
 """The feed-forward engine's drain: neurons through a block's steps."""
 
-from amaranth.hdl import Cat
+from amaranth.hdl import Cat, Mux
 from amaranth.lib import data
-from amaranth.lib.wiring import Out
+from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.engines import FORWARD
 from backspike.gen.core.forward.unit import CODE, ForwardUnit
@@ -24,6 +24,7 @@ class ForwardDrain(BlockDrain):
         super().__init__(
             machine,
             {
+                "carry": In(1),  # what neurons keep goes on from the batch before
                 # A tile has lane n's bits at n * DEPTH; codes and logits are rows of all lanes.
                 "spikes": Out(write_signature(lanes * DEPTH, 2 * machine.spike_units)),
                 "active": Out(write_signature(DEPTH, machine.units)),
@@ -33,6 +34,7 @@ class ForwardDrain(BlockDrain):
         )
 
     def begin(self, m, sequencer):
+        m.d.comb += sequencer.carry.eq(self.carry)
         return self.start
 
     def feed(self, m, pipeline, units):
@@ -48,8 +50,8 @@ class ForwardDrain(BlockDrain):
             self.codes.en.eq(written & ~readout),
             self.codes.addr.eq(Cat(slot.entry, header.base)),
             self.codes.data.eq(Cat(result.code for result in row)),
-            self.logits.en.eq(written & readout & slot.final),
-            self.logits.addr.eq(Cat(slot.sample, header.base)),
+            self.logits.en.eq(written & readout & (slot.final | self.config.every)),
+            self.logits.addr.eq(Cat(Mux(self.config.every, slot.entry, slot.sample), header.base)),
             self.logits.data.eq(Cat(result.logit for result in row)),
         ]
         spikes = Cat(result.code.spike for result in row) & live

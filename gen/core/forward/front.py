@@ -1,6 +1,6 @@
 """The feed-forward engine's front: from a task to events and weight rows."""
 
-from amaranth.hdl import Cat, Mux
+from amaranth.hdl import Cat
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
@@ -8,9 +8,9 @@ from backspike.gen.core.engines import FORWARD
 from backspike.gen.core.layout import EXTENT, block_bits, spike_bits
 from backspike.gen.core.shared.gather_front import WHOLE, GatherFront
 from backspike.gen.core.shared.source import (
-    EDGE_FLAGS,
     HEADER,
-    edge_flags,
+    edges_layout,
+    edges_of,
     masked_tile,
     masks_of,
     span_masks,
@@ -41,39 +41,43 @@ class ForwardFront(GatherFront):
                 )
             },
             scan_tag=data.StructLayout({"row": rows}),
-            flags={"edges": EDGE_FLAGS},
+            flags={"edges": edges_layout(machine.lanes)},
             ports={
                 "extent": In(EXTENT),
                 "buffer": In(1),  # which half of the spike memory
+                "carry": In(1),  # the batch goes on with the samples of the one before
                 "row": Out(vector_port(machine)),
             },
         )
 
     def walk_inputs(self):
-        config = self.config
+        config, record = self.config, self.record
         return {
-            "base_first": Mux(config.readout, 0, config.output_base),
-            "by_set": config.readout,  # whose logits are those of the last step
-            "source_first": config.source_base,
-            "source_tiles": config.source_tiles,
-            "weights": config.weights,
-            "tile_rows": config.source_tiles,
-            "source_rows": 1,
+            "base_first": config.output_base,
+            "by_set": config.readout & ~config.every,
+            "connections": config.connections,
+            "carry": self.carry,
+            "connection": {
+                "first": record.source_base,
+                "tiles": record.source_tiles,
+                "weights": record.weights,
+                "tile_rows": record.source_tiles,
+                "source_rows": 1,
+                "diagonal": record.diagonal,
+                "delay": record.delay,
+            },
         }
 
     def header(self, sum_header):
         return {name: sum_header[name] for name in HEADER.members}
 
     def request(self, step):
-        edges = edge_flags(self._machine.lanes, step, self.config.sources, self.extent)
-        return [Cat(step.source_base, self.buffer)], {"scan": step.row, "edges": edges}
+        edges = edges_of(self._machine.lanes, step, self.record, self.extent)
+        address = Cat(step.source_base, self.buffer ^ step.other)
+        return [address], {"scan": step.row, "edges": edges}
 
     def masked_tile(self, m, rows, tag, taken):
-        config = self.config
-        spans = span_masks(m, self.batch)
-        masks = masks_of(
-            self._machine.lanes, tag.edges, config.sources, config.bias, spans, self.extent
-        )
+        masks = masks_of(self._machine.lanes, tag.edges, span_masks(m, self.batch), self.extent)
         return Cat(masked_tile(m, rows[0], masks, "spike")), WHOLE
 
     def fetch(self, m, lines):

@@ -1,18 +1,19 @@
 """The feed-forward engine's drain unit: a leaky integrate-and-fire neuron, one step a cycle."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.engines import FORWARD
 from backspike.gen.core.forward.surrogate import SurrogateLookup, order
-from backspike.gen.core.layout import HALF_BITS, TABLE
-from backspike.gen.core.shared.state_file import StateFile
+from backspike.gen.core.layout import HALF_BITS, PLACE_BITS, TABLE
+from backspike.gen.core.shared.state_file import StateFile, state_of
 from backspike.gen.core.shared.time_sequencer import slot_layout
 from backspike.gen.numerics.fixed_to_half import NEAREST_LATENCY, FixedToHalf
-from backspike.gen.numerics.half import FRACTION, Half
+from backspike.gen.numerics.half import FRACTION, HALF_FIXED, Half
 from backspike.gen.numerics.half_product import HalfProduct, factor
 from backspike.gen.numerics.half_subtract import HalfSubtract
+from backspike.gen.numerics.half_to_fixed import HalfToFixed
 from backspike.gen.pipeline import Pipeline
 
 CODE = data.StructLayout({"code": 4, "spike": 1})
@@ -40,23 +41,27 @@ RECURRENCE = SUM_TO_U + U_TO_V + 1
 class ForwardUnit(wiring.Component):
     """One neuron update a cycle: u = round(sum + λ v), spike, code, and v by the reset.
 
+    A neuron with a synaptic current takes two passes. In the first i = round(sum + α i) takes the
+    place of u, and nothing spikes; in the second i that of the sum.
+
     Latency: SUM_TO_U cycles from `slot` and `sum` to u, U_TO_CODE more to `spike`, `code` and
     `logit` (which is u), and U_TO_V from u until v can be used. Throughput: one a cycle.
 
-    Parameters: width: of the sum; reuse: lanes that it serves.
+    Parameters: width: of the sum; reuse: lanes that it serves; places: of what tiles keep.
     """
 
     latency = SUM_TO_U + U_TO_CODE
     recurrence = RECURRENCE
 
-    def __init__(self, *, width: int, reuse: int):
-        self._width, self._reuse = width, reuse
+    def __init__(self, *, width: int, reuse: int, places: int):
+        self._width, self._reuse, self._places = width, reuse, places
         super().__init__(
             {
                 "config": In(FORWARD.config),
                 "table": In(TABLE),  # an edge of the surrogate is written
                 "slot": In(slot_layout(reuse)),
                 "live": In(1),  # the slot holds a neuron and a sample
+                "place": In(PLACE_BITS),  # of what the tile keeps
                 "sum": In(signed(width)),  # in units of 2^-24
                 "spike": Out(1),
                 "code": Out(4),
@@ -73,14 +78,22 @@ class ForwardUnit(wiring.Component):
         slot = pipeline.put("slot", self.slot, at=0)
         pipeline.put("sum", self.sum, at=0)
         pipeline.put("live", self.live & slot.valid, at=0)
+        pipeline.put("place", self.place, at=0)
+        current = Signal()  # the slot's pass is the first of two
+        m.d.comb += current.eq(config.current & ~slot.second)
+        pipeline.put("current", current, at=0)
         u_at, code_at, v_at = SUM_TO_U, SUM_TO_U + U_TO_CODE, SUM_TO_U + U_TO_V
 
-        m.submodules.states = states = StateFile(reuse=self._reuse)
-        m.d.comb += [states.read.sample.eq(slot.sample), states.read.phase.eq(slot.phase)]
+        m.submodules.states = states = StateFile(reuse=self._reuse, places=self._places)
+        m.submodules.currents = currents = StateFile(reuse=self._reuse, places=1)
+        m.d.comb += [
+            Value.cast(states.read).eq(state_of(slot, self.place, current)),
+            Value.cast(currents.read).eq(state_of(slot)),
+        ]
         v = Signal(Half, reset_less=True)
         fresh = pipeline.get("slot", at=V_AT - 1).fresh
         m.d.sync += v.as_value().eq(Mux(fresh, 0, states.o))
-        m.submodules.round_u = round_u = self._potential(m, pipeline, v)
+        m.submodules.round_u = round_u = self._potential(m, pipeline, v, currents.o)
         u = pipeline.put("u", round_u.o.as_value(), at=u_at)
 
         # Beside each other: the code and the spike; v after a soft reset.
@@ -88,7 +101,8 @@ class ForwardUnit(wiring.Component):
         threshold = Half(config.threshold)
         m.submodules.lookup = lookup = SurrogateLookup()
         m.submodules.subtract = subtract = HalfSubtract()
-        fires = (key >= order(threshold)) & ~config.readout
+        currents_pass = pipeline.get("current", at=u_at)
+        fires = (key >= order(threshold)) & ~config.readout & ~currents_pass
         pipeline.register("spike", fires, at=u_at + 1)
         m.d.comb += [
             key.eq(order(u)),
@@ -104,11 +118,14 @@ class ForwardUnit(wiring.Component):
             self.logit.eq(pipeline.get("u", at=code_at)),
         ]
         spiked, kept, written = (pipeline.get(name, at=v_at) for name in ("spike", "u", "slot"))
+        place, currents_pass = (pipeline.get(name, at=v_at) for name in ("place", "current"))
         m.d.comb += [
             states.write.eq(written.valid),
-            states.written.sample.eq(written.sample),
-            states.written.phase.eq(written.phase),
+            Value.cast(states.written).eq(state_of(written, place, currents_pass)),
             states.i.eq(Mux(spiked, Mux(config.soft, subtract.o.as_value(), 0), kept)),
+            currents.write.eq(written.valid & currents_pass),
+            Value.cast(currents.written).eq(state_of(written)),
+            currents.i.eq(kept),
         ]
         reset_saturated = subtract.saturated & pipeline.get("live", at=v_at) & spiked & config.soft
         m.d.comb += self.saturated.eq(
@@ -116,16 +133,30 @@ class ForwardUnit(wiring.Component):
         )
         return m
 
-    def _potential(self, m: Module, pipeline: Pipeline, v) -> FixedToHalf:
-        """sum + λ v, rounded.
+    def _potential(self, m: Module, pipeline: Pipeline, v, current) -> FixedToHalf:
+        """sum + λ v, rounded; in a current's pass sum + α v, in the one after it current + λ v.
 
         Of what λ v has below 2^-24 only matters whether it is a half of that, more or less: a one
         in the place of all that is below 2^-25 tells it.
         """
         m.submodules.leaked = leaked = HalfProduct()
-        leak = Signal.like(leaked.i_factor, reset_less=True)
-        m.d.sync += leak.eq(factor(Half(self.config.leak)))
-        m.d.comb += [leaked.i_half.eq(v), leaked.i_factor.eq(leak)]
+        config = self.config
+        factors = []
+        for name in ("leak", "synapse"):
+            factors.append(Signal.like(leaked.i_factor, name=name, reset_less=True))
+            m.d.sync += factors[-1].eq(factor(Half(config[name])))
+        # A product takes its factor a cycle after the half.
+        current_pass = pipeline.get("current", at=V_AT + 1)
+        leak = Mux(current_pass, Value.cast(factors[1]), Value.cast(factors[0]))
+        m.d.comb += [leaked.i_half.eq(v), Value.cast(leaked.i_factor).eq(leak)]
+        # The current that the pass before has found comes in the sum's place.
+        m.submodules.found = found = HalfToFixed()
+        pipeline.put("found", current, at=1)
+        early = PRODUCT_AT - 1 - HalfToFixed.latency
+        whole = Signal(signed(HALF_FIXED), reset_less=True)
+        m.d.sync += whole.eq(found.o + found.carry)
+        instead = config.current & pipeline.get("slot", at=PRODUCT_AT).second
+        m.d.comb += found.i.as_value().eq(pipeline.get("found", at=early))
         cut = FRACTION - BELOW
         inexact = Signal()
         upper = Signal(signed(LEAKED - cut))
@@ -133,7 +164,7 @@ class ForwardUnit(wiring.Component):
         m.d.comb += [
             inexact.eq(leaked.o[:cut] != leaked.carry.replicate(cut)),
             upper.eq(Cat(leaked.o[cut] | inexact, leaked.o[cut + 1 : LEAKED])),
-            exact_sum.eq(pipeline.get("sum", at=PRODUCT_AT)),
+            exact_sum.eq(Mux(instead, whole, pipeline.get("sum", at=PRODUCT_AT))),
         ]
         total = Signal(signed(self._width + BELOW + 1), reset_less=True)
         m.d.sync += total.eq((exact_sum << BELOW) + upper + (leaked.carry & ~inexact))

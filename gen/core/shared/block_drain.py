@@ -23,7 +23,8 @@ class DrainUnit(Protocol):
     """What a drain unit is to the frame: a component that updates one neuron a cycle.
 
     Ports: config, table; slot (see `slot_layout`), beside it `live` (the slot holds a neuron and a
-    sample) and `sum`; saturated. Its other ports are the drain's affair.
+    sample), `place` (of what its tile keeps) and `sum`; saturated. Its other ports are the drain's
+    affair.
     """
 
     latency: ClassVar[int]
@@ -31,7 +32,7 @@ class DrainUnit(Protocol):
     recurrence: ClassVar[int]
     """Cycles from the use of a state to that of the next step's."""
 
-    def __init__(self, *, width: int, reuse: int): ...
+    def __init__(self, *, width: int, reuse: int, places: int): ...
 
 
 class BlockDrain(wiring.Component):
@@ -112,6 +113,7 @@ class BlockDrain(wiring.Component):
             sequencer.start.eq(block_begins),
             sequencer.head.eq(self.i_headers.payload.head),
             sequencer.tail.eq(self.i_headers.payload.tail),
+            sequencer.twice.eq(self.config.current),
             sequencer.batch.eq(self.batch),
             self.busy.eq(sequencer.busy),
             self.entry.eq(sequencer.o.entry),
@@ -158,15 +160,16 @@ class BlockDrain(wiring.Component):
     def _units(self, m: Module, pipeline: Pipeline) -> list:
         """The drain units, with their slots and sums."""
         phase = pipeline.get("slot", at=SUM_LATENCY).phase
-        slot, live = (pipeline.get(name, at=UNIT_AT) for name in ("slot", "live"))
+        slot, live, header = (pipeline.get(name, at=UNIT_AT) for name in ("slot", "live", "header"))
         units = []
         for n in range(self.lanes // self.reuse):
-            unit: Any = self.unit(width=self.width, reuse=self.reuse)
+            unit: Any = self.unit(width=self.width, reuse=self.reuse, places=self.machine.states)
             m.submodules[f"unit{n}"] = unit
             m.d.comb += [
                 unit.config.eq(self.config),
                 unit.table.eq(self.table),
                 unit.slot.eq(slot),
+                unit.place.eq(header.place),
                 unit.live.eq(select_phase(live, n, slot.phase, self.reuse)),
                 unit.sum.eq(delayed_or_mux(m, self.sums, n, phase, self.reuse, "sum")),
             ]

@@ -7,10 +7,10 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from backspike.gen.core.control.task_queue import WORK
 from backspike.gen.core.engines import EngineKind
-from backspike.gen.core.layout import BATCH, HALF_BITS, TILE_BITS, weight_bits
+from backspike.gen.core.layout import BATCH, CONNECTION_BITS, HALF_BITS, weight_bits
 from backspike.gen.core.shared.events import SpikeScanner, event_layout, same_event
-from backspike.gen.core.shared.walk import TileWalk
 from backspike.gen.core.weights import VECTOR_LATENCY
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.elastic import TwoEntryFIFO
@@ -36,7 +36,7 @@ class GatherFront(wiring.Component):
         machine: Machine,
         kind: EngineKind,
         *,
-        walk: TileWalk,
+        walk: wiring.Component,
         header: data.StructLayout,
         reads: Mapping[str, wiring.Signature],
         scan_tag: data.StructLayout,
@@ -51,10 +51,11 @@ class GatherFront(wiring.Component):
         value = {"value": HALF_BITS} if kind.product else {}
         super().__init__(
             {
-                "i": In(stream.Signature(TILE_BITS)),  # the tile of neurons
+                "i": In(stream.Signature(WORK)),
                 "config": In(kind.config),
                 "batch": In(BATCH),
                 **{name: Out(signature) for name, signature in reads.items()},
+                **self._record_ports(kind),
                 **ports,
                 "refused": Out(1),  # a vector's request was refused
                 "o_headers": Out(stream.Signature(header)),  # of a sum, before its events
@@ -62,6 +63,15 @@ class GatherFront(wiring.Component):
                 "o_vectors": Out(stream.Signature(data.ArrayLayout(HALF_BITS, machine.lanes))),
             }
         )
+
+    @staticmethod
+    def _record_ports(kind: EngineKind) -> dict:
+        if not kind.record_fields:
+            return {}
+        return {
+            "connection": Out(CONNECTION_BITS),  # which one's record is asked for
+            "record": In(kind.record),  # this one's, in the same cycle
+        }
 
     def elaborate(self, platform):
         m = Module()
@@ -72,10 +82,12 @@ class GatherFront(wiring.Component):
             self.o_headers.valid.eq(walk.o_headers.valid),
             walk.o_headers.ready.eq(self.o_headers.ready),
             walk.batch.eq(self.batch),
-            *(getattr(walk, name).eq(value) for name, value in self.walk_inputs().items()),
+            *_assign_ports(walk, self.walk_inputs()),
             *_assign(self.o_headers.payload, self.header(walk.o_headers.payload)),
         ]
 
+        if "record" in self.signature.members:
+            m.d.comb += self.connection.eq(walk.index)
         m.submodules.tiles = tiles = ReadPipe(
             address_width=sum(len(port.addr) for port in reads),
             row_width=sum(len(port.data) for port in reads),
@@ -115,7 +127,7 @@ class GatherFront(wiring.Component):
         return m
 
     def walk_inputs(self) -> dict[str, Any]:
-        """What the walk takes of the descriptor."""
+        """What the walk takes of the descriptor, by its ports; of a struct by its fields."""
         raise NotImplementedError
 
     def header(self, sum_header) -> dict[str, Any]:
@@ -181,6 +193,14 @@ WHOLE = Const(1)
 
 def _assign(target, values: Mapping[str, Any]) -> list:
     return [target[name].eq(value) for name, value in values.items()]
+
+
+def _assign_ports(component: wiring.Component, values: Mapping[str, Any]) -> list:
+    statements = []
+    for name, value in values.items():
+        port = getattr(component, name)
+        statements += _assign(port, value) if isinstance(value, Mapping) else [port.eq(value)]
+    return statements
 
 
 def _split(row: Value, widths: Iterable[int]) -> list[Value]:

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.utils import exact_log2
 
-from backspike.gen.core.layout import BASE_BITS, BLOCK_BITS, STEPS_BITS, TILE_BITS
+from backspike.gen.core.layout import BASE_BITS, BLOCK_BITS, PLACE_BITS, STEPS_BITS, TILE_BITS
 from backspike.gen.machine import DEPTH
 
 HEADER = data.StructLayout(
@@ -13,6 +13,7 @@ HEADER = data.StructLayout(
         "set": BLOCK_BITS,
         "head": 1,  # the block is of the first span
         "tail": 1,  # of the last
+        "place": PLACE_BITS,  # of what its neurons keep
         "tile": TILE_BITS,  # of neurons
         "last": 1,  # the task ends with it
     },
@@ -55,37 +56,43 @@ def span_masks(m: Module, batch) -> list[Signal]:
     return masks
 
 
-EDGE_FLAGS = data.StructLayout(
-    {
-        "inner": 1,  # all lanes of the tile are sources
-        "last": 1,  # it is the tile with the last sources and the bias
-        "full": 1,  # its set is full
-        "partial": 1,  # its set is full in part
-        "tail": 1,  # its span is the last
-    }
-)
-"""Travels beside a spike tile, to tell which of its bits count."""
+def edges_layout(lanes: int) -> data.StructLayout:
+    """Travels beside a spike tile, to tell which of its bits count."""
+    return data.StructLayout(
+        {
+            "void": 1,  # no lane is a source
+            "inner": 1,  # all lanes of the tile are
+            "last": 1,  # it is the tile with the last sources and the bias
+            "rest": exact_log2(lanes),  # sources of that tile
+            "bias": 1,  # a further source that spikes in every step
+            "full": 1,  # its set is full
+            "partial": 1,  # its set is full in part
+            "tail": 1,  # its span is the last
+        }
+    )
 
 
-def edge_flags(lanes: int, step, sources, extent) -> Value:
-    """The EDGE_FLAGS of a step of the walk."""
-    bits = exact_log2(lanes)
+def edges_of(lanes: int, step, connection, extent) -> Value:
+    """The edges of a step of the walk. connection: its descriptor's `sources` and `bias`."""
+    bits, sources = exact_log2(lanes), connection.sources
     return Cat(
-        step.source < sources[bits:],
+        step.void,
+        ~step.void & (step.source < sources[bits:]),
         step.source == sources[bits:],
+        sources[:bits],
+        connection.bias,
         step.set < extent.full,
         step.set == extent.full,
         step.tail,
     )
 
 
-def masks_of(lanes: int, flags, sources, bias, span_masks, extent):
-    """(sources, bias, entries) of a tile's flags: lanes that are sources, the lane that is the
+def masks_of(lanes: int, flags, span_masks, extent):
+    """(sources, bias, entries) of a tile's edges: lanes that are sources, the lane that is the
     bias, and the entries that hold a sample."""
-    bits = exact_log2(lanes)
     return (
-        _lanes(lanes, flags.inner, flags.last, sources),
-        Cat(bias & flags.last & (sources[:bits] == n) for n in range(lanes)),
+        _lanes(lanes, flags.inner, flags.last & ~flags.void, flags.rest),
+        Cat(flags.bias & flags.last & (flags.rest == n) for n in range(lanes)),
         _entries(flags.full, flags.partial, flags.tail, span_masks, extent),
     )
 

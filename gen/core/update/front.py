@@ -17,14 +17,14 @@ from backspike.gen.core.layout import (
     spike_bits,
 )
 from backspike.gen.core.shared.gather_front import GatherFront
+from backspike.gen.core.shared.group_walk import GroupWalk
 from backspike.gen.core.shared.source import (
-    EDGE_FLAGS,
-    edge_flags,
+    edges_layout,
+    edges_of,
     masked_tile,
     masks_of,
     span_masks,
 )
-from backspike.gen.core.shared.walk import TileWalk
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.prefetch import ReadPipe
 from backspike.gen.memory.rows import read_signature
@@ -56,7 +56,7 @@ class UpdateFront(GatherFront):
         super().__init__(
             machine,
             UPDATE,
-            walk=TileWalk(
+            walk=GroupWalk(
                 blocks=spikes, sources=spikes, bases=bases, rows=block_bits(machine), group=group
             ),
             header=ROWS_HEADER,
@@ -65,10 +65,11 @@ class UpdateFront(GatherFront):
                 "masks": read_signature(tile, machine.units, stalling=True),
             },
             scan_tag=data.StructLayout({"base": bases}),
-            flags={"edges": EDGE_FLAGS, "complete": 1},
+            flags={"edges": edges_layout(machine.lanes), "complete": 1},
             ports={
                 "extent": In(EXTENT),
                 "buffer": In(1),  # which half of the spike memory
+                "carry": In(1),  # the batch goes on with the samples of the one before
                 "gradients": Out(read_signature(width, machine.units * DEPTH, stalling=True)),
             },
         )
@@ -80,8 +81,8 @@ class UpdateFront(GatherFront):
             "source_first": config.source_base,
             "source_tiles": config.source_tiles,
             "weights": config.weights,
-            "tile_rows": config.source_tiles,
-            "source_rows": 1,
+            "delay": config.delay,
+            "carry": self.carry,
         }
 
     def header(self, sum_header):
@@ -94,8 +95,8 @@ class UpdateFront(GatherFront):
         }
 
     def request(self, step):
-        edges = edge_flags(self._machine.lanes, step, self.config.sources, self.extent)
-        return [Cat(step.source_base, self.buffer), step.base], {
+        edges = edges_of(self._machine.lanes, step, self.config, self.extent)
+        return [Cat(step.source_base, self.buffer ^ step.other), step.base], {
             "scan": step.base,
             "edges": edges,
             "complete": step.group_last,
@@ -103,11 +104,8 @@ class UpdateFront(GatherFront):
 
     def masked_tile(self, m, rows, tag, taken):
         spikes, mask = rows
-        lanes, config = self._machine.lanes, self.config
-        spans = span_masks(m, self.batch)
-        in_tile, bias, present = masks_of(
-            lanes, tag.edges, config.sources, config.bias, spans, self.extent
-        )
+        lanes = self._machine.lanes
+        in_tile, bias, present = masks_of(lanes, tag.edges, span_masks(m, self.batch), self.extent)
         # An entry without a gradient is as good as absent.
         filled = Cat(mask[d::DEPTH].any() for d in range(DEPTH))
         lines = masked_tile(m, spikes, (in_tile, bias, present & filled), "spike")

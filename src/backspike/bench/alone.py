@@ -4,11 +4,7 @@ from dataclasses import dataclass, replace
 
 from backspike.compile.compiler import Plan
 from backspike.compile.schedule import ENGINES, Queue, Range
-from backspike.drive.core_driver import CoreDriver
-from backspike.drive.rtl_backend import RTLBackend
-from backspike.gen.machine import Machine
-from backspike.ir.learning import Learning
-from backspike.ir.network import Network
+from backspike.drive.rtl_core import RTLCore
 
 STALLS = ("vector", "drain")
 """Counters of cycles in which the lanes wait with an event in hand."""
@@ -59,7 +55,7 @@ def alone_plan(plan: Plan) -> Plan:
         first = plan.programs["forward" if engine == "fp" else "update"][engine]
         own = [replace(task, waits={}) for task in tasks[first.begin : first.end]]
         added = []
-        for layer in range(len(plan.layers)):
+        for layer in range(len(plan.descriptors[engine].layers)):
             begin = len(tasks) + len(added)
             added += [task for task in own if task.layer == layer]
             ours = {engine: Range(begin, len(tasks) + len(added))}
@@ -73,25 +69,25 @@ def alone_plan(plan: Plan) -> Plan:
     return replace(plan, queues=queues, programs=programs)
 
 
-class AloneBackend(RTLBackend):
-    """The RTL backend with one engine working at a time, on a layer at a time; see `Backend`.
+class AloneCore(RTLCore):
+    """The RTL with one engine working at a time, on a layer at a time.
 
     runs: what was counted, in order.
     """
 
-    def __init__(self, network: Network, learning: Learning, machine: Machine) -> None:
-        super().__init__(network, learning, machine)
-        self.plan = alone_plan(self.plan)
-        self.driver = CoreDriver(self.simulator, self.plan)
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(alone_plan(plan))
         self.runs: list[Run] = []
 
-    def _run(self, program: str, *, forward: int, backward: int) -> None:
+    def _run(self, program: str, *, forward: int, backward: int, carry: bool) -> None:
         """A program's engines one after the other: errors before weights, weights before spikes."""
         ranges = self.plan.programs[program]
         for engine in ("bp", "wg", "fp"):
             tasks = self.plan.queues[engine].tasks[ranges[engine].begin : ranges[engine].end]
             for layer in dict.fromkeys(task.layer for task in tasks):
-                self.driver.run(alone(engine, layer), forward=forward, backward=backward)
+                self.driver.run(
+                    alone(engine, layer), forward=forward, backward=backward, carry=carry
+                )
                 self.runs.append(_counted(self.driver.counters(), engine, layer))
 
 

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from statistics import mean
 
-from backspike.bench.alone import AloneBackend, Run
+from backspike.bench.alone import AloneCore, Run
 from backspike.bench.densities import BATCH, GRID, LEARNING, STEPS, WIDTH, Case, cases, tensors
 from backspike.bench.figure import Figure, at_most
+from backspike.compile.compiler import compile_network
 from backspike.compile.schedule import ENGINES
+from backspike.drive.core_backend import CoreBackend
 from backspike.drive.lockstep import Counts, Lockstep
 from backspike.gen.machine import Machine
 from backspike.golden.backend import GoldenBackend
@@ -44,8 +46,9 @@ def measure(case: Case, machine: Machine, counts: Counts, *, width: int = WIDTH)
     counts: what was compared with golden is added. Raises Mismatch where a bit differs.
     """
     network = case.network(width)
-    alone = AloneBackend(network, LEARNING, machine)
-    both = Lockstep(alone, GoldenBackend(network, LEARNING))
+    alone = AloneCore(compile_network(network, LEARNING, machine))
+    backend = CoreBackend(network, alone)
+    both = Lockstep(backend, GoldenBackend(network, LEARNING))
     both.counts = counts
     batch = tensors(case, width)
     try:

@@ -3,6 +3,7 @@
 from backspike.bench.figure import Figure, at_least, at_most
 from backspike.compile.compiler import compile_network
 from backspike.drive.core_backend import CoreBackend
+from backspike.drive.graph_core import GraphCore
 from backspike.drive.link import LinkPort
 from backspike.drive.link_torture import torture
 from backspike.gen.emit import emit
@@ -60,7 +61,7 @@ def split(data: Dataset, clock: float) -> list[Figure]:
     )
     uart = Uart(uart_library(text, "linked"), RATE)
     link = LinkPort(UartLine(uart), machine.map())
-    backend = CoreBackend(compile_network(net, how, machine), link)
+    backend = CoreBackend(net, GraphCore(compile_network(net, how, machine), link))
     backend.load_weights(initial_weights(net, how.seed))
     taken = [batch for batch, _ in zip(batches(data.train, how, 0), range(BATCHES), strict=False)]
     logits, labels = backend.forward(taken[0].spikes, taken[0].labels), taken[0].labels

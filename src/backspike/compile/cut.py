@@ -40,9 +40,10 @@ class Cut:
         return full, mask
 
 
-def cut_of(batch: int, steps: int, samples: int) -> Cut:
-    """The cut into sets of so many samples, and as few spans as they leave room for."""
-    spans = ceil_div(steps, DEPTH // samples)
+def cut_of(batch: int, steps: int, samples: int, *, longest: int = DEPTH) -> Cut:
+    """The cut into sets of so many samples, and as few spans of up to `longest` steps as they leave
+    room for."""
+    spans = ceil_div(steps, min(longest, DEPTH // samples))
     length = ceil_div(steps, spans)
     spans = ceil_div(steps, length)
     return Cut(
@@ -54,8 +55,8 @@ def cut_of(batch: int, steps: int, samples: int) -> Cut:
     )
 
 
-def cuts(batch: int, steps: int, machine: Machine) -> Iterator[Cut]:
-    """All useful cuts, the fastest first.
+def cuts(batch: int, steps: int, machine: Machine, *, longest: int = DEPTH) -> Iterator[Cut]:
+    """All useful cuts into spans of up to `longest` steps, the fastest first.
 
     What is slow is a drain that waits for a neuron's own last step: each step of a set takes as
     long as its samples need, or as a neuron does. Of equals the one with fewer blocks is better,
@@ -67,5 +68,5 @@ def cuts(batch: int, steps: int, machine: Machine) -> Iterator[Cut]:
         slots = (max(cut.samples * reuse, unit.recurrence) for reuse, unit in units)
         return cut.sets * steps * sum(slots) + len(units) * cut.blocks, cut.blocks
 
-    found = {cut_of(batch, steps, n) for n in range(1, min(batch, DEPTH) + 1)}
+    found = {cut_of(batch, steps, n, longest=longest) for n in range(1, min(batch, DEPTH) + 1)}
     yield from sorted(found, key=lambda cut: (*cost(cut), -cut.samples))

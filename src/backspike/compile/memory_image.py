@@ -54,6 +54,19 @@ def unit_tensor(rows: np.ndarray, shape: Shape, batch: int, neurons: int) -> np.
     return np.ascontiguousarray(tensor[:batch, : cut.all_steps, :neurons])
 
 
+def unit_rows(values: np.ndarray, shape: Shape) -> np.ndarray:
+    """uint16 (B, T, N) to rows of its units, uint16 (tiles * blocks * DEPTH, P)."""
+    batch, steps, neurons = values.shape
+    tiles, cut = shape.tiles(neurons), shape.cut
+    full = np.zeros((shape.padded, cut.steps * cut.spans, tiles * shape.lanes), np.uint16)
+    full[:batch, :steps, :neurons] = values
+    parts = full.reshape(cut.sets, cut.samples, cut.spans, cut.steps, tiles, shape.lanes)
+    rows = np.zeros((tiles, cut.blocks, DEPTH, shape.lanes), np.uint16)
+    entries = parts.transpose(4, 0, 2, 3, 1, 5).reshape(tiles, cut.blocks, -1, shape.lanes)
+    rows[:, :, : entries.shape[2]] = entries
+    return rows.reshape(-1, shape.lanes)
+
+
 def sample_tensor(rows: np.ndarray, shape: Shape, batch: int, neurons: int) -> np.ndarray:
     """Rows of the read-out, (tiles * sets * DEPTH, P), to (B, N)."""
     cut = shape.cut
@@ -99,6 +112,11 @@ def weight_tensor(rows: np.ndarray, lanes: int, sources: int, neurons: int) -> n
     tiles = -(-neurons // lanes)
     full = _skewed(rows.reshape(tiles, -1, lanes), 1).transpose(1, 0, 2)
     return np.ascontiguousarray(full.reshape(-1, tiles * lanes)[:sources, :neurons])
+
+
+def diagonal_rows(scale: int, lanes: int) -> np.ndarray:
+    """The block of weights of an identity, by banks: uint16 (P, P). scale: a pattern."""
+    return _skewed(np.diag(np.full(lanes, scale, np.uint16))[None], -1)[0]
 
 
 def _skewed(columns: np.ndarray, direction: int) -> np.ndarray:

@@ -36,7 +36,7 @@ def predict(plan: Plan, densities: Densities) -> list[LayerCycles]:
     lets errors through; wg one row tile of G that is not empty for every spike, but at least two
     cycles for each of the K ⌈N/P⌉ tiles that it updates.
     """
-    entries = plan.learning.batch * plan.network.steps
+    entries = plan.learning.batch * plan.steps
     lanes = plan.machine.lanes
     last = len(plan.layers) - 1
     cycles = []

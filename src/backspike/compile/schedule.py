@@ -6,11 +6,12 @@ tile by tile: back-propagation makes a tile of gradients, then the weight-gradie
 the weights of these neurons, then the feed-forward engine runs them on the next batch.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from backspike.ir.constants import ENGINES
+from backspike.ir.graph import Connection, Graph
 
 PROGRAMS = ("forward", "update", "both")
 
@@ -24,11 +25,20 @@ class Range(NamedTuple):
 
 @dataclass(frozen=True)
 class Task:
-    """Work on a tile of a layer after `waits` tasks of each named engine are complete."""
+    """Work on a tile of a layer after `waits` tasks of each named engine are complete.
+
+    layer: a population's number, or for wg a connection's. place, keep: where its neurons keep what
+    goes on. step: one span only, that of the loop, which `loop` begins and `again` ends.
+    """
 
     layer: int
     tile: int
-    waits: Mapping[str, int]
+    waits: Mapping[str, int] = field(default_factory=dict)
+    place: int = 0
+    keep: bool = False
+    step: bool = False
+    loop: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,54 +48,118 @@ class Queue:
     tasks: tuple[Task, ...]
 
 
-def gradient_order(layers: int) -> list[int]:
-    """Layers in the order of their weight update.
+Tile = tuple[str, int]
+"""A tile of a population, or for wg of a connection, by name."""
 
-    Layer n's weights are free once errors have passed them, so layers go from the last to the
-    first; but layer 1's must wait for all of layer 0's gradients, and layer 0's follow them tile
-    by tile, so these two change places.
+
+class Scheduler:
+    """Makes the queues of a graph.
+
+    tiles: of each population. numbers: of layers, by engine and name. sets: of a batch, each of
+    which keeps its own. stateful: what neurons keep goes on from batch to batch.
     """
-    order = list(reversed(range(layers)))
-    return order[:-2] + order[:-3:-1] if layers >= 2 else order
 
+    def __init__(
+        self,
+        graph: Graph,
+        tiles: Mapping[str, int],
+        numbers: Mapping[str, Mapping[str, int]],
+        *,
+        sets: int = 1,
+        stateful: bool = False,
+    ):
+        self.graph, self.tiles, self.numbers, self.sets = graph, tiles, numbers, sets
+        self.forward = list(self._populations("fp", graph.stages, keep_all=stateful))
+        stages = [tuple(reversed(stage)) for stage in reversed(graph.stages)]
+        self.backward = list(self._populations("bp", stages, keep_all=False))
+        self._bp_done = {at: n + 1 for n, (at, _) in enumerate(self.backward)}
+        self.gradient = [
+            (c.name, tile) for c in self._gradient_order() for tile in range(tiles[c.target])
+        ]
+        self._wg_done = {at: n + 1 for n, at in enumerate(self.gradient)}
 
-def schedule(tiles: list[int]) -> tuple[dict[str, Queue], dict[str, dict[str, Range]]]:
-    """Queues and programs' ranges for layers of so many tiles."""
-    layers = range(len(tiles))
-    backward = [(n, tile) for n in reversed(layers) for tile in range(tiles[n])]
-    gradient = [(n, tile) for n in gradient_order(len(tiles)) for tile in range(tiles[n])]
-    forward = [(n, tile) for n in layers for tile in range(tiles[n])]
-    bp_done = {at: count + 1 for count, at in enumerate(backward)}
-    wg_done = {at: count + 1 for count, at in enumerate(gradient)}
+    @property
+    def places(self) -> int:
+        """Places that what neurons keep needs."""
+        tasks = [task for _, task in (*self.forward, *self.backward)]
+        return max(task.place + (self.sets if task.keep else 1) for task in tasks)
 
-    def gradient_waits(n: int, tile: int) -> dict[str, int]:
+    def queues(self) -> tuple[dict[str, Queue], dict[str, dict[str, Range]]]:
+        """Queues, and ranges of the programs."""
+        free = [task for _, task in self.forward]
+        following = [replace(task, waits=self._following(at)) for at, task in self.forward]
+        bp_tasks = [task for _, task in self.backward]
+        connections = {c.name: c for c in self.graph.trained}
+        wg_tasks = [
+            Task(self.numbers["wg"][name], tile, self._gradient_waits(connections[name], tile))
+            for name, tile in self.gradient
+        ]
+        queues = {
+            "fp": Queue((*free, *following)),
+            "bp": Queue(tuple(bp_tasks)),
+            "wg": Queue(tuple(wg_tasks)),
+        }
+        nothing, first = Range(0, 0), Range(0, len(free))
+        second = Range(len(free), 2 * len(free))
+        back, gradient = Range(0, len(bp_tasks)), Range(0, len(wg_tasks))
+        ranges = {
+            "forward": (first, nothing, nothing),
+            "update": (nothing, back, gradient),
+            "both": (second, back, gradient),
+        }
+        return queues, {name: dict(zip(ENGINES, ranges[name], strict=True)) for name in PROGRAMS}
+
+    def _populations(
+        self, engine: str, stages: Iterable[tuple[str, ...]], *, keep_all: bool
+    ) -> Iterator[tuple[Tile, Task]]:
+        """The tasks of populations, in order. A circle of connections makes a loop: its tasks take
+        a span one after the other, then the next one. Outside, all that a tile keeps is dead when
+        the next one begins, unless all is kept."""
+        number = self.numbers[engine]
+        place = 0
+        for stage in stages:
+            at = [(n, tile) for n in stage if n in number for tile in range(self.tiles[n])]
+            loop = self._circular(engine, {name for name, _ in at})
+            keep = loop or keep_all
+            place = place if keep_all else 0
+            for n, (name, tile) in enumerate(at):
+                begins, ends = loop and n == 0, loop and n == len(at) - 1
+                task = Task(number[name], tile, {}, place, keep, loop, begins, ends)
+                yield (name, tile), task
+                place += self.sets if keep else 0
+
+    def _circular(self, engine: str, names: set[str]) -> bool:
+        """Whether a step of these populations needs another of their steps."""
+        return any(
+            c.delay and c.source in names and c.target in names
+            for c in self.graph.connections
+            if engine == "fp" or not c.stop_gradient
+        )
+
+    def _gradient_order(self) -> list[Connection]:
+        """Connections in the order of their weight update: as soon as they may begin; of those that
+        may at the same time, the ones whose gradients come tile by tile first."""
+        order = [name for stage in self.graph.stages for name in stage]
+
+        def begins(connection: Connection) -> tuple[int, int]:
+            last = self.tiles[connection.target] - 1
+            waits = self._gradient_waits(connection, last)
+            return waits["bp"], order.index(connection.source)
+
+        return sorted(self.graph.trained, key=begins)
+
+    def _gradient_waits(self, connection: Connection, tile: int) -> dict[str, int]:
         """Its gradients are there, and no error needs the old weights any more."""
-        needs = bp_done[n, tile]
-        return {"bp": needs if n == 0 else max(needs, bp_done[n - 1, tiles[n - 1] - 1])}
+        needs = self._bp_done[connection.target, tile]
+        if connection in self.graph.errors_into(connection.source):
+            last = (connection.source, self.tiles[connection.source] - 1)
+            needs = max(needs, self._bp_done.get(last, 0))
+        return {"bp": needs}
 
-    bp_tasks = [Task(n, tile, {}) for n, tile in backward]
-    wg_tasks = [Task(n, tile, gradient_waits(n, tile)) for n, tile in gradient]
-    free = [Task(n, tile, {}) for n, tile in forward]
-    # Codes and logits of a tile are overwritten when errors have passed it.
-    following = [
-        Task(n, tile, {"bp": bp_done[n, tile], "wg": wg_done[n, tile]}) for n, tile in forward
-    ]
-    nothing = Range(0, 0)
-    backward_range, gradient_range = Range(0, len(bp_tasks)), Range(0, len(wg_tasks))
-    queues = {
-        "fp": Queue((*free, *following)),
-        "bp": Queue(tuple(bp_tasks)),
-        "wg": Queue(tuple(wg_tasks)),
-    }
-    programs = {
-        "forward": dict(zip(ENGINES, (Range(0, len(free)), nothing, nothing), strict=True)),
-        "update": dict(zip(ENGINES, (nothing, backward_range, gradient_range), strict=True)),
-        "both": dict(
-            zip(
-                ENGINES,
-                (Range(len(free), 2 * len(free)), backward_range, gradient_range),
-                strict=True,
-            )
-        ),
-    }
-    return queues, programs
+    def _following(self, at: Tile) -> dict[str, int]:
+        """Codes and logits of a tile are overwritten when errors have passed it, and its weights
+        are new."""
+        name, tile = at
+        entering = [self._wg_done.get((c.name, tile), 0) for c in self.graph.into(name)]
+        waits = {"bp": self._bp_done.get(at, 0), "wg": max(entering)}
+        return {engine: count for engine, count in waits.items() if count}

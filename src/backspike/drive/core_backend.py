@@ -1,110 +1,66 @@
-"""A backend that trains on a core, wherever it is."""
+"""A backend that trains a chain of layers on a core, wherever it is."""
 
-from backspike.compile.compiler import Plan
-from backspike.drive.core_driver import CoreDriver
-from backspike.drive.port import Port
-from backspike.golden.hash import layer_key
+from backspike.drive.graph_core import GraphCore
 from backspike.ir.bits import Bits
-from backspike.ir.constants import ENGINES
-from backspike.ir.validation import check_batch, check_error, check_step, check_weights
+from backspike.ir.network import Network
+from backspike.ir.validation import check_batch, check_error, check_weights
 
 
 class CoreBackend:
     """See `backspike.drive.backend.Backend`.
 
-    port: to a core, which is driven as `plan` says.
+    core: with the network's graph, compiled for the loss of its last step.
     """
 
     name = "core"
 
-    def __init__(self, plan: Plan, port: Port):
-        self.plan = plan
-        self.driver = CoreDriver(port, plan)
-        self._buffer = 1
-        self._batch = 0  # samples of the batch that can be updated; 0 if there is none
-        self._forwarded = 0  # samples of the last forward
-        self._updated = 0  # samples of the last updated batch
-        self._counted: dict | None = None
+    def __init__(self, network: Network, core: GraphCore):
+        self.network, self.core = network, core
+        self.plan, self.driver = core.plan, core.driver
+        self._names = list(network.graph.shapes)
 
     def load_weights(self, weights: list[Bits]) -> None:
-        check_weights(self.plan.network, weights)
-        self.driver.write_weights(weights)
-        self._batch = 0
-        self.driver.clear()
+        check_weights(self.network, weights)
+        self.core.load_weights(dict(zip(self._names, weights, strict=True)))
 
     def weights(self) -> list[Bits]:
-        return self.driver.read_weights()
+        return list(self.core.weights().values())
 
     def forward(self, spikes: Bits, labels: Bits) -> Bits:
-        check_batch(self.plan.network, self.plan.learning, spikes, labels)
-        return self._forward("forward", spikes, labels)
+        check_batch(self.network, self.plan.learning, spikes, labels)
+        return self._readout(self.core.forward({"input": spikes}, labels))
 
     def update(self, error: Bits | None, step: int) -> None:
-        self._prepare(error, step)
-        self._run("update", forward=self._buffer, backward=self._buffer)
-        self._updated, self._batch = self._batch, 0
+        self.core.update(self._errors(error), step)
 
     def update_forward(self, error: Bits | None, step: int, spikes: Bits, labels: Bits) -> Bits:
-        check_batch(self.plan.network, self.plan.learning, spikes, labels)
-        self._prepare(error, step)
-        self._updated = self._batch
-        return self._forward("both", spikes, labels)
+        check_batch(self.network, self.plan.learning, spikes, labels)
+        return self._readout(
+            self.core.update_forward(self._errors(error), step, {"input": spikes}, labels)
+        )
 
     def forward_tensors(self) -> dict[str, Bits]:
-        tensors = {}
-        for n in range(len(self.plan.layers) - 1):
-            spikes, codes = self.driver.read_codes(n, self._forwarded)
-            tensors |= {f"spikes.{n}": spikes, f"codes.{n}": codes}
-        return tensors | {"logits": self.driver.read_logits(self._forwarded)}
+        tensors = self.core.forward_tensors()
+        return {"logits": tensors.pop(f"logits.{self._names[-1]}")} | tensors
 
     def update_tensors(self) -> dict[str, Bits]:
-        layers = range(len(self.plan.layers))
-        gradients = {f"gradients.{n}": self.driver.read_gradients(n, self._updated) for n in layers}
-        return gradients | {f"weights.{n}": w for n, w in enumerate(self.weights())}
+        return self.core.update_tensors()
 
     def saturated(self) -> bool:
-        return self.driver.saturated
+        return self.core.saturated()
 
     def counters(self) -> dict:
-        """Sums over all runs: total, overlap; of each engine busy, bound, events and stalled."""
-        counted: dict = self._counted or {"total": 0, "overlap": 0}
-        shaped: dict = {"total": counted["total"], "overlap": counted["overlap"]}
-        for name in ENGINES:
-            engine = counted.get(name, {})
-            shaped[name] = {key: engine.get(key, 0) for key in ("busy", "bound", "events")}
-            shaped[name]["stalled"] = {
-                key: engine.get(key, 0) for key in ("token", "vector", "drain", "port")
-            }
-        return shaped
+        """See GraphCore."""
+        return self.core.counters()
 
-    def _prepare(self, error: Bits | None, step: int) -> None:
-        if not self._batch:
+    def close(self) -> None:
+        self.core.close()
+
+    def _readout(self, logits: dict[str, Bits]) -> Bits:
+        return logits[self._names[-1]]
+
+    def _errors(self, error: Bits | None) -> dict[str, Bits] | None:
+        if not self.core.pending:
             raise RuntimeError("update without a forward since the last one")
-        check_error(self.plan.network, self.plan.learning, error, self._batch)
-        check_step(step)
-        if error is not None:
-            self.driver.write_error(error)
-        learning = self.plan.learning
-        if learning.rounding == "stochastic":
-            layers = range(len(self.plan.layers))
-            self.driver.write_keys([layer_key(learning.seed, step, n) for n in layers])
-
-    def _forward(self, program: str, spikes: Bits, labels: Bits) -> Bits:
-        before, self._buffer = self._buffer, 1 - self._buffer
-        self.driver.write_inputs(spikes, labels, self._buffer)
-        self._run(program, forward=self._buffer, backward=before)
-        self._batch = self._forwarded = len(spikes)
-        return self.driver.read_logits(self._forwarded)
-
-    def _run(self, program: str, *, forward: int, backward: int) -> None:
-        self.driver.run(program, forward=forward, backward=backward)
-        counted = self.driver.counters()
-        if self._counted is None:
-            self._counted = counted
-            return
-        for key, value in counted.items():
-            if isinstance(value, dict):
-                for name, count in value.items():
-                    self._counted[key][name] += count
-            else:
-                self._counted[key] += value
+        check_error(self.network, self.plan.learning, error, self.core.pending)
+        return None if error is None else {self._names[-1]: error}

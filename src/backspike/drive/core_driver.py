@@ -1,30 +1,48 @@
 """What software does with a core: load a plan, move tensors, run programs, read counters."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from backspike.compile.compiler import Plan
 from backspike.compile.memory_image import (
     Shape,
+    diagonal_rows,
     label_words,
     sample_rows,
     sample_tensor,
     spike_words,
+    unit_rows,
     unit_tensor,
     weight_rows,
     weight_tensor,
 )
+from backspike.compile.schedule import Task
 from backspike.drive.port import Port
 from backspike.gen.core.control.counters import COUNTERS, WORDS
 from backspike.gen.core.engines import KINDS, UPDATE
 from backspike.gen.core.faults import FAULT_TEXT, Fault
-from backspike.gen.core.layout import DESCRIPTOR_WORDS, TASK
+from backspike.gen.core.layout import DESCRIPTOR_WORDS, RECORD_WORDS, TASK
 from backspike.gen.core.map import IDENT, VERSION
 from backspike.gen.machine import DEPTH
 from backspike.gen.memory.window import words_of
+from backspike.ir.connection import Identity
 from backspike.ir.constants import ENGINES
 from backspike.ir.errors import UserError
+from backspike.ir.half_bits import half_bits
 
 BYTES = 4
+Arrays = Mapping[str, np.ndarray]
+
+
+def task_word(task: Task) -> int:
+    """A task as its queue holds it."""
+    fields = {
+        **{f"wait_{name}": count for name, count in task.waits.items()},
+        **{name: int(getattr(task, name))
+           for name in ("layer", "tile", "place", "keep", "step", "loop", "again")},
+    }  # fmt: skip
+    return TASK.const(fields).as_bits()
 
 
 class CoreFaultError(RuntimeError):
@@ -67,89 +85,118 @@ class CoreDriver:
         self.load_plan()
 
     def load_plan(self) -> None:
-        """Write descriptors, tasks and the batch's shape."""
+        """Write descriptors, tasks, weights that are constant, and the batch's shape."""
+        plan, lanes = self.plan, self.shape.lanes
         for name in ENGINES:
-            fields = KINDS[name].fields
-            for n, values in enumerate(self.plan.descriptors[name]):
-                words = [values[field] for field in fields]
+            found, kind = plan.descriptors[name], KINDS[name]
+            for n, values in enumerate(found.layers.values()):
+                words = [values[field] for field in kind.fields]
                 self._write(f"layers_{name}", n * DESCRIPTOR_WORDS, words)
-            others = [other for other in ENGINES if other != name]
-            tasks = [
-                TASK.const(
-                    {
-                        "layer": task.layer,
-                        "tile": task.tile,
-                        "wait_first": task.waits.get(others[0], 0),
-                        "wait_second": task.waits.get(others[1], 0),
-                    }
-                ).as_bits()
-                for task in self.plan.queues[name].tasks
-            ]
-            self._write(f"tasks_{name}", 0, tasks)
-        cut = self.plan.cut
+            behind = plan.machine.layers * DESCRIPTOR_WORDS
+            for n, values in enumerate(found.records):
+                words = [values[field] for field in kind.record_fields]
+                self._write(f"layers_{name}", behind + n * RECORD_WORDS, words)
+            tasks = [task_word(task) for task in plan.queues[name].tasks]
+            words = [word >> 32 * k & 0xFFFF_FFFF for word in tasks for k in range(2)]
+            self._write(f"tasks_{name}", 0, words)
+        scales = {
+            plan.connections[c.name].weights: half_bits(c.kind.scale)
+            for c in plan.graph.connections
+            if isinstance(c.kind, Identity)
+        }
+        if plan.places.identity is not None:
+            scales[plan.places.identity] = half_bits(1.0)
+        for block, scale in scales.items():
+            rows = diagonal_rows(scale, lanes)
+            self._write("weights", block * self.block, rows.view(np.uint32))
+        cut = plan.cut
         self._register("batch", samples=cut.samples, sets=cut.sets)
         self._register("time", steps=cut.steps, last_steps=cut.last_steps, spans=cut.spans)
 
-    def write_weights(self, weights: list[np.ndarray]) -> None:
-        """Every layer's weights, uint16 (K, N)."""
-        for at, values in zip(self.plan.layers, weights, strict=True):
+    def write_weights(self, weights: Arrays) -> None:
+        """Of each connection that has some, uint16 (K, N)."""
+        for name, values in weights.items():
+            at = self.plan.connections[name]
             rows = weight_rows(values, self.shape.lanes)
             self._write("weights", at.weights * self.block, rows.view(np.uint32))
 
-    def read_weights(self) -> list[np.ndarray]:
-        """Every layer's weights, uint16 (K, N)."""
-        tensors = []
-        for at in self.plan.layers:
+    def read_weights(self) -> dict[str, np.ndarray]:
+        """Of each connection that has some, uint16 (K, N)."""
+        tensors = {}
+        for name in self.plan.graph.shapes:
+            at = self.plan.connections[name]
             words = self._read("weights", at.weights * self.block, at.weight_blocks * self.block)
             rows = words.view(np.uint16)
-            tensors.append(weight_tensor(rows, self.shape.lanes, at.sources + at.bias, at.size))
+            tensors[name] = weight_tensor(rows, self.shape.lanes, at.sources + at.bias, at.size)
         return tensors
 
-    def write_inputs(self, spikes: np.ndarray, labels: np.ndarray, buffer: int) -> None:
-        """A batch's input spikes uint8 (B, T, K) and labels, into the memories of `buffer`."""
-        machine = self.plan.machine
-        first = buffer * machine.spike_units + self.plan.input_base
-        self._write("spikes", first * self.row, spike_words(spikes, self.shape))
-        self._write(
-            "labels",
-            buffer * machine.readout_units * DEPTH,
-            label_words(labels, self.shape),
-        )
-        full, partial = self.plan.cut.extent(len(spikes))
+    def write_inputs(self, inputs: Arrays, labels: np.ndarray | None, buffer: int) -> None:
+        """A batch's spikes uint8 (B, T, K) of each input, and labels if the core needs them, into
+        the memories of `buffer`."""
+        machine, batch = self.plan.machine, 0
+        for name, spikes in inputs.items():
+            first = buffer * machine.spike_units + self.plan.populations[name].base
+            self._write("spikes", first * self.row, spike_words(spikes, self.shape))
+            batch = len(spikes)
+        if labels is not None:
+            first = buffer * machine.readout_units * DEPTH
+            self._write("labels", first, label_words(labels, self.shape))
+        full, partial = self.plan.cut.extent(batch)
         self._register(f"extent{buffer}", full=full, partial=partial)
 
-    def write_error(self, error: np.ndarray) -> None:
-        """The read-out's error, FP16 as uint16 (B, N)."""
-        rows = sample_rows(error, self.shape)
-        self._write("logits", 0, rows.view(np.uint32))
+    def write_error(self, name: str, error: np.ndarray) -> None:
+        """A read-out's error: FP16 as uint16 (B, N) of its last step, or (B, T, N) of every one."""
+        at = self.plan.populations[name]
+        if at.errors is None:
+            assert at.logits is not None
+            rows = sample_rows(error, self.shape)
+            self._write("logits", at.logits * DEPTH * self.row, rows.view(np.uint32))
+            return
+        rows = unit_rows(error, self.shape)
+        self._write("gradients", at.errors * DEPTH * self.row, rows.view(np.uint32))
+        masks = spike_words((error != 0).astype(np.uint8), self.shape)
+        self._write("masks", at.errors * self.row, masks)
 
-    def write_keys(self, keys: list[int]) -> None:
-        """Each layer's key of stochastic rounding, for the next update."""
+    def write_keys(self, keys: Mapping[str, int]) -> None:
+        """Keys of stochastic rounding of the connections that are updated, for the next update."""
         word = UPDATE.fields["key"].word
-        for n, key in enumerate(keys):
-            self._write("layers_wg", n * DESCRIPTOR_WORDS + word, [key])
+        for n, name in enumerate(self.plan.descriptors[UPDATE.name].layers):
+            self._write("layers_wg", n * DESCRIPTOR_WORDS + word, [keys[name]])
 
-    def read_logits(self, batch: int) -> np.ndarray:
-        """uint16 (B, N)."""
-        at = self.plan.layers[-1]
-        words = self._read("logits", 0, at.tiles * self.plan.cut.sets * DEPTH * self.row)
-        return sample_tensor(words.view(np.uint16), self.shape, batch, at.size)
+    def read_logits(self, name: str, batch: int) -> np.ndarray:
+        """Of a read-out that does not spike: uint16 (B, N), or of every step (B, T, N)."""
+        at, cut = self.plan.populations[name], self.plan.cut
+        assert at.logits is not None
+        units = at.tiles * (cut.blocks if self.plan.every else cut.sets)
+        first = at.logits * DEPTH * self.row
+        rows = self._read("logits", first, units * DEPTH * self.row).view(np.uint16)
+        if self.plan.every:
+            return unit_tensor(rows.reshape(units * DEPTH, -1), self.shape, batch, at.size)
+        return sample_tensor(rows, self.shape, batch, at.size)
 
-    def read_codes(self, layer: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
-        """(spikes, codes) of a hidden layer, uint8 (B, T, N)."""
+    def read_codes(self, name: str, batch: int) -> tuple[np.ndarray, np.ndarray]:
+        """(spikes, codes) of a population with a neuron model, uint8 (B, T, N)."""
         lanes = words_of(self.shape.lanes * 8)
-        tensor = self._units("codes", layer, lanes, np.uint8, batch)
+        tensor = self._units("codes", name, lanes, np.uint8, batch)
         return tensor >> 4, tensor & 15
 
-    def read_gradients(self, layer: int, batch: int) -> np.ndarray:
+    def read_gradients(self, name: str, batch: int) -> np.ndarray:
         """uint16 (B, T, N)."""
-        return self._units("gradients", layer, self.row, np.uint16, batch)
+        return self._units("gradients", name, self.row, np.uint16, batch)
 
-    def run(self, program: str, *, forward: int, backward: int, limit: int = 100_000_000) -> None:
-        """Run one of the plan's programs to its end."""
+    def run(
+        self,
+        program: str,
+        *,
+        forward: int,
+        backward: int,
+        carry: bool = False,
+        limit: int = 100_000_000,
+    ) -> None:
+        """Run one of the plan's programs to its end. carry: see `GraphCore.forward`'s go_on."""
         for name, tasks in self.plan.programs[program].items():
             self._register(f"queue_{name}", begin=tasks.begin, end=tasks.end)
-        self._register("buffer", forward=forward, backward=backward)
+        self._register("buffer", forward=forward, backward=backward, carry=int(carry))
         self.port.write("start", 1)
         running = self.map.register("status").field("running").mask
         self.port.wait("status", running, 0, interval=32, limit=limit)
@@ -193,10 +240,10 @@ class CoreDriver:
             )
             raise UserError(f"the core has {has}, must have {must}, as the machine {machine.name}")
 
-    def _units(self, window: str, layer: int, words: int, dtype: type, batch: int) -> np.ndarray:
-        at = self.plan.layers[layer]
+    def _units(self, window: str, name: str, words: int, dtype: type, batch: int) -> np.ndarray:
+        at = self.plan.populations[name]
         rows = at.tiles * self.plan.cut.blocks * DEPTH
-        data = self._read(window, at.output_base * DEPTH * words, rows * words)
+        data = self._read(window, at.base * DEPTH * words, rows * words)
         return unit_tensor(data.view(dtype).reshape(rows, -1), self.shape, batch, at.size)
 
     def _register(self, name: str, **fields: int) -> None:

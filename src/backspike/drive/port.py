@@ -33,6 +33,10 @@ class Port(Protocol):
         """Words from consecutive addresses."""
         ...
 
+    def close(self) -> None:
+        """Releases what is behind it."""
+        ...
+
     def wait(
         self,
         address: int | str,

@@ -2,6 +2,7 @@
 
 from backspike.compile.compiler import compile_network
 from backspike.drive.core_backend import CoreBackend
+from backspike.drive.graph_core import GraphCore
 from backspike.drive.link import PATIENCE, LinkPort
 from backspike.drive.serial_line import SerialLine
 from backspike.gen.core.map import core_map
@@ -35,10 +36,7 @@ class SerialBackend(CoreBackend):
         line = SerialLine(port, baud)
         try:
             self.link = LinkPort(line, core_map(machine), patience=patience)
-            super().__init__(plan, self.link)
+            super().__init__(network, GraphCore(plan, self.link))
         except BaseException:
             line.close()
             raise
-
-    def close(self) -> None:
-        self.link.close()

@@ -178,6 +178,43 @@ class Graph:
         return {name: shape for name, shape in found.items() if shape is not None}
 
     @cached_property
+    def learning(self) -> frozenset[str]:
+        """The populations that have gradients: errors reach them, and either weights that enter
+        them are updated, or such a population comes before them."""
+
+        def reached(names: set[str], ahead: bool) -> set[str]:
+            """And all that errors get to from there, or (ahead) come from."""
+            front = names
+            while front:
+                front = {
+                    c.target if ahead else c.source
+                    for c in self.connections
+                    if not c.stop_gradient and (c.source if ahead else c.target) in front
+                } - names
+                names = names | front
+            return names
+
+        readouts = {p.name for p in self.populations if p.role == "readout"}
+        updated = {c.target for c in self.connections if c.name in self.shapes and not c.frozen}
+        found = reached(readouts, ahead=False) & reached(updated, ahead=True)
+        return frozenset(n for n in found if self.by_name[n].role != "input")
+
+    @cached_property
+    def trained(self) -> tuple[Connection, ...]:
+        """The connections whose weights are updated."""
+        return tuple(
+            c
+            for c in self.connections
+            if c.name in self.shapes and not c.frozen and c.target in self.learning
+        )
+
+    def errors_into(self, name: str) -> tuple[Connection, ...]:
+        """The connections that bring errors to a population that learns."""
+        return tuple(
+            c for c in self.out_of(name) if not c.stop_gradient and c.target in self.learning
+        )
+
+    @cached_property
     def stages(self) -> tuple[tuple[str, ...], ...]:
         """Populations in an order in which they can be computed. A stage comes after all stages
         that it depends on, and takes all its steps at once: one population, or several (or one)

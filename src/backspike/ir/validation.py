@@ -1,9 +1,12 @@
 """What a backend accepts: every array is looked at before anything is computed."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from backspike.ir.bits import Bits
 from backspike.ir.errors import UserError
+from backspike.ir.graph import Graph
 from backspike.ir.learning import Learning
 from backspike.ir.network import Network
 
@@ -75,6 +78,27 @@ def check_spikes(name: str, spikes: object, batch: int, size: int) -> None:
         raise UserError(f"{name} has the shape {shape}, must have (1 to {batch}, T, {size}), T > 0")
     if spikes.max() > 1:
         raise UserError(f"{name} has numbers up to {spikes.max()}, must have 0 and 1")
+
+
+def check_arrays(what: str, given: Mapping[str, object], wanted: Mapping[str, object]) -> None:
+    """UserError unless arrays are given of those names, and no others."""
+    if set(given) != set(wanted):
+        raise UserError(f"{what} are of {sorted(given)}, must be of {sorted(wanted)}")
+
+
+def check_inputs(graph: Graph, batch: int, inputs: Mapping[str, Bits]) -> None:
+    """UserError unless spikes are given of each input, uint8 (1 to batch, T, N) of 0 and 1, with
+    equal numbers of samples and of steps."""
+    sizes = {p.name: p.size for p in graph.populations if p.role == "input"}
+    check_arrays("inputs", inputs, sizes)
+    first = next(iter(sizes))
+    for name, size in sizes.items():
+        check_spikes(f"input {name}", inputs[name], batch, size)
+        if inputs[name].shape[:2] != inputs[first].shape[:2]:
+            raise UserError(
+                f"input {name} has {inputs[name].shape[:2]} samples and steps, must have "
+                f"{inputs[first].shape[:2]}, as input {first} has"
+            )
 
 
 def check_error(network: Network, learning: Learning, error: Bits | None, batch: int) -> None:

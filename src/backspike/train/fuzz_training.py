@@ -199,9 +199,11 @@ def _leave_traces(backend: RTLBackend, machine: Machine, rng: np.random.Generato
     """Train another network on this backend's core, then load the backend's plan again."""
     network, learning = random_network(rng, machine)
     driver = CoreDriver(backend.simulator, compile_network(network, learning, machine))
-    driver.write_weights([random_halves(rng, shape, "any") for shape in network.shapes])
+    shapes = network.graph.shapes
+    driver.write_weights({name: random_halves(rng, shapes[name], "any") for name in shapes})
     for buffer in range(2):
-        driver.write_inputs(*random_batch(rng, network, learning.batch), buffer)
+        spikes, labels = random_batch(rng, network, learning.batch)
+        driver.write_inputs({"input": spikes}, labels, buffer)
     driver.run("forward", forward=0, backward=0)
     driver.run("both", forward=1, backward=0)
     backend.driver.load_plan()

@@ -13,6 +13,7 @@ import numpy as np
 
 from backspike.compile.compiler import compile_network
 from backspike.drive.core_backend import CoreBackend
+from backspike.drive.graph_core import GraphCore
 from backspike.drive.link import LinkPort
 from backspike.drive.lockstep import Counts, Lockstep
 from backspike.drive.serial_spectral import SerialSpectral
@@ -89,10 +90,8 @@ class NetlistBackend(CoreBackend):
 
     def __init__(self, uart: Uart, machine: Machine):
         self._port = LinkPort(UartLine(uart), machine.map())
-        super().__init__(compile_network(NETWORK, LEARNING, machine), self._port)
-
-    def close(self) -> None:
-        self._port.close()
+        plan = compile_network(NETWORK, LEARNING, machine)
+        super().__init__(NETWORK, GraphCore(plan, self._port))
 
 
 def train(uart: Uart, machine: Machine, counts: Counts, batches: int = BATCHES) -> str:

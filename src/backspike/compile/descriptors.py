@@ -1,0 +1,189 @@
+"""What engines are told of populations and connections: fields of descriptors and records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from backspike.compile.placement import Placement
+from backspike.gen.core.engines import BACKWARD, FORWARD, UPDATE
+from backspike.gen.core.layout import CODES, CONNECTIONS, NEVER
+from backspike.ir.errors import UserError
+from backspike.ir.graph import Connection, Graph, Population
+from backspike.ir.half_bits import half_bits, least_half
+from backspike.ir.learning import Learning
+from backspike.ir.neuron import LIF, CubaLIF
+
+Fields = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Descriptors:
+    """Of one engine: of each layer (a population, or for wg a connection) by its name, in the order
+    of their numbers; and the records of connections that they point to."""
+
+    layers: Mapping[str, Fields]
+    records: tuple[Fields, ...] = ()
+
+    def number(self, name: str) -> int:
+        """A layer's number."""
+        return list(self.layers).index(name)
+
+
+@dataclass(frozen=True)
+class Describer:
+    """Makes the descriptors of a graph that is placed."""
+
+    graph: Graph
+    learning: Learning
+    places: Placement
+    every: bool
+
+    def all(self) -> dict[str, Descriptors]:
+        """By the engines' names."""
+        order = [name for stage in self.graph.stages for name in stage]
+        forward = [self.graph.by_name[n] for n in order if self.graph.by_name[n].role != "input"]
+        return {
+            FORWARD.name: self._forward_all(forward),
+            BACKWARD.name: self._backward_all(forward),
+            UPDATE.name: Descriptors({c.name: self._update(c) for c in self.graph.trained}),
+        }
+
+    def _forward_all(self, populations: list[Population]) -> Descriptors:
+        layers, records = {}, []
+        for population in populations:
+            into = self.graph.into(population.name)
+            _few(population, "enter", len(into))
+            layers[population.name] = self._forward(population, len(records), len(into))
+            records += [self._forward_record(c) for c in into]
+        return Descriptors(layers, tuple(records))
+
+    def _backward_all(self, populations: list[Population]) -> Descriptors:
+        layers, records = {}, []
+        for population in populations:
+            if population.name not in self.graph.learning:
+                continue
+            out = self.graph.errors_into(population.name)
+            stepped = self.places.populations[population.name].errors is not None
+            _few(population, "leave", len(out) + stepped)
+            first = len(records)
+            records += [self._backward_record(c) for c in out]
+            if stepped:
+                records.append(self._error_record(population))
+            layers[population.name] = self._backward(population, first, len(records) - first)
+        return Descriptors(layers, tuple(records))
+
+    def _forward(self, population: Population, record: int, connections: int) -> Fields:
+        place = self.places.populations[population.name]
+        readout = not population.spikes
+        neuron = population.neuron or LIF(leak=1.0)
+        surrogate, theta = neuron.surrogate, neuron.threshold
+        edges = [least_half(theta, edge) for edge in surrogate.edges]
+        edges += [NEVER] * (CODES - 1 - len(edges))
+        return {
+            "tiles": place.tiles,
+            "size": place.size,
+            "record": record,
+            "connections": connections,
+            "output_base": place.base if place.logits is None else place.logits,
+            "leak": half_bits(neuron.leak),
+            **_current(neuron),
+            "threshold": half_bits(theta),
+            "soft": int(neuron.reset == "soft"),
+            "readout": int(readout),
+            "every": int(readout and self.every),
+            "spikes_only": int(neuron.rule == "mpd-ed"),
+            "nonzero": sum(1 << c for c, value in enumerate(surrogate.values) if value),
+            **{f"edge{i}": edge for i, edge in enumerate(edges)},
+        }
+
+    def _forward_record(self, connection: Connection) -> Fields:
+        place = self.places.connections[connection.name]
+        return {
+            "source_tiles": place.source_tiles,
+            "sources": place.sources,
+            "bias": int(place.bias),
+            "source_base": place.source_base,
+            "weights": place.weights,
+            "diagonal": int(place.diagonal),
+            "delay": connection.delay,
+        }
+
+    def _backward(self, population: Population, record: int, connections: int) -> Fields:
+        place = self.places.populations[population.name]
+        neuron = population.neuron or LIF(leak=1.0)
+        loss = not population.spikes and not self.every
+        values = [*map(half_bits, neuron.surrogate.values)]
+        return {
+            "tiles": place.tiles,
+            "size": place.size,
+            "record": record,
+            "connections": connections,
+            "output_base": place.base,
+            "loss": int(loss),
+            "squared": int(loss and self.learning.loss == "mse"),
+            "logits": place.logits if loss and place.logits is not None else 0,
+            "integrate": int(not population.spikes and not loss),
+            "leak": half_bits(self.learning.alpha if loss else neuron.leak),
+            **_current(neuron),
+            "soft": int(neuron.reset == "soft"),
+            "temporal": int(neuron.temporal),
+            "spikes_only": int(neuron.rule == "mpd-ed"),
+            **{f"h{c}": value for c, value in enumerate(values + [0] * (CODES - len(values)))},
+        }
+
+    def _backward_record(self, connection: Connection) -> Fields:
+        place = self.places.connections[connection.name]
+        return {
+            "next_tiles": place.tiles,
+            "next_base": place.output_base,
+            "next_source_tiles": place.source_tiles,
+            "next_weights": place.weights,
+            "diagonal": int(place.diagonal),
+            "delay": connection.delay,
+        }
+
+    def _error_record(self, population: Population) -> Fields:
+        """Of the errors that the host writes: an identity that leads to them."""
+        place = self.places.populations[population.name]
+        assert place.errors is not None
+        assert self.places.identity is not None
+        return {
+            "next_tiles": place.tiles,
+            "next_base": place.errors,
+            "next_source_tiles": place.tiles,
+            "next_weights": self.places.identity,
+            "diagonal": 1,
+            "delay": 0,
+        }
+
+    def _update(self, connection: Connection) -> Fields:
+        """`key` changes every step."""
+        place, learning = self.places.connections[connection.name], self.learning
+        return {
+            "tiles": place.tiles,
+            "source_tiles": place.source_tiles,
+            "sources": place.sources,
+            "bias": int(place.bias),
+            "source_base": place.source_base,
+            "gradient_base": place.output_base,
+            "weights": place.weights,
+            "delay": connection.delay,
+            "rate": half_bits(learning.rate),
+            "stochastic": int(learning.rounding == "stochastic"),
+            "key": 0,
+        }
+
+
+def _current(neuron: LIF) -> Fields:
+    current = isinstance(neuron, CubaLIF)
+    return {
+        "current": int(current),
+        "synapse": half_bits(neuron.synapse) if isinstance(neuron, CubaLIF) else 0,
+    }
+
+
+def _few(population: Population, verb: str, connections: int) -> None:
+    if connections > CONNECTIONS:
+        raise UserError(
+            f"{connections} connections {verb} population {population.name}, must be up to "
+            f"{CONNECTIONS} on a core"
+        )

@@ -1,0 +1,192 @@
+"""A graph on a core, wherever it is: batches, updates and tensors by name."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from backspike.compile.compiler import Plan
+from backspike.drive.core_driver import CoreDriver
+from backspike.drive.port import Port
+from backspike.golden.hash import layer_key
+from backspike.ir.bits import Bits
+from backspike.ir.constants import ENGINES
+from backspike.ir.errors import UserError
+from backspike.ir.validation import check_arrays, check_halves, check_inputs, check_step
+
+Arrays = Mapping[str, Bits]
+
+
+class GraphCore:
+    """What golden's GraphBackend does in PyTorch, on the core behind a port.
+
+    With a plan for errors of every step, logits and errors are (B, T, N). Else logits and errors of
+    read-outs that do not spike are those of the last step, (B, N), and for loss mse the core works
+    errors out by itself, of labels.
+    """
+
+    name = "core"
+
+    def __init__(self, plan: Plan, port: Port):
+        self.plan = plan
+        self.driver = CoreDriver(port, plan)
+        self._numbers = {name: n for n, name in enumerate(plan.graph.shapes)}
+        self._readouts = [p for p in plan.graph.populations if p.role == "readout"]
+        self._buffer = 1
+        self._carry = False  # the last forward went on with the batch before
+        self.pending = 0  # samples of the batch that can be updated; 0 if there is none
+        self._forwarded = 0  # samples of the last forward
+        self._updated = 0  # samples of the last updated batch
+        self._counted: dict | None = None
+
+    def load_weights(self, weights: Arrays) -> None:
+        """(K, N) of each connection that has some, a bias the last row. Forgets any batch."""
+        shapes = self.plan.graph.shapes
+        check_arrays("weights", weights, shapes)
+        for name, shape in shapes.items():
+            check_halves(f"weights of {name}", weights[name], shape)
+        self.driver.write_weights(weights)
+        self.pending = self._forwarded = 0
+        self.driver.clear()
+
+    def weights(self) -> dict[str, Bits]:
+        """As `load_weights` takes them."""
+        return self.driver.read_weights()
+
+    def forward(
+        self, inputs: Arrays, labels: Bits | None = None, *, go_on: bool = False
+    ) -> dict[str, Bits]:
+        """Logits of each read-out. go_on: see GraphBackend; the plan must be stateful."""
+        self._check_inputs(inputs, go_on)
+        return self._forward("forward", inputs, labels, go_on)
+
+    def update(self, errors: Arrays | None, step: int) -> None:
+        """Errors back, and every weight that is not frozen updated. errors: see GraphBackend; None
+        for loss mse."""
+        self._prepare(errors, step)
+        self._run("update", forward=self._buffer, backward=self._buffer, carry=self._carry)
+        self._updated, self.pending = self.pending, 0
+
+    def update_forward(
+        self,
+        errors: Arrays | None,
+        step: int,
+        inputs: Arrays,
+        labels: Bits | None = None,
+        *,
+        go_on: bool = False,
+    ) -> dict[str, Bits]:
+        """`update`, and `forward` of the next batch, at the same time."""
+        self._check_inputs(inputs, go_on)
+        # An update may still need the spikes of the batch before, in whose place the next one is.
+        if self._carry and any(c.delay for c in self.plan.graph.connections):
+            self.update(errors, step)
+            return self._forward("forward", inputs, labels, go_on)
+        self._prepare(errors, step)
+        self._updated = self.pending
+        return self._forward("both", inputs, labels, go_on)
+
+    def forward_tensors(self) -> dict[str, Bits]:
+        """Of the last forward: `logits.P` of read-outs, `spikes.P` and `codes.P` of neurons."""
+        tensors = {f"logits.{name}": x for name, x in self._logits().items()}
+        for population in self.plan.graph.populations:
+            if population.neuron is not None:
+                name = population.name
+                spikes, codes = self.driver.read_codes(name, self._forwarded)
+                tensors |= {f"spikes.{name}": spikes, f"codes.{name}": codes}
+        return tensors
+
+    def update_tensors(self) -> dict[str, Bits]:
+        """Of the last update: `gradients.P` of populations that learn, `weights.C`."""
+        graph = self.plan.graph
+        names = [p.name for p in graph.populations if p.name in graph.learning]
+        gradients = {
+            f"gradients.{name}": self.driver.read_gradients(name, self._updated) for name in names
+        }
+        return gradients | {f"weights.{name}": w for name, w in self.weights().items()}
+
+    def saturated(self) -> bool:
+        """Whether a rounding has saturated since the weights were loaded."""
+        return self.driver.saturated
+
+    def counters(self) -> dict:
+        """Sums over all runs: total, overlap; of each engine busy, bound, events and stalled."""
+        counted: dict = self._counted or {"total": 0, "overlap": 0}
+        shaped: dict = {"total": counted["total"], "overlap": counted["overlap"]}
+        for name in ENGINES:
+            engine = counted.get(name, {})
+            shaped[name] = {key: engine.get(key, 0) for key in ("busy", "bound", "events")}
+            shaped[name]["stalled"] = {
+                key: engine.get(key, 0) for key in ("token", "vector", "drain", "port")
+            }
+        return shaped
+
+    def close(self) -> None:
+        """Release the port."""
+        self.driver.port.close()
+
+    def _check_inputs(self, inputs: Arrays, go_on: bool) -> None:
+        plan = self.plan
+        check_inputs(plan.graph, plan.learning.batch, inputs)
+        batch, steps = next(iter(inputs.values())).shape[:2]
+        if steps != plan.steps:
+            raise UserError(f"inputs have {steps} steps, must have {plan.steps}, as compiled")
+        if go_on and not plan.stateful:
+            raise UserError("the network is compiled to begin every batch afresh")
+        if go_on and self._forwarded not in (0, batch):
+            raise UserError(
+                f"the batch has {batch} samples, must have {self._forwarded}, as the one that it "
+                "continues has"
+            )
+
+    def _prepare(self, errors: Arrays | None, step: int) -> None:
+        if not self.pending:
+            raise RuntimeError("update without a forward since the last one")
+        plan = self.plan
+        check_step(step)
+        if errors is not None:
+            check_arrays("errors", errors, {p.name: p for p in self._readouts})
+            for population in self._readouts:
+                stepped = plan.populations[population.name].errors is not None
+                shape = (self.pending, *((plan.steps,) if stepped else ()), population.size)
+                check_halves(f"errors of {population.name}", errors[population.name], shape)
+            for name, error in errors.items():
+                self.driver.write_error(name, error)
+        learning = plan.learning
+        if learning.rounding == "stochastic":
+            keys = {name: layer_key(learning.seed, step, n) for name, n in self._numbers.items()}
+            self.driver.write_keys(keys)
+
+    def _forward(
+        self, program: str, inputs: Arrays, labels: Bits | None, go_on: bool
+    ) -> dict[str, Bits]:
+        before, self._buffer = self._buffer, 1 - self._buffer
+        self.driver.write_inputs(inputs, labels, self._buffer)
+        self._carry = go_on and self._forwarded > 0
+        self._run(program, forward=self._buffer, backward=before, carry=self._carry)
+        self.pending = self._forwarded = len(next(iter(inputs.values())))
+        return self._logits()
+
+    def _logits(self) -> dict[str, Bits]:
+        found = {}
+        for population in self._readouts:
+            name = population.name
+            if population.spikes:
+                spikes, _ = self.driver.read_codes(name, self._forwarded)
+                # FP16 holds every number of spikes up to 2048, and rounds others to nearest even.
+                found[name] = spikes.cumsum(1).astype(np.float16).view(np.uint16)
+            else:
+                found[name] = self.driver.read_logits(name, self._forwarded)
+        return found
+
+    def _run(self, program: str, *, forward: int, backward: int, carry: bool) -> None:
+        self.driver.run(program, forward=forward, backward=backward, carry=carry)
+        counted = self.driver.counters()
+        if self._counted is None:
+            self._counted = counted
+            return
+        for key, value in counted.items():
+            if isinstance(value, dict):
+                for name, count in value.items():
+                    self._counted[key][name] += count
+            else:
+                self._counted[key] += value
