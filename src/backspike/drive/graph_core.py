@@ -77,8 +77,9 @@ class GraphCore:
     ) -> dict[str, Bits]:
         """`update`, and `forward` of the next batch, at the same time."""
         self._check_inputs(inputs, go_on)
-        # An update may still need the spikes of the batch before, in whose place the next one is.
-        if self._carry and any(c.delay for c in self.plan.graph.connections):
+        # An update may still need the spikes of the batch before, in whose place the next one is;
+        # and both batches would have to go on, or to begin afresh.
+        if (self._carry or go_on) and any(c.delay for c in self.plan.graph.connections):
             self.update(errors, step)
             return self._forward("forward", inputs, labels, go_on)
         self._prepare(errors, step)
