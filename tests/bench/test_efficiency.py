@@ -6,7 +6,7 @@ import pytest
 from backspike.bench import densities, efficiency
 from backspike.bench.alone import Run
 from backspike.bench.densities import Case
-from backspike.drive.lockstep import Counts
+from backspike.drive.comparison import Counts
 from backspike.golden.backend import GoldenBackend
 from tests.support.bench_cases import GATED, SPARSE, TINY, WIDTH
 

@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from backspike.bench import house
-from backspike.drive.lockstep import Counts
+from backspike.drive.comparison import Counts
 from backspike.ir.errors import UserError
 
 SOURCE = """

@@ -4,7 +4,7 @@ import pytest
 
 from backspike.bench import lockstep
 from backspike.compile.schedule import ENGINES
-from backspike.drive.lockstep import Counts
+from backspike.drive.comparison import Counts
 from backspike.train.digits_run import batches, learning, network
 from backspike.train.steady import train_steadily
 from tests.support.bench_cases import SMALL, TINY

@@ -6,7 +6,7 @@ import pytest
 
 from backspike.bench import run
 from backspike.bench.figure import Figure, at_most
-from backspike.drive.lockstep import Counts
+from backspike.drive.comparison import Counts
 from backspike.ir.errors import Mismatch, UserError
 from backspike.system.program import MISSED
 

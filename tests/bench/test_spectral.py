@@ -12,7 +12,7 @@ from amaranth.hdl import Fragment
 
 from backspike.bench import fft_alone, rounding, run, spectral
 from backspike.bench.figure import above, at_most, below
-from backspike.drive.lockstep import Counts
+from backspike.drive.comparison import Counts
 from backspike.golden.fft import Words, butterfly, quarter_turn, twiddles
 from backspike.golden.spectral import Samples, samples, sums, transform, values
 from backspike.ir.errors import Mismatch, UserError

@@ -14,8 +14,8 @@ from backspike.ir.connection import Dense
 from backspike.ir.graph import Connection, Graph, Population
 from backspike.ir.learning import Learning
 from backspike.ir.neuron import CubaLIF
+from backspike.train.random_graphs import random_graph
 from tests.support.autograd import autograd, close
-from tests.support.graphs import random_graph
 from tests.support.rational_graph import Batch, patterns
 from tests.support.weight_kinds import WEIGHTS
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backspike.drive.lockstep import Counts
+from backspike.drive.comparison import Counts
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.golden.spectral import Sums
 from backspike.ir.errors import Mismatch, UserError

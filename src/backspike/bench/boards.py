@@ -7,7 +7,7 @@ from pathlib import Path
 
 from backspike.bench import link
 from backspike.bench.figure import Figure, at_least, at_most
-from backspike.drive.lockstep import Counts
+from backspike.drive.comparison import Counts
 from backspike.flow.machine import build_machine
 from backspike.flow.netlist import lockstep as netlist
 from backspike.flow.reports.report import Report

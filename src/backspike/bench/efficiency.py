@@ -8,8 +8,9 @@ from backspike.bench.densities import BATCH, GRID, LEARNING, STEPS, WIDTH, Case,
 from backspike.bench.figure import Figure, at_most
 from backspike.compile.compiler import compile_network
 from backspike.compile.schedule import ENGINES
+from backspike.drive.comparison import Counts
 from backspike.drive.core_backend import CoreBackend
-from backspike.drive.lockstep import Counts, Lockstep
+from backspike.drive.lockstep import Lockstep
 from backspike.gen.machine import Machine
 from backspike.golden.backend import GoldenBackend
 from backspike.system.progress import progress_bar

@@ -6,7 +6,7 @@ from statistics import median
 import torch
 
 from backspike.bench.figure import Figure, above, at_least, at_most, below
-from backspike.drive.lockstep import Counts
+from backspike.drive.comparison import Counts
 from backspike.flow.component_reports import report
 from backspike.gen.spectral.fft import FFT, latency
 from backspike.golden.fft import Words, fft

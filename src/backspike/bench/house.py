@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from backspike.bench.figure import Figure, at_most, below
-from backspike.drive.lockstep import Counts
+from backspike.drive.comparison import Counts
 from backspike.ir.constants import ENGINES
 from backspike.ir.errors import UserError
 from backspike.train.data import digits

@@ -1,7 +1,7 @@
 """Training on the RTL in lockstep with golden: what differs, and how well the engines overlap."""
 
 from backspike.bench.figure import Figure, at_most
-from backspike.drive.lockstep import Counts
+from backspike.drive.comparison import Counts
 from backspike.gen.machine import MACHINES
 from backspike.ir.constants import ENGINES
 from backspike.ir.neuron import Rule

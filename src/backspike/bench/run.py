@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from backspike.bench import accuracy, boards, efficiency, house, lockstep, spectral, speed
 from backspike.bench.figure import Figure, at_most, table, to_json
-from backspike.drive.lockstep import Counts
+from backspike.drive.comparison import Counts
 from backspike.ir.errors import Mismatch, UserError
 from backspike.system import files
 from backspike.system.program import MISMATCH, MISSED

@@ -8,7 +8,7 @@ import torch
 from backspike.bench import fft_alone
 from backspike.bench.figure import Figure, at_least, at_most
 from backspike.bench.rounding import inverse_bound
-from backspike.drive.lockstep import Counts
+from backspike.drive.comparison import Counts
 from backspike.gen.spectral.machine import (
     LARGEST,
     SMALLEST,

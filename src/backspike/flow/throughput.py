@@ -41,7 +41,7 @@ def throughput(machine: Accelerator) -> Throughput:
 
 
 def _training(machine: Machine) -> Throughput:
-    from backspike.drive.lockstep import Counts
+    from backspike.drive.comparison import Counts
     from backspike.train.data import digits
     from backspike.train.digits_run import STEPS, batches, learning, network
     from backspike.train.steady import train_steadily
@@ -77,7 +77,7 @@ def fitting(machine: Machine) -> tuple[int, ...]:
 
 
 def _spectral(machine: SpectralMachine) -> Throughput:
-    from backspike.drive.lockstep import Counts
+    from backspike.drive.comparison import Counts
     from backspike.golden.spectral import samples, sums
     from backspike.spectral.fsds import compare
     from backspike.spectral.image_pairs import kinds, opened

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from backspike.drive.lockstep import Counts
+from backspike.drive.comparison import Counts
 from backspike.drive.machines import SPECTRAL_MACHINE, find_spectral_machine
 from backspike.drive.registry import SERIAL, check_backend, serial_port
 from backspike.gen.spectral.machine import (

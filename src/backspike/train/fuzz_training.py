@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from backspike.compile.compiler import compile_network
+from backspike.drive.comparison import Counts
 from backspike.drive.core_driver import CoreDriver
-from backspike.drive.lockstep import Counts, Lockstep
+from backspike.drive.lockstep import Lockstep
 from backspike.drive.machines import find_machine
 from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.machine import DEPTH, MACHINES, Machine

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from backspike.drive.lockstep import Counts, Lockstep
+from backspike.drive.comparison import Counts
+from backspike.drive.lockstep import Lockstep
 from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.machine import Machine
 from backspike.golden.backend import GoldenBackend

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from backspike.drive.lockstep import Counts, Lockstep
+from backspike.drive.comparison import Counts
+from backspike.drive.lockstep import Lockstep
 from backspike.drive.machines import find_machine
 from backspike.drive.registry import make_backend
 from backspike.gen.machine import Machine

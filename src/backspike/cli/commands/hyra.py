@@ -18,7 +18,7 @@ from backspike.system.json_text import json_text
 if TYPE_CHECKING:
     import numpy as np
 
-    from backspike.drive.lockstep import Counts
+    from backspike.drive.comparison import Counts
     from backspike.spectral.superresolution.evaluation import Measure, Row, View
 
 SCALES = "2,3,4"
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     files.check_folder("--plots", args.plots)
     files.check_folder("--weights", args.weights)
     check_backend(args.backend)
-    from backspike.drive.lockstep import Counts
+    from backspike.drive.comparison import Counts
     from backspike.spectral.superresolution.evaluation import check_pictures, held_out
     from backspike.spectral.superresolution.networks import check_choice
     from backspike.spectral.superresolution.report import table

@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from backspike.compile.compiler import compile_network
+from backspike.drive.comparison import Counts
 from backspike.drive.core_backend import CoreBackend
 from backspike.drive.graph_core import GraphCore
 from backspike.drive.link import LinkPort
-from backspike.drive.lockstep import Counts, Lockstep
+from backspike.drive.lockstep import Lockstep
 from backspike.drive.serial_spectral import SerialSpectral
 from backspike.flow.netlist.model import netlist_library, netlist_text
 from backspike.flow.toolchain.synthesis import Netlist, synthesise

@@ -1,0 +1,174 @@
+"""Random graphs trained on the RTL, every bit compared with golden. Machine and seed name a run:
+
+python -m backspike.train.fuzz_graphs --machine tiny --seed 17
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from backspike.compile.compiler import Plan, compile_graph
+from backspike.drive.comparison import Counts
+from backspike.drive.graph_lockstep import GraphLockstep
+from backspike.drive.machines import find_machine
+from backspike.drive.rtl_core import RTLCore
+from backspike.gen.machine import MACHINES, Machine
+from backspike.golden.graph_backend import GraphBackend
+from backspike.ir.bits import Bits
+from backspike.ir.errors import Mismatch, UserError
+from backspike.ir.learning import Learning
+from backspike.system.program import run_program
+from backspike.train.fuzz_training import DENSITIES, HALVES, RATES, random_halves
+from backspike.train.random_graphs import random_graph
+
+LARGEST = (4, 9, 20, 40)
+"""Neurons of a population at the most."""
+STEPS, BATCH, BATCHES = 40, 20, 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a seed stands for, and the generator that draws its tensors."""
+
+    seed: int
+    plan: Plan
+    weights: str  # of HALVES
+    rng: np.random.Generator
+
+    def __str__(self) -> str:
+        plan = self.plan
+        graph = ", ".join(f"{c.source} {'~' if c.delay else '-'}> {c.target}"
+                          for c in plan.graph.connections)  # fmt: skip
+        return (
+            f"seed {self.seed}: {graph}; {plan.steps} steps, batch {plan.learning.batch}, "
+            f"{'states go on, ' if plan.stateful else ''}{plan.learning.rounding}, "
+            f"{self.weights} weights"
+        )
+
+
+def roomy(machine: Machine) -> Machine:
+    """The machine with memories for all graphs that are drawn."""
+    lanes = machine.lanes
+    return replace(
+        machine,
+        name=f"{machine.name}-roomy",
+        weight_rows=max(8192, machine.weight_rows),
+        units=8192 // lanes,
+        spike_units=16384 // lanes,
+        readout_units=4096 // lanes,
+        layers=16,
+        tasks=1024,
+        states=512 // lanes,
+    )
+
+
+def draw_case(machine: Machine, seed: int) -> Case:
+    """The run of that seed on that machine."""
+    rng = np.random.default_rng([seed, machine.lanes])
+    while True:
+        graph = random_graph(rng, largest=int(rng.choice(LARGEST)))
+        learning = Learning(
+            batch=int(rng.integers(1, BATCH + 1)),
+            rate=float(rng.choice(RATES)),
+            rounding=("nearest", "stochastic")[rng.integers(2)],
+            seed=int(rng.integers(2**32)),
+        )
+        steps = int(rng.integers(1, STEPS + 1))
+        stateful = bool(rng.random() < 0.3)
+        try:
+            plan = compile_graph(graph, steps, learning, machine, every=True, stateful=stateful)
+        except UserError:  # does not fit
+            continue
+        return Case(seed, plan, str(rng.choice(HALVES)), rng)
+
+
+def run_case(case: Case) -> tuple[Counts, bool]:
+    """Run it in lockstep; returns what was compared and whether a rounding saturated.
+
+    Mismatch says what differs and which command shows it again.
+    """
+    plan, rng = case.plan, case.rng
+    graph, learning = plan.graph, plan.learning
+    core = RTLCore(plan)
+    golden = GraphBackend(graph, learning)
+    lockstep = GraphLockstep(core, golden)
+    try:
+        lockstep.load_weights(
+            {name: random_halves(rng, shape, case.weights) for name, shape in graph.shapes.items()}
+        )
+        samples, errors = 0, None
+        for n in range(BATCHES):
+            go_on = plan.stateful and n > 0 and bool(rng.random() < 0.7)
+            samples = samples if go_on else int(rng.integers(1, learning.batch + 1))
+            inputs = _inputs(case, samples)
+            # A batch may also be run forward only, as an evaluation is.
+            way = rng.choice(["both", "apart", "skip"]) if errors is not None else "skip"
+            if errors is not None and way == "both":
+                logits = lockstep.update_forward(errors, n, inputs, go_on=go_on)
+            else:
+                if errors is not None and way == "apart":
+                    lockstep.update(errors, n)
+                logits = lockstep.forward(inputs, go_on=go_on)
+            errors = {name: _error(case, x.shape) for name, x in logits.items()}
+        assert errors is not None
+        lockstep.update(errors, BATCHES)
+        got, want = core.saturated(), golden.saturated()
+        if got != want:
+            raise Mismatch(f"flag `saturated`: got {got}, want {want}")
+        return lockstep.counts, want
+    except Exception as error:
+        if isinstance(error, Mismatch):
+            raise Mismatch(f"{error}. {_again(case)}") from None
+        error.add_note(_again(case))
+        raise
+    finally:
+        core.close()
+
+
+def _inputs(case: Case, samples: int) -> dict[str, Bits]:
+    """Spikes of each input, some of them perhaps silent, perhaps all of them."""
+    return {
+        p.name: (
+            case.rng.random((samples, case.plan.steps, p.size)) < case.rng.choice(DENSITIES)
+        ).astype(np.uint8)
+        for p in case.plan.graph.populations
+        if p.role == "input"
+    }
+
+
+def _error(case: Case, shape: tuple[int, ...]) -> Bits:
+    present = case.rng.random(shape) < case.rng.choice(DENSITIES)
+    return random_halves(case.rng, shape, str(case.rng.choice(HALVES))) * present.astype(np.uint16)
+
+
+def _again(case: Case) -> str:
+    machine = case.plan.machine.name.removesuffix("-roomy")
+    program = "python -m backspike.train.fuzz_graphs"
+    return f"Again: {program} --machine {machine} --seed {case.seed}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Raises Mismatch at the first run that differs."""
+    parser = argparse.ArgumentParser(
+        prog="python -m backspike.train.fuzz_graphs",
+        description="Random graphs trained on the RTL, every bit compared with golden. The machine "
+        "has its engines, and memories for all of them.",
+    )
+    parser.add_argument("--machine", required=True, help=f"one of {', '.join(MACHINES)}")
+    parser.add_argument("--seed", type=int, default=0, help="of the first run (default 0)")
+    parser.add_argument("--runs", type=int, default=1, help="how many, one seed each (default 1)")
+    given = parser.parse_args(arguments)
+    machine = roomy(find_machine(given.machine))
+    for seed in range(given.seed, given.seed + given.runs):
+        case = draw_case(machine, seed)
+        counts, saturated = run_case(case)
+        end = ", saturated" if saturated else ""
+        print(f"{case}: {counts.values} values equal{end}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))
