@@ -18,7 +18,8 @@ class Fault(Enum, shape=4):
 
 FAULT_TEXT = {
     Fault.NONE: "no fault",
-    Fault.BATCH: "steps x samples of a block is not within 1 to 16, or there are no blocks",
+    Fault.BATCH: "steps x samples of a block is not within 1 to 16, the last span is empty or "
+    "longer than the others, or the blocks are not 1 to 8191",
     Fault.QUEUE: "a queue's range of tasks is empty backwards or beyond the task memory",
     Fault.LAYER: "a task names a layer that the machine does not have",
     Fault.TILE: "a task names a tile beyond its layer",

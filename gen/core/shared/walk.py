@@ -125,8 +125,8 @@ class TileWalk(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(TILE_BITS)),  # the tile of neurons
-                "batch": In(BATCH),  # as all that follows, constant during a task
-                "base_first": In(bases),
+                "batch": In(BATCH),  # constant from a cycle before a task
+                "base_first": In(bases),  # as all that follows, constant during a task
                 "by_set": In(1),
                 "source_first": In(sources),
                 "source_tiles": In(TILES_BITS),
