@@ -8,13 +8,15 @@ from backspike.gen.core.layout import BATCH, POSITION_BITS, TASK
 from backspike.gen.machine import Machine
 from backspike.gen.memory.rows import READ_LATENCY
 from backspike.ir.constants import ENGINES
-from backspike.sim.proofs.bench import Bench
+from backspike.sim.proofs.bench import Bench, Inside
 from backspike.sim.proofs.proof import Bug, Load, Proof
 
 TASKS = 1024
 """The longest queue that a machine may have: that of the proofs."""
 MACHINE = Machine(name="proof", lanes=2, fp_reuse=2, bp_reuse=2, wg_reuse=2, weight_rows=4, units=4,
                   spike_units=4, readout_units=4, layers=4, tasks=TASKS)  # fmt: skip
+COUNTED = 2
+"""Bits of a number of blocks, one a cycle; nothing but the time it takes depends on it."""
 KIND = UPDATE
 """The engine with the shortest descriptor; engines' queues differ in nothing else."""
 
@@ -36,7 +38,9 @@ class Queue:
         first = ENGINES.index(KIND.name)
         wired = ("doorbell", "changed", "batch", "queues_running", "queues_waiting", "faults",
                  "positions")  # fmt: skip
-        self.control = bench.device(load("core.control.run").RunControl(), "control", wired=wired)
+        run = load("core.control.run")
+        run.BLOCK_BITS = COUNTED  # so long the blocks are counted, before anything is tried
+        self.control = bench.device(run.RunControl(), "control", wired=wired)
         wired = ("start", "dry_run", "abort", "begin", "end", "batch", "done")
         whole = bench.device(module.Dispatcher(MACHINE, KIND), "queue", wired=wired)
         self.device = queue = whole.component
@@ -78,31 +82,36 @@ class Queue:
         self.issues = queue.o.valid & queue.o.ready
         self.work = bench.count(self.issues, queue.done, TASKS, "work")
         bench.given(~queue.done | (self.work != 0))
+        self._registers(loader, check)
 
-        # How the registers belong together.
+    def _registers(self, loader: Inside, check: Inside) -> None:
+        """How the registers belong together."""
+        bench, queue, control = self.bench, self.device, self.control.component
+        begin, end, first = self.begin, self.end, ENGINES.index(KIND.name)
         issued, dry_run = self.inside["issued"], self.inside["dry_run"]
         self.fits = (begin <= end) & (end <= TASKS)
-        with m.If(queue.running):
+        with bench.module.If(queue.running):
             bench.always(control.busy & (self.inside["end"] == end))
             bench.always(queue.position == begin + issued)
             bench.always(dry_run == ~control.running)
-            bench.always(~self.control.state("CALL", "START"))
-            with m.If(dry_run):
+            bench.always(~self.control.state("COUNT", "CALL", "START"))
+            with bench.module.If(dry_run):
                 bench.always((self.work == 0) & (queue.completed == issued))
-            with m.If(self.fits):
+            with bench.module.If(self.fits):
                 bench.always((issued <= end - begin) & (queue.position <= end))
                 bench.always(self.inside.state("FETCH") | (queue.position < end))
-            with m.Else():
+            with bench.module.Else():
                 bench.always(dry_run & (issued == 0) & self.inside.state("FETCH"))
-            with m.If(self.inside.state("LOAD", "CHECK")):
+            with bench.module.If(self.inside.state("LOAD", "CHECK")):
                 bench.always(self.work == 0)  # a queue runs empty before it changes layers
-        with m.Else():
+        with bench.module.Else():
             bench.always(self.work == 0)
         bench.always(loader["loading"] == self.inside.state("LOAD"))
         bench.always(check.state("IDLE") == ~self.inside.state("CHECK"))
         # What runs was checked, since it was changed last.
         starts = self.control.state("START")
         bench.always(control.go == starts)
+        bench.always(~self.control.state("COUNT") | control.dry_run)
         bench.always(control.busy == ~self.control.state("IDLE"))
         bench.always(~(control.running | control.begins | (starts & ~control.dry_run)) | self.fits)
         bench.always(~(self.control["validated"] & ~control.changed) | self.fits)
@@ -110,7 +119,7 @@ class Queue:
         bench.always(~(self.control.state("DRY_RUN") & ~queue.running) | self.fits | refused)
         fetching, at_end = self.inside["fetching"], self.inside["at_end"]
         bench.always(self.inside.state("IDLE", "FETCH") | (fetching == 0))
-        with m.If(self.inside.state("FETCH") & (fetching != 0)):
+        with bench.module.If(self.inside.state("FETCH") & (fetching != 0)):
             bench.always(at_end == (queue.position == self.inside["end"]))
             bench.always(
                 self.inside["exceeds_end"]
@@ -179,7 +188,7 @@ PROOFS = (
         claim="completed <= issued <= the queue's tasks <= 1024: no counter of a queue overflows",
         bench=counts,
         depth=4,
-        search=14,
+        search=18,
         cut="t:$mul",  # the extents of layers
         bugs=(
             Bug(
@@ -191,8 +200,8 @@ PROOFS = (
             Bug(
                 "a queue that was changed is not tried again",
                 "core.control.run",
-                "~validated | self.changed",
-                "~validated",
+                "self.dry_run.eq(~validated | self.changed)",
+                "self.dry_run.eq(~validated)",
             ),
             Bug(
                 "a queue may be longer than its memory",
@@ -208,7 +217,7 @@ PROOFS = (
         "other engines have completed as many tasks as it waits for",
         bench=tokens,
         depth=4,
-        search=12,
+        search=16,
         cut="t:$mul",
         bugs=(
             Bug(

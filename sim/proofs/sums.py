@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Mux, Signal, Value
 
 from backspike.gen.core.shared.lane import PART
 from backspike.gen.core.shared.sum_buffer import BLOCKS
-from backspike.sim.proofs.bench import Bench
+from backspike.sim.proofs.bench import Bench, Inside
 from backspike.sim.proofs.proof import Bug, Load, Proof
 
 
@@ -97,29 +97,37 @@ RECURRENCE = 6
 """Of the drain's proof. The drains' own are greater; nothing but a counter's end depends on it."""
 
 
-def states(load: Load) -> Bench:
+def states(load: Load, *, reverse: bool = False) -> Bench:
     """A neuron's state is used again RECURRENCE cycles after its last use, or not at all.
 
-    So it is never read in the cycle that writes it, which is RECURRENCE - 1 cycles after its use.
-    Where steps need not wait, and entries may be skipped (`free`), no state is used. The batch
-    stays as it is while a block drains.
+    So it is never read in the cycle that writes it, which is RECURRENCE - 1 cycles after its use:
+    not within a block, and not in one that goes on with the neurons of the block before. Blocks
+    may begin whenever none drains, and be heads and tails of sets as they like. A state is used
+    unless a slot is `fresh`, which are those of a set's first step. Where steps need not wait, and
+    entries may be skipped (`free`), no state is used. The batch stays as it is from two
+    cycles before a block's start on while it drains.
     """
     bench = Bench()
     module = load("core.shared.time_sequencer")
     inside = bench.device(
-        module.TimeSequencer(reuse=2, recurrence=RECURRENCE, reverse=False), wired=("free", "skips")
+        module.TimeSequencer(reuse=2, recurrence=RECURRENCE, reverse=reverse),
+        wired=("free", "skips"),
     )
     device = inside.component
     batch, slot = device.batch, device.o
     bench.given((batch.steps != 0) & (batch.samples != 0) & (batch.steps * batch.samples <= 16))
+    bench.given((batch.last_steps != 0) & (batch.last_steps <= batch.steps))
     stays = bench.past(device.busy | device.start, "stays") | device.start
-    bench.given(~stays | (Value.cast(batch) == bench.past(batch, "batch_before")))
+    before = bench.past(batch, "batch_before")
+    bench.given(~stays | (Value.cast(batch) == before))
+    bench.given(~device.start | (before == bench.past(before, "batch_two_before")))
     bench.given(~(device.start & device.busy))
     key = Cat(slot.sample, slot.phase)
     used, valid = key, slot.valid
     for n in range(1, RECURRENCE):
         used, valid = bench.past(used, f"used{n}"), bench.past(valid, f"valid{n}")
-        bench.always(~(slot.valid & ~slot.first_step & valid & (used == key)))
+        bench.always(~(slot.valid & ~slot.fresh & valid & (used == key)))
+    goes_on = _first_steps(bench, inside, reverse=reverse)
     # Slots go on one a cycle, and the step's cycles are counted up to its least length.
     wait, wait_over, next_valid, step_begins = (
         inside[x] for x in ("wait", "wait_over", "next_valid", "step_begins")
@@ -140,10 +148,44 @@ def states(load: Load) -> Bench:
         bench.always(slot.block_end == (slot.row_end & inside["entry_last"]))
     with bench.module.Elif(next_valid):
         bench.always(step_begins)
-        bench.always(wait_over | (2 * batch.samples <= wait))
-    bench.possible(slot.valid & slot.last_step & ~slot.first_step & slot.block_end)
-    bench.possible(slot.valid & ~slot.first_step & (slot.sample == 2))
+        # Between a block's steps; what the block before has left, a block that goes on waits for.
+        bench.always(wait_over | (2 * batch.samples <= wait) | (goes_on & (inside["step"] == 0)))
+    bench.possible(slot.valid & slot.final & ~slot.fresh & slot.block_end & ~goes_on)
+    bench.possible(slot.valid & ~slot.fresh & (slot.sample == 2) & ~goes_on)
+    bench.possible(slot.block_end & slot.valid & goes_on & (batch.steps == 1))
     return bench
+
+
+def _first_steps(bench: Bench, inside: Inside, *, reverse: bool) -> Signal:
+    """Claims that steps come in order, and that of all slots those of a set's first step are fresh,
+    and those of its last step final; returns whether the block goes on with the neurons of the
+    block before."""
+    device, m = inside.component, bench.module
+    batch, slot = device.batch, device.o
+    goes_on, ends, tail = Signal(name="goes_on"), Signal(name="ends"), Signal(name="is_tail")
+    opens, closes = (device.tail, device.head) if reverse else (device.head, device.tail)
+    with m.If(device.start):
+        m.d.sync += [goes_on.eq(~opens), ends.eq(closes), tail.eq(device.tail)]
+    steps = Mux(tail, batch.last_steps, batch.steps)
+    running, step, next_valid = (inside[name] for name in ("running", "step", "next_valid"))
+    at = steps - 1 - step if reverse else step
+    earliest, latest = slot.entry < batch.samples, slot.entry >= (steps - 1) * batch.samples
+    opening, closing = (latest, earliest) if reverse else (earliest, latest)
+    with m.If(running):
+        bench.always((inside["first"] == ~goes_on) & (inside["final"] == ends))
+        bench.always(inside["last_step"] == steps - 1)
+    with m.If(next_valid):
+        bench.always((step < steps) & (inside["entry"] == at * batch.samples + inside["sample"]))
+        if reverse:
+            bench.always(inside["base"] == at * batch.samples)
+    with m.If(slot.valid):
+        bench.always(slot.fresh == (~goes_on & opening))
+        bench.always(slot.final == (ends & closing))
+        bench.always(slot.entry < steps * batch.samples)
+        leap = 2 * batch.samples if reverse else 0  # from a step's last entry to the next one's
+        followed = slot.entry + 1 - Mux(slot.sample == batch.samples - 1, leap, 0)
+        bench.always(~next_valid | (inside["entry"] == followed))
+    return goes_on
 
 
 PROOFS = (
@@ -194,7 +236,8 @@ PROOFS = (
     ),
     Proof(
         name="states",
-        claim="a drain does not come back to a neuron before its state has been written",
+        claim="a drain does not come back to a neuron before its state has been written, not in "
+        "the next block of its samples either; what is fresh has no step before it",
         bench=states,
         depth=RECURRENCE + 2,
         search=16,
@@ -204,6 +247,39 @@ PROOFS = (
                 "core.shared.time_sequencer",
                 "m.If(wait == self._recurrence - 2)",
                 "m.If(wait == self._recurrence - 3)",
+            ),
+            Bug(
+                "a block that goes on with the neurons of the one before does not wait for it",
+                "core.shared.time_sequencer",
+                "m.If(self.start & opens)",
+                "m.If(self.start)",
+            ),
+            Bug(
+                "the first step of every block is fresh",
+                "core.shared.time_sequencer",
+                "o.fresh.eq(first & (step == 0))",
+                "o.fresh.eq(step == 0)",
+            ),
+        ),
+    ),
+    Proof(
+        name="states-reverse",
+        claim="the same backward in time, where the last span comes first",
+        bench=lambda load: states(load, reverse=True),
+        depth=RECURRENCE + 2,
+        search=16,
+        bugs=(
+            Bug(
+                "a set begins with its head in reverse, too",
+                "core.shared.time_sequencer",
+                "(self.tail, self.head) if self._reverse",
+                "(self.head, self.tail) if self._reverse",
+            ),
+            Bug(
+                "a last span that is shorter begins where others do",
+                "core.shared.time_sequencer",
+                "start.eq(Mux(self.tail, begins[1], begins[0]))",
+                "start.eq(begins[0])",
             ),
         ),
     ),

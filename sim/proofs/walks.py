@@ -3,12 +3,14 @@
 from amaranth.hdl import Mux, Signal, Value
 from amaranth.lib import enum
 
-from backspike.gen.core.layout import BLOCK_BITS, TILE_BITS, TILES_BITS
+from backspike.gen.core.layout import TILE_BITS, TILES_BITS
 from backspike.sim.proofs.bench import Bench
 from backspike.sim.proofs.proof import Bug, Load, Proof
 
 BITS = 3
 """Bits of addresses. A sum or product depends on no higher bits of its operands than its own."""
+BLOCKS = 1 << BITS
+"""Blocks of a batch at the most: those that have an address."""
 GROUP = 2
 WALK = "core.shared.walk"
 
@@ -21,108 +23,183 @@ class Due(enum.Enum, shape=2):
     STEP = 2
 
 
-def walk(load: Load, group: int) -> Bench:
+class Walk:
+    """A walk through tasks that come when they like, and what is due next, counted by plain loops.
+
+    A batch has any number of sets and spans, with up to BLOCKS blocks in all, and the loops are
+    over these. All else that a task needs is arbitrary, too, and does not change.
+    """
+
+    def __init__(self, load: Load, group: int, *, reverse: bool = False):
+        self.bench = bench = Bench()
+        self.group, self.reverse = group, reverse
+        names = ("base_first", "by_set", "source_first", "source_tiles", "weights", "tile_rows",
+                 "source_rows", "skip")  # fmt: skip
+        walker = load(WALK).TileWalk(
+            blocks=BITS, sources=BITS, bases=BITS, rows=BITS, group=group, reverse=reverse
+        )
+        self.inside = bench.device(walker, "walk", wired=("batch", *names))
+        self.device = device = self.inside.component
+        m = bench.module
+        self.values = values = {}
+        for name in names:
+            values[name] = bench.constant(len(getattr(device, name)), name)
+            m.d.comb += getattr(device, name).eq(values[name])
+        self.sets, self.spans = (bench.constant(BITS + 1, name) for name in ("sets", "spans"))
+        self.blocks = Signal(BITS + 1, name="blocks")
+        every = self.sets * self.spans
+        m.d.comb += [
+            self.blocks.eq(every),
+            device.batch.sets.eq(self.sets),
+            device.batch.spans.eq(self.spans),
+            device.batch.blocks.eq(self.blocks),
+        ]
+        self.tiles = tiles = values["source_tiles"]
+        bench.given((every != 0) & (every <= BLOCKS))
+        bench.given((tiles != 0) & (tiles <= 1 << TILE_BITS))
+        bench.given(~device.i.valid | bench.past(1, "begun"))  # the batch is there before a task
+        bench.kept(device.o_headers)
+        bench.kept(device.o)
+        self._loops()
+
+    def _loops(self) -> None:
+        m, device, group = self.bench.module, self.device, self.group
+        self.due = due = Signal(Due, name="due")
+        self.tile = tile = Signal(TILE_BITS, name="tile")
+        self.set, self.span = Signal(BITS, name="set"), Signal(BITS, name="span")
+        self.first, self.part = first, part = Signal(TILES_BITS, name="first"), Signal(2)
+        self.source = (first + part)[:TILES_BITS]
+        self.block = (self.set * self.spans + self.span)[:BITS]
+        lowest = (self.set == 0) & (self.span == 0)
+        highest = (self.set == self.sets - 1) & (self.span == self.spans - 1)
+        self.at_begin, self.block_end = (highest, lowest) if self.reverse else (lowest, highest)
+        self.source_end = (first + group >= self.tiles) if group else (first == self.tiles - 1)
+        self.begins = device.i.valid & device.i.ready
+        self.headed = device.o_headers.valid & device.o_headers.ready
+        self.stepped = device.o.valid & device.o.ready
+        with m.If(self.begins):
+            m.d.sync += [due.eq(Due.HEADER), tile.eq(device.i.payload), first.eq(0), part.eq(0)]
+            self._first_block()
+        with m.If(self.headed):
+            m.d.sync += due.eq(Due.STEP)
+            if not group:
+                with m.If(self.values["skip"]):
+                    self._next_block()
+        with m.If(self.stepped):
+            if group:
+                m.d.sync += part.eq(part + 1)
+                with m.If(part == group - 1):
+                    m.d.sync += part.eq(0)
+                    self._count_block()
+                    with m.If(self.block_end):
+                        self._first_block()
+                        m.d.sync += first.eq(first + group)
+                        m.d.sync += due.eq(Mux(self.source_end, Due.TASK, Due.HEADER))
+            else:
+                m.d.sync += first.eq(first + 1)
+                with m.If(self.source_end):
+                    m.d.sync += first.eq(0)
+                    self._next_block()
+
+    def _first_block(self) -> None:
+        begin = (self.sets - 1, self.spans - 1) if self.reverse else (0, 0)
+        self.bench.module.d.sync += [self.set.eq(begin[0]), self.span.eq(begin[1])]
+
+    def _count_block(self) -> None:
+        m, by = self.bench.module, -1 if self.reverse else 1
+        span_begin, span_end = (0, self.spans - 1)[::by]
+        m.d.sync += self.span.eq(self.span + by)
+        with m.If(self.span == span_end):
+            m.d.sync += [self.span.eq(span_begin), self.set.eq(self.set + by)]
+
+    def _next_block(self) -> None:
+        self.bench.module.d.sync += self.due.eq(Mux(self.block_end, Due.TASK, Due.HEADER))
+        self._count_block()
+
+    def claims(self) -> None:
+        """What is said of each header and step: its place in the loops, and the formulas."""
+        bench, m, values, group = self.bench, self.bench.module, self.values, self.group
+        by_set, tile, source = values["by_set"], self.tile, self.source
+        self.base_first = values["base_first"] + tile * Mux(by_set, self.sets, self.blocks)
+        base = (self.base_first + Mux(by_set, self.set, self.block))[:BITS]
+        self.source_base = (values["source_first"] + source * self.blocks + self.block)[:BITS]
+        self.row_first = (values["weights"] + tile * values["tile_rows"])[:BITS]
+        self.row = (self.row_first + source * values["source_rows"])[:BITS]
+        header, step = self.device.o_headers.payload, self.device.o.payload
+        head, tail = self.span == 0, self.span == self.spans - 1
+        bench.always(~self.begins | (self.due == Due.TASK))
+        with m.If(self.device.o_headers.valid):
+            bench.always((self.due == Due.HEADER) & (header.tile == tile))
+            bench.always(header.source == self.first)
+            bench.always(header.last == (self.source_end if group else self.block_end))
+            bench.always(header.row == (self.row if group else self.row_first))
+            if not group:
+                bench.always((header.base == base) & (header.set == self.set))
+                bench.always((header.head == head) & (header.tail == tail))
+        with m.If(self.device.o.valid):
+            bench.always((self.due == Due.STEP) & (step.source == source))
+            bench.always((step.set == self.set) & (step.tail == tail))
+            bench.always((step.base == base) & (step.source_base == self.source_base))
+            bench.always(step.last == (self.block_end if group else self.source_end))
+            if group:
+                bench.always(step.group_last == (self.part == group - 1))
+            else:
+                bench.always(step.row == self.row)
+
+    def registers(self) -> None:
+        """How the registers belong together."""
+        bench, m, inside, group = self.bench, self.bench.module, self.inside, self.group
+        values, tile, first, part, due = self.values, self.tile, self.first, self.part, self.due
+        in_task = ~inside.state("IDLE")
+        bench.always(Value.cast(due) <= Due.STEP.value)
+        bench.always(in_task == (due != Due.TASK))
+        bench.always(inside.state("STEPS") == (due == Due.STEP))
+        self._order_registers(in_task)
+        with m.If(in_task):
+            bench.always(inside["source_limit"] == self.tiles - 1)
+            bench.always((inside["tile"] == tile) & (inside["source"] == first))
+            bench.always(first < self.tiles)
+        with m.If(inside.state("ADD")):
+            tile_bases = tile * Mux(values["by_set"], self.sets, self.blocks)
+            bench.always(inside["tile_bases"] == tile_bases[:BITS])
+            bench.always(inside["tile_rows"] == (tile * values["tile_rows"])[:BITS])
+        with m.If(inside.state("MULTIPLY", "ADD")):
+            bench.always(self.at_begin & (first == 0) & (part == 0))
+        with m.If(inside.state("HEADER", "STEPS")):
+            first_rows = first * values["source_rows"] if group else 0
+            first_bases = first * self.blocks if group else 0
+            bench.always(inside["base"] == self.base_first[:BITS])
+            bench.always(inside["row_first"] == (self.row_first + first_rows)[:BITS])
+            bench.always(inside["source_first"] == (values["source_first"] + first_bases)[:BITS])
+        with m.If(inside.state("HEADER")):
+            bench.always((part == 0) & (self.at_begin if group else first == 0))
+        with m.If(inside.state("STEPS")):
+            bench.always(inside["source_base"] == self.source_base)
+            bench.always(inside["part"] == part if group else inside["row"] == self.row)
+        bench.always(part <= max(0, group - 1))
+
+    def _order_registers(self, in_task: Value) -> None:
+        bench, order = self.bench, self.inside.part("order")
+        with bench.module.If(bench.past(1, "limits_are_there")):
+            for name in ("blocks", "sets", "spans"):
+                limit = order["limits"][name]
+                bench.always(limit == (getattr(self, name) - 1)[: len(limit)])
+        with bench.module.If(in_task):
+            bench.always((self.set < self.sets) & (self.span < self.spans))
+            bench.always((order.component.set == self.set) & (order["span"] == self.span))
+            bench.always(order.component.block == self.block)
+
+
+def walk(load: Load, group: int, *, reverse: bool = False) -> Bench:
     """What comes next is counted by plain loops, and every address is the one of the formula."""
-    bench = Bench()
-    module = load(WALK)
-    constant = ("batch", "base_first", "source_first", "source_tiles", "weights", "tile_rows",
-                "source_rows", "skip")  # fmt: skip
-    walker = module.TileWalk(sources=BITS, bases=BITS, rows=BITS, group=group)
-    inside = bench.device(walker, "walk", wired=constant)
-    device, m = inside.component, bench.module
-    values = {}
-    for name in constant[1:]:
-        values[name] = bench.constant(len(getattr(device, name)), name)
-        m.d.comb += getattr(device, name).eq(values[name])
-    blocks = bench.constant(BLOCK_BITS, "blocks")
-    m.d.comb += device.batch.blocks.eq(blocks)
-    tiles = values["source_tiles"]
-    bench.given((blocks != 0) & (tiles != 0) & (tiles <= 1 << TILE_BITS))
-    bench.kept(device.o_headers)
-    bench.kept(device.o)
-
-    due = Signal(Due, name="due")
-    tile, block = Signal(TILE_BITS, name="tile"), Signal(BLOCK_BITS, name="block")
-    first, part = Signal(TILES_BITS, name="first"), Signal(2, name="part")
-    source = (first + part)[:TILES_BITS]
-    block_end = block == blocks - 1
-    source_end = (first + group >= tiles) if group else (first == tiles - 1)
-    begins = device.i.valid & device.i.ready
-    headed = device.o_headers.valid & device.o_headers.ready
-    stepped = device.o.valid & device.o.ready
-    with m.If(begins):
-        m.d.sync += [due.eq(Due.HEADER), tile.eq(device.i.payload)]
-        m.d.sync += [block.eq(0), first.eq(0), part.eq(0)]
-    with m.If(headed):
-        m.d.sync += due.eq(Due.STEP)
-        if not group:
-            with m.If(values["skip"]):
-                m.d.sync += [due.eq(Mux(block_end, Due.TASK, Due.HEADER)), block.eq(block + 1)]
-    with m.If(stepped):
-        if group:
-            m.d.sync += part.eq(part + 1)
-            with m.If(part == group - 1):
-                m.d.sync += [part.eq(0), block.eq(block + 1)]
-                with m.If(block_end):
-                    m.d.sync += [block.eq(0), first.eq(first + group)]
-                    m.d.sync += due.eq(Mux(source_end, Due.TASK, Due.HEADER))
-        else:
-            m.d.sync += first.eq(first + 1)
-            with m.If(source_end):
-                m.d.sync += [first.eq(0), block.eq(block + 1)]
-                m.d.sync += due.eq(Mux(block_end, Due.TASK, Due.HEADER))
-
-    # What is said of each header and step.
-    base = (values["base_first"] + tile * blocks + block)[:BITS]
-    source_base = (values["source_first"] + source * blocks + block)[:BITS]
-    row_first = (values["weights"] + tile * values["tile_rows"])[:BITS]
-    row = (row_first + source * values["source_rows"])[:BITS]
-    header, step = device.o_headers.payload, device.o.payload
-    bench.always(~begins | (due == Due.TASK))
-    with m.If(device.o_headers.valid):
-        bench.always((due == Due.HEADER) & (header.tile == tile) & (header.source == first))
-        bench.always(header.last == (source_end if group else block_end))
-        if group:
-            bench.always(header.row == row)
-        else:
-            bench.always((header.base == base) & (header.block == block))
-    with m.If(device.o.valid):
-        bench.always((due == Due.STEP) & (step.source == source) & (step.block == block))
-        bench.always((step.base == base) & (step.source_base == source_base))
-        bench.always(step.last == (block_end if group else source_end))
-        if group:
-            bench.always(step.group_last == (part == group - 1))
-        else:
-            bench.always(step.row == row)
-
-    # How the registers belong together.
-    in_task = ~inside.state("IDLE")
-    bench.always(Value.cast(due) <= Due.STEP.value)
-    bench.always(in_task == (due != Due.TASK))
-    bench.always(inside.state("STEPS") == (due == Due.STEP))
-    with m.If(in_task):
-        bench.always((inside["source_limit"] == tiles - 1) & (inside["block_limit"] == blocks - 1))
-        bench.always((inside["tile"] == tile) & (inside["block"] == block) & (block < blocks))
-        bench.always((inside["source"] == first) & (first < tiles))
-    with m.If(inside.state("ADD")):
-        bench.always(inside["tile_bases"] == (tile * blocks)[:BITS])
-        bench.always(inside["tile_rows"] == (tile * values["tile_rows"])[:BITS])
-    with m.If(inside.state("MULTIPLY", "ADD")):
-        bench.always((block == 0) & (first == 0) & (part == 0))
-    with m.If(inside.state("HEADER", "STEPS")):
-        first_rows = first * values["source_rows"] if group else 0
-        first_bases = first * blocks if group else 0
-        bench.always(inside["base"] == (values["base_first"] + tile * blocks)[:BITS])
-        bench.always(inside["row_first"] == (row_first + first_rows)[:BITS])
-        bench.always(inside["source_first"] == (values["source_first"] + first_bases)[:BITS])
-    with m.If(inside.state("HEADER")):
-        bench.always((part == 0) & (block == 0 if group else first == 0))
-    with m.If(inside.state("STEPS")):
-        bench.always(inside["source_base"] == source_base)
-        bench.always(inside["part"] == part if group else inside["row"] == row)
-    bench.always(part <= max(0, group - 1))
-    bench.possible(stepped & (tile == 2) & (block == 1) & (source == 1))
-    bench.possible(headed & (first == 2) if group else headed & (block == 2))
+    walk = Walk(load, group, reverse=reverse)
+    walk.claims()
+    walk.registers()
+    bench, block = walk.bench, walk.block
+    steps = walk.stepped & (walk.tile == 2) & (walk.source == 1)
+    bench.possible(steps & (block == 1))
+    bench.possible(steps & (walk.set == 1) & (walk.span == 0) & (walk.spans == 2))
+    bench.possible(walk.headed & (walk.first == 2 if group else block == 2))
     return bench
 
 
@@ -130,7 +207,7 @@ PROOFS = (
     Proof(
         name="walk-blocks",
         claim="a task's headers, one a block, each with a step for every source tile behind it, in "
-        "order and with their own addresses",
+        "order (set by set, span by span) and with their own addresses",
         bench=lambda load: walk(load, 0),
         depth=2,
         search=14,
@@ -146,6 +223,33 @@ PROOFS = (
                 WALK,
                 "row.eq(row + self.source_rows)",
                 "row.eq(row + 1)",
+            ),
+            Bug(
+                "what lies by set is counted by block",
+                WALK,
+                "base + Mux(self.by_set, order.set, block)",
+                "base + block",
+            ),
+        ),
+    ),
+    Proof(
+        name="walk-reverse",
+        claim="the same from the last block to the first: sets, and spans of a set, in reverse",
+        bench=lambda load: walk(load, 0, reverse=True),
+        depth=2,
+        search=14,
+        bugs=(
+            Bug(
+                "in each set but the last the first span comes first",
+                WALK,
+                "self.set.eq(self.set + by), span.eq(first[2])",
+                "self.set.eq(self.set + by), span.eq(0)",
+            ),
+            Bug(
+                "a set ends with its last span",
+                WALK,
+                "by, wraps = -1, self.head",
+                "by, wraps = -1, self.tail",
             ),
         ),
     ),

@@ -201,7 +201,8 @@ def test_compile(capsys):
     """`compile` prints tiles, cycles and memory of a small network, and gives them as JSON."""
     assert run("compile", "--machine", "tiny", "--layers", "7,5,8", "--density", "1,1,1") == 0
     out = capsys.readouterr().out
-    assert "7-5-8 on tiny (2 lanes): batches of 16 samples in 4 blocks of 4, 4 steps\n" in out
+    about = "batches of 16 samples and 4 steps in 4 blocks of 16 and 1"
+    assert f"7-5-8 on tiny (2 lanes): {about}\n" in out
     rows = [line.split() for line in out.splitlines()]
     assert ["0", "7", "5", "3", "21", "0", "1,344", "1,536", "1,344"] in rows
     assert ["cycles", "a", "batch", "2,624", "1,536", "2,624"] in rows
@@ -211,6 +212,8 @@ def test_compile(capsys):
     assert [layer["tiles"] for layer in compiled["layers"]] == [3, 4]
     needs = {use["memory"]: use["needs"] for use in compiled["uses"]}
     assert needs["weight memory"] == 48
+    names = ("batch", "steps", "samples_of_a_block", "steps_of_a_block", "blocks")
+    assert [compiled[name] for name in names] == [16, 4, 16, 1, 4]
 
 
 def test_mismatch_is_exit_code_1(capsys, monkeypatch):

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from backspike.compile.compiler import MAX_TILES, Plan, compile_network
+from backspike.compile.compiler import MAX_BLOCKS, MAX_TILES, Plan, compile_network
+from backspike.compile.cut import Cut, cuts
 from backspike.gen.core.engines import KINDS
 from backspike.gen.core.layout import NEVER, TASK
 from backspike.gen.machine import DEPTH, MACHINES, Machine
@@ -42,7 +43,7 @@ def plans(draw) -> Plan:
     network = Network(
         inputs=sizes[0],
         layers=tuple(Layer(size=n, bias=b) for n, b in zip(sizes[1:], bias, strict=True)),
-        steps=draw(st.integers(1, DEPTH)),
+        steps=draw(st.integers(1, 40)),
     )
     try:
         return compile_network(network, Learning(batch=draw(st.integers(1, 40))), machine)
@@ -54,17 +55,21 @@ def plans(draw) -> Plan:
 @given(plans())
 @settings(deadline=None, max_examples=150)
 def test_blocks_hold_the_batch(plan):
-    """The blocks hold the batch with no block left over, for random networks."""
-    assert plan.samples * plan.network.steps <= DEPTH
-    assert plan.samples <= plan.learning.batch <= plan.samples * plan.blocks
-    assert plan.samples * (plan.blocks - 1) < plan.learning.batch
+    """The blocks hold all samples and steps with none left over, for random networks."""
+    cut = plan.cut
+    assert cut.samples * cut.steps <= DEPTH
+    assert cut.samples <= plan.learning.batch <= cut.samples * cut.sets
+    assert cut.samples * (cut.sets - 1) < plan.learning.batch
+    assert 0 < cut.last_steps <= cut.steps
+    assert cut.steps * (cut.spans - 1) + cut.last_steps == plan.network.steps
+    assert all(use.needs <= use.has for use in plan.uses)
 
 
 @given(plans())
 @settings(deadline=None, max_examples=150)
 def test_nothing_that_is_placed_meets(plan):
     """Weights in rows; spikes, codes and gradients in units, inputs among the spikes."""
-    machine, blocks = plan.machine, plan.blocks
+    machine, blocks = plan.machine, plan.cut.blocks
     rows = [
         range(at.weights * machine.lanes, (at.weights + at.weight_blocks) * machine.lanes)
         for at in plan.layers
@@ -79,7 +84,7 @@ def test_nothing_that_is_placed_meets(plan):
     assert max(r.stop for r in rows) <= machine.weight_rows
     assert max(r.stop for r in outputs) <= machine.units
     assert inputs.stop <= machine.spike_units
-    assert plan.layers[-1].tiles * blocks <= machine.readout_units
+    assert plan.layers[-1].tiles * plan.cut.sets <= machine.readout_units
     assert first.source_base == plan.input_base
     for below, at in itertools.pairwise(plan.layers):
         assert at.source_base == below.output_base
@@ -115,10 +120,10 @@ def test_fields_and_tasks_fit_their_widths(plan):
 
 
 def test_digits_on_default():
-    """64-128-10 as a person would place it: 8 lanes, 4 samples of 4 steps a block, 4 blocks."""
+    """64-128-10 as a person would place it: 8 lanes, a step of all 16 samples a block, 4 blocks."""
     network = dense(64, 128, 10, surrogate=rectangle(2.0), leak=0.5, threshold=0.75)
     plan = compile_network(network, Learning(batch=16, rate=2.0**-6), DEFAULT)
-    assert (plan.samples, plan.blocks) == (4, 4)
+    assert plan.cut == Cut(samples=16, sets=1, steps=1, spans=4, last_steps=1)
     hidden, readout = plan.layers
     assert (hidden.tiles, hidden.source_tiles, hidden.rows) == (16, 8, 1024)
     assert (readout.tiles, readout.source_tiles, readout.rows) == (2, 16, 256)
@@ -129,7 +134,8 @@ def test_digits_on_default():
         ("weight memory", 1280, 2048),
         ("spike memory", 96, 256),
         ("gradient memory", 72, 128),
-        ("read-out memory", 8, 32),
+        ("batch", 4, MAX_BLOCKS),
+        ("read-out memory", 2, 32),
         ("fp task memory", 36, 256),
         ("bp task memory", 18, 256),
         ("wg task memory", 18, 256),
@@ -185,13 +191,15 @@ BIG = Machine(name="big", lanes=2, fp_reuse=2, bp_reuse=2, wg_reuse=2, weight_ro
 @pytest.mark.parametrize(
     ("network", "batch", "machine", "words"),
     [
-        (dense(8, 8, 8, steps=17), 4, DEFAULT, "17 steps, must have 1 to 16"),
+        (dense(4, 4, steps=4096), 32, BIG, "its batch needs 8192 blocks, and there are 8191"),
         (dense(4, 4, 4, 4, 4, 4), 1, DEFAULT, "its layers need 5 descriptors, and there are 4"),
         (dense(64, 300, 10), 1, DEFAULT,
          "'default': its weight memory needs 3040 row tiles, and there are 2048"),
         (dense(64, 128, 10, steps=16), 16, DEFAULT, "its spike memory needs 384 tiles, and"),
         (dense(8, 64, 64, 8), 48, DEFAULT, "its gradient memory needs 204 tiles, and there are"),
-        (dense(2, 80), 16, DEFAULT, "its read-out memory needs 40 tiles, and there are 32"),
+        (dense(8, 64, 64, 8, steps=17), 6, DEFAULT, "its gradient memory needs 136 tiles, and"),
+        (dense(2, 264, steps=1), 1, DEFAULT,
+         "its read-out memory needs 33 tiles, and there are 32"),
         (dense(1, 2 * MAX_TILES + 2, 1), 1, BIG, "its widest layer needs 257 tiles"),
         (dense(2 * MAX_TILES + 1, 1, 1), 1, BIG, "its widest layer needs 257 tiles"),
         (dense(4, *[500] * 2), 1, dataclasses.replace(BIG, tasks=512),
@@ -208,8 +216,58 @@ def test_what_does_not_fit_is_named(network, batch, machine, words):
 
 
 def test_the_limit_itself_fits():
-    """The largest read-out, and the largest batch of it, that default has room for."""
-    compile_network(dense(2, 64), Learning(batch=16), DEFAULT)
+    """The largest read-out, the largest batch of it and the most steps that default has room for:
+    one more of any of them does not fit."""
+    most = dense(2, 256, steps=4)
+    plan = compile_network(most, Learning(batch=16), DEFAULT)
+    full = {use.memory for use in plan.uses if use.needs == use.has}
+    assert full == {"gradient memory", "read-out memory"}
     compile_network(dense(2 * MAX_TILES, 1), Learning(batch=1), BIG)
-    with pytest.raises(UserError, match="read-out memory"):
-        compile_network(dense(2, 65), Learning(batch=16), DEFAULT)
+    for network, batch, memory in (
+        (dense(2, 257, steps=1), 1, "read-out memory needs 33"),
+        (dense(2, 256, steps=1), 17, "read-out memory needs 64"),
+        (dense(2, 256, steps=5), 16, "gradient memory needs 160"),
+    ):
+        with pytest.raises(UserError, match=memory):
+            compile_network(network, Learning(batch=batch), DEFAULT)
+
+
+def test_steps_have_no_limit_but_memory():
+    """As many steps as there is room for, and not one more."""
+    network = dense(2, 2, steps=2048)
+    plan = compile_network(network, Learning(batch=1), DEFAULT)
+    assert plan.cut == Cut(samples=1, sets=1, steps=16, spans=128, last_steps=16)
+    with pytest.raises(UserError, match="its gradient memory needs 129 tiles, and there are 128"):
+        compile_network(dataclasses.replace(network, steps=2049), Learning(batch=1), DEFAULT)
+
+
+def test_another_cut_where_the_fastest_has_no_room():
+    """All samples in a set take 9 spans; where these do not fit it is two sets of 4 spans each."""
+    learning = Learning(batch=6)
+    fastest, room = (
+        Cut(samples=6, sets=1, steps=2, spans=9, last_steps=1),
+        Cut(samples=3, sets=2, steps=5, spans=4, last_steps=2),
+    )
+    assert next(cuts(6, 17, DEFAULT)) == fastest
+    assert compile_network(dense(8, 64, 40, 8, steps=17), learning, DEFAULT).cut == fastest
+    plan = compile_network(dense(8, 64, 56, 8, steps=17), learning, DEFAULT)
+    assert plan.cut == room
+    assert ("gradient memory", 128, 128) in {(u.memory, u.needs, u.has) for u in plan.uses}
+
+
+def test_the_first_cut_that_fits_is_taken():
+    """Of many batches: no faster cut has room. So it is the fastest wherever there is enough."""
+    larger = dataclasses.replace(DEFAULT, units=2**12, spike_units=2**13, readout_units=2**11)
+    other = 0
+    for batch, steps in itertools.product(range(3, 24, 3), range(1, 40, 2)):
+        network, learning = dense(9, 30, 9, steps=steps), Learning(batch=batch)
+        order = list(cuts(batch, steps, DEFAULT))
+        assert compile_network(network, learning, larger).cut == order[0]
+        fits = [cut for cut in order if 6 * cut.blocks <= DEFAULT.units]
+        if not fits:
+            with pytest.raises(UserError, match="memory needs"):
+                compile_network(network, learning, DEFAULT)
+            continue
+        assert compile_network(network, learning, DEFAULT).cut == fits[0]
+        other += fits[0] != order[0]
+    assert other > 2

@@ -19,11 +19,11 @@ MOST = {1: 5, 2: 5, 3: 4, 4: 3}
 """Tiles of a layer, by layers."""
 
 
-def compiled(tiles, *, bias=True, batch=5):
-    """Full and partly empty last tiles take turns; two blocks."""
+def compiled(tiles, *, bias=True, batch=5, steps=4):
+    """Full and partly empty last tiles take turns; two blocks, the spans of one set."""
     sizes = [MACHINE.lanes * count - n % 2 for n, count in enumerate(tiles)]
     layers = tuple(Layer(size=size, bias=bias) for size in sizes)
-    network = Network(inputs=3, layers=layers, steps=4)
+    network = Network(inputs=3, layers=layers, steps=steps)
     return compile_network(network, Learning(batch=batch), MACHINE)
 
 
@@ -32,7 +32,18 @@ def test_no_two_tasks_meet(layers):
     """Every number of tiles, every program."""
     for tiles in itertools.product(range(1, MOST[layers] + 1), repeat=layers):
         plan = compiled(tiles, bias=sum(tiles) % 2 == 0)
-        assert plan.blocks == 2
+        assert (plan.cut.sets, plan.cut.spans) == (1, 2)
+        for program in PROGRAMS:
+            assert list(conflicts(plan, program)) == [], (tiles, program)
+
+
+@pytest.mark.parametrize("cut", [(2, 1), (2, 2)])
+def test_no_two_tasks_meet_of_several_sets(cut):
+    """The read-out's logits lie by set, all else by block: two sets, of one span and of two."""
+    spans = cut[1]
+    for tiles in itertools.product(range(1, 4), repeat=3):
+        plan = compiled(tiles, batch=18, steps=spans)
+        assert (plan.cut.sets, plan.cut.spans) == cut
         for program in PROGRAMS:
             assert list(conflicts(plan, program)) == [], (tiles, program)
 

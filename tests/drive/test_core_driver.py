@@ -7,6 +7,7 @@ import pytest
 
 from backspike.drive.core_driver import BYTES, CoreDriver
 from backspike.drive.lockstep import Lockstep
+from backspike.gen.core.faults import Fault
 from backspike.gen.core.map import core_map
 from backspike.gen.machine import MACHINES
 from backspike.golden.backend import GoldenBackend
@@ -107,12 +108,51 @@ def test_reset_of_registers(backend):
     prepare(backend)
     before = memories(backend)
     backend.simulator.reset()
-    assert backend.simulator.read("batch") == 0
+    assert backend.simulator.read("batch") == backend.simulator.read("time") == 0
     assert memories(backend) == before
     start(backend)
     backend.simulator.wait("status", 1, 0)
     assert backend.driver.status()["fault"] == 1
     assert memories(backend) == before
+
+
+@pytest.mark.parametrize(
+    ("register", "fields"),
+    [
+        ("batch", {"samples": 0}),
+        ("batch", {"sets": 0}),
+        ("batch", {"samples": 9}),  # 18 entries
+        ("batch", {"samples": 31}),
+        ("batch", {"sets": 2731}),  # 8193 blocks
+        ("batch", {"sets": 8191}),
+        ("time", {"steps": 0, "last_steps": 0}),
+        ("time", {"last_steps": 0}),
+        ("time", {"last_steps": 3}),
+        ("time", {"steps": 3}),  # 21 entries
+        ("time", {"spans": 0}),
+        ("time", {"spans": 8192 - 1}),  # of a set: as many as can be counted
+    ],
+)
+def test_a_batch_that_is_none_is_refused(backend, register, fields):
+    """Nothing in it, blocks that are too large, or too many: a fault, and nothing has run."""
+    prepare(backend)
+    cut = backend.plan.cut
+    assert (cut.samples, cut.sets, cut.steps, cut.last_steps, cut.spans) == (7, 1, 2, 1, 3)
+    before = memories(backend)
+    port = backend.simulator
+    entry = port.registers.register(register)
+    port.write(register, entry.pack(**entry.unpack(port.read(register)) | fields))
+    start(backend)
+    port.wait("status", 1, 0)
+    status = backend.driver.status()
+    beyond = fields == {"spans": 8191}  # a batch, but one that no memory has room for
+    assert status["fault"] == (Fault.UNITS if beyond else Fault.BATCH).value
+    assert memories(backend) == before
+    start(backend)  # and again, though nothing has changed
+    port.wait("status", 1, 0)
+    assert backend.driver.status() == status
+    backend.driver.load_plan()
+    check_run(backend)
 
 
 def test_while_running_everything_but_looking_is_refused(backend, monkeypatch):
@@ -175,7 +215,7 @@ def test_accesses_outside_the_map(backend):
     for name in ("start", "clear", "labels"):
         with pytest.raises(BusError):
             port.read(name)
-    for name in ("batch", "buffer", "extent0", "queue_fp"):
+    for name in ("batch", "time", "buffer", "extent0", "queue_fp"):
         value = port.read(name)
         with pytest.raises(BusError):
             port.write(name, 0xFFFF_FFFF)
@@ -191,7 +231,7 @@ def test_accesses_that_are_not_aligned(backend, skew):
     prepare(backend)
     before = memories(backend)
     port = backend.simulator
-    for name in ("batch", *(w.name for w in port.registers.windows)):
+    for name in ("batch", "time", *(w.name for w in port.registers.windows)):
         entry = port.registers[name]
         address = (entry.base if hasattr(entry, "base") else entry.offset) + skew
         for operation in ("write", "read"):

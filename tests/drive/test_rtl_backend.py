@@ -1,20 +1,25 @@
 """The command line on the simulated RTL: same bits as golden, counters, waves, a found fault."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from backspike.cli.main import main
+from backspike.compile import compiler
+from backspike.compile.cut import cuts
 from backspike.drive.lockstep import Lockstep
 from backspike.drive.registry import make_backend
+from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.machine import MACHINES
-from backspike.ir.errors import Mismatch
+from backspike.ir.errors import Mismatch, UserError
 from backspike.ir.learning import Learning
 from backspike.ir.network import Layer, Network
 from backspike.train.checkpoint import load_checkpoint
 from backspike.train.data import load
 from backspike.train.trainer import Trainer
+from tests.support.core_runs import LEARNING, NETWORK, check_run
 
 pytestmark = pytest.mark.verilator
 SMALL = "--limit 20 --layers 64,9,10 --steps 3 --batch 8 --machine tiny --seed 2"
@@ -64,6 +69,26 @@ def test_a_network_that_does_not_fit(capsys, tmp_path):
     assert f"weight memory needs {needs} row tiles, and there are 2048" in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("batch", "steps"), [(7, 5), (17, 3), (3, 37)])
+def test_every_cut_of_a_batch_gives_the_same_bits(monkeypatch, batch, steps):
+    """However a batch is cut into sets and spans, every bit is golden's, of a smaller one, too."""
+    network = dataclasses.replace(NETWORK, steps=steps)
+    learning = dataclasses.replace(LEARNING, batch=batch)
+    machine = MACHINES["tiny"]
+    seen = set()
+    for cut in cuts(batch, steps, machine):
+        monkeypatch.setattr(compiler, "cuts", lambda *_, cut=cut: iter([cut]))
+        try:
+            backend = RTLBackend(network, learning, machine)
+        except UserError:  # it has no room for as many blocks
+            continue
+        assert backend.plan.cut == cut
+        check_run(backend, cut.samples)
+        backend.close()
+        seen.add((cut.sets > 1, cut.spans > 1, cut.last_steps < cut.steps))
+    assert len(seen) > 1
 
 
 def test_trace_holds_waves(tmp_path):

@@ -23,7 +23,7 @@ NETWORK = Network(
     ),
 )
 LEARNING = Learning(batch=7, loss="mse", rate=2.0**-5)
-"""Three blocks of three samples, one a block short of two."""
+"""A set of all samples, in spans of two, two and one steps: three blocks."""
 MEMORIES = ("weights", "spikes", "codes", "gradients", "logits")
 
 

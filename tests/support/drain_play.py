@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from backspike.gen.core.layout import BATCH, EXTENT
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.rows import READ_LATENCY
 from backspike.sim.bench.cocotb_bench import bench_parameters
-from tests.support.streams import Bench, Memory, Pulses, Writes, packed
+from tests.support.streams import Bench, Memory, Pulses, Writes
 
 LANES = 4
 
@@ -27,19 +26,22 @@ def machine(reuse: int) -> Machine:
 
 @dataclass
 class Block:
-    """One start of the drain: its header, and the sums of each entry, all lanes packed."""
+    """One start of the drain: its header, and the sums of each entry, all lanes packed.
+
+    most: cycles that it takes at the most; 0: not checked.
+    """
 
     header: int
     sums: list[int] = field(default_factory=lambda: [0] * DEPTH)
     touched: int = 0
+    most: int = 0
 
 
 @dataclass
 class Run:
     """Blocks of one layer and batch. Memories and writes: {port: {address: bits}}.
 
-    table: rows of the engine's table, if it has one. most: cycles of a block at the most; 0: not
-    checked. loss: headers come without a start.
+    table: rows of the engine's table, if it has one. loss: headers come without a start.
     """
 
     config: int
@@ -52,41 +54,13 @@ class Run:
     done: int = 0
     saturated: bool = False
     table: list[int] = field(default_factory=list)
-    most: int = 0
     loss: bool = False
 
 
-@dataclass(frozen=True)
-class Shape:
-    """T, samples a block, blocks, full blocks, and samples of the block after these."""
-
-    steps: int
-    samples: int
-    blocks: int
-    full: int
-    rest: int
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> "Shape":
-        steps = int(rng.integers(1, DEPTH + 1))
-        samples = int(rng.integers(1, DEPTH // steps + 1))
-        blocks = int(rng.integers(1, 4))
-        return cls(steps, samples, blocks, int(rng.integers(0, blocks + 1)),
-                   int(rng.integers(0, samples)))  # fmt: skip
-
-    def present(self, block: int) -> np.ndarray:
-        """Which entries of a block hold a sample: bool (T, samples)."""
-        count = self.samples if block < self.full else self.rest if block == self.full else 0
-        return np.broadcast_to(np.arange(self.samples) < count, (self.steps, self.samples))
-
-    def ports(self) -> dict[str, int]:
-        """batch and extent as a Run has them."""
-        batch = {"steps": self.steps, "samples": self.samples, "blocks": self.blocks}
-        partial = sum(
-            1 << t * self.samples + s for t in range(self.steps) for s in range(self.rest)
-        )
-        extent = {"full": self.full, "partial": partial}
-        return {"batch": packed(BATCH).pack(batch), "extent": packed(EXTENT).pack(extent)}
+def most_cycles(steps: int, slots: int, recurrence: int) -> int:
+    """Cycles that a block takes at the most, with so many slots a step: one more than its steps do,
+    unless its last step ends before the next could begin."""
+    return steps * max(slots, recurrence) + (slots >= recurrence)
 
 
 def row_of(values, width: int) -> int:
@@ -96,9 +70,15 @@ def row_of(values, width: int) -> int:
 
 
 def tile_of(bits: np.ndarray) -> int:
-    """bool (T, samples, lanes) as a tile: lane n's entries at n * DEPTH."""
+    """bool (steps, samples, lanes) as a tile: lane n's entries at n * DEPTH."""
     flat = bits.reshape(-1, bits.shape[-1])
     return sum(int(bit) << n * DEPTH + d for (d, n), bit in np.ndenumerate(flat))
+
+
+def rows_of(numbers: np.ndarray, width: int) -> list[int]:
+    """(steps, samples, lanes) as the rows of a block's entries, 0 where there is none."""
+    rows = [row_of(lanes, width) for lanes in numbers.reshape(-1, LANES)]
+    return rows + [0] * (DEPTH - len(rows))
 
 
 def save(runs: list[Run], path: Path) -> None:
@@ -162,7 +142,7 @@ class Player:
 async def play(
     dut, seed: int, slow: float, ports: tuple[str, ...], writes: tuple[str, ...], extra=None
 ) -> None:
-    """Plays all runs and compares every row that is written, and that no other is.
+    """Plays all runs and compares every row that is written, and that no other is, nor one twice.
 
     ports: read ports; writes: write ports; extra(bench, memories): adds what else there is, and
     returns {port: rows that were written}.
@@ -180,7 +160,8 @@ async def play(
             return bench.rng.getrandbits(len(data)) if row is None else row
 
         bench.add(Memory(bench, address, data, read, READ_LATENCY))
-    logs = {name: bench.add(Writes(bench, name)).rows for name in writes}
+    watched = [bench.add(Writes(bench, name)) for name in writes]
+    logs = {name: log.rows for name, log in zip(writes, watched, strict=True)}
     pulses = bench.add(Pulses(bench, "done", "saturated"))
     logs |= extra(bench, memories) if extra else {}
     await bench.reset()
@@ -199,6 +180,8 @@ async def play(
             rows |= run.memories.get(name, {})
         for rows in logs.values():
             rows.clear()
+        for log in watched:
+            log.log.clear()
         for cycles in pulses.cycles.values():
             cycles.clear()
         player.begun.clear()
@@ -214,10 +197,11 @@ async def play(
                 assert got[address] == bits, (
                     f"run {n}, {name} at {address}: {got[address]:#x}, not {bits:#x}"
                 )
+        for name, log in zip(writes, watched, strict=True):
+            assert len(log.log) == len(log.rows), f"run {n}, {name}: a row is written twice"
         assert len(pulses.cycles["done"]) == run.done
         assert bool(pulses.cycles["saturated"]) == run.saturated, f"run {n}"
-        if run.most:
-            ends = [*player.begun[1:], bench.cycle]
-            for begin, end in zip(player.begun, ends, strict=True):
-                length = sum(begin < cycle < end for cycle in player.busy)
-                assert length < run.most, f"run {n}: a block takes {length + 1} cycles"
+        ends = [*player.begun[1:], bench.cycle]
+        for block, begin, end in zip(run.blocks, player.begun, ends, strict=True):
+            length = 1 + sum(begin < cycle < end for cycle in player.busy)
+            assert not block.most or length <= block.most, f"run {n}: a block takes {length} cycles"

@@ -3,19 +3,21 @@
 Made outside the simulation (golden needs PyTorch) and read inside.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from backspike.compile.compiler import Plan, compile_network
+from backspike.compile.cut import Cut
 from backspike.compile.memory_image import Shape, label_words, sample_rows, spike_words, weight_rows
 from backspike.gen.machine import DEPTH, MACHINES, Machine
 from backspike.ir.learning import Learning
 from backspike.ir.network import Layer, Network
 from backspike.ir.surrogate import rectangle, triangle
 
-MACHINE = MACHINES["tiny"]
+MACHINE = replace(MACHINES["tiny"], name="few", units=32, readout_units=16)
+"""There is room for four blocks of NETWORK."""
 NETWORK = Network(
     inputs=5,
     layers=(
@@ -23,9 +25,10 @@ NETWORK = Network(
         Layer(size=4, threshold=0.5, rule="mpd-ed", surrogate=rectangle(6.0)),
         Layer(size=3, bias=True),
     ),
-    steps=3,
+    steps=5,
 )
-BATCH = 7  # a full block of five samples, and one of two
+BATCH = 9
+"""Cut into a full set of five samples and one of four, in spans of three steps and of two."""
 STEP = 3
 ROUNDINGS = {"plain": "nearest", "extreme": "stochastic"}
 LOSSES = {"plain": "ce", "extreme": "mse"}
@@ -102,19 +105,20 @@ class Case:
         with np.load(path) as arrays:
             self.tensors = dict(arrays)
         plan = self.plan
-        self.shape = Shape(machine.lanes, NETWORK.steps, plan.samples, plan.blocks)
+        self.shape = Shape(machine.lanes, plan.cut)
+        assert plan.cut == Cut(samples=5, sets=2, steps=3, spans=2, last_steps=2)
         self.lanes = machine.lanes
 
     @property
     def batch(self) -> dict[str, int]:
         """Fields of BATCH."""
-        return {"steps": self.shape.steps, "samples": self.shape.samples,
-                "blocks": self.shape.blocks}  # fmt: skip
+        cut = self.plan.cut
+        return {**asdict(cut), "blocks": cut.blocks}
 
     @property
     def extent(self) -> dict[str, int]:
         """Fields of EXTENT."""
-        full, partial = self.shape.extent(BATCH)
+        full, partial = self.plan.cut.extent(BATCH)
         return {"full": full, "partial": partial}
 
     def sources(self, layer: int) -> np.ndarray:
@@ -131,27 +135,26 @@ class Case:
 
         Rows of absent samples are left out.
         """
-        shape = self.shape
-        batch, _, neurons = tensor.shape
+        shape, cut = self.shape, self.plan.cut
+        batch, steps, neurons = tensor.shape
         found = {}
-        padded = np.zeros((*tensor.shape[:2], shape.tiles(neurons) * self.lanes), tensor.dtype)
+        padded = np.zeros((batch, steps, shape.tiles(neurons) * self.lanes), tensor.dtype)
         padded[..., :neurons] = tensor
         for tile in range(shape.tiles(neurons)):
-            for b in range(batch):
-                block, sample = divmod(b, shape.samples)
-                unit = first + tile * shape.blocks + block
-                for t in range(shape.steps):
-                    row = padded[b, t, tile * self.lanes : (tile + 1) * self.lanes]
-                    found[unit * DEPTH + t * shape.samples + sample] = self._bits(row, bits)
+            for b, t in np.ndindex(batch, steps):
+                (number, sample), (span, step) = divmod(b, cut.samples), divmod(t, cut.steps)
+                unit = first + tile * cut.blocks + number * cut.spans + span
+                row = padded[b, t, tile * self.lanes : (tile + 1) * self.lanes]
+                found[unit * DEPTH + step * cut.samples + sample] = self._bits(row, bits)
         return found
 
     def readout_rows(self, values: np.ndarray) -> dict[int, int]:
-        """(B, N) halves as rows by sample."""
+        """(B, N) halves as rows by set and sample."""
         rows = sample_rows(values, self.shape).reshape(-1, self.lanes)
         return {n: self._bits(row, 16) for n, row in enumerate(rows)}
 
     def labels(self) -> dict[int, int]:
-        """Labels by block and sample."""
+        """Labels by set and sample."""
         return dict(enumerate(map(int, label_words(self.tensors["labels"], self.shape))))
 
     def weights(self, name: str) -> dict[int, list[int]]:

@@ -5,50 +5,33 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from backspike.gen.core.engines import KINDS
-from backspike.gen.core.layout import BATCH, EXTENT
 from backspike.gen.core.shared.events import event_layout
 from backspike.gen.machine import DEPTH, Machine
+from tests.support.batches import Batch
 from tests.support.streams import Bench, StallingMemory, packed
 from tests.support.tiles import events_of, lines_of, same_fields
 
 MACHINE = Machine(name="bench", lanes=4, fp_reuse=2, bp_reuse=2, wg_reuse=2, weight_rows=512,
-                  units=64, spike_units=64, readout_units=32, layers=2, tasks=16)  # fmt: skip
+                  units=128, spike_units=128, readout_units=32, layers=2, tasks=16)  # fmt: skip
 LANES = MACHINE.lanes
 WORD = (1 << DEPTH) - 1
 
 
 @dataclass
 class Setting:
-    """A batch's shape, its extent, and which half of the spike memory it lies in."""
+    """A batch, and which half of the spike memory it lies in."""
 
-    steps: int
-    samples: int
-    blocks: int
-    full: int
-    partial: int
+    batch: Batch
     buffer: int
 
     @classmethod
     def draw(cls, rng: random.Random) -> "Setting":
-        steps = rng.choice([1, 2, 3, 4, 8, DEPTH])
-        samples = rng.randint(1, DEPTH // steps)
-        blocks = rng.choice([1, 1, 2, 3])
-        full = rng.randint(0, blocks)
-        rest = rng.randint(0, samples - 1)
-        partial = sum(1 << t * samples + s for t in range(steps) for s in range(rest))
-        return cls(steps, samples, blocks, full, partial, rng.randrange(2))
-
-    def entries(self, block: int) -> int:
-        """Mask of the entries that hold a sample."""
-        if block < self.full:
-            return (1 << self.steps * self.samples) - 1
-        return self.partial if block == self.full else 0
+        return cls(Batch.draw(rng), rng.randrange(2))
 
     def drive(self, dut, engine: str, config: dict[str, int]) -> None:
-        batch = {"steps": self.steps, "samples": self.samples, "blocks": self.blocks}
-        dut.batch.value = packed(BATCH).pack(batch)
+        dut.batch.value = self.batch.batch_port()
         if engine != "bp":
-            dut.extent.value = packed(EXTENT).pack(full=self.full, partial=self.partial)
+            dut.extent.value = self.batch.extent_port()
             dut.buffer.value = self.buffer
         dut.config.value = packed(KINDS[engine].config).pack(config)
 
@@ -134,6 +117,7 @@ class FrontBench(Bench):
         for stream in (self.headers, self.events, self.vectors):
             stream.got.clear()
         self._seen = self._sums = 0
+        await self.tick(2)  # the batch is there before a task
         begin = self.cycle
         self.tasks.queue = deque(tiles)
         await self.until(

@@ -1,12 +1,14 @@
 """Random training runs: RTL = golden on every bit, on two machines; the same bits on three."""
 
 import collections
+import dataclasses
 
 import numpy as np
 import pytest
 
+from backspike.compile.compiler import compile_network
 from backspike.drive.rtl_backend import RTLBackend
-from backspike.gen.machine import MACHINES
+from backspike.gen.machine import DEPTH, MACHINES
 from backspike.golden.backend import GoldenBackend
 from backspike.ir.errors import Mismatch, UserError
 from backspike.ir.learning import Learning
@@ -16,7 +18,7 @@ from backspike.system.program import run_program
 from backspike.train import fuzz_training
 from backspike.train.fuzz_training import draw_case, main, random_batch, random_halves, run_case
 
-RUNS, CHUNK = 112, 14
+RUNS, CHUNK = 126, 14
 """Runs of each machine, and of each test."""
 
 
@@ -37,16 +39,27 @@ def test_random_runs(name, first):
 
 @pytest.mark.parametrize("name", ["tiny", "default"])
 def test_the_runs_have_every_option(name):
-    """At least five runs with each value of each option; widths beside multiples of P."""
+    """At least five runs with each value of each option; widths beside multiples of P; batches cut
+    into several sets and spans."""
     machine = MACHINES[name]
     seen = collections.Counter()
     for seed in range(RUNS):
         case = draw_case(machine, seed)
         network, learning = case.network, case.learning
+        cut = compile_network(network, learning, machine).cut
         options = {
             ("layers", len(network.layers)),
             ("steps", min(network.steps, 9)),
-            ("batch", learning.batch),
+            ("batch", min(learning.batch, 6)),
+            ("long", network.steps > 16),
+            ("longest", network.steps > 32),
+            ("many", learning.batch > 12),
+            ("long and deep", network.steps > 16 and len(network.layers) > 2),
+            ("spans", min(cut.spans, 3)),
+            ("sets", min(cut.sets, 2)),
+            ("short last span", cut.last_steps < cut.steps),
+            ("sets and spans", cut.sets > 1 and cut.spans > 1),
+            ("block ends amid", cut.steps * cut.samples < DEPTH),
             ("loss", learning.loss),
             ("rate", learning.rate),
             ("rounding", learning.rounding),
@@ -67,7 +80,16 @@ def test_the_runs_have_every_option(name):
     for option, values in {
         "layers": range(1, 5),
         "steps": range(1, 10),
-        "batch": range(1, 6),
+        "batch": range(1, 7),
+        "long": (True,),
+        "longest": (True,),
+        "many": (True,),
+        "long and deep": (True,),
+        "spans": range(1, 4),
+        "sets": range(1, 3),
+        "short last span": (False, True),
+        "sets and spans": (True,),
+        "block ends amid": (False, True),
         "loss": ("ce", "mse"),
         "rate": fuzz_training.RATES,
         "alpha": fuzz_training.ALPHAS,
@@ -85,6 +107,14 @@ def test_the_runs_have_every_option(name):
     }.items():
         for value in values:
             assert seen[option, value] >= 5, (option, value)
+
+
+def test_cases_of_a_small_machine():
+    """Where few blocks have room a case has fewer steps, layers and neurons; but there is one."""
+    small = dataclasses.replace(MACHINES["tiny"], units=4, spike_units=8, readout_units=4)
+    steps = [draw_case(small, seed).network.steps for seed in range(60)]
+    assert min(steps) == 1
+    assert max(steps) > 16
 
 
 def network_of_all_lanes() -> tuple[Network, Learning]:
@@ -149,19 +179,19 @@ def test_a_run_that_differs_says_the_command(monkeypatch, capsys):
 
     monkeypatch.setattr(GoldenBackend, "update_tensors", wrong)
     machine = MACHINES["tiny"]
-    case = draw_case(machine, 3)
+    case = draw_case(machine, 4)
     sources, neurons = (n - 1 for n in case.network.shapes[0])
     with pytest.raises(Mismatch) as raised:
         run_case(case, machine)
     text = str(raised.value)
     assert f"layer 0, tensor weights, batch 0, source {sources}, index {neurons}: got" in text
-    assert text.endswith("python -m backspike.train.fuzz_training --machine tiny --seed 3")
-    assert run_program(lambda: main(["--machine", "tiny", "--seed", "3"])) == 1
+    assert text.endswith("python -m backspike.train.fuzz_training --machine tiny --seed 4")
+    assert run_program(lambda: main(["--machine", "tiny", "--seed", "4"])) == 1
     assert text in capsys.readouterr().err
     monkeypatch.undo()
-    assert main(["--machine", "tiny", "--seed", "3", "--runs", "2"]) == 0
+    assert main(["--machine", "tiny", "--seed", "4", "--runs", "2"]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert [line.partition(":")[0] for line in out] == ["seed 3", "seed 4"]
+    assert [line.partition(":")[0] for line in out] == ["seed 4", "seed 5"]
 
 
 def test_unknown_machine():

@@ -4,6 +4,7 @@ python -m backspike.train.fuzz_training --machine tiny --seed 17
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from backspike.compile.compiler import compile_network
+from backspike.compile.cut import cuts
 from backspike.drive.comparison import Counts
 from backspike.drive.core_driver import CoreDriver
 from backspike.drive.lockstep import Lockstep
 from backspike.drive.machines import find_machine
 from backspike.drive.rtl_backend import RTLBackend
-from backspike.gen.machine import DEPTH, MACHINES, Machine
+from backspike.gen.machine import MACHINES, Machine
 from backspike.golden.backend import GoldenBackend
 from backspike.ir.constants import LARGEST, SMALLEST
 from backspike.ir.errors import Mismatch, UserError
@@ -27,7 +29,11 @@ from backspike.system.program import run_program
 
 WIDTHS = 70
 """Neurons of a layer at the most."""
-STEPS, BATCH, LAYERS = 8, 5, 4
+STEPS, BATCH, LAYERS = 40, 20, 4
+FEW_STEPS, FEW_SAMPLES = 8, 5
+"""Of most runs; the others have more of them."""
+WORK = 500_000
+"""Steps x samples x the square of a layer's width at the most: long runs have few neurons."""
 DENSITIES = (0.0, 0.05, 0.3, 0.8, 1.0)
 LEAKS = (0.0, SMALLEST, 0.5, 0.75, 0.9, 1.0)
 THRESHOLDS = (1.0, 1.0, 0.5, 0.0, -0.25, 3.0, SMALLEST, -LARGEST, LARGEST)
@@ -79,21 +85,36 @@ def random_surrogate(rng: np.random.Generator) -> Surrogate:
     return Surrogate("table", tuple(map(float, edges)), tuple(map(float, values)))
 
 
+def random_number(rng: np.random.Generator, few: int, most: int) -> int:
+    """A number up to `few`, or, in three cases of ten, beyond it up to `most`."""
+    low, high = (1, few) if rng.random() < 0.7 else (few + 1, most)
+    return int(rng.integers(low, high + 1))
+
+
+def _tiles(machine: Machine, batch: int, steps: int) -> int:
+    """How many tiles of neurons there is room for."""
+    return machine.units // min(cut.blocks for cut in cuts(batch, steps, machine))
+
+
 def random_network(rng: np.random.Generator, machine: Machine) -> tuple[Network, Learning]:
-    """A network that fits the machine, with any options."""
+    """A network that fits the machine, with any options: the more steps and samples, the fewer
+    layers and neurons."""
     learning = Learning(
-        batch=int(rng.integers(1, BATCH + 1)),
+        batch=random_number(rng, FEW_SAMPLES, BATCH),
         loss=("ce", "mse")[rng.integers(2)],
         rate=float(rng.choice(RATES)),
         alpha=float(rng.choice(ALPHAS)),
         rounding=("nearest", "stochastic")[rng.integers(2)],
         seed=int(rng.integers(2**32)),
     )
-    few = rng.random() < 0.9
-    steps = int(rng.integers(1, STEPS + 1) if few else rng.integers(STEPS + 1, DEPTH + 1))
-    layers = int(rng.integers(1, min(LAYERS, machine.layers) + 1))
+    steps = random_number(rng, FEW_STEPS, STEPS)
+    while not (tiles := _tiles(machine, learning.batch, steps)):
+        steps //= 2
+    layers = int(rng.integers(1, min(LAYERS, machine.layers, tiles) + 1))
+    widest = min(WIDTHS, math.isqrt(WORK // (steps * learning.batch)))
+    widest = min(widest, tiles // layers * machine.lanes)
     while True:
-        sizes = [int(size) for size in rng.integers(1, WIDTHS + 1, layers + 1)]
+        sizes = [int(size) for size in rng.integers(1, widest + 1, layers + 1)]
         network = Network(
             inputs=sizes[0],
             steps=steps,

@@ -140,11 +140,14 @@ class EngineBench(Bench):
 
     def with_noise(self, tiles: dict[int, int], first: int, sources: int) -> dict[int, int]:
         """Noise where no source or no sample is: it must not count."""
-        case, noisy = self.case, {}
-        full, partial = case.shape.extent(engine_case.BATCH)
+        noisy, cut = {}, self.case.plan.cut
+        full, partial = cut.extent(engine_case.BATCH)
         for unit, tile in tiles.items():
-            at, block = divmod((unit & (1 << spike_bits(MACHINE)) - 1) - first, case.shape.blocks)
-            entries = (1 << case.shape.steps * case.shape.samples) - 1 if block < full else partial
+            at, block = divmod((unit & (1 << spike_bits(MACHINE)) - 1) - first, cut.blocks)
+            number, span = divmod(block, cut.spans)
+            steps = cut.last_steps if span == cut.spans - 1 else cut.steps
+            entries = (1 << steps * cut.samples) - 1
+            entries &= WORD if number < full else partial
             for lane in range(LANES):
                 known = entries if at * LANES + lane < sources else 0
                 tile |= (self.rng.getrandbits(DEPTH) & ~known & WORD) << lane * DEPTH
@@ -193,15 +196,16 @@ async def fp(dut, seed):
             # Padding lanes of codes hold anything; they are compared where neurons are.
             want = case.rows(values | fired << 4, at.output_base, 5)
             for address, bits in want.items():
-                tile = (address // DEPTH - at.output_base) // case.shape.blocks
+                tile = (address // DEPTH - at.output_base) // case.plan.cut.blocks
                 mask = (1 << 5 * min(LANES, at.size - tile * LANES)) - 1
                 assert codes.rows[address] & mask == bits & mask, f"codes.{n} at {address}"
     same("active", active.rows, case.needed())
+    cut = case.plan.cut
     for address, bits in case.readout_rows(case.tensors["logits"]).items():
-        block, sample = divmod(address, DEPTH)
-        tile, block = divmod(block, case.shape.blocks)
+        unit, sample = divmod(address, DEPTH)
+        tile, number = divmod(unit, cut.sets)
         lanes = min(LANES, case.plan.layers[-1].size - tile * LANES)
-        if sample < case.shape.samples and block * case.shape.samples + sample < engine_case.BATCH:
+        if sample < cut.samples and number * cut.samples + sample < engine_case.BATCH:
             mask = (1 << 16 * lanes) - 1
             assert logits.rows[address] & mask == bits & mask, f"logits at {address}"
     assert len(bench.pulses.cycles["event"]) == events
@@ -253,9 +257,9 @@ async def bp(dut, seed):
     for n, at in enumerate(layers[:-1]):
         after = case.spike_tiles((case.tensors[f"gradients.{n + 1}"] != 0).astype(np.uint8), 0)
         for unit, tile in after.items():
-            block = unit % case.shape.blocks
+            block = unit % case.plan.cut.blocks
             for own in range(at.tiles):
-                mask = needed[at.output_base + own * case.shape.blocks + block]
+                mask = needed[at.output_base + own * case.plan.cut.blocks + block]
                 events += sum((tile >> 16 * x & mask).bit_count() for x in range(LANES))
     assert len(bench.pulses.cycles["event"]) == events
     bench.check_saturated()

@@ -7,8 +7,9 @@ The coroutines below `# cocotb` run inside the simulation, the tests outside.
 import cocotb
 
 from backspike.gen.core.backward.front import BackwardFront
-from backspike.gen.core.shared.source import HEADER
+from backspike.gen.core.backward.loss import BACKWARD_HEADER
 from backspike.gen.core.weights import VECTOR_LATENCY
+from tests.support.batches import Batch, check_variety
 from tests.support.coroutines import each_coroutine
 from tests.support.fronts import DEPTH, LANES, MACHINE, WORD, FrontBench, Rows, Setting, Wanted
 from tests.support.streams import Memory
@@ -48,22 +49,22 @@ class Memories:
 
 
 def wanted(setting: Setting, config: dict[str, int], tiles: list[int], memories) -> Wanted:
-    want = Wanted()
+    want, batch = Wanted(), setting.batch
     after = config["next_tiles"]
     for tile in tiles:
-        for block in range(setting.blocks):
-            unit = config["output_base"] + tile * setting.blocks + block
-            want.headers.append({"base": unit, "block": block, "tile": tile,
-                                 "last": int(block == setting.blocks - 1)})  # fmt: skip
+        for at in batch.order(reverse=True):
+            unit = config["output_base"] + tile * batch.blocks + at.block
+            logits = tile * batch.sets + at.set if config["loss"] else None
+            want.headers.append({"base": unit, "tile": tile, "logits": logits, **at.fields})
             if config["loss"]:
                 continue
             needed = memories.active[unit]
             scanned = []
             for source in range(after):
-                at = config["next_base"] + source * setting.blocks + block
-                mask = memories.masks[at] & sum(needed << n * DEPTH for n in range(LANES))
+                above = config["next_base"] + source * batch.blocks + at.block
+                mask = memories.masks[above] & sum(needed << n * DEPTH for n in range(LANES))
                 scanned.append(
-                    {"tile": mask, "tag": (source, at), "last": int(source == after - 1)}
+                    {"tile": mask, "tag": (source, above), "last": int(source == after - 1)}
                 )
 
             def column(tag, x, tile=tile):
@@ -83,27 +84,31 @@ def wanted(setting: Setting, config: dict[str, int], tiles: list[int], memories)
 @cocotb.parametrize(stall=[0.0, 0.5])
 async def random_gradients(dut, stall):
     """Headers, events, values and columns of random gradients equal plain loops, with stalls."""
+    drawn: dict[int, list[Batch]] = {0: [], 1: []}  # for hidden layers, for read-outs
     for density in (0.05, 0.4):
-        bench = FrontBench(dut, "bp", HEADER, 1, stall)
+        bench = FrontBench(dut, "bp", BACKWARD_HEADER, 1, stall)
         memories = Memories(bench, density)
         await bench.reset()
-        for n in range(12):
+        for n in range(40):
             memories.masks.clear()
             memories.active.clear()
-            setting, config = Setting.draw(bench.rng), configuration(bench.rng, int(n % 4 == 3))
+            setting, config = Setting.draw(bench.rng), configuration(bench.rng, n % 2)
             setting.drive(dut, "bp", config)
+            drawn[config["loss"]].append(setting.batch)
             tiles = bench.rng.sample(range(config["tiles"]), config["tiles"])
             await bench.run(tiles, wanted(setting, config, tiles, memories))
+    for batches in drawn.values():
+        check_variety(batches)
 
 
 @cocotb.test()
 async def one_event_a_cycle(dut):
     """Blocks follow each other with a few cycles' pause at the most."""
     for density in (0.25, 0.5, 1.0):
-        bench = FrontBench(dut, "bp", HEADER, 2, 0.0)
+        bench = FrontBench(dut, "bp", BACKWARD_HEADER, 2, 0.0)
         memories = Memories(bench, density)
         await bench.reset()
-        setting = Setting(4, 4, 2, 2, 0, 1)
+        setting = Setting(Batch(4, 4, 4, 2, 1, 1, 0), 1)
         config = configuration(bench.rng) | {"next_tiles": 8}
         setting.drive(dut, "bp", config)
         tiles = list(range(config["tiles"]))

@@ -59,7 +59,7 @@ def run(layers: tuple[Layer, ...], learning: Learning, **ports: np.ndarray):
         packed(slot_layout(REUSE)), COUNT, valid=1,
         phase=np.broadcast_to(place % REUSE, SHAPE).ravel(),
         sample=np.broadcast_to(place // REUSE, SHAPE).ravel(),
-        first_step=(step == STEPS - 1).ravel(), last_step=(step == STEPS - 1).ravel(),
+        fresh=(step == STEPS - 1).ravel(), final=(step == 0).ravel(),
     )  # fmt: skip
     network = Network(inputs=1, layers=layers, steps=STEPS)
     descriptor = compile_network(network, learning, MACHINES["tiny"]).descriptors["bp"][0]

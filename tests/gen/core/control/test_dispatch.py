@@ -3,6 +3,8 @@
 The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """
 
+from dataclasses import dataclass
+
 import cocotb
 import pytest
 
@@ -31,8 +33,29 @@ MAX = (1 << 10) - 1
 # cocotb
 
 
-def fault_of(engine: str, config: dict[str, int], blocks: int, tile: int) -> Fault:
+@dataclass(frozen=True)
+class Cut:
+    """Sets and spans of a batch."""
+
+    sets: int
+    spans: int
+
+    @property
+    def blocks(self) -> int:
+        return self.sets * self.spans
+
+    def port(self) -> int:
+        """BATCH."""
+        return packed(BATCH).pack(steps=2, last_steps=1, samples=2, sets=self.sets,
+                                  spans=self.spans, blocks=self.blocks)  # fmt: skip
+
+
+ONE, TWO = Cut(1, 1), Cut(1, 2)
+
+
+def fault_of(engine: str, config: dict[str, int], cut: Cut, tile: int) -> Fault:
     """What is wrong with a task of a layer that there is."""
+    blocks, logits = cut.blocks, config["tiles"] * cut.sets
 
     def beyond(first: int, count: int, limit: int) -> bool:
         return first + count > limit
@@ -42,15 +65,15 @@ def fault_of(engine: str, config: dict[str, int], blocks: int, tile: int) -> Fau
         if beyond(config["output_base"], tiles, MACHINE.units):
             return Fault.UNITS
         if config["loss"]:
-            if tiles > MACHINE.readout_units:
+            if logits > MACHINE.readout_units:
                 return Fault.UNITS
         else:
             after = config["next_tiles"]
             if not after or beyond(config["next_base"], after * blocks, MACHINE.units):
                 return Fault.UNITS
-            blocks = after * config["next_source_tiles"]
+            weights = after * config["next_source_tiles"]
             if config["tiles"] > config["next_source_tiles"] or beyond(
-                config["next_weights"], blocks, WEIGHT_BLOCKS
+                config["next_weights"], weights, WEIGHT_BLOCKS
             ):
                 return Fault.WEIGHTS
     else:
@@ -61,7 +84,7 @@ def fault_of(engine: str, config: dict[str, int], blocks: int, tile: int) -> Fau
             return Fault.WEIGHTS
         unit = "output_base" if engine == "fp" else "gradient_base"
         if engine == "fp" and config["readout"]:
-            if tiles > MACHINE.readout_units:
+            if logits > MACHINE.readout_units:
                 return Fault.UNITS
         elif beyond(config[unit], tiles, MACHINE.units):
             return Fault.UNITS
@@ -148,9 +171,9 @@ class QueueBench(Bench):
             self.tasks[n] = shape.pack(task)
         return tasks
 
-    async def start(self, begin: int, end: int, dry_run: bool, blocks: int) -> None:
+    async def start(self, begin: int, end: int, dry_run: bool, cut: Cut) -> None:
         self.fault = Fault.NONE
-        self.dut.batch.value = packed(BATCH).pack(steps=2, samples=2, blocks=blocks)
+        self.dut.batch.value = cut.port()
         self.dut.begin.value, self.dut.end.value = begin, end
         self.dut.dry_run.value, self.dut.start.value = dry_run, 1
         await self.tick()
@@ -169,13 +192,14 @@ async def dry_runs(dut):
     bench = QueueBench(dut, 1)
     await bench.reset()
     dut.waits_first.value = dut.waits_second.value = MAX
-    found = set()
+    found, logits = set(), set()
     for n in range(150):
-        blocks = bench.rng.randint(1, 4)
-        bench.load(blocks, tight=n % 2 == 0)
+        sets = bench.rng.randint(1, 8)
+        cut = Cut(sets, bench.rng.randint(1, 8 // sets))
+        bench.load(cut.blocks, tight=n % 2 == 0)
         tasks = bench.queue(bench.rng.randint(1, 12), 5, 0.1 * (n % 3))
         begin = bench.rng.randint(0, len(tasks))
-        await bench.start(begin, len(tasks), True, blocks)
+        await bench.start(begin, len(tasks), True, cut)
         await bench.until(lambda: not int(dut.running.value))
         want, at = Fault.NONE, len(tasks)
         for position in range(begin, len(tasks)):
@@ -183,7 +207,11 @@ async def dry_runs(dut):
             want = Fault.LAYER
             if task["layer"] < MACHINE.layers:
                 config = bench.layers[task["layer"]]
-                want = fault_of(bench.engine, config, blocks, task["tile"])
+                want = fault_of(bench.engine, config, cut, task["tile"])
+                if config.get("readout") or config.get("loss"):
+                    few = config["tiles"] * cut.sets <= MACHINE.readout_units
+                    more = config["tiles"] * cut.blocks > MACHINE.readout_units
+                    logits.add((few, more, want == Fault.UNITS))
             if want != Fault.NONE:
                 at = position
                 break
@@ -195,6 +223,8 @@ async def dry_runs(dut):
         assert not int(dut.busy.value) or want != Fault.NONE
         assert not int(dut.o__valid.value)
         found.add(want)
+    if bench.engine != "wg":
+        assert logits >= {(True, True, False), (False, True, True)}, "by set, and not by block"
     assert found >= {Fault.NONE, Fault.LAYER, Fault.TILE, Fault.UNITS, Fault.WEIGHTS}
 
 
@@ -213,7 +243,7 @@ async def ranges(dut):
         (0, 0, Fault.NONE),
         (MACHINE.tasks, MACHINE.tasks, Fault.NONE),
     ):
-        await bench.start(begin, end, True, 1)
+        await bench.start(begin, end, True, ONE)
         await bench.until(lambda: not int(dut.running.value), 50)
         assert bench.fault == want, f"{begin} to {end}"
 
@@ -229,7 +259,7 @@ async def aborted(dut):
     task = {"layer": 0, "tile": 0, "wait_first": 3, "wait_second": 0}
     bench.tasks[2] = packed(TASK).pack(task)
     dut.waits_first.value = 2
-    await bench.start(0, 4, True, 1)
+    await bench.start(0, 4, True, ONE)
     await bench.tick(300)
     assert int(dut.running.value)
     assert int(dut.waiting.value)
@@ -239,7 +269,7 @@ async def aborted(dut):
     dut.abort.value = 0
     assert bench.fault == Fault.NONE
     dut.waits_first.value = 3
-    await bench.start(0, 4, True, 1)
+    await bench.start(0, 4, True, ONE)
     await bench.until(lambda: not int(dut.running.value))
     assert int(dut.completed.value) == 4
 
@@ -292,7 +322,7 @@ async def runs(dut):
         tasks = bench.queue(20, 3, 0)
         engine = Engine(bench)
         dut.waits_first.value = dut.waits_second.value = 0
-        await bench.start(0, len(tasks), False, 2)
+        await bench.start(0, len(tasks), False, TWO)
         bench.add(engine)
         before = len(bench.pulses.cycles["waiting"])
         await bench.until(lambda: not int(dut.running.value))

@@ -1,4 +1,5 @@
-"""gen.core.control.run: dry run before a run, what is refused, and when the dry run is left out.
+"""gen.core.control.run: dry run before a run, what is refused, and when the dry run is left out;
+how blocks are counted.
 
 The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """
@@ -7,14 +8,17 @@ import cocotb
 
 from backspike.gen.core.control.run import RunControl
 from backspike.gen.core.faults import Fault
-from backspike.gen.core.layout import BATCH
+from backspike.gen.core.layout import BATCH, BLOCK_BITS
 from backspike.gen.machine import DEPTH
 from tests.support.coroutines import each_coroutine
 from tests.support.streams import Bench, packed
 from tests.support.wrapped import Inside, Wrapped
 
 QUEUES = 3
-GOOD = {"steps": 4, "samples": 4, "blocks": 1}
+GOOD = {"steps": 4, "last_steps": 3, "samples": 4, "sets": 5, "spans": 7}
+MOST = (1 << BLOCK_BITS) - 1
+COUNTING = BLOCK_BITS + 4
+"""Cycles from a doorbell until a misshapen batch is refused, at the most."""
 
 # cocotb
 
@@ -23,7 +27,7 @@ class Queues:
     """Three queues: after `go` each runs for some cycles, and may end in a fault or be waiting.
 
     `plan(dry_run)` says, for each queue: (cycles, fault, waiting). A waiting queue ends by abort.
-    `runs` lists what was begun: True for a dry run.
+    `runs` lists what was begun: True for a dry run. The `blocks` of the batch are known by then.
     """
 
     def __init__(self, bench: Bench):
@@ -32,6 +36,7 @@ class Queues:
         self.left = [None] * QUEUES
         self.runs: list[bool] = []
         self.positions = [3, 4, 5]
+        self.blocks = GOOD["sets"] * GOOD["spans"]
         self.now = [(0, Fault.NONE, False)] * QUEUES
 
     def drive(self) -> None:
@@ -62,6 +67,7 @@ class Queues:
                 self.left[n] = None
         if int(self.dut.go.value):
             assert self.left == [None] * QUEUES, "queues are started while they run"
+            assert int(self.dut.blocks.value) == self.blocks
             self.runs.append(bool(int(self.dut.dry_run.value)))
             self.now = self.plan(self.runs[-1])
             self.left = [cycles for cycles, _, _ in self.now]
@@ -76,13 +82,15 @@ async def begin(dut, seed: int):
     return dut, bench, queues
 
 
-async def ring(dut, bench) -> None:
-    """The doorbell, and until all is at rest."""
+async def ring(dut, bench) -> int:
+    """The doorbell, and until all is at rest; returns the cycles that takes."""
+    begin = bench.cycle
     dut.doorbell.value = 1
     await bench.tick()
     dut.doorbell.value = 0
     await bench.tick()
     await bench.until(lambda: not int(dut.busy.value), 500)
+    return bench.cycle - begin
 
 
 async def change(dut, bench) -> None:
@@ -130,7 +138,7 @@ async def running(dut):
     queues.plan = lambda dry_run: [(7, Fault.NONE, False)] * QUEUES
     dut.doorbell.value = 1
     seen = []
-    for _ in range(40):
+    for _ in range(40 + COUNTING):
         await bench.tick()
         dut.doorbell.value = 0
         seen.append(tuple(int(getattr(dut, n).value) for n in ("busy", "running", "begins")))
@@ -184,23 +192,69 @@ async def deadlocks(dut):
         assert int(dut.fault_task.value) == queues.positions[engine]
 
 
+async def offer(dut, bench, queues, shape: dict[str, int]) -> None:
+    """Writes a batch and rings; it must be run, or refused, as it is good or not."""
+    dut.batch.value = packed(BATCH).pack(shape)
+    await change(dut, bench)
+    await bench.tick()
+    queues.runs.clear()
+    queues.blocks = shape["sets"] * shape["spans"]
+    took = await ring(dut, bench)
+    good = (
+        1 <= shape["steps"] * shape["samples"] <= DEPTH
+        and 1 <= shape["last_steps"] <= shape["steps"]
+        and 1 <= queues.blocks <= MOST
+    )
+    assert queues.runs == ([True, False] if good else []), shape
+    want = Fault.NONE if good else Fault.BATCH
+    assert int(dut.fault.value) == want.value, shape
+    if not good:
+        assert took <= COUNTING, f"{took} cycles until {shape} is refused"
+
+
 @cocotb.test()
-async def batches(dut):
-    """A block has 1 to DEPTH entries and a batch has blocks, or nothing is begun."""
+async def shapes(dut):
+    """A block has 1 to DEPTH entries, and the last span at least a step and no more than others."""
     dut, bench, queues = await begin(dut, 6)
     for steps in (0, 1, 3, 16, 17, 31):
         for samples in (0, 1, 5, 16, 31):
-            for blocks in (0, 1, 1023):
-                shape = {"steps": steps, "samples": samples, "blocks": blocks}
-                dut.batch.value = packed(BATCH).pack(shape)
-                await change(dut, bench)
-                await bench.tick()
-                queues.runs.clear()
-                await ring(dut, bench)
-                good = 1 <= steps * samples <= DEPTH and blocks > 0
-                assert queues.runs == ([True, False] if good else []), shape
-                want = Fault.NONE if good else Fault.BATCH
-                assert int(dut.fault.value) == want.value, shape
+            for last in {0, 1, max(1, steps - 1), steps, min(31, steps + 1), 31}:
+                shape = {"steps": steps, "last_steps": last, "samples": samples}
+                await offer(dut, bench, queues, GOOD | shape)
+
+
+@cocotb.test()
+async def counts(dut):
+    """Blocks are sets times spans; a batch has one at least, and no more than can be counted."""
+    dut, bench, queues = await begin(dut, 7)
+    some = (0, 1, 2, 3, 64, 90, 91, 127, 128, 4095, 4096, MOST)
+    pairs = [(sets, spans) for sets in some for spans in some]
+    for _ in range(100):
+        sets = bench.rng.getrandbits(bench.rng.randint(1, BLOCK_BITS))
+        about = min(MOST, MOST // max(1, sets) + bench.rng.randint(0, 1))
+        pairs.append((sets, bench.rng.choice([about, bench.rng.randint(0, about)])))
+    products = {sets * spans for sets, spans in pairs}
+    assert products >= {0, 1, MOST, MOST + 1}
+    for sets, spans in pairs:
+        await offer(dut, bench, queues, GOOD | {"sets": sets, "spans": spans})
+
+
+@cocotb.test()
+async def counts_once(dut):
+    """Blocks stay counted from run to run; a batch that was refused is counted anew."""
+    dut, bench, queues = await begin(dut, 8)
+    first = await ring(dut, bench)
+    queues.runs.clear()
+    assert await ring(dut, bench) < first - BLOCK_BITS
+    assert queues.runs == [False]
+    for wrong in ({"sets": 0}, {"spans": MOST}, {"last_steps": 5}, {"samples": 0}):
+        await offer(dut, bench, queues, GOOD | wrong)
+        queues.runs.clear()
+        for _ in range(2):  # it stays refused
+            await ring(dut, bench)
+            assert queues.runs == []
+            assert int(dut.fault.value) == Fault.BATCH.value
+        await offer(dut, bench, queues, GOOD)
 
 
 # Outside

@@ -9,6 +9,7 @@ from backspike.gen.core.forward.front import ForwardFront
 from backspike.gen.core.layout import spike_bits
 from backspike.gen.core.shared.source import HEADER
 from backspike.gen.core.weights import VECTOR_LATENCY
+from tests.support.batches import Batch, check_variety
 from tests.support.coroutines import each_coroutine
 from tests.support.fronts import DEPTH, LANES, MACHINE, WORD, FrontBench, Rows, Setting, Wanted
 from tests.support.streams import Memory
@@ -32,23 +33,25 @@ def configuration(rng) -> dict[str, int]:
 
 
 def wanted(setting: Setting, config: dict[str, int], tiles: list[int], spikes, vector) -> Wanted:
-    want = Wanted()
+    want, batch = Wanted(), setting.batch
     for tile in tiles:
-        for block in range(setting.blocks):
-            unit = (0 if config["readout"] else config["output_base"]) + tile * setting.blocks
-            want.headers.append({"base": unit + block, "block": block, "tile": tile,
-                                 "last": int(block == setting.blocks - 1)})  # fmt: skip
+        for at in batch.order():
+            # A read-out's logits, which are those of the last step, lie by tile and set.
+            base = config["output_base"] + tile * batch.blocks + at.block
+            if config["readout"]:
+                base = tile * batch.sets + at.set
+            want.headers.append({"base": base, "tile": tile, **at.fields})
             scanned = []
             for source in range(config["source_tiles"]):
-                at = config["source_base"] + source * setting.blocks + block
-                row = spikes[setting.buffer << spike_bits(MACHINE) | at]
+                unit = config["source_base"] + source * batch.blocks + at.block
+                row = spikes[setting.buffer << spike_bits(MACHINE) | unit]
                 bits = 0
                 for lane in range(LANES):
                     k = source * LANES + lane
                     line = row >> lane * DEPTH & WORD if k < config["sources"] else 0
                     if config["bias"] and k == config["sources"]:
                         line = WORD
-                    bits |= (line & setting.entries(block)) << lane * DEPTH
+                    bits |= (line & batch.entries(at)) << lane * DEPTH
                 scanned.append({"tile": bits, "tag": (tile, source),
                                 "last": int(source == config["source_tiles"] - 1)})  # fmt: skip
 
@@ -78,15 +81,19 @@ def begin(dut, seed: int, stall: float, refuse: float, density: float):
 @cocotb.parametrize(stalls=[(0.0, 0.0), (0.5, 0.0), (0.0, 0.6), (0.3, 0.3)])
 async def random_spikes(dut, stalls):
     """Headers, events and weight rows of random spikes equal plain loops, with stalls."""
+    drawn: dict[int, list[Batch]] = {0: [], 1: []}  # for hidden layers, for read-outs
     for density in (0.05, 0.4):
         bench, spikes, vector = begin(dut, 1, *stalls, density)
         await bench.reset()
-        for _ in range(12):
+        for _ in range(40):
             spikes.clear()
             setting, config = Setting.draw(bench.rng), configuration(bench.rng)
             setting.drive(dut, "fp", config)
+            drawn[config["readout"]].append(setting.batch)
             tiles = bench.rng.sample(range(config["tiles"]), config["tiles"])
             await bench.run(tiles, wanted(setting, config, tiles, spikes, vector))
+    for batches in drawn.values():
+        check_variety(batches)
 
 
 @cocotb.test()
@@ -95,7 +102,7 @@ async def one_event_a_cycle(dut):
     for density in (0.25, 0.5, 1.0):
         bench, spikes, vector = begin(dut, 2, 0.0, 0.0, density)
         await bench.reset()
-        setting = Setting(4, 4, 3, 3, 0, 1)
+        setting = Setting(Batch(4, 4, 4, 3, 1, 1, 0), 1)
         config = configuration(bench.rng) | {"sources": 30, "bias": 1, "source_tiles": 8}
         setting.drive(dut, "fp", config)
         tiles = list(range(config["tiles"]))

@@ -87,7 +87,7 @@ def run(layer: Layer, readout: bool, seed: int):
         packed(slot_layout(REUSE)), count, valid=1,
         phase=np.broadcast_to(place % REUSE, shape).ravel(),
         sample=np.broadcast_to(place // REUSE, shape).ravel(),
-        first_step=(step == 0).ravel(), last_step=(step == STEPS - 1).ravel(),
+        fresh=(step == 0).ravel(), final=(step == STEPS - 1).ravel(),
     )  # fmt: skip
     config, table = settings("fp", descriptor(layer, readout))
     unit()(table=np.array(table, np.uint64))

@@ -1,92 +1,147 @@
 """gen.core.shared.time_sequencer: the order in which a block's sums leave, for every shape."""
 
+import random
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
-from backspike.gen.core.layout import BATCH
 from backspike.gen.core.shared.time_sequencer import TimeSequencer, slot_layout
 from backspike.gen.machine import DEPTH
 from backspike.sim.bench.array_bench import ArrayBench
+from tests.support.batches import Batch, Place, check_variety
 from tests.support.streams import packed
 
 SHAPES = [(t, s) for t in range(1, DEPTH + 1) for s in range(1, DEPTH // t + 1)]
+SETTLING = 2
+"""Cycles that the shape of a batch is there before a block begins."""
 
 
-def block(
-    steps: int, samples: int, reuse: int, recurrence: int, reverse: bool, skipped: int, free: bool
-):
-    """(cycle, slot) of every slot of a block, cycles counted from the first.
+@dataclass
+class Drain:
+    """What a sequencer is made for, and when its last step began."""
 
-    skipped: mask of the entries that take one slot.
-    """
-    slots = []
-    begin = 0
-    for n in range(steps):
-        t = steps - 1 - n if reverse else n
-        cycle = begin
-        for s in range(samples):
-            skip = skipped >> t * samples + s & 1
-            for phase in range(1 if skip else reuse):
-                slot = {
-                    "valid": 1,
-                    "entry": t * samples + s,
-                    "sample": s,
-                    "phase": phase,
-                    "skip": skip,
-                    "row_end": int(skip or phase == reuse - 1),
-                    "first_step": int(n == 0),
-                    "last_step": int(t == steps - 1),
-                    "block_end": 0,
-                }
-                slots.append((cycle, slot))
-                cycle += 1
-        begin = cycle if free else max(cycle, begin + recurrence)
-    slots[-1][1]["block_end"] = 1
-    return slots
+    reuse: int
+    recurrence: int
+    reverse: bool
+    step_begun: int = 0
+
+    def block(self, batch: Batch, at: Place, start: int, skipped: int, free: bool):
+        """(cycle, slot) of every slot of a block that is started in a cycle.
+
+        skipped: mask of the entries that take one slot.
+        """
+        slots = []
+        all_steps, own = range(batch.all_steps), batch.steps_of(at)
+        ends = (all_steps[-1], all_steps[0]) if self.reverse else (all_steps[0], all_steps[-1])
+        cycle = start + 2
+        for n, t in enumerate(reversed(own) if self.reverse else own):
+            if not free and (n > 0 or t != ends[0]):  # it goes on with what the last step left
+                cycle = max(cycle, self.step_begun + self.recurrence)
+            self.step_begun = cycle
+            for s in range(batch.samples):
+                entry = (t - own[0]) * batch.samples + s
+                skip = skipped >> entry & 1
+                for phase in range(1 if skip else self.reuse):
+                    slot = {
+                        "valid": 1,
+                        "entry": entry,
+                        "sample": s,
+                        "phase": phase,
+                        "skip": skip,
+                        "row_end": int(skip or phase == self.reuse - 1),
+                        "fresh": int(t == ends[0]),
+                        "final": int(t == ends[1]),
+                        "block_end": 0,
+                    }
+                    slots.append((cycle, slot))
+                    cycle += 1
+        slots[-1][1]["block_end"] = 1
+        return slots
+
+
+def every_shape(rng: random.Random) -> list[Batch]:
+    """Each with some last step, spans and sets."""
+    return [
+        Batch(t, rng.choice([t, rng.randint(1, t)]), s, rng.randint(1, 3), sets, 0, s - 1)
+        for t, s in rng.sample(SHAPES, len(SHAPES))
+        for sets in (1, 2)
+    ]
+
+
+@dataclass
+class Inputs:
+    """What is driven in each cycle; noise where it must not matter."""
+
+    rng: random.Random
+    rows: list[dict[str, int]]
+
+    def until(self, cycle: int, batch: Batch, free: bool, skips: int) -> None:
+        """The same up to this cycle."""
+        while len(self.rows) < cycle:
+            noise = {name: self.rng.randrange(2) for name in ("head", "tail")}
+            self.rows.append({"start": 0, "batch": batch.batch_port(), "free": free,
+                              "skips": skips, **noise})  # fmt: skip
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Ports; the batch's shape is there SETTLING cycles earlier."""
+        ports = {name: np.array([row[name] for row in self.rows]) for name in self.rows[0]}
+        ports["batch"][:-SETTLING] = ports["batch"][SETTLING:].copy()
+        return ports
 
 
 @pytest.mark.verilator
 @pytest.mark.parametrize(
-    ("reuse", "recurrence", "reverse"), [(1, 9, True), (2, 13, False), (4, 7, True), (8, 1, False)]
+    ("reuse", "recurrence", "reverse"),
+    [(1, 9, True), (2, 13, False), (4, 7, True), (8, 1, False), (1, 17, False)],
 )
 def test_every_shape(reuse, recurrence, reverse):
-    """Blocks follow each other as soon as they may, in the last slot's cycle, or later.
+    """Blocks follow each other as soon as they may, in the last slot's cycle, or later; one that
+    goes on with the samples of the last one waits for them, one of other samples does not.
 
     The shape is there two cycles before a block begins and until its last slot, so after another
     one a block begins two cycles later at the earliest.
     """
-    rng = np.random.default_rng(1)
-    order = [shape for shape in rng.permutation(SHAPES).tolist() for _ in range(3)]
-    layout, batch = packed(slot_layout(reuse)), packed(BATCH)
-    starts, batches, frees, skips, want, busy = [], [], [], [], {}, []
-    cycle = 3
-    for n, (steps, samples) in enumerate(order):
-        skipped = int(rng.integers(1 << DEPTH)) if rng.random() < 0.5 else 0
-        free = bool(rng.random() < 0.5)
-        slots = block(steps, samples, reuse, recurrence, reverse, skipped, free)
-        want |= {cycle + 2 + at: slot for at, slot in slots}
-        last = cycle + 2 + slots[-1][0]
-        busy += range(cycle + 1, last)
-        following = last + int(rng.choice([0, 0, 1, 5])) + 2 * (n % 3 == 2)
-        starts.append(cycle)
-        batches += [batch.pack(steps=steps, samples=samples, blocks=1)] * (following - cycle)
-        frees += [free] * (following - cycle)
-        skips += [skipped] * (following - cycle)
-        cycle = following
-    cycles = cycle + 5
-    start = np.zeros(cycles, int)
-    start[starts] = 1
-    shape, free, skip = (np.array([x[0]] * 3 + x + [x[-1]] * 5) for x in (batches, frees, skips))
-    shape[:-2] = shape[2:]
+    rng = random.Random(1)
+    drain = Drain(reuse, recurrence, reverse)
+    layout = packed(slot_layout(reuse))
+    want, busy, waits = {}, [], {"goes on": 0, "other samples": 0}
+    batches = every_shape(rng)
+    check_variety(batches)
+    start, last = 3, 0
+    inputs = Inputs(rng, [])
+    for batch in batches:
+        free = rng.random() < 0.3
+        for at in batch.order(reverse):
+            skipped = rng.getrandbits(DEPTH) if rng.random() < 0.5 else 0
+            before = drain.step_begun
+            slots = drain.block(batch, at, start, skipped, free)
+            want |= dict(slots)
+            early = slots[0][0] == start + 2 < before + recurrence
+            if not free and start == last:
+                if not (at.tail if reverse else at.head):
+                    waits["goes on"] += slots[0][0] > start + 2
+                else:
+                    waits["other samples"] += early
+            last = slots[-1][0]
+            busy += range(start + 1, last)
+            inputs.until(start, batch, free, skipped)
+            inputs.until(start + 1, batch, free, skipped)
+            inputs.rows[-1] |= {"start": 1, "head": at.head, "tail": at.tail}
+            start = last + rng.choice([0, 0, 1, 5, recurrence]) + SETTLING * at.last
+            inputs.until(start, batch, free, skipped)
+    inputs.until(start + 5, batches[-1], False, 0)
     out = ArrayBench(
         TimeSequencer(reuse=reuse, recurrence=recurrence, reverse=reverse),
         f"time_sequencer_{reuse}_{recurrence}",
-    )(start=start, batch=shape, free=free, skips=skip)
+    )(**inputs.columns())
 
-    for cycle in range(cycles):
+    for cycle in range(len(inputs.rows)):
         got = layout.unpack(int(out["o"][cycle]))
         if cycle in want:
             assert got == want[cycle], f"cycle {cycle}"
         else:
             assert not got["valid"], f"cycle {cycle}"
     assert np.flatnonzero(out["busy"]).tolist() == busy
+    if recurrence > 1:
+        assert all(waits.values()), f"nothing showed whether a block waits: {waits}"

@@ -64,8 +64,14 @@ def task(backend: RTLBackend, engine: str, position: int, **fields: int) -> None
 
 
 def batch(backend: RTLBackend, **fields: int) -> None:
-    register = backend.simulator.registers.register("batch")
-    backend.simulator.write("batch", register.pack(**fields))
+    """Write these fields of registers `batch` and `time`, and leave the others."""
+    port = backend.simulator
+    for name in ("batch", "time"):
+        register = port.registers.register(name)
+        kept = register.unpack(port.read(name))
+        given = {field: value for field, value in fields.items() if field in kept}
+        if given:
+            port.write(name, register.pack(**kept | given))
 
 
 def refused(backend: RTLBackend, fault: Fault, engine: str | None = None, at: int | None = None):
@@ -90,16 +96,22 @@ def mended(backend: RTLBackend) -> None:
 @pytest.mark.parametrize(
     "shape",
     [
-        {"steps": 0, "samples": 3, "blocks": 3},
-        {"steps": 5, "samples": 0, "blocks": 3},
-        {"steps": 5, "samples": 3, "blocks": 0},
-        {"steps": 5, "samples": 4, "blocks": 3},
-        {"steps": 17, "samples": 1, "blocks": 3},
-        {"steps": 31, "samples": 31, "blocks": 1},
+        {"steps": 0, "last_steps": 0},
+        {"samples": 0},
+        {"sets": 0},
+        {"spans": 0},
+        {"last_steps": 0},
+        {"last_steps": 3},
+        {"steps": 5, "last_steps": 5, "samples": 4},
+        {"steps": 17, "samples": 1},
+        {"steps": 31, "last_steps": 31, "samples": 31},
+        {"sets": 128, "spans": 64},
+        {"sets": 8191, "spans": 8191},
     ],
 )
 def test_batch(backend, shape):
-    """A batch that is empty or larger than a block is refused and changes nothing."""
+    """A batch that is empty, larger than a block, or of more blocks than can be counted is refused
+    and changes nothing; so is one whose last span is empty or longer than the others."""
     batch(backend, **shape)
     refused(backend, Fault.BATCH)
     mended(backend)
@@ -156,12 +168,11 @@ UNITS = [
     ("fp", 0, "source_tiles", 0),
     ("fp", 0, "output_base", 128),
     ("fp", 1, "output_base", 120),
-    ("fp", 2, "tiles", 22),
     ("bp", 0, "output_base", 126),
     ("bp", 0, "next_base", 126),
     ("bp", 0, "next_tiles", 0),
     ("bp", 1, "next_tiles", 60),
-    ("bp", 2, "tiles", 22),
+    ("bp", 2, "tiles", 35),
     ("wg", 0, "source_base", 250),
     ("wg", 1, "source_tiles", 100),
     ("wg", 2, "gradient_base", 127),
@@ -172,6 +183,16 @@ UNITS = [
 def test_units(backend, engine, layer, field, value):
     """Descriptors whose tiles leave the memories are refused."""
     descriptor(backend, engine, layer, field, value)
+    refused(backend, Fault.UNITS, engine)
+    mended(backend)
+
+
+@pytest.mark.parametrize("engine", ["fp", "bp"])
+def test_logits(backend, engine):
+    """Logits lie by tile and set: as many blocks in more sets take more of their memory."""
+    descriptor(backend, engine, 2, "tiles", 22)
+    run(backend)
+    batch(backend, sets=3, spans=1)
     refused(backend, Fault.UNITS, engine)
     mended(backend)
 
@@ -230,7 +251,9 @@ def test_a_run_is_tried_unless_nothing_has_changed(backend):
 CHANGES = {
     "tasks": (Fault.TILE, lambda b: task(b, "wg", 0, layer=2, tile=200)),
     "descriptors": (Fault.WEIGHTS, lambda b: descriptor(b, "bp", 0, "next_weights", 1023)),
-    "batch": (Fault.UNITS, lambda b: batch(b, steps=5, samples=3, blocks=60)),
+    "sets": (Fault.UNITS, lambda b: batch(b, sets=60)),
+    "spans": (Fault.UNITS, lambda b: batch(b, spans=180)),
+    "steps": (Fault.BATCH, lambda b: batch(b, last_steps=3)),
 }
 
 
@@ -252,7 +275,7 @@ def test_a_run_is_tried_after_a_fault(backend, fault):
     if fault == Fault.TILE:
         task(backend, "wg", 0, layer=2, tile=200)
     else:
-        batch(backend, steps=5, samples=4, blocks=3)
+        batch(backend, steps=5, samples=4)
     refused(backend, fault)
     backend.driver.load_plan()
     assert run(backend) > OVERHEAD
@@ -284,7 +307,8 @@ def test_nothing_that_is_written_makes_the_core_hang(backend, seed):
             else:
                 steps = int(rng.integers(1, 17))
                 batch(backend, steps=steps, samples=int(rng.integers(0, 18 // steps)),
-                      blocks=int(rng.integers(12)))  # fmt: skip
+                      last_steps=int(rng.integers(min(steps + 2, 32))),
+                      sets=int(rng.integers(5)), spans=int(rng.integers(5)))  # fmt: skip
         try:
             backend.driver.run("both", forward=1, backward=0, limit=LIMIT)
             ends.add(Fault.NONE)

@@ -7,6 +7,7 @@ import cocotb
 
 from backspike.gen.core.layout import spike_bits
 from backspike.gen.core.update.front import ROWS_HEADER, UpdateFront
+from tests.support.batches import Batch, check_variety
 from tests.support.coroutines import each_coroutine
 from tests.support.fronts import DEPTH, LANES, MACHINE, FrontBench, Rows, Setting, Wanted
 
@@ -30,7 +31,7 @@ def configuration(rng, sources: int | None = None) -> dict[str, int]:
 
 
 def wanted(setting: Setting, config: dict[str, int], tiles: list[int], memories) -> Wanted:
-    want = Wanted()
+    want, batch = Wanted(), setting.batch
     spikes, masks, gradients = memories
     for tile in tiles:
         for first in range(0, config["source_tiles"], PARTS):
@@ -41,23 +42,21 @@ def wanted(setting: Setting, config: dict[str, int], tiles: list[int], memories)
                 "last": int(first + PARTS >= config["source_tiles"]),
             })  # fmt: skip
             scanned = []
-            for block in range(setting.blocks):
-                unit = config["gradient_base"] + tile * setting.blocks + block
+            for at in batch.order():
+                unit = config["gradient_base"] + tile * batch.blocks + at.block
                 bits = 0
                 for n in range(DEPTH):  # sources
                     k = first * LANES + n
-                    at = config["source_base"] + k // LANES * setting.blocks + block
-                    at %= 1 << spike_bits(MACHINE)
-                    row = spikes[setting.buffer << spike_bits(MACHINE) | at]
+                    spike_unit = config["source_base"] + k // LANES * batch.blocks + at.block
+                    spike_unit %= 1 << spike_bits(MACHINE)
+                    row = spikes[setting.buffer << spike_bits(MACHINE) | spike_unit]
                     for d in range(DEPTH):
                         spike = row >> k % LANES * DEPTH + d & 1 if k < config["sources"] else 0
                         spike |= config["bias"] and k == config["sources"]
                         filled = any(masks[unit] >> lane * DEPTH + d & 1 for lane in range(LANES))
-                        present = setting.entries(block) >> d & 1
+                        present = batch.entries(at) >> d & 1
                         bits |= int(spike and filled and present) << d * DEPTH + n
-                scanned.append(
-                    {"tile": bits, "tag": unit, "last": int(block == setting.blocks - 1)}
-                )
+                scanned.append({"tile": bits, "tag": unit, "last": at.last})
             want.scan(scanned, DEPTH, lambda unit, d: gradients[unit * DEPTH + d])
     return want
 
@@ -78,16 +77,19 @@ def begin(dut, seed: int, stall: float, density: float):
 @cocotb.parametrize(stall=[0.0, 0.5])
 async def random_spikes(dut, stall):
     """Headers, events and gradient rows of random spikes equal plain loops, with stalls."""
+    drawn = []
     for density in (0.1, 0.5):
         bench, memories = begin(dut, 1, stall, density)
         await bench.reset()
-        for _ in range(10):
+        for _ in range(15):
             for rows in memories[:2]:
                 rows.clear()
             setting, config = Setting.draw(bench.rng), configuration(bench.rng)
             setting.drive(dut, "wg", config)
+            drawn.append(setting.batch)
             tiles = bench.rng.sample(range(config["tiles"]), config["tiles"])
             await bench.run(tiles, wanted(setting, config, tiles, memories))
+    check_variety(drawn)
 
 
 @cocotb.test()
@@ -96,7 +98,7 @@ async def one_event_a_cycle(dut):
     for density in (0.25, 0.5, 1.0):
         bench, memories = begin(dut, 2, 0.0, density)
         await bench.reset()
-        setting = Setting(4, 4, 3, 3, 0, 1)
+        setting = Setting(Batch(4, 4, 4, 3, 1, 1, 0), 1)
         config = configuration(bench.rng, 32)
         setting.drive(dut, "wg", config)
         tiles = list(range(config["tiles"]))

@@ -49,7 +49,8 @@ def test_no_more_terms_than_are_checked(machine, engine):
                 values[name] = 0
         config = SimpleNamespace(**values)
         blocks = int(rng.choice([1, 1, 1 << int(rng.integers(10))]))
-        extents = [e for e in KINDS[engine].extents(config, blocks) if e.applies]
+        batch = SimpleNamespace(blocks=blocks, sets=int(rng.choice([1, blocks])))
+        extents = [e for e in KINDS[engine].extents(config, batch) if e.applies]
         if all(e.valid and e.base + e.count * e.times <= e.memory.size(machine) for e in extents):
             passed += 1
             most = max(most, terms(machine, engine, config, blocks))
