@@ -50,7 +50,8 @@ class Machine:
     fp_reuse, bp_reuse, wg_reuse: lanes that one drain unit (rounding, and the update of a neuron
     or of a weight) of that engine serves in turn.
     weight_rows: rows of P halves in the weight memory, at least P of them.
-    states: tiles of which neurons keep what goes on while others take their turn: a potential, or a
+    momentum: 1 if there is a memory of moments, as large as that of weights; else 0. states: tiles
+    of which neurons keep what goes on while others take their turn: a potential, or a
     current, too. units: tiles of P neurons x DEPTH (sample, step) pairs with codes and gradients.
     spike_units: tiles of spikes of one batch; includes the inputs, which have no gradients.
     readout_units: tiles of the read-out layer.
@@ -69,6 +70,7 @@ class Machine:
     layers: int
     tasks: int
     states: int = 16
+    momentum: int = 0
     kind: ClassVar[str] = "training"
 
     def __post_init__(self) -> None:
@@ -88,6 +90,8 @@ class Machine:
             raise ValueError(f"weight_rows is {self.weight_rows}, must be at least lanes")
         if self.tasks > 1024:
             raise ValueError(f"tasks is {self.tasks}, must be up to 1024")
+        if self.momentum not in (0, 1):
+            raise ValueError(f"momentum is {self.momentum}, must be 0 or 1")
         if self.states > 1024:
             raise ValueError(f"states is {self.states}, must be up to 1024")
         if self.readout_units > self.units or self.units > self.spike_units:

@@ -32,7 +32,8 @@ class GraphBackend:
     def __init__(self, graph: Graph, learning: Learning) -> None:
         self.graph, self.learning = graph, learning
         self.arithmetic = Halves()
-        self._weights = {n: torch.zeros(s).double() for n, s in graph.shapes.items()}
+        self._weights = self._zero()
+        self._moments = self._zero()
         self._number = {name: n for n, name in enumerate(graph.shapes)}
         self._activity: passes.Activity | None = None  # to update
         self._last: passes.Activity | None = None  # to go on from
@@ -41,12 +42,17 @@ class GraphBackend:
 
     def load_weights(self, weights: Arrays) -> None:
         """(K, N) of each connection that has some, a bias the last row. Forgets any batch."""
+        self.set_weights(weights)
+        self._moments = self._zero()
+        self._activity = self._last = None
+        self.arithmetic.saturated = False
+
+    def set_weights(self, weights: Arrays) -> None:
+        """As `load_weights`, but nothing is forgotten: what a host that updates brings."""
         check_arrays("weights", weights, self.graph.shapes)
         for name, shape in self.graph.shapes.items():
             check_halves(f"weights of {name}", weights[name], shape)
         self._weights = {name: from_bits(weights[name]) for name in self.graph.shapes}
-        self._activity = self._last = None
-        self.arithmetic.saturated = False
 
     def weights(self) -> dict[str, Bits]:
         """As `load_weights` takes them."""
@@ -93,25 +99,44 @@ class GraphBackend:
         given = {name: from_bits(errors[name]) for name in activity.logits}
         gradients = passes.backward(a, self.graph, self._weights, activity, given)
         found = passes.weight_gradients(a, self.graph, activity, gradients)
+        tensors: dict[str, Bits] = {}
         for name, d in found.items():
+            if self.learning.updates == "host":
+                tensors[f"d.{name}"] = to_bits(d)
+                continue
+            if self.learning.momentum:
+                d = rules.moment(a, self.learning, self._moments[name], d)
+                self._moments[name] = d
+                tensors[f"moments.{name}"] = to_bits(d)
             w, random = self._weights[name], self._random(step, name)
             self._weights[name] = rules.update(a, self.learning, w, d, random)
         self._activity = None
         names = [p.name for p in self.graph.populations if p.name in gradients]
         self._update = {f"gradients.{name}": to_bits(gradients[name]) for name in names}
-        self._update |= {f"weights.{name}": w for name, w in self.weights().items()}
+        self._update |= tensors
+        if self.learning.updates == "chip":
+            self._update |= {f"weights.{name}": w for name, w in self.weights().items()}
 
     def forward_tensors(self) -> dict[str, Bits]:
         """Of the last forward: `logits.P` of read-outs, `spikes.P` and `codes.P` of neurons."""
         return dict(self._forward)
 
     def update_tensors(self) -> dict[str, Bits]:
-        """Of the last update: `gradients.P` of populations that learn, `weights.C`."""
+        """Of the last update: `gradients.P` of populations that learn; `weights.C`, and, with
+        momentum, `moments.C` of connections that are updated; of those `d.C` instead, if the host
+        updates them."""
         return dict(self._update)
+
+    def weight_gradients(self) -> dict[str, Bits]:
+        """Of the last update, if the host updates: d, uint16 (K, N), of connections to update."""
+        return {n.removeprefix("d."): x for n, x in self._update.items() if n.startswith("d.")}
 
     def saturated(self) -> bool:
         """Whether a sum was cut off since the weights were loaded."""
         return self.arithmetic.saturated
+
+    def _zero(self) -> dict[str, torch.Tensor]:
+        return {name: torch.zeros(shape).double() for name, shape in self.graph.shapes.items()}
 
     def _random(self, step: int, name: str) -> torch.Tensor | None:
         if self.learning.rounding == "nearest":

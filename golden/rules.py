@@ -17,6 +17,13 @@ def squared_error(
     return a.round(alpha * logits, -onehot)
 
 
+def moment(
+    a: Arithmetic, learning: Learning, moment: torch.Tensor, gradient: torch.Tensor
+) -> torch.Tensor:
+    """m_kj = round(μ m_kj + d_kj), (K, N): what takes the gradient's place with momentum."""
+    return a.round(learning.momentum * moment, gradient)
+
+
 def update(
     a: Arithmetic,
     learning: Learning,

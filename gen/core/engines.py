@@ -280,6 +280,9 @@ UPDATE = EngineKind(
         ("delay", 1, "spikes of a step arrive in the next one"),
         ("rate", HALF_BITS, "η (half)"),
         ("stochastic", 1, "round the updated weight stochastically"),
+        ("all", 1, "update rows without a gradient, too"),
+        ("hand", 1, "write -η d in the place of w"),
+        ("momentum", HALF_BITS, "μ (half), on a machine with moments"),
         ("key", WORD_BITS, "key of the stochastic rounding's hash"),
     ],
 )

@@ -163,6 +163,8 @@ def _memory_windows(machine: Machine) -> list[Window]:
          "in their place"),
         ("labels", 2 * machine.readout_units * DEPTH, "wo",
          "class of set * 16 + sample; the upper half belongs to batch 1"),
+        *((("moments", machine.weight_rows * row, "rw", "halves; rows as those of the weights, but "
+            "neuron j lies in lane j"),) if machine.momentum else ()),
         *((f"layers_{name}", layers, "rw", f"layer descriptors of engine {name}, "
            f"{DESCRIPTOR_WORDS} words each; from word {machine.layers * DESCRIPTOR_WORDS} on "
            f"records of connections, {RECORD_WORDS} each") for name in ENGINES),

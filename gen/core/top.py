@@ -194,6 +194,11 @@ class Core(wiring.Component):
             write=bp.drain_masks,
             readers=(bp.front_masks, wg.front_masks),
         )
+        if machine.momentum:
+            moments = HostMemory(width=row, depth=machine.weight_rows, halves=True)
+            shared(
+                "moments", moments, write=wg.drain_moments_write, readers=(wg.drain_moments_read,)
+            )
         changed = []
         for name, engine in engines.items():
             layers = HostMemory(width=32, depth=descriptor_words(machine), host_only=True)

@@ -6,30 +6,41 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.gen.core.engines import UPDATE
-from backspike.gen.core.layout import HALF_BITS, weight_bits
-from backspike.gen.core.shared.rows import select_phase
+from backspike.gen.core.layout import HALF_BITS, row_width, weight_bits
+from backspike.gen.core.shared.rows import gather, select_phase
 from backspike.gen.core.shared.sum_buffer import SUM_LATENCY
-from backspike.gen.core.update.front import ROWS_HEADER
+from backspike.gen.core.update.front import rows_header
 from backspike.gen.core.update.row_sequencer import RowSequencer, phases
-from backspike.gen.core.update.unit import SUM_TO_W, W_AT, WORD_AT, Scaled, UpdateUnit, scaled
+from backspike.gen.core.update.unit import (
+    D_AT,
+    SUM_TO_W,
+    W_AT,
+    WORD_AT,
+    Scaled,
+    UpdateUnit,
+    later_by,
+    scaled,
+)
 from backspike.gen.core.weights import VECTOR_LATENCY, rotate
 from backspike.gen.machine import DEPTH, Machine
+from backspike.gen.memory.rows import READ_LATENCY, read_signature, write_signature
 from backspike.gen.numerics.half import Half
+from backspike.gen.numerics.half_product import Factor, factor
 from backspike.gen.pipeline import Pipeline
 
-REQUEST_AT = 3
-"""Cycles from a row's first slot to its request: the entry, its offset, its address."""
-ROW_AT = REQUEST_AT + VECTOR_LATENCY
-"""Cycles from a row's first slot to its old weights."""
-OLD_AT = SUM_LATENCY + W_AT
-"""Cycles from a slot until a unit needs its old weight."""
+ADDRESS_AT = 3
+"""Cycles from a row's first slot to its address: the entry, its offset, their sum."""
+MOMENT_AT = SUM_LATENCY + D_AT
+"""Cycles from a slot until a unit needs its old moment."""
 
 
 class UpdateDrain(wiring.Component):
-    """Drains finished sums of DEPTH sources into their weights: each row that had a gradient is
-    read, updated and written.
+    """Drains finished sums of DEPTH sources into their weights: each row that had a gradient (or
+    `all` that there are) is read, updated and written. With `hand` d is written in the place of w:
+    as 0 - η d, of which the host makes η -1.
 
-    Latency: SUM_TO_W + wg_reuse cycles from a row's first sum to its write, or one more.
+    Latency: SUM_TO_W + wg_reuse cycles from a row's first sum to its write, or one more; with
+    momentum `later` more.
     Throughput: a row every max(2, wg_reuse) cycles, its read and its write in different cycles of
     this rhythm, so they never meet at the memory's one address; the next block follows without a
     pause.
@@ -42,10 +53,22 @@ class UpdateDrain(wiring.Component):
         self._machine = machine
         lanes = self._lanes = machine.lanes
         self._reuse = machine.wg_reuse
+        self._momentum = bool(machine.momentum)
+        # Everything that comes after d.
+        later = later_by(self._momentum)
+        self._request_at = ADDRESS_AT + later
+        self._old_at = SUM_LATENCY + W_AT + later
+        self._word_at = SUM_LATENCY + WORD_AT + later
+        self._weight_at = SUM_LATENCY + SUM_TO_W + later
+        row, rows = row_width(machine), machine.weight_rows
+        moments = {
+            "moments_read": Out(read_signature(row, rows)),
+            "moments_write": Out(write_signature(row, rows)),
+        }
         super().__init__(
             {
                 "config": In(UPDATE.config),
-                "i_headers": In(stream.Signature(ROWS_HEADER)),
+                "i_headers": In(stream.Signature(rows_header(lanes))),
                 "start": In(1),  # start to touched: see `Accumulator`
                 "busy": Out(1),
                 "entry": Out(range(DEPTH)),
@@ -58,6 +81,7 @@ class UpdateDrain(wiring.Component):
                 "row_load": Out(lanes),
                 "row_data": Out(data.ArrayLayout(HALF_BITS, lanes)),
                 "row_vector": In(data.ArrayLayout(HALF_BITS, lanes)),
+                **(moments if self._momentum else {}),
                 "rows": Out(1),  # a row is updated (one cycle)
                 "done": Out(1),  # a task is complete (one cycle)
                 "saturated": Out(1),
@@ -68,13 +92,14 @@ class UpdateDrain(wiring.Component):
         m = Module()
         reuse = self._reuse
         m.submodules.sequencer = sequencer = RowSequencer(reuse=reuse)
-        header = Signal(ROWS_HEADER, reset_less=True)
+        header = Signal(rows_header(self._lanes), reset_less=True)
+        there = Cat(bit.replicate(self._lanes) for bit in self.i_headers.payload.tiles)
         with m.If(self.start):
             m.d.sync += header.eq(self.i_headers.payload)
         m.d.comb += [
             self.i_headers.ready.eq(self.start),
             sequencer.start.eq(self.start),
-            sequencer.touched.eq(self.touched),
+            sequencer.touched.eq(self.touched | Mux(self.config.all, there, 0)),
             self.busy.eq(sequencer.busy),
             self.entry.eq(sequencer.o.k),
             self.rows.eq(sequencer.row),
@@ -87,11 +112,15 @@ class UpdateDrain(wiring.Component):
         place = exact_log2(self._lanes)  # bits of a row's place in its block
         k, first = pipeline.get("slot", at=2).k, pipeline.get("header", at=2).row
         address = Cat(k[:place], first + k[place:])[: weight_bits(self._machine)]
-        address = pipeline.register("address", address, at=REQUEST_AT)
+        pipeline.register("address", address, at=ADDRESS_AT)
+        address = pipeline.get("address", at=self._request_at)
 
         self._units(m, pipeline)
         write_at = self._gather(m, pipeline)
-        read, write = pipeline.get("read", at=REQUEST_AT), pipeline.get("row_end", at=write_at)
+        read, write = (
+            pipeline.get("read", at=self._request_at),
+            pipeline.get("row_end", at=write_at),
+        )
         m.d.comb += [
             self.row_valid.eq(read | write),
             self.row_write.eq(write),
@@ -107,17 +136,23 @@ class UpdateDrain(wiring.Component):
     def _units(self, m: Module, pipeline: Pipeline) -> None:
         """The drain units; puts their weights as `weight0`, `weight1` …"""
         reuse, config, units = self._reuse, self.config, self._lanes // self._reuse
-        # The old row: held in registers while its phases are served.
-        pipeline.put("row", self.row_vector.as_value(), at=ROW_AT)
-        old = Signal(data.ArrayLayout(HALF_BITS, self._lanes), reset_less=True)
-        row, arrived = (pipeline.get(name, at=OLD_AT - 1) for name in ("row", "read"))
-        with m.If(arrived):
-            m.d.sync += old.as_value().eq(row)
-        old_phase = pipeline.get("slot", at=OLD_AT).phase
+        row = self.row_vector.as_value()
+        row = row & (~config.hand).replicate(len(row))
+        pipeline.put("row", row, at=self._request_at + VECTOR_LATENCY)
+        old = self._held(m, pipeline, "row", at=self._old_at)
+        old_phase = pipeline.get("slot", at=self._old_at).phase
+        moments = None
+        if self._momentum:
+            address = pipeline.get("address", at=ADDRESS_AT)
+            m.d.comb += self.moments_read.addr.eq(address)
+            pipeline.put("moments", self.moments_read.data, at=ADDRESS_AT + READ_LATENCY)
+            moments = self._held(m, pipeline, "moments", at=MOMENT_AT)
+            mu = Signal(Factor, reset_less=True)
+            m.d.sync += mu.eq(factor(Half(config.momentum)))
 
         # What each weight's random bits are made of: its source and its neuron. A block begins with
         # a multiple of DEPTH sources, and a tile with one of `lanes` neurons.
-        slot, header = (pipeline.get(name, at=SUM_LATENCY + WORD_AT) for name in ("slot", "header"))
+        slot, header = (pipeline.get(name, at=self._word_at) for name in ("slot", "header"))
         source = Cat(slot.k, header.source[exact_log2(DEPTH) :])
 
         rate = Signal(Scaled, reset_less=True)
@@ -125,7 +160,14 @@ class UpdateDrain(wiring.Component):
         now = pipeline.get("slot", at=SUM_LATENCY)
         flags = []
         for n in range(units):
-            m.submodules[f"unit{n}"] = unit = UpdateUnit(width=UPDATE.sum_width(self._machine))
+            m.submodules[f"unit{n}"] = unit = UpdateUnit(
+                width=UPDATE.sum_width(self._machine), momentum=self._momentum
+            )
+            if moments is not None:
+                phase = pipeline.get("slot", at=MOMENT_AT).phase
+                moment = select_phase(moments, n, phase, reuse)
+                m.d.comb += [unit.mu.eq(mu), unit.old_moment.as_value().eq(moment)]
+                pipeline.put(f"moment{n}", unit.moment.as_value(), at=self._weight_at)
             neuron = Cat(slot.phase[: exact_log2(reuse)], Const(n, exact_log2(units)), header.tile)
             m.d.comb += [
                 unit.rate.eq(rate),
@@ -136,9 +178,17 @@ class UpdateDrain(wiring.Component):
                 unit.old.as_value().eq(select_phase(old, n, old_phase, reuse)),
                 unit.word.eq(Cat(neuron, Const(0, 16 - len(neuron)), source)),
             ]
-            pipeline.put(f"weight{n}", unit.weight.as_value(), at=SUM_LATENCY + SUM_TO_W)
+            pipeline.put(f"weight{n}", unit.weight.as_value(), at=self._weight_at)
             flags.append(unit.saturated)
         m.d.comb += self.saturated.eq(Cat(flags).any())
+
+    def _held(self, m: Module, pipeline: Pipeline, name: str, *, at: int) -> Signal:
+        """A row that was read, in registers while its phases are served, from cycle `at` on."""
+        held = Signal(data.ArrayLayout(HALF_BITS, self._lanes), name=f"old_{name}", reset_less=True)
+        row, arrived = (pipeline.get(each, at=at - 1) for each in (name, "read"))
+        with m.If(arrived):
+            m.d.sync += held.as_value().eq(row)
+        return held
 
     def _gather(self, m: Module, pipeline: Pipeline) -> int:
         """Loads the new row by banks; returns the cycle in which it is written, and puts `row_end`
@@ -149,8 +199,8 @@ class UpdateDrain(wiring.Component):
         """
         reuse, lanes = self._reuse, self._lanes
         # A cycle later than need be if a row's write would meet another row's read.
-        weight_at = SUM_LATENCY + SUM_TO_W
-        weight_at += int((weight_at + reuse - REQUEST_AT) % phases(reuse) == 0)
+        weight_at = self._weight_at
+        weight_at += int((weight_at + reuse - self._request_at) % phases(reuse) == 0)
         slot = pipeline.get("slot", at=weight_at)
         pipeline.put("row_end", slot.valid & (slot.phase == reuse - 1), at=weight_at)
         fine = exact_log2(reuse)
@@ -170,5 +220,13 @@ class UpdateDrain(wiring.Component):
             m.d.comb += [
                 self.row_load[b].eq(place[:fine] == b % reuse),
                 self.row_data[b].eq(weights[b // reuse]),
+            ]
+        if self._momentum:
+            parts = [pipeline.get(f"moment{n}", at=weight_at) for n in range(lanes // reuse)]
+            row = gather(m, parts, slot.phase, reuse, "moment")
+            m.d.comb += [
+                self.moments_write.en.eq(pipeline.get("row_end", at=weight_at + 1)),
+                self.moments_write.addr.eq(pipeline.get("address", at=weight_at + 1)),
+                self.moments_write.data.eq(Cat(row)),
             ]
         return weight_at + 1

@@ -29,15 +29,18 @@ from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.prefetch import ReadPipe
 from backspike.gen.memory.rows import read_signature
 
-ROWS_HEADER = data.StructLayout(
-    {
-        "row": WEIGHTS_BITS,  # the block of the first weights
-        "source": NEURONS_BITS,  # the first source
-        "tile": TILE_BITS,  # the tile of neurons
-        "last": 1,  # the task ends with it
-    }
-)
-"""What the drain needs to know of DEPTH sources."""
+
+def rows_header(lanes: int) -> data.StructLayout:
+    """What the drain needs to know of DEPTH sources."""
+    return data.StructLayout(
+        {
+            "row": WEIGHTS_BITS,  # the block of the first weights
+            "source": NEURONS_BITS,  # the first source
+            "tiles": DEPTH // lanes,  # of the sources, that there are
+            "tile": TILE_BITS,  # the tile of neurons
+            "last": 1,  # the task ends with it
+        }
+    )
 
 
 class UpdateFront(GatherFront):
@@ -59,7 +62,7 @@ class UpdateFront(GatherFront):
             walk=GroupWalk(
                 blocks=spikes, sources=spikes, bases=bases, rows=block_bits(machine), group=group
             ),
-            header=ROWS_HEADER,
+            header=rows_header(machine.lanes),
             reads={
                 "spikes": read_signature(tile, 2 * machine.spike_units, stalling=True),
                 "masks": read_signature(tile, machine.units, stalling=True),
@@ -86,10 +89,12 @@ class UpdateFront(GatherFront):
         }
 
     def header(self, sum_header):
-        first = Cat(Const(0, exact_log2(self._machine.lanes)), sum_header.source)
+        lanes, tiles = self._machine.lanes, self.config.source_tiles
+        first = Cat(Const(0, exact_log2(lanes)), sum_header.source)
         return {
             "row": sum_header.row,
             "source": first,
+            "tiles": Cat(sum_header.source + n < tiles for n in range(DEPTH // lanes)),
             "tile": sum_header.tile,
             "last": sum_header.last,
         }

@@ -4,12 +4,14 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from backspike.gen.core.update.moment import Moment
 from backspike.gen.numerics.fixed_to_half import (
     NEAREST_LATENCY,
     STOCHASTIC_LATENCY,
     FixedToHalf,
 )
 from backspike.gen.numerics.half import FRACTION, Half, significand
+from backspike.gen.numerics.half_product import Factor
 from backspike.gen.numerics.hash32 import Hash32
 from backspike.gen.pipeline import Pipeline
 from backspike.ir.constants import RANDOM_BITS
@@ -27,6 +29,12 @@ TOTAL_AT = D_AT + CHANGE_LATENCY
 """Cycles from a sum to w - η d, exact enough to be rounded."""
 WORD_AT = TOTAL_AT - Hash32.latency
 """Cycles from a sum until its weight's word is needed, from which the random bits are made."""
+
+
+def later_by(momentum: bool) -> int:
+    """Cycles that momentum takes between d and all that follows."""
+    return Moment.latency if momentum else 0
+
 
 SIGNIFICAND = 11
 """Bits of a half's significand."""
@@ -65,26 +73,36 @@ def scaled(half) -> Value:
 class UpdateUnit(wiring.Component):
     """One weight update a cycle: w = round(w - η d), d = round(sum).
 
+    With `momentum` m = round(μ m + d) takes the place of d, and all that is said of cycles after d
+    happens `later` cycles later. (Without it `later` is 0; with μ = 0 m is d.)
+
     The difference is |w| - |η d| or |w| + |η d|, with the sign of w; so nothing is negated but what
     is subtracted, by its complement. All in units of 2^-40: what η d has below, at most, makes the
     difference inexact, and takes a unit away if it is subtracted.
 
-    Latency: SUM_TO_W cycles from `sum` to `weight`. Throughput: one a cycle.
+    Latency: SUM_TO_W + later cycles from `sum` to `weight`. Throughput: one a cycle.
 
-    Parameters: width: bits of a sum.
+    Parameters: width: bits of a sum; momentum.
     """
 
-    def __init__(self, *, width: int):
-        self._width = width
+    def __init__(self, *, width: int, momentum: bool = False):
+        self._width, self._momentum = width, momentum
+        self.later = later_by(momentum)
+        moments = {
+            "mu": In(Factor),  # μ
+            "old_moment": In(Half),  # m, D_AT cycles after sum
+            "moment": Out(Half),  # the new one, beside weight
+        }
         super().__init__(
             {
+                **(moments if momentum else {}),
                 "rate": In(Scaled),  # η
                 "key": In(32),  # of the stochastic rounding
                 "stochastic": In(1),
                 "live": In(1),  # the sum counts
                 "sum": In(signed(width)),  # in units of 2^-24
-                "old": In(Half),  # the weight, W_AT cycles after sum
-                "word": In(32),  # source k and neuron j, WORD_AT cycles after sum
+                "old": In(Half),  # the weight, W_AT + later cycles after sum
+                "word": In(32),  # source k and neuron j, WORD_AT + later cycles after sum
                 "weight": Out(Half),
                 "saturated": Out(1),  # beside weight
             }
@@ -92,12 +110,9 @@ class UpdateUnit(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        pipeline = Pipeline(m)  # from cycle 0, that of `sum`
-        pipeline.put("live", self.live, at=0)
-        pipeline.put("sum", self.sum, at=0)
-        m.submodules.round_d = round_d = FixedToHalf(width=self._width, fraction=FRACTION)
-        m.d.comb += round_d.i.eq(pipeline.get("sum", at=1))
-        self._product(pipeline, round_d.o)
+        pipeline = Pipeline(m)  # from cycle 0, that of `sum`; after d that many cycles later
+        d = self._gradient(m, pipeline)
+        self._product(pipeline, d)
         self._weight(pipeline)
         self._align(m, pipeline)
 
@@ -125,8 +140,6 @@ class UpdateUnit(wiring.Component):
         ]
         rounded = round_w.o
         nonzero = rounded.mantissa.any() | rounded.exponent.any()
-        d_saturated = pipeline.get("live", at=D_AT) & round_d.saturated
-        pipeline.put("d_saturated", d_saturated, at=D_AT)
         live, w_sign, d_saturated = (
             pipeline.get(name, at=SUM_TO_W) for name in ("live", "w_sign", "d_saturated")
         )
@@ -136,6 +149,31 @@ class UpdateUnit(wiring.Component):
             self.saturated.eq(d_saturated | (live & round_w.saturated)),
         ]
         return m
+
+    def _gradient(self, m: Module, pipeline: Pipeline):
+        """d, or m in its place, and puts `live` and `d_saturated` beside it."""
+        before = Pipeline(m)  # from cycle 0, that of `sum`
+        before.put("live", self.live, at=0)
+        before.put("sum", self.sum, at=0)
+        m.submodules.round_d = round_d = FixedToHalf(width=self._width, fraction=FRACTION)
+        m.d.comb += round_d.i.eq(before.get("sum", at=1))
+        before.put("saturated", before.get("live", at=D_AT) & round_d.saturated, at=D_AT)
+        after = D_AT + self.later
+        live, saturated = (before.get(name, at=after) for name in ("live", "saturated"))
+        pipeline.put("live", live, at=D_AT)
+        if not self._momentum:
+            pipeline.put("d_saturated", saturated, at=D_AT)
+            return round_d.o
+        m.submodules.moment = moment = Moment()
+        m.d.comb += [
+            moment.mu.eq(self.mu),
+            moment.i_gradient.eq(round_d.o),
+            moment.i_moment.eq(self.old_moment),
+        ]
+        pipeline.put("d_saturated", saturated | (live & moment.saturated), at=D_AT)
+        pipeline.put("moment", moment.o, at=D_AT)
+        m.d.comb += self.moment.eq(pipeline.get("moment", at=SUM_TO_W))
+        return moment.o
 
     def _product(self, pipeline: Pipeline, d) -> None:
         """|η d|: puts `product`, in units of 2^-50 times 2^(8 shift), `shift` and its sign.

@@ -101,6 +101,11 @@ def compile_graph(
     one. stateful: what neurons keep goes on from batch to batch.
     UserError names the memory that a network does not fit however it is cut.
     """
+    if learning.momentum and learning.updates == "chip" and not machine.momentum:
+        raise UserError(
+            f"machine {machine.name!r} has no memory of moments, must have one for a momentum of "
+            f"{learning.momentum:g}, as {machine.name},momentum=1"
+        )
     delayed = any(connection.delay for connection in graph.connections)
     plans = []
     longest = 1 if delayed else DEPTH

@@ -158,6 +158,7 @@ class Describer:
     def _update(self, connection: Connection) -> Fields:
         """`key` changes every step."""
         place, learning = self.places.connections[connection.name], self.learning
+        host = learning.updates == "host"
         return {
             "tiles": place.tiles,
             "source_tiles": place.source_tiles,
@@ -167,8 +168,11 @@ class Describer:
             "gradient_base": place.output_base,
             "weights": place.weights,
             "delay": connection.delay,
-            "rate": half_bits(learning.rate),
-            "stochastic": int(learning.rounding == "stochastic"),
+            "rate": half_bits(-1.0 if host else learning.rate),
+            "stochastic": int(learning.rounding == "stochastic" and not host),
+            "all": int(host or learning.momentum > 0),
+            "hand": int(host),
+            "momentum": half_bits(0.0 if host else learning.momentum),
             "key": 0,
         }
 

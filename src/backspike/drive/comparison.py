@@ -10,7 +10,11 @@ from backspike.ir.errors import Mismatch
 
 AXES = {2: ("sample", "index"), 3: ("sample", "step", "index")}
 """What the axes of a tensor count; those of weights are source and index."""
-KINDS = {"spikes": 0, "codes": 0, "logits": 1, "returned logits": 1, "gradients": 2, "weights": 3}
+KINDS = {
+    "spikes": 0, "codes": 0, "logits": 1, "returned logits": 1, "gradients": 2,
+    "d": 3, "moments": 3, "weights": 4,
+}  # fmt: skip
+OF_WEIGHTS = ("d", "moments", "weights")
 """Tensors' kinds, and when they are computed."""
 
 
@@ -68,7 +72,7 @@ class Comparison:
             return
         self.counts.mismatches += int(differs.sum())
         at = tuple(int(i) for i in np.unravel_index(int(differs.argmax()), differs.shape))
-        axes = ("source", "index") if kind == "weights" else AXES[want.ndim]
+        axes = ("source", "index") if kind in OF_WEIGHTS else AXES[want.ndim]
         place = ", ".join(f"{axis} {i}" for axis, i in zip(axes, at, strict=True))
         raise Mismatch(
             f"{where}, {place}: got {_shown(got[at])}, want {_shown(want[at])} "

@@ -130,6 +130,23 @@ class CoreDriver:
             tensors[name] = weight_tensor(rows, self.shape.lanes, at.sources + at.bias, at.size)
         return tensors
 
+    def clear_moments(self) -> None:
+        """Moments of all weights, if the machine has any, become 0."""
+        if self.plan.machine.momentum:
+            words = self.plan.machine.weight_rows * self.row
+            self._write("moments", 0, np.zeros(words, np.uint32))
+
+    def read_moments(self) -> dict[str, np.ndarray]:
+        """Of each connection that is updated, uint16 (K, N)."""
+        tensors = {}
+        for connection in self.plan.graph.trained:
+            at = self.plan.connections[connection.name]
+            words = self._read("moments", at.weights * self.block, at.weight_blocks * self.block)
+            rows = words.view(np.uint16).reshape(at.tiles, -1, self.shape.lanes)
+            full = np.concatenate(list(rows), axis=1)
+            tensors[connection.name] = full[: at.sources + at.bias, : at.size].copy()
+        return tensors
+
     def write_inputs(self, inputs: Arrays, labels: np.ndarray | None, buffer: int) -> None:
         """A batch's spikes uint8 (B, T, K) of each input, and labels if the core needs them, into
         the memories of `buffer`."""

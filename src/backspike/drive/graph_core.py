@@ -32,6 +32,7 @@ class GraphCore:
         self._numbers = {name: n for n, name in enumerate(plan.graph.shapes)}
         self._readouts = [p for p in plan.graph.populations if p.role == "readout"]
         self._buffer = 1
+        self._handed = False  # gradients are in the weights' place
         self._carry = False  # the last forward went on with the batch before
         self.pending = 0  # samples of the batch that can be updated; 0 if there is none
         self._forwarded = 0  # samples of the last forward
@@ -40,17 +41,29 @@ class GraphCore:
 
     def load_weights(self, weights: Arrays) -> None:
         """(K, N) of each connection that has some, a bias the last row. Forgets any batch."""
+        self.set_weights(weights)
+        self.driver.clear_moments()
+        self.pending = self._forwarded = 0
+        self.driver.clear()
+
+    def set_weights(self, weights: Arrays) -> None:
+        """As `load_weights`, but nothing is forgotten: what a host that updates brings."""
         shapes = self.plan.graph.shapes
         check_arrays("weights", weights, shapes)
         for name, shape in shapes.items():
             check_halves(f"weights of {name}", weights[name], shape)
         self.driver.write_weights(weights)
-        self.pending = self._forwarded = 0
-        self.driver.clear()
+        self._handed = False
 
     def weights(self) -> dict[str, Bits]:
-        """As `load_weights` takes them."""
+        """As `load_weights` takes them. RuntimeError if they have given way to their gradients."""
+        self._check_weights()
         return self.driver.read_weights()
+
+    def weight_gradients(self) -> dict[str, Bits]:
+        """Of the last update, if the host updates: d, uint16 (K, N), of connections to update."""
+        found = self.driver.read_weights()
+        return {c.name: found[c.name] for c in self.plan.graph.trained}
 
     def forward(
         self, inputs: Arrays, labels: Bits | None = None, *, go_on: bool = False
@@ -65,6 +78,7 @@ class GraphCore:
         self._prepare(errors, step)
         self._run("update", forward=self._buffer, backward=self._buffer, carry=self._carry)
         self._updated, self.pending = self.pending, 0
+        self._handed = self.plan.learning.updates == "host"
 
     def update_forward(
         self,
@@ -75,7 +89,10 @@ class GraphCore:
         *,
         go_on: bool = False,
     ) -> dict[str, Bits]:
-        """`update`, and `forward` of the next batch, at the same time."""
+        """`update`, and `forward` of the next batch, at the same time. RuntimeError if the host
+        updates."""
+        if self.plan.learning.updates == "host":
+            raise RuntimeError("the host updates, so the next forward must wait for its weights")
         self._check_inputs(inputs, go_on)
         # An update may still need the spikes of the batch before, in whose place the next one is;
         # and both batches would have to go on, or to begin afresh.
@@ -97,12 +114,18 @@ class GraphCore:
         return tensors
 
     def update_tensors(self) -> dict[str, Bits]:
-        """Of the last update: `gradients.P` of populations that learn, `weights.C`."""
+        """Of the last update, as GraphBackend has them."""
         graph = self.plan.graph
         names = [p.name for p in graph.populations if p.name in graph.learning]
         gradients = {
             f"gradients.{name}": self.driver.read_gradients(name, self._updated) for name in names
         }
+        if self.plan.learning.updates == "host":
+            found = self.weight_gradients()
+            return gradients | {f"d.{name}": d for name, d in found.items()}
+        if self.plan.learning.momentum:
+            moments = self.driver.read_moments()
+            gradients |= {f"moments.{name}": x for name, x in moments.items()}
         return gradients | {f"weights.{name}": w for name, w in self.weights().items()}
 
     def saturated(self) -> bool:
@@ -125,8 +148,13 @@ class GraphCore:
         """Release the port."""
         self.driver.port.close()
 
+    def _check_weights(self) -> None:
+        if self._handed:
+            raise RuntimeError("weights have given way to their gradients, must be set")
+
     def _check_inputs(self, inputs: Arrays, go_on: bool) -> None:
         plan = self.plan
+        self._check_weights()
         check_inputs(plan.graph, plan.learning.batch, inputs)
         batch, steps = next(iter(inputs.values())).shape[:2]
         if steps != plan.steps:

@@ -35,6 +35,11 @@ class GraphLockstep:
         self.golden.load_weights(weights)
         self._comparison.compare(_named(self.core.weights()), _named(self.golden.weights()))
 
+    def set_weights(self, weights: Arrays) -> None:
+        """See `GraphCore.set_weights`."""
+        self.core.set_weights(weights)
+        self.golden.set_weights(weights)
+
     def forward(self, inputs: Arrays, *, go_on: bool = False) -> dict[str, Bits]:
         """See `GraphCore.forward`."""
         logits = self.core.forward(inputs, go_on=go_on)

@@ -18,6 +18,7 @@ from backspike.drive.rtl_core import RTLCore
 from backspike.gen.machine import MACHINES, Machine
 from backspike.golden.graph_backend import GraphBackend
 from backspike.ir.bits import Bits
+from backspike.ir.constants import SMALLEST
 from backspike.ir.errors import Mismatch, UserError
 from backspike.ir.learning import Learning
 from backspike.system.program import run_program
@@ -27,6 +28,7 @@ from backspike.train.random_graphs import random_graph
 LARGEST = (4, 9, 20, 40)
 """Neurons of a population at the most."""
 STEPS, BATCH, BATCHES = 40, 20, 3
+MOMENTA = (0.0, 0.0, 0.5, 0.9, SMALLEST)
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,13 @@ class Case:
         return (
             f"seed {self.seed}: {graph}; {plan.steps} steps, batch {plan.learning.batch}, "
             f"{'states go on, ' if plan.stateful else ''}{plan.learning.rounding}, "
+            f"{_updates(plan.learning)}, "
             f"{self.weights} weights"
         )
+
+
+def _updates(learning: Learning) -> str:
+    return "by the host" if learning.updates == "host" else f"momentum {learning.momentum:g}"
 
 
 def roomy(machine: Machine) -> Machine:
@@ -62,6 +69,7 @@ def roomy(machine: Machine) -> Machine:
         layers=16,
         tasks=1024,
         states=512 // lanes,
+        momentum=1,
     )
 
 
@@ -74,6 +82,8 @@ def draw_case(machine: Machine, seed: int) -> Case:
             batch=int(rng.integers(1, BATCH + 1)),
             rate=float(rng.choice(RATES)),
             rounding=("nearest", "stochastic")[rng.integers(2)],
+            momentum=float(rng.choice(MOMENTA)),
+            updates="host" if rng.random() < 0.2 else "chip",
             seed=int(rng.integers(2**32)),
         )
         steps = int(rng.integers(1, STEPS + 1))
@@ -96,9 +106,7 @@ def run_case(case: Case) -> tuple[Counts, bool]:
     golden = GraphBackend(graph, learning)
     lockstep = GraphLockstep(core, golden)
     try:
-        lockstep.load_weights(
-            {name: random_halves(rng, shape, case.weights) for name, shape in graph.shapes.items()}
-        )
+        lockstep.load_weights(_weights(case))
         samples, errors = 0, None
         for n in range(BATCHES):
             go_on = plan.stateful and n > 0 and bool(rng.random() < 0.7)
@@ -106,11 +114,13 @@ def run_case(case: Case) -> tuple[Counts, bool]:
             inputs = _inputs(case, samples)
             # A batch may also be run forward only, as an evaluation is.
             way = rng.choice(["both", "apart", "skip"]) if errors is not None else "skip"
-            if errors is not None and way == "both":
+            if errors is not None and way == "both" and learning.updates == "chip":
                 logits = lockstep.update_forward(errors, n, inputs, go_on=go_on)
             else:
-                if errors is not None and way == "apart":
+                if errors is not None and way != "skip":
                     lockstep.update(errors, n)
+                    if learning.updates == "host":
+                        lockstep.set_weights(_weights(case))
                 logits = lockstep.forward(inputs, go_on=go_on)
             errors = {name: _error(case, x.shape) for name, x in logits.items()}
         assert errors is not None
@@ -126,6 +136,11 @@ def run_case(case: Case) -> tuple[Counts, bool]:
         raise
     finally:
         core.close()
+
+
+def _weights(case: Case) -> dict[str, Bits]:
+    shapes = case.plan.graph.shapes
+    return {name: random_halves(case.rng, shape, case.weights) for name, shape in shapes.items()}
 
 
 def _inputs(case: Case, samples: int) -> dict[str, Bits]:
