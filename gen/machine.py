@@ -49,7 +49,7 @@ class Machine:
     lanes P: columns that each engine works on at a time (2, 4, 8 or 16).
     fp_reuse, bp_reuse, wg_reuse: lanes that one drain unit (rounding, and the update of a neuron
     or of a weight) of that engine serves in turn.
-    weight_rows: rows of P halves in the weight memory, at least P of them.
+    weight_rows: rows of P halves in the weight memory, a multiple of P.
     momentum: 1 if there is a memory of moments, as large as that of weights; else 0. states: tiles
     of which neurons keep what goes on while others take their turn: a potential, or a
     current, too. units: tiles of P neurons x DEPTH (sample, step) pairs with codes and gradients.
@@ -82,12 +82,16 @@ class Machine:
                 raise ValueError(f"{name} is {value}, must be 1, 2, 4 or 8, and at most lanes")
         if self.layers not in (1, 2, 4, 8, 16):
             raise ValueError(f"layers is {self.layers}, must be a power of two up to 16")
-        for name in ("weight_rows", "units", "spike_units", "readout_units", "tasks", "states"):
+        for name in ("spike_units", "readout_units", "tasks", "states"):
             value = getattr(self, name)
             if value < 2 or value & (value - 1):
                 raise ValueError(f"{name} is {value}, must be a power of two from 2 up")
-        if self.weight_rows < self.lanes:
-            raise ValueError(f"weight_rows is {self.weight_rows}, must be at least lanes")
+        if self.weight_rows < self.lanes or self.weight_rows % self.lanes:
+            raise ValueError(
+                f"weight_rows is {self.weight_rows}, must be a multiple of lanes, {self.lanes}"
+            )
+        if self.units < 2:
+            raise ValueError(f"units is {self.units}, must be 2 or more")
         if self.tasks > 1024:
             raise ValueError(f"tasks is {self.tasks}, must be up to 1024")
         if self.momentum not in (0, 1):
@@ -135,12 +139,14 @@ MACHINES = {
                 units=256, spike_units=512, readout_units=64, layers=4, tasks=256),
         Machine(name="default", lanes=8, fp_reuse=4, bp_reuse=4, wg_reuse=2, weight_rows=2048,
                 units=128, spike_units=256, readout_units=32, layers=4, tasks=256),
+        Machine(name="mnist", lanes=4, fp_reuse=4, bp_reuse=4, wg_reuse=2, weight_rows=25600,
+                units=144, spike_units=1024, readout_units=16, layers=4, tasks=128),
         Machine(name="wide", lanes=16, fp_reuse=4, bp_reuse=4, wg_reuse=2, weight_rows=8192,
                 units=256, spike_units=512, readout_units=64, layers=8, tasks=512),
     )
 }  # fmt: skip
-"""Presets. `default` fits an LFE5U-85F; `four` holds as much in half the lanes; `wide` holds 128 k
-weights.
+"""Presets. `default` fits an LFE5U-85F; `four` holds as much in half the lanes; `mnist` holds the
+102 k weights of 784-128-10 in that part, with batches of 8 samples at 8 steps; `wide` holds 128 k.
 
 More lanes a unit would be smaller, but an engine would wait for its drain: a tile of 128 sources
 at density 0.05 has about 100 events, in which a block's 16 entries have to leave; and a row's

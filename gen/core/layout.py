@@ -1,7 +1,7 @@
 """Widths and layouts shared by the generator, the compiler and the driver."""
 
 from amaranth.lib import data
-from amaranth.utils import exact_log2
+from amaranth.utils import ceil_log2, exact_log2
 
 from backspike.gen.machine import DEPTH, Machine
 
@@ -114,7 +114,7 @@ def spike_bits(machine: Machine) -> int:
 
 def gradient_bits(machine: Machine) -> int:
     """Address bits of a tile of codes and gradients."""
-    return exact_log2(machine.units)
+    return ceil_log2(machine.units)
 
 
 def readout_bits(machine: Machine) -> int:
@@ -124,9 +124,9 @@ def readout_bits(machine: Machine) -> int:
 
 def weight_bits(machine: Machine) -> int:
     """Address bits of a row of P weights."""
-    return exact_log2(machine.weight_rows)
+    return ceil_log2(machine.weight_rows)
 
 
 def block_bits(machine: Machine) -> int:
     """Address bits of a block of P x P weights: P rows, so a row's address is {block, k mod P}."""
-    return exact_log2(machine.weight_rows // machine.lanes)
+    return ceil_log2(machine.weight_rows // machine.lanes)

@@ -21,13 +21,14 @@ IDENT = 0x424B_5350
 """'BKSP'."""
 VERSION = 4
 SIZES = {
-    "weight_rows": "rows of P weights",
-    "units": "tiles of codes and gradients",
     "spike_units": "tiles of spikes of a batch",
     "readout_units": "tiles of the read-out layer",
     "tasks": "tasks of a queue",
+    "states": "tiles of what neurons keep",
 }
-"""A machine's memories."""
+"""A machine's memories whose sizes are powers of two."""
+ANY_SIZES = {"weight_rows": "rows of P weights", "units": "tiles of codes and gradients"}
+"""Those of any size."""
 WINDOW_BYTES = 1 << 20
 """Bytes between the bases of two windows: the largest memory of the largest machine."""
 
@@ -123,10 +124,16 @@ def _run_registers() -> list[Register]:
     ]  # fmt: skip
 
 
-def _size_register() -> Register:
+def _size_registers() -> list[Register]:
     fields = (Field(name, 6 * n, 5, doc) for n, (name, doc) in enumerate(SIZES.items()))
     doc = "sizes of the machine's memories, each as its log2"
-    return _register("sizes", 0x40, "ro", doc, fields=tuple(fields))
+    options = (Field("momentum", 0, 1, "there is a memory of moments"),)
+    return [
+        _register("sizes", 0x40, "ro", doc, fields=tuple(fields)),
+        *(_register(name, 0x44 + 4 * n, "ro", doc) for n, (name, doc) in enumerate(
+            ANY_SIZES.items())),
+        _register("options", 0x4C, "ro", "what else the machine has", fields=options),
+    ]  # fmt: skip
 
 
 def _counter_window() -> Window:
@@ -182,6 +189,6 @@ def core_map(machine: Machine) -> RegisterMap:
         title="The training core's registers",
         doc="Halves are IEEE binary16, always finite, zero always +0; a write of anything else "
         "into a window of halves is refused.",
-        registers=(*_status_registers(), *_run_registers(), _size_register()),
+        registers=(*_status_registers(), *_run_registers(), *_size_registers()),
         windows=(_counter_window(), *_memory_windows(machine)),
     )

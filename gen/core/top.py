@@ -12,7 +12,7 @@ from backspike.gen.core.engines import KINDS, UPDATE
 from backspike.gen.core.faults import Fault
 from backspike.gen.core.forward.unit import CODE
 from backspike.gen.core.layout import BATCH, TASK_BITS, descriptor_words, row_width
-from backspike.gen.core.map import IDENT, SIZES, VERSION, core_map
+from backspike.gen.core.map import ANY_SIZES, IDENT, SIZES, VERSION, core_map
 from backspike.gen.core.weights import WeightMemory
 from backspike.gen.host.axi4lite import AXI4LiteSignature
 from backspike.gen.host.host_port import HostPort
@@ -64,6 +64,8 @@ class Core(wiring.Component):
             "version": VERSION,
             "machine": {"depth": DEPTH, **{name: getattr(machine, name) for name in sizes}},
             "sizes": {name: exact_log2(getattr(machine, name)) for name in SIZES},
+            **{name: getattr(machine, name) for name in ANY_SIZES},
+            "options": {"momentum": machine.momentum},
         }
 
     def _control(self, m, registers, engines, control, writes) -> None:

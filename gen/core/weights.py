@@ -3,7 +3,7 @@
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
+from amaranth.utils import ceil_log2, exact_log2
 
 from backspike.gen.core.layout import HALF_BITS, row_width, weight_bits
 from backspike.gen.host.bus import WORD, HostBus
@@ -90,7 +90,7 @@ class WeightMemory(wiring.Component):
                 "row": In(row_port(machine)),
                 "column": In(column_port(machine)),
                 "rest": In(1),
-                "host": In(HostBus(exact_log2(words))),
+                "host": In(HostBus(ceil_log2(words))),
             }
         )
 

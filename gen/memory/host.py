@@ -3,7 +3,7 @@
 from amaranth.hdl import Cat, Const, Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
-from amaranth.utils import exact_log2
+from amaranth.utils import ceil_log2
 
 from backspike.gen.host.bus import WORD, HostBus
 from backspike.gen.memory.rows import READ_LATENCY, RowMemory, read_signature, write_signature
@@ -44,7 +44,7 @@ class HostMemory(wiring.Component):
             {
                 **({} if host_only else {"write": In(write_signature(width, depth))}),
                 **{f"read{n}": In(port) for n in range(readers)},
-                "host": In(HostBus(exact_log2(words))),
+                "host": In(HostBus(ceil_log2(words))),
                 "rest": In(1),
             }
         )

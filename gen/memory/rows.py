@@ -3,7 +3,7 @@
 from amaranth.hdl import Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
+from amaranth.utils import ceil_log2
 
 READ_LATENCY = 2
 """Cycles from address to data: the block RAM and the fabric register that timing needs after it."""
@@ -11,7 +11,7 @@ READ_LATENCY = 2
 
 def write_signature(width: int, depth: int, lanes: int = 1) -> wiring.Signature:
     """A write port as its user drives it; `en` has a bit for each of `lanes` equal parts."""
-    return wiring.Signature({"en": Out(lanes), "addr": Out(exact_log2(depth)), "data": Out(width)})
+    return wiring.Signature({"en": Out(lanes), "addr": Out(ceil_log2(depth)), "data": Out(width)})
 
 
 def read_signature(width: int, depth: int, *, stalling: bool = False) -> wiring.Signature:
@@ -22,7 +22,7 @@ def read_signature(width: int, depth: int, *, stalling: bool = False) -> wiring.
     """
     return wiring.Signature(
         {
-            "addr": Out(exact_log2(depth)),
+            "addr": Out(ceil_log2(depth)),
             "data": In(width),
             **({"en": Out(READ_LATENCY)} if stalling else {}),
         }
@@ -37,7 +37,7 @@ class RowMemory(wiring.Component):
 
     Latency: READ_LATENCY cycles. Throughput: one write and one read a reader and cycle.
 
-    Parameters: width in bits, depth in rows (a power of two), readers, parts (of equal width) with
+    Parameters: width in bits, depth in rows, readers, parts (of equal width) with
     a write enable of their own; stalling: of the read ports, see `read_signature`.
     """
 

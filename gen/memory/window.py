@@ -6,7 +6,7 @@ from collections.abc import Callable
 from amaranth.hdl import Array, Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
+from amaranth.utils import ceil_log2
 
 from backspike.gen.host.bus import WORD, HostBus
 from backspike.gen.numerics.half import is_half
@@ -43,8 +43,8 @@ class RowWindow(wiring.Component):
         self._words = words_of(width)
         super().__init__(
             {
-                "host": In(HostBus(exact_log2(depth * self._words))),
-                "address": Out(exact_log2(depth)),
+                "host": In(HostBus(ceil_log2(depth * self._words))),
+                "address": Out(ceil_log2(depth)),
                 "row": In(width),  # that was read
                 "enable": Out(self._words),  # write: one bit per word of the row
                 "data": Out(WORD),  # to write, beside address
@@ -53,7 +53,7 @@ class RowWindow(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        bits = exact_log2(self._words)
+        bits = ceil_log2(self._words)
         request, response = self.host.request, self.host.response
         address = Signal(len(self.address))
         data = Signal(WORD)

@@ -13,7 +13,9 @@ from backspike.gen.machine import Machine
 
 
 def exceeds(total, limit: int):
-    """total > limit, a power of two."""
+    """total > limit; if that is a power of two, without a subtraction."""
+    if limit & (limit - 1):
+        return total > limit
     bit = exact_log2(limit)
     return total[bit + 1 :].any() | (total[bit] & total[:bit].any())
 

@@ -23,7 +23,7 @@ from backspike.gen.core.control.counters import COUNTERS, WORDS
 from backspike.gen.core.engines import KINDS, UPDATE
 from backspike.gen.core.faults import FAULT_TEXT, Fault
 from backspike.gen.core.layout import DESCRIPTOR_WORDS, RECORD_WORDS, TASK
-from backspike.gen.core.map import IDENT, VERSION
+from backspike.gen.core.map import ANY_SIZES, IDENT, VERSION
 from backspike.gen.machine import DEPTH
 from backspike.gen.memory.window import words_of
 from backspike.ir.connection import Identity
@@ -81,6 +81,8 @@ class CoreDriver:
         self._check_machine(
             self.map.register("machine").unpack(sizes)
             | {name: 1 << size for name, size in memories.items()}
+            | {name: port.read(name) for name in ANY_SIZES}
+            | self.map.register("options").unpack(port.read("options"))
         )
         self.load_plan()
 

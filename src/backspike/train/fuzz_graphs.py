@@ -62,8 +62,8 @@ def roomy(machine: Machine) -> Machine:
     return replace(
         machine,
         name=f"{machine.name}-roomy",
-        weight_rows=max(8192, machine.weight_rows),
-        units=8192 // lanes,
+        weight_rows=8208,
+        units=8200 // lanes,
         spike_units=16384 // lanes,
         readout_units=4096 // lanes,
         layers=16,
