@@ -50,12 +50,14 @@ class Machine:
     fp_reuse, bp_reuse, wg_reuse: lanes that one drain unit (rounding, and the update of a neuron
     or of a weight) of that engine serves in turn.
     weight_rows: rows of P halves in the weight memory, a multiple of P.
-    momentum: 1 if there is a memory of moments, as large as that of weights; else 0. states: tiles
-    of which neurons keep what goes on while others take their turn: a potential, or a
-    current, too. units: tiles of P neurons x DEPTH (sample, step) pairs with codes and gradients.
+    units: tiles of P neurons x DEPTH (sample, step) pairs with codes. gradient_units: those with
+    gradients, which may be fewer, as gradients that nobody needs any more give their place to
+    others; 0: as many.
     spike_units: tiles of spikes of one batch; includes the inputs, which have no gradients.
     readout_units: tiles of the read-out layer.
     layers: layers at the most. tasks: tasks an engine's queue holds.
+    states: tiles of which neurons keep what goes on while others take their turn.
+    momentum: 1 if there is a memory of moments, as large as that of weights; else 0.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Machine:
     tasks: int
     states: int = 16
     momentum: int = 0
+    gradient_units: int = 0
     kind: ClassVar[str] = "training"
 
     def __post_init__(self) -> None:
@@ -92,6 +95,8 @@ class Machine:
             )
         if self.units < 2:
             raise ValueError(f"units is {self.units}, must be 2 or more")
+        if self.gradient_units < 0 or self.gradient_units == 1:
+            raise ValueError(f"gradient_units is {self.gradient_units}, must be 0, or 2 or more")
         if self.tasks > 1024:
             raise ValueError(f"tasks is {self.tasks}, must be up to 1024")
         if self.momentum not in (0, 1):
@@ -103,6 +108,11 @@ class Machine:
                 f"readout_units {self.readout_units}, units {self.units}, spike_units "
                 f"{self.spike_units}, each must be at most the next"
             )
+
+    @property
+    def gradients(self) -> int:
+        """Tiles of gradients that there is room for."""
+        return self.gradient_units or self.units
 
     @property
     def weights(self) -> int:

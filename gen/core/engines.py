@@ -44,7 +44,8 @@ class Memory:
 
 WEIGHTS = Memory(Fault.WEIGHTS, lambda machine: machine.weight_rows // machine.lanes)
 SPIKES = Memory(Fault.UNITS, lambda machine: machine.spike_units)
-GRADIENTS = Memory(Fault.UNITS, lambda machine: machine.units)
+CODES_OF = Memory(Fault.UNITS, lambda machine: machine.units)
+GRADIENTS = Memory(Fault.UNITS, lambda machine: machine.gradients)
 READOUT = Memory(Fault.UNITS, lambda machine: machine.readout_units)
 
 
@@ -161,7 +162,7 @@ def _forward_extents(config, batch) -> list[Extent]:
     logits = _choose(config.every, batch.blocks, batch.sets)
     some = config.connections != 0
     return [
-        Extent(GRADIENTS, config.output_base, config.tiles, batch.blocks, hidden, some),
+        Extent(CODES_OF, config.output_base, config.tiles, batch.blocks, hidden, some),
         Extent(READOUT, config.output_base, config.tiles, logits, config.readout, some),
     ]
 
@@ -179,7 +180,14 @@ def _forward_record_extents(config, record, batch) -> list[Extent]:
 def _backward_extents(config, batch) -> list[Extent]:
     some = (config.connections != 0) | (config.loss != 0)
     return [
-        Extent(GRADIENTS, config.output_base, config.tiles, batch.blocks, valid=some),
+        Extent(
+            CODES_OF,
+            config.output_base,
+            config.tiles,
+            batch.blocks,
+            applies=(config.loss | config.integrate) == 0,
+        ),
+        Extent(GRADIENTS, config.gradient_base, config.tiles, batch.blocks, valid=some),
         Extent(READOUT, config.logits, config.tiles, batch.sets, applies=config.loss),
     ]
 
@@ -236,13 +244,14 @@ BACKWARD = EngineKind(
     product=True,
     lines=lambda machine: machine.lanes,
     # An element for each neuron of the next layers, of which the tiles are at most `tiles`.
-    terms=lambda machine: machine.units * machine.lanes,
+    terms=lambda machine: machine.gradients * machine.lanes,
     extents=_backward_extents,
     shapes=[
         ("tiles", TILES_BITS, "tiles of this layer: ceil(size / P)"),
         ("size", NEURONS_BITS, "neurons of this layer"),
         *RECORDS,
-        ("output_base", BASE_BITS, "first tile of this layer's codes and gradients"),
+        ("output_base", BASE_BITS, "first tile of this layer's codes"),
+        ("gradient_base", BASE_BITS, "first tile of this layer's gradients"),
         ("loss", 1, "the read-out: errors come from the read-out memory"),
         ("squared", 1, "loss: e = round(α o - onehot) instead of a host-supplied error"),
         ("logits", BASE_BITS, "loss: first unit of the logits"),
@@ -270,8 +279,9 @@ UPDATE = EngineKind(
     name=ENGINES[2],
     product=False,
     lines=lambda machine: DEPTH,
-    # A row for each of DEPTH entries of a block: tiles (one or more) * blocks is at most units.
-    terms=lambda machine: machine.units * DEPTH,
+    # A row for each of DEPTH entries of a block: tiles (one or more) * blocks is at most
+    # gradient_units.
+    terms=lambda machine: machine.gradients * DEPTH,
     extents=_update_extents,
     shapes=[
         TILES,

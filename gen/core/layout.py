@@ -112,9 +112,14 @@ def spike_bits(machine: Machine) -> int:
     return exact_log2(machine.spike_units)
 
 
-def gradient_bits(machine: Machine) -> int:
-    """Address bits of a tile of codes and gradients."""
+def code_bits(machine: Machine) -> int:
+    """Address bits of a tile of codes."""
     return ceil_log2(machine.units)
+
+
+def gradient_bits(machine: Machine) -> int:
+    """Address bits of a tile of gradients."""
+    return ceil_log2(machine.gradients)
 
 
 def readout_bits(machine: Machine) -> int:

@@ -27,7 +27,11 @@ SIZES = {
     "states": "tiles of what neurons keep",
 }
 """A machine's memories whose sizes are powers of two."""
-ANY_SIZES = {"weight_rows": "rows of P weights", "units": "tiles of codes and gradients"}
+ANY_SIZES = {
+    "weight_rows": "rows of P weights",
+    "units": "tiles of codes",
+    "gradient_units": "tiles of gradients",
+}
 """Those of any size."""
 WINDOW_BYTES = 1 << 20
 """Bytes between the bases of two windows: the largest memory of the largest machine."""
@@ -132,7 +136,7 @@ def _size_registers() -> list[Register]:
         _register("sizes", 0x40, "ro", doc, fields=tuple(fields)),
         *(_register(name, 0x44 + 4 * n, "ro", doc) for n, (name, doc) in enumerate(
             ANY_SIZES.items())),
-        _register("options", 0x4C, "ro", "what else the machine has", fields=options),
+        _register("options", 0x50, "ro", "what else the machine has", fields=options),
     ]  # fmt: skip
 
 
@@ -161,9 +165,9 @@ def _memory_windows(machine: Machine) -> list[Window]:
          "upper half belongs to batch 1"),
         ("codes", machine.units * DEPTH * words_of(lanes * 8), "ro",
          "a byte a lane: surrogate code (4 bits), spike (bit 4); rows of P neurons, by entry"),
-        ("gradients", machine.units * DEPTH * row, "rw",
+        ("gradients", machine.gradients * DEPTH * row, "rw",
          "halves; rows of P neurons, by entry"),
-        ("masks", machine.units * words_of(lanes * DEPTH), "rw",
+        ("masks", machine.gradients * words_of(lanes * DEPTH), "rw",
          "tiles of P neurons by 16 entries, a bit each: that a gradient is not zero"),
         ("logits", machine.readout_units * DEPTH * row, "rw",
          "halves; rows of P neurons, by set and sample; a host-supplied error is written "

@@ -12,7 +12,7 @@ from backspike.gen.core.engines import KINDS, UPDATE
 from backspike.gen.core.faults import Fault
 from backspike.gen.core.forward.unit import CODE
 from backspike.gen.core.layout import BATCH, TASK_BITS, descriptor_words, row_width
-from backspike.gen.core.map import ANY_SIZES, IDENT, SIZES, VERSION, core_map
+from backspike.gen.core.map import IDENT, SIZES, VERSION, core_map
 from backspike.gen.core.weights import WeightMemory
 from backspike.gen.host.axi4lite import AXI4LiteSignature
 from backspike.gen.host.host_port import HostPort
@@ -64,7 +64,9 @@ class Core(wiring.Component):
             "version": VERSION,
             "machine": {"depth": DEPTH, **{name: getattr(machine, name) for name in sizes}},
             "sizes": {name: exact_log2(getattr(machine, name)) for name in SIZES},
-            **{name: getattr(machine, name) for name in ANY_SIZES},
+            "weight_rows": machine.weight_rows,
+            "units": machine.units,
+            "gradient_units": machine.gradients,
             "options": {"momentum": machine.momentum},
         }
 
@@ -140,6 +142,7 @@ class Core(wiring.Component):
         machine = self.machine
         fp, bp, wg = engines.values()
         row, tile, rows = row_width(machine), machine.lanes * DEPTH, machine.units * DEPTH
+        gradient_rows = machine.gradients * DEPTH
         readout = machine.readout_units * DEPTH
 
         def shared(name, part, *, write=None, readers=()):
@@ -172,7 +175,7 @@ class Core(wiring.Component):
         )
         shared(
             "gradients",
-            HostMemory(width=row, depth=rows, readers=2, halves=True, stalling=True),
+            HostMemory(width=row, depth=gradient_rows, readers=2, halves=True, stalling=True),
             write=bp.drain_gradients,
             readers=(bp.front_gradients, wg.front_gradients),
         )
@@ -192,7 +195,7 @@ class Core(wiring.Component):
         )
         shared(
             "masks",
-            HostMemory(width=tile, depth=machine.units, readers=2, stalling=True),
+            HostMemory(width=tile, depth=machine.gradients, readers=2, stalling=True),
             write=bp.drain_masks,
             readers=(bp.front_masks, wg.front_masks),
         )

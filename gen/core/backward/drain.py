@@ -8,7 +8,7 @@ from backspike.gen.core.backward.loss import BACKWARD_HEADER, Loss
 from backspike.gen.core.backward.unit import CODE_LATENCY, BackwardUnit
 from backspike.gen.core.engines import BACKWARD
 from backspike.gen.core.forward.unit import CODE
-from backspike.gen.core.layout import HALF_BITS
+from backspike.gen.core.layout import HALF_BITS, gradient_bits
 from backspike.gen.core.shared.block_drain import UNIT_AT, BlockDrain, tile_bits
 from backspike.gen.core.shared.rows import delayed_or_mux
 from backspike.gen.machine import DEPTH, Machine
@@ -40,9 +40,9 @@ class BackwardDrain(BlockDrain):
                 "codes": Out(read_signature(lanes * CODE.size, machine.units * DEPTH)),
                 "logits": Out(read_signature(lanes * 16, machine.readout_units * DEPTH)),
                 "labels": Out(read_signature(16, 2 * machine.readout_units * DEPTH)),
-                "gradients": Out(write_signature(lanes * 16, machine.units * DEPTH)),
+                "gradients": Out(write_signature(lanes * 16, machine.gradients * DEPTH)),
                 # A mask tile has lane n's bits at n * DEPTH.
-                "masks": Out(write_signature(lanes * DEPTH, machine.units)),
+                "masks": Out(write_signature(lanes * DEPTH, machine.gradients)),
             },
         )
 
@@ -65,6 +65,12 @@ class BackwardDrain(BlockDrain):
     def feed(self, m, pipeline, units):
         loss, lanes = self._loss, self.lanes
         slot, header = (pipeline.get(name, at=0) for name in ("slot", "header"))
+        # A block's gradients lie as far from its codes as the layer's do.
+        distance = Signal(gradient_bits(self.machine), reset_less=True)
+        m.d.sync += distance.eq(self.config.gradient_base - self.config.output_base)
+        unit = Signal(gradient_bits(self.machine))
+        m.d.comb += unit.eq(header.base + distance)
+        pipeline.register("unit", unit, at=1)
         m.d.comb += [
             loss.config.eq(self.config),
             loss.buffer.eq(self.buffer),
@@ -94,10 +100,10 @@ class BackwardDrain(BlockDrain):
         return [unit.gradient, unit.gradient.any()]
 
     def rows(self, m, pipeline, row, written):
-        slot, header = (pipeline.get(name, at=self.row_at) for name in ("slot", "header"))
+        slot, unit = (pipeline.get(name, at=self.row_at) for name in ("slot", "unit"))
         m.d.comb += [
             self.gradients.en.eq(written),
-            self.gradients.addr.eq(Cat(slot.entry, header.base)),
+            self.gradients.addr.eq(Cat(slot.entry, unit)),
             self.gradients.data.eq(Cat(result.gradient for result in row)),
         ]
         return Cat(result.nonzero for result in row)
@@ -105,6 +111,6 @@ class BackwardDrain(BlockDrain):
     def tile(self, m, pipeline, tile, written):
         m.d.comb += [
             self.masks.en.eq(written),
-            self.masks.addr.eq(pipeline.get("header", at=self.tile_at).base),
+            self.masks.addr.eq(pipeline.get("unit", at=self.tile_at)),
             self.masks.data.eq(tile_bits(tile, self.lanes)),
         ]

@@ -10,6 +10,7 @@ from backspike.gen.core.engines import BACKWARD
 from backspike.gen.core.layout import (
     HALF_BITS,
     block_bits,
+    code_bits,
     gradient_bits,
     readout_bits,
     row_width,
@@ -37,22 +38,24 @@ class BackwardFront(GatherFront):
     """
 
     def __init__(self, machine: Machine):
-        bases = gradient_bits(machine)
+        bases, codes = gradient_bits(machine), code_bits(machine)
         rows = max(block_bits(machine), readout_bits(machine))
         width = row_width(machine)
         super().__init__(
             machine,
             BACKWARD,
-            walk=TileWalk(blocks=bases, sources=bases, bases=bases, rows=rows, reverse=True),
+            walk=TileWalk(
+                blocks=max(bases, codes), sources=bases, bases=codes, rows=rows, reverse=True
+            ),
             header=BACKWARD_HEADER,
             reads={
-                "masks": read_signature(machine.lanes * DEPTH, machine.units, stalling=True),
+                "masks": read_signature(machine.lanes * DEPTH, machine.gradients, stalling=True),
                 "active": read_signature(DEPTH, machine.units, stalling=True),
             },
             scan_tag=data.StructLayout({"row": rows, "base": bases}),
             flags={"void": 1},
             ports={
-                "gradients": Out(read_signature(width, machine.units * DEPTH, stalling=True)),
+                "gradients": Out(read_signature(width, machine.gradients * DEPTH, stalling=True)),
                 "column": Out(vector_port(machine)),
             },
         )

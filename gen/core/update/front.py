@@ -65,7 +65,7 @@ class UpdateFront(GatherFront):
             header=rows_header(machine.lanes),
             reads={
                 "spikes": read_signature(tile, 2 * machine.spike_units, stalling=True),
-                "masks": read_signature(tile, machine.units, stalling=True),
+                "masks": read_signature(tile, machine.gradients, stalling=True),
             },
             scan_tag=data.StructLayout({"base": bases}),
             flags={"edges": edges_layout(machine.lanes), "complete": 1},
@@ -73,7 +73,7 @@ class UpdateFront(GatherFront):
                 "extent": In(EXTENT),
                 "buffer": In(1),  # which half of the spike memory
                 "carry": In(1),  # the batch goes on with the samples of the one before
-                "gradients": Out(read_signature(width, machine.units * DEPTH, stalling=True)),
+                "gradients": Out(read_signature(width, machine.gradients * DEPTH, stalling=True)),
             },
         )
 

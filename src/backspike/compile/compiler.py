@@ -9,6 +9,7 @@ from backspike.compile.descriptors import Describer, Descriptors
 from backspike.compile.placement import ConnectionPlace, Placement, PopulationPlace, place
 from backspike.compile.schedule import Queue, Range, Scheduler
 from backspike.gen.core.engines import (
+    CODES_OF,
     GRADIENTS,
     KINDS,
     READOUT,
@@ -139,7 +140,8 @@ def _compile(
         engine: {name: n for n, name in enumerate(found.layers)}
         for engine, found in descriptors.items()
     }
-    scheduler = Scheduler(graph, tiles, numbers, sets=cut.sets, stateful=stateful)
+    after = {name: at.after for name, at in places.populations.items()}
+    scheduler = Scheduler(graph, tiles, numbers, sets=cut.sets, stateful=stateful, after=after)
     queues, programs = scheduler.queues()
     return Plan(
         graph=graph,
@@ -186,6 +188,7 @@ def _uses(machine, places, descriptors, queues, kept, cut) -> Iterator[Use]:
     yield Use("batch", "blocks", cut.blocks, MAX_BLOCKS)
     yield memory("weight memory", "row tiles", WEIGHTS, machine.lanes, identity)
     yield memory("spike memory", "tiles", SPIKES)
+    yield memory("code memory", "tiles", CODES_OF)
     yield memory("gradient memory", "tiles", GRADIENTS)
     yield memory("read-out memory", "tiles", READOUT)
     yield Use("state memory", "tiles", kept, machine.states)

@@ -118,6 +118,7 @@ class Describer:
             "record": record,
             "connections": connections,
             "output_base": place.base,
+            "gradient_base": place.gradients,
             "loss": int(loss),
             "squared": int(loss and self.learning.loss == "mse"),
             "logits": place.logits if loss and place.logits is not None else 0,
@@ -134,7 +135,7 @@ class Describer:
         place = self.places.connections[connection.name]
         return {
             "next_tiles": place.tiles,
-            "next_base": place.output_base,
+            "next_base": place.gradient_base,
             "next_source_tiles": place.source_tiles,
             "next_weights": place.weights,
             "diagonal": int(place.diagonal),
@@ -165,7 +166,7 @@ class Describer:
             "sources": place.sources,
             "bias": int(place.bias),
             "source_base": place.source_base,
-            "gradient_base": place.output_base,
+            "gradient_base": place.gradient_base,
             "weights": place.weights,
             "delay": connection.delay,
             "rate": half_bits(-1.0 if host else learning.rate),

@@ -56,7 +56,8 @@ class Scheduler:
     """Makes the queues of a graph.
 
     tiles: of each population. numbers: of layers, by engine and name. sets: of a batch, each of
-    which keeps its own. stateful: what neurons keep goes on from batch to batch.
+    which keeps its own. stateful: what neurons keep goes on from batch to batch. after: populations
+    whose gradients' place a population's take.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class Scheduler:
         *,
         sets: int = 1,
         stateful: bool = False,
+        after: Mapping[str, frozenset[str]] | None = None,
     ):
         self.graph, self.tiles, self.numbers, self.sets = graph, tiles, numbers, sets
+        self._after = after or {}
         self.forward = list(self._populations("fp", graph.stages, keep_all=stateful))
         stages = [tuple(reversed(stage)) for stage in reversed(graph.stages)]
         self.backward = list(self._populations("bp", stages, keep_all=False))
@@ -88,7 +91,9 @@ class Scheduler:
         """Queues, and ranges of the programs."""
         free = [task for _, task in self.forward]
         following = [replace(task, waits=self._following(at)) for at, task in self.forward]
-        bp_tasks = [task for _, task in self.backward]
+        bp_tasks = [
+            replace(task, waits=self._overwrites(name)) for (name, _), task in self.backward
+        ]
         connections = {c.name: c for c in self.graph.trained}
         wg_tasks = [
             Task(self.numbers["wg"][name], tile, self._gradient_waits(connections[name], tile))
@@ -155,6 +160,16 @@ class Scheduler:
             last = (connection.source, self.tiles[connection.source] - 1)
             needs = max(needs, self._bp_done.get(last, 0))
         return {"bp": needs}
+
+    def _overwrites(self, name: str) -> dict[str, int]:
+        """Gradients in whose place others come have been used up."""
+        used = [
+            self._wg_done[c.name, self.tiles[c.target] - 1]
+            for other in self._after.get(name, ())
+            for c in self.graph.trained
+            if c.target == other
+        ]
+        return {"wg": max(used)} if used else {}
 
     def _following(self, at: Tile) -> dict[str, int]:
         """Codes and logits of a tile are overwritten when errors have passed it, and its weights

@@ -46,6 +46,11 @@ class CoreBackend:
     def update_tensors(self) -> dict[str, Bits]:
         return self.core.update_tensors()
 
+    @property
+    def gone(self) -> frozenset[str]:
+        """See GraphCore."""
+        return self.core.gone
+
     def saturated(self) -> bool:
         return self.core.saturated()
 

@@ -251,7 +251,8 @@ class CoreDriver:
     def _check_machine(self, sizes: dict[str, int]) -> None:
         """What the core says of its sizes against the plan's machine."""
         machine = self.plan.machine
-        wanted = {name: DEPTH if name == "depth" else getattr(machine, name) for name in sizes}
+        special = {"depth": DEPTH, "gradient_units": machine.gradients}
+        wanted = {name: special.get(name, getattr(machine, name, None)) for name in sizes}
         wrong = [name for name, size in sizes.items() if size != wanted[name]]
         if wrong:
             has, must = (
@@ -262,7 +263,8 @@ class CoreDriver:
     def _units(self, window: str, name: str, words: int, dtype: type, batch: int) -> np.ndarray:
         at = self.plan.populations[name]
         rows = at.tiles * self.plan.cut.blocks * DEPTH
-        data = self._read(window, at.base * DEPTH * words, rows * words)
+        base = at.gradients if window == "gradients" else at.base
+        data = self._read(window, base * DEPTH * words, rows * words)
         return unit_tensor(data.view(dtype).reshape(rows, -1), self.shape, batch, at.size)
 
     def _register(self, name: str, **fields: int) -> None:

@@ -114,9 +114,10 @@ class GraphCore:
         return tensors
 
     def update_tensors(self) -> dict[str, Bits]:
-        """Of the last update, as GraphBackend has them."""
+        """Of the last update, as GraphBackend has them, but for those that are `gone`."""
         graph = self.plan.graph
         names = [p.name for p in graph.populations if p.name in graph.learning]
+        names = [name for name in names if f"gradients.{name}" not in self.gone]
         gradients = {
             f"gradients.{name}": self.driver.read_gradients(name, self._updated) for name in names
         }
@@ -127,6 +128,12 @@ class GraphCore:
             moments = self.driver.read_moments()
             gradients |= {f"moments.{name}": x for name, x in moments.items()}
         return gradients | {f"weights.{name}": w for name, w in self.weights().items()}
+
+    @property
+    def gone(self) -> frozenset[str]:
+        """Tensors of an update in whose place others are when it has ended."""
+        places = self.plan.populations.values()
+        return frozenset(f"gradients.{other}" for at in places for other in at.after)
 
     def saturated(self) -> bool:
         """Whether a rounding has saturated since the weights were loaded."""

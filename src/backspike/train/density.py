@@ -21,11 +21,13 @@ class Density:
                 self._count("spikes", bits)
 
     def update(self, tensors: dict[str, Bits], hidden: int) -> None:
-        """Count the gradients of the `hidden` lower layers, and of the read-out above them."""
+        """Count the gradients of the `hidden` lower layers, and of the read-out above them, as far
+        as a backend still has them."""
         self.batches += 1
-        for layer in range(hidden):
-            self._count("gradients", tensors[f"gradients.{layer}"])
-        self._count("outputs", tensors[f"gradients.{hidden}"])
+        for layer in range(hidden + 1):
+            if f"gradients.{layer}" in tensors:
+                kind = "gradients" if layer < hidden else "outputs"
+                self._count(kind, tensors[f"gradients.{layer}"])
 
     def is_zero(self, kind: str) -> bool:
         """Whether some of `input`, `spikes`, `gradients` (hidden) or `outputs` (gradients of the

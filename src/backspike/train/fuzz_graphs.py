@@ -64,6 +64,7 @@ def roomy(machine: Machine) -> Machine:
         name=f"{machine.name}-roomy",
         weight_rows=8208,
         units=8200 // lanes,
+        gradient_units=1000 // lanes,
         spike_units=16384 // lanes,
         readout_units=4096 // lanes,
         layers=16,
