@@ -12,6 +12,7 @@ from backspike.gen.core.layout import (
     BASE_BITS,
     CODES,
     CONNECTION_BITS,
+    CONNECTIONS,
     HALF_BITS,
     NEURONS_BITS,
     RECORDS_BITS,
@@ -157,10 +158,15 @@ def _choose(condition, one, other):
     return one if condition else other
 
 
+def _few(config):
+    """Whether there is room for the records of all connections."""
+    return config.connections <= CONNECTIONS
+
+
 def _forward_extents(config, batch) -> list[Extent]:
     hidden = config.readout == 0
     logits = _choose(config.every, batch.blocks, batch.sets)
-    some = config.connections != 0
+    some = (config.connections != 0) & _few(config)
     return [
         Extent(CODES_OF, config.output_base, config.tiles, batch.blocks, hidden, some),
         Extent(READOUT, config.output_base, config.tiles, logits, config.readout, some),
@@ -178,7 +184,7 @@ def _forward_record_extents(config, record, batch) -> list[Extent]:
 
 
 def _backward_extents(config, batch) -> list[Extent]:
-    some = (config.connections != 0) | (config.loss != 0)
+    some = ((config.connections != 0) | (config.loss != 0)) & _few(config)
     return [
         Extent(
             CODES_OF,

@@ -1,6 +1,18 @@
 """All proofs, in the order of docs/proofs.md."""
 
-from backspike.sim.proofs import axi, bus, lines, link, queues, scanning, streams, sums, walks
+from backspike.sim.proofs import (
+    axi,
+    blocks,
+    bus,
+    group_walks,
+    lines,
+    link,
+    queues,
+    scanning,
+    streams,
+    sums,
+    walks,
+)
 from backspike.sim.proofs.proof import Proof
 
 PROOFS: tuple[Proof, ...] = (
@@ -9,7 +21,9 @@ PROOFS: tuple[Proof, ...] = (
     *link.PROOFS,
     *queues.PROOFS,
     *streams.PROOFS,
+    *blocks.PROOFS,
     *walks.PROOFS,
+    *group_walks.PROOFS,
     *scanning.PROOFS,
     *lines.PROOFS,
     *sums.PROOFS,

@@ -1,52 +1,71 @@
 """Queues of tasks: nothing overflows, and no task begins before its tokens are there."""
 
-from amaranth.hdl import Cat, Signal, Value
+from dataclasses import replace
+
+from amaranth.hdl import Cat, Mux, Signal, Value
 from amaranth.lib.data import View
 
 from backspike.gen.core.engines import UPDATE
-from backspike.gen.core.layout import BATCH, POSITION_BITS, TASK
+from backspike.gen.core.layout import (
+    BATCH,
+    COUNT_BITS,
+    POSITION_BITS,
+    TASK,
+    TASK_BITS,
+)
 from backspike.gen.machine import Machine
 from backspike.gen.memory.rows import READ_LATENCY
 from backspike.ir.constants import ENGINES
 from backspike.sim.proofs.bench import Bench, Inside
+from backspike.sim.proofs.course import Course
 from backspike.sim.proofs.proof import Bug, Load, Proof
 
 TASKS = 1024
 """The longest queue that a machine may have: that of the proofs."""
 MACHINE = Machine(name="proof", lanes=2, fp_reuse=2, bp_reuse=2, wg_reuse=2, weight_rows=4, units=4,
                   spike_units=4, readout_units=4, layers=4, tasks=TASKS)  # fmt: skip
+FEW, SPAN_BITS = 16, 3
+"""Tasks at the most, and bits of a number of spans, where loops are followed."""
 COUNTED = 2
 """Bits of a number of blocks, one a cycle; nothing but the time it takes depends on it."""
 KIND = UPDATE
 """The engine with the shortest descriptor; engines' queues differ in nothing else."""
+FIRST = ENGINES.index(KIND.name)
+QUEUE = "core.control.task_queue"
+
+
+def enough(counts, task) -> Value:
+    """Every engine has completed as many tasks as the task waits for."""
+    waits = [task[f"wait_{name}"] for name in ENGINES]
+    return Cat(count >= wait for count, wait in zip(counts, waits, strict=True)).all()
 
 
 class Queue:
     """Run control and a queue, with an engine that takes tasks and completes them when it likes.
 
     The two other queues are arbitrary: they run, wait, fail and count as they like. Tasks and
-    descriptors are arbitrary, too, and so are the registers, except that they stay as they are
-    from the doorbell to the run's end (the register file's lock), and that a change of anything is
-    told (`changed`).
+    descriptors are arbitrary, too (but see `Course`), and so are the registers, except that they
+    stay as they are from the doorbell to the run's end (the register file's lock), and that a
+    change of anything is told (`changed`).
     """
 
     def __init__(self, load: Load):
         self.bench = bench = Bench()
         module = load("core.control.dispatch")
-        module.TaskQueue = load("core.control.task_queue").TaskQueue
+        module.TaskQueue = load(QUEUE).TaskQueue
         module.DescriptorLoader = load("core.control.descriptor_loader").DescriptorLoader
-        first = ENGINES.index(KIND.name)
         wired = ("doorbell", "changed", "batch", "queues_running", "queues_waiting", "faults",
                  "positions")  # fmt: skip
         run = load("core.control.run")
         run.BLOCK_BITS = COUNTED  # so long the blocks are counted, before anything is tried
         self.control = bench.device(run.RunControl(), "control", wired=wired)
-        wired = ("start", "dry_run", "abort", "begin", "end", "batch", "done")
+        wired = ("start", "dry_run", "abort", "begin", "end", "batch", "done", "counts")
         whole = bench.device(module.Dispatcher(MACHINE, KIND), "queue", wired=wired)
         self.device = queue = whole.component
         self.inside, loader, check = (whole.part(name) for name in ("queue", "loader", "check"))
         control, m = self.control.component, bench.module
         begin, end = (bench.free(Signal(POSITION_BITS, name=name)) for name in ("begin", "end"))
+        self.begin, self.end = begin, end
         batch, written = bench.free(Signal(BATCH)), bench.free(Signal(name="written"))
         bench.free(control.doorbell)
         configuration = Cat(batch, begin, end)
@@ -54,8 +73,6 @@ class Queue:
         locked = bench.past(control.busy | control.doorbell, "locked")
         bench.given(~locked | (configuration == before))
         bench.given(~(control.busy & written))
-        running = bench.free(Signal(len(ENGINES), name="others_running"))
-        waiting = bench.free(Signal(len(ENGINES), name="others_waiting"))
         m.d.comb += [
             control.batch.eq(batch),
             control.changed.eq((configuration != before) | written),
@@ -65,77 +82,76 @@ class Queue:
             queue.begin.eq(begin),
             queue.end.eq(end),
             queue.batch.eq(batch),
+        ]
+        self._others()
+        bench.free(queue.done)
+        self.course = Course(
+            bench, self.inside, begin=begin, end=end, spans=batch.spans, most=TASKS
+        )
+        self.course.claims()
+        self._registers(loader, check)
+
+    def _others(self) -> None:
+        """The other queues."""
+        bench, queue, control = self.bench, self.device, self.control.component
+        m = bench.module
+        running = bench.free(Signal(len(ENGINES), name="others_running"))
+        waiting = bench.free(Signal(len(ENGINES), name="others_waiting"))
+        m.d.comb += [
             control.queues_running.eq(running),
-            control.queues_running[first].eq(queue.running),
+            control.queues_running[FIRST].eq(queue.running),
             control.queues_waiting.eq(waiting),
-            control.queues_waiting[first].eq(queue.waiting),
+            control.queues_waiting[FIRST].eq(queue.waiting),
         ]
         for n in range(len(ENGINES)):
-            fault, position = bench.free(Signal(4, name="fault")), bench.free(Signal(POSITION_BITS))
-            own = n == first
+            fault, position, count = (
+                bench.free(Signal(bits, name=name))
+                for name, bits in (
+                    ("fault", 4),
+                    ("position", POSITION_BITS),
+                    ("count", POSITION_BITS),
+                )
+            )
+            own = n == FIRST
             m.d.comb += [
                 Value.cast(control.faults[n]).eq(Value.cast(queue.fault) if own else fault),
                 control.positions[n].eq(queue.position if own else position),
+                queue.counts[n].eq(queue.completed if own else count),
             ]
-        self.begin, self.end = begin, end
-        bench.free(queue.done)
-        self.issues = queue.o.valid & queue.o.ready
-        self.work = bench.count(self.issues, queue.done, TASKS, "work")
-        bench.given(~queue.done | (self.work != 0))
-        self._registers(loader, check)
 
     def _registers(self, loader: Inside, check: Inside) -> None:
-        """How the registers belong together."""
+        """How the registers of run control and queue belong together."""
         bench, queue, control = self.bench, self.device, self.control.component
-        begin, end, first = self.begin, self.end, ENGINES.index(KIND.name)
-        issued, dry_run = self.inside["issued"], self.inside["dry_run"]
-        self.fits = (begin <= end) & (end <= TASKS)
+        fits = self.course.fits
         with bench.module.If(queue.running):
-            bench.always(control.busy & (self.inside["end"] == end))
-            bench.always(queue.position == begin + issued)
-            bench.always(dry_run == ~control.running)
+            bench.always(control.busy & (self.inside["dry_run"] == ~control.running))
             bench.always(~self.control.state("COUNT", "CALL", "START"))
-            with bench.module.If(dry_run):
-                bench.always((self.work == 0) & (queue.completed == issued))
-            with bench.module.If(self.fits):
-                bench.always((issued <= end - begin) & (queue.position <= end))
-                bench.always(self.inside.state("FETCH") | (queue.position < end))
-            with bench.module.Else():
-                bench.always(dry_run & (issued == 0) & self.inside.state("FETCH"))
-            with bench.module.If(self.inside.state("LOAD", "CHECK")):
-                bench.always(self.work == 0)  # a queue runs empty before it changes layers
-        with bench.module.Else():
-            bench.always(self.work == 0)
-        bench.always(loader["loading"] == self.inside.state("LOAD"))
+        # A descriptor is asked for word by word without a gap, and loaded when the last has come.
+        under_way = Cat(loader["asking"], *(stage[0] for stage in loader["stages"]))
+        bench.always(~under_way.any() | self.inside.state("LOAD"))
+        for n in range(1, len(under_way) - 1):
+            bench.always(under_way[n] | ~(under_way[:n].any() & under_way[n + 1 :].any()))
+        loaded = loader.component.done
+        bench.always(~loaded | (self.inside.state("LOAD") & ~under_way.any()))
         bench.always(check.state("IDLE") == ~self.inside.state("CHECK"))
         # What runs was checked, since it was changed last.
         starts = self.control.state("START")
         bench.always(control.go == starts)
         bench.always(~self.control.state("COUNT") | control.dry_run)
         bench.always(control.busy == ~self.control.state("IDLE"))
-        bench.always(~(control.running | control.begins | (starts & ~control.dry_run)) | self.fits)
-        bench.always(~(self.control["validated"] & ~control.changed) | self.fits)
-        refused = self.control[f"fault{first}"].any()
-        bench.always(~(self.control.state("DRY_RUN") & ~queue.running) | self.fits | refused)
-        fetching, at_end = self.inside["fetching"], self.inside["at_end"]
-        bench.always(self.inside.state("IDLE", "FETCH") | (fetching == 0))
-        with bench.module.If(self.inside.state("FETCH") & (fetching != 0)):
-            bench.always(at_end == (queue.position == self.inside["end"]))
-            bench.always(
-                self.inside["exceeds_end"]
-                == ((queue.position > self.inside["end"]) | (self.inside["end"] > TASKS))
-            )
-        bench.always(queue.completed + self.work == issued)
+        bench.always(~(control.running | control.begins | (starts & ~control.dry_run)) | fits)
+        bench.always(~(self.control["validated"] & ~control.changed) | fits)
+        refused = self.control[f"fault{FIRST}"].any()
+        bench.always(~(self.control.state("DRY_RUN") & ~queue.running) | fits | refused)
 
 
 def counts(load: Load) -> Bench:
-    """No counter ever exceeds the queue, and its tasks are issued one by one."""
+    """No counter ever exceeds the queue, and an engine works in runs only."""
     queue = Queue(load)
-    bench, inside = queue.bench, queue.inside
-    device, control = queue.device, queue.control.component
-    issued = inside["issued"]
-    bench.always((device.completed <= issued) & (issued <= TASKS))
-    bench.always(device.busy == (queue.work != 0))
+    bench, device, control = queue.bench, queue.device, queue.control.component
+    bench.always(~device.running | (device.completed <= TASKS))
+    bench.always(~(device.running & queue.course.fits) | (device.position <= queue.end))
+    bench.always(device.busy == (queue.course.work != 0))
     bench.always(~device.o.valid | control.running)
     bench.kept(device.o)
     bench.possible(control.running & device.running & (queue.begin == 7))
@@ -143,49 +159,142 @@ def counts(load: Load) -> Bench:
 
 
 def tokens(load: Load) -> Bench:
-    """A task is issued as the memory has it, with its layer loaded and all its tokens there."""
+    """A task is issued as the memory has it, with its layer loaded and all its tokens there; with
+    a fence, or at a loop's begin, only while nothing is in work."""
     queue = Queue(load)
     bench, inside, m = queue.bench, queue.inside, queue.bench.module
     device = queue.device
     # Any place of the task memory holds any word, for ever; the memory takes READ_LATENCY cycles.
-    place, held = bench.constant(10, "place"), bench.constant(32, "held")
-    word = View(TASK, held)
+    place, held = bench.constant(COUNT_BITS, "place"), bench.constant(TASK_BITS, "held")
+    word = View(TASK, held[: TASK.size])
     asked, addresses = device.tasks.addr, []
     for n in range(READ_LATENCY):
         asked = bench.past(asked, f"asked{n}")
         addresses.append(asked)
     bench.given((addresses[-1] != place) | (device.tasks.data == held))
     # The others' counts only grow while a run lasts: `queue-counts`.
-    for count in (device.waits_first, device.waits_second):
-        runs = bench.past(device.running, "runs")
-        bench.given(~runs | (count >= bench.past(count, "count_before")))
+    runs = bench.past(device.running, "runs")
+    for n, count in enumerate(device.counts):
+        if n != FIRST:
+            bench.given(~runs | (count >= bench.past(count, f"count_before{n}")))
 
     here = device.running & (device.position == place)
-    there = (device.waits_first >= word.wait_first) & (device.waits_second >= word.wait_second)
+    there = enough(device.counts, word)
     with m.If(here):
         with m.If(inside.state("FETCH")):
             with m.If(device.position != queue.end):
                 for n, address in enumerate(addresses):
                     bench.always((inside["fetching"] <= n) | (address == place))
-                bench.always(inside["fetching"] <= READ_LATENCY)
         with m.Else():
-            bench.always(Value.cast(inside["task"]) == held)
+            bench.always(Value.cast(inside["task"]) == held[: TASK.size])
         with m.If(inside.state("LOAD", "CHECK", "ISSUE")):
             bench.always(there & inside["layer_loaded"] & (inside.component.layer == word.layer))
         with m.If(device.o.valid):
-            bench.always(there & (device.o.payload == word.tile))
+            work = device.o.payload
+            bench.always(there & (work.tile == word.tile) & (work.place == word.place))
+            bench.always((work.keep == word.keep) & (work.step == word.step))
+            bench.always(~(word.fence | word.loop) | (queue.course.work == 0))
     # A layer's descriptor changes only while the engine has nothing to do.
     config = Value.cast(device.config)
     changed = config != bench.past(config, "config_before")
-    bench.always(~(changed & bench.past(1, "begun")) | (queue.work == 0))
-    bench.possible(here & inside.state("LOAD") & (place == 5) & (word.wait_first == 3))
+    bench.always(~(changed & bench.past(1, "begun")) | (queue.course.work == 0))
+    bench.possible(here & inside.state("LOAD") & (place == 5) & (word.wait_fp == 3))
+    return bench
+
+
+class Followed:
+    """One task, of any place: how often it was issued in a run, and how often it is done."""
+
+    def __init__(self, bench: Bench, course: Course):
+        self.bench, self.course = bench, course
+        device = course.queue.component
+        self.place = place = bench.constant(len(device.position) - 1, "place")
+        self.turns = Signal(len(course.span) + 1, name="turns")
+        self.in_work, self.looped = Signal(name="in_work"), Signal(name="looped")
+        self.ahead = Signal.like(device.position, name="ahead")  # in work, and issued before it
+        m = bench.module
+        self.issued = course.issue & ~course.dry_run & (device.position == place)
+        leaves = device.done & self.in_work & (self.ahead == 0)
+        with m.If(device.done & self.in_work):
+            m.d.sync += self.ahead.eq(self.ahead - 1)
+        with m.If(leaves):
+            m.d.sync += self.in_work.eq(0)
+        with m.If(self.issued):
+            m.d.sync += [self.turns.eq(self.turns + 1), self.in_work.eq(1)]
+            m.d.sync += self.ahead.eq(course.work - device.done)
+            m.d.sync += self.looped.eq(course.in_loop | course.task.loop)
+        with m.If(device.start):
+            m.d.sync += [self.turns.eq(0), self.in_work.eq(0), self.looped.eq(0)]
+
+    def claims(self) -> None:
+        """It has been done once or, in a loop, once a span, when it counts as completed."""
+        bench, course, place = self.bench, self.course, self.place
+        m, device = bench.module, course.queue.component
+        ended = course.base + course.since
+        every = Mux(self.looped, course.spans, 1)
+        whole = (self.turns == every) & ~self.in_work
+        with m.If(device.running & ~course.dry_run & (place >= course.begin)):
+            bench.always(~(device.completed > place - course.begin) | whole)
+            bench.always(self.turns <= course.spans)
+            with m.If(place < course.base):
+                bench.always(whole)
+            with m.Elif(place < ended):  # issued in this span, or in the one before
+                now = course.span + ~course.returns
+                bench.always(self.turns == Mux(course.in_loop, now, every))
+                bench.always(~course.in_loop | self.looped)
+                left = ~self.in_work & (place + course.work < ended)
+                there = (place + course.work == ended + self.ahead) & (self.ahead < course.work)
+                bench.always(Mux(self.in_work, there, left))
+            with m.Else():
+                within = course.in_loop & (course.span != 0) & (place <= course.last)
+                bench.always(~self.in_work & (self.turns == Mux(within, course.span, 0)))
+                bench.always(~within | self.looped)
+
+
+def loops(load: Load) -> Bench:
+    """A loop's tasks are issued once a span, in order, and are completed in the last one.
+
+    Only a queue, with a loader and a check that take as long as they like; it runs what was tried.
+    It has up to FEW tasks, and a batch up to 7 spans, which are nothing but counted and compared.
+    """
+    bench = Bench()
+    module = load(QUEUE)
+    module.POSITION_BITS, module.BLOCK_BITS = FEW.bit_length(), SPAN_BITS
+    queue = module.TaskQueue(replace(MACHINE, tasks=FEW))
+    inside = bench.device(queue, "queue", wired=("begin", "end", "batch"))
+    device, m = inside.component, bench.module
+    begin, end = (bench.constant(len(device.begin), name) for name in ("begin", "end"))
+    spans = bench.constant(SPAN_BITS, "spans")
+    bench.given(spans != 0)
+    m.d.comb += [device.begin.eq(begin), device.end.eq(end), device.batch.spans.eq(spans)]
+    bench.given(~(device.start & device.running))
+    bench.given(~device.abort | inside["dry_run"])
+    course = Course(bench, inside, begin=begin, end=end, spans=spans, most=FEW)
+    bench.given(~device.start | device.dry_run | course.fits)
+    bench.given(~(device.load_done & ~inside.state("LOAD")))
+    course.claims()
+    followed = Followed(bench, course)
+    followed.claims()
+    # A dry run leaves no loop open, none within another, and none that only ends.
+    task, in_loop = course.task, course.in_loop
+    with m.If(course.issue & course.dry_run):
+        bench.always(~(task.loop & in_loop) & (~task.again | task.loop | in_loop))
+    over = bench.past(device.running & course.dry_run, "dry_ran") & ~device.running
+    quiet = ~bench.past(device.fault.as_value().any() | device.abort, "refused")
+    bench.always(~(over & quiet) | (~in_loop & (device.position == end)))
+    with m.If(device.o.valid):
+        bench.always((device.o.payload.span == course.span) & (course.span < spans))
+    bench.kept(device.o)
+    bench.possible(followed.issued & (followed.turns == 1) & (spans == 2))
+    bench.possible(over & quiet & (end == 2) & (begin == 0))
     return bench
 
 
 PROOFS = (
     Proof(
         name="queue-counts",
-        claim="completed <= issued <= the queue's tasks <= 1024: no counter of a queue overflows",
+        claim="completed <= the queue's tasks <= 1024, and no more are in work: no counter of a "
+        "queue overflows; nothing runs that was not tried",
         bench=counts,
         depth=4,
         search=18,
@@ -193,7 +302,7 @@ PROOFS = (
         bugs=(
             Bug(
                 "a queue may end before it begins",
-                "core.control.task_queue",
+                QUEUE,
                 "((position > end) | (end > machine.tasks))",
                 "(end > machine.tasks)",
             ),
@@ -205,7 +314,7 @@ PROOFS = (
             ),
             Bug(
                 "a queue may be longer than its memory",
-                "core.control.task_queue",
+                QUEUE,
                 "((position > end) | (end > machine.tasks))",
                 "(position > end)",
             ),
@@ -213,24 +322,78 @@ PROOFS = (
     ),
     Proof(
         name="queue-tokens",
-        claim="a task is issued as it stands in the memory, its layer loaded, and not before the "
-        "other engines have completed as many tasks as it waits for",
+        claim="a task is issued as it stands in the memory, its layer loaded, and not before all "
+        "engines have completed as many tasks as it waits for; with a fence, when its own engine "
+        "is empty",
         bench=tokens,
         depth=4,
         search=16,
         cut="t:$mul",
         bugs=(
             Bug(
-                "only one of the two tokens is waited for",
-                "core.control.task_queue",
-                "(self.waits_first >= task.wait_first) & (self.waits_second >= task.wait_second)",
-                "self.waits_first >= task.wait_first",
+                "only two of the three tokens are waited for",
+                QUEUE,
+                "& (self.counts[1] >= task.wait_bp)",
+                "",
             ),
             Bug(
                 "the word is taken a cycle early",
-                "core.control.task_queue",
+                QUEUE,
                 "with m.Elif(fetching == READ_LATENCY):",
                 "with m.Elif(fetching == READ_LATENCY - 1):",
+            ),
+        ),
+    ),
+    Proof(
+        name="queue-loops",
+        claim="a loop's tasks are issued once for each span, in order, each span when the one "
+        "before is done, and count as completed in the last; a dry run finds what is no loop, and "
+        "counts a loop's tasks when it ends",
+        bench=loops,
+        depth=2,
+        search=16,
+        bugs=(
+            Bug(
+                "a fence waits for nothing",
+                QUEUE,
+                "ready.eq(empty | ~(task.fence | task.loop))",
+                "ready.eq(empty | ~task.loop)",
+            ),
+            Bug(
+                "a span begins while the one before is in work",
+                QUEUE,
+                "ready.eq(empty | ~(task.fence | task.loop))",
+                "ready.eq(empty | ~task.fence)",
+            ),
+            Bug(
+                "a loop of one task goes to where the last loop began",
+                QUEUE,
+                "again = Mux(task.loop, position, loop_begin)",
+                "again = loop_begin",
+            ),
+            Bug(
+                "the last span is left out",
+                QUEUE,
+                "last_span.eq(span + 1 >= self.batch.spans)",
+                "last_span.eq(span + 2 >= self.batch.spans)",
+            ),
+            Bug(
+                "tasks count as completed in every span",
+                QUEUE,
+                "counted.eq(last_span)",
+                "counted.eq(1)",
+            ),
+            Bug(
+                "a dry run counts a loop's tasks one by one",
+                QUEUE,
+                "(task.again | last_span | ~(in_loop | task.loop))",
+                "1",
+            ),
+            Bug(
+                "a loop may stay open at the queue's end",
+                QUEUE,
+                "m.Elif(dry_run & at_end & in_loop)",
+                "m.Elif(0)",
             ),
         ),
     ),

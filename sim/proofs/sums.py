@@ -102,10 +102,12 @@ def states(load: Load, *, reverse: bool = False) -> Bench:
 
     So it is never read in the cycle that writes it, which is RECURRENCE - 1 cycles after its use:
     not within a block, and not in one that goes on with the neurons of the block before. Blocks
-    may begin whenever none drains, and be heads and tails of sets as they like. A state is used
-    unless a slot is `fresh`, which are those of a set's first step. Where steps need not wait, and
-    entries may be skipped (`free`), no state is used. The batch stays as it is from two
-    cycles before a block's start on while it drains.
+    may begin whenever none drains, be heads and tails of sets as they like, go on with a batch
+    before (`carry`), and take one pass through each step or two. A state is used unless a slot is
+    `fresh`, which are those of a set's first step; and a second pass uses what the first has found.
+    Where steps need not wait, and entries may be skipped (`free`), no state is used. The batch
+    stays as it is from two cycles before a block's start on while it drains, and so does the number
+    of passes while it drains.
     """
     bench = Bench()
     module = load("core.shared.time_sequencer")
@@ -122,18 +124,23 @@ def states(load: Load, *, reverse: bool = False) -> Bench:
     bench.given(~stays | (Value.cast(batch) == before))
     bench.given(~device.start | (before == bench.past(before, "batch_two_before")))
     bench.given(~(device.start & device.busy))
+    drains = bench.past(device.busy | device.start, "drains")
+    bench.given(~drains | (device.twice == bench.past(device.twice, "twice_before")))
     key = Cat(slot.sample, slot.phase)
     used, valid = key, slot.valid
     for n in range(1, RECURRENCE):
         used, valid = bench.past(used, f"used{n}"), bench.past(valid, f"valid{n}")
-        bench.always(~(slot.valid & ~slot.fresh & valid & (used == key)))
+        bench.always(~(slot.valid & (~slot.fresh | slot.second) & valid & (used == key)))
     goes_on = _first_steps(bench, inside, reverse=reverse)
     # Slots go on one a cycle, and the step's cycles are counted up to its least length.
     wait, wait_over, next_valid, step_begins = (
         inside[x] for x in ("wait", "wait_over", "next_valid", "step_begins")
     )
     place, following = 2 * slot.sample + slot.phase, inside["sample"]
-    bench.always(~slot.valid | (slot.row_end == (slot.phase == 1)))
+    last_pass = slot.second | ~device.twice
+    bench.always(~slot.valid | (slot.row_end == ((slot.phase == 1) & last_pass)))
+    bench.always(~slot.valid | device.twice | ~slot.second)
+    bench.always(~next_valid | device.twice | ~inside["second"] | ~drains)
     bench.always(~(next_valid | slot.valid) | inside["running"])
     bench.always(~slot.valid | (slot.sample < batch.samples))
     bench.always(~next_valid | (following < batch.samples))
@@ -143,16 +150,20 @@ def states(load: Load, *, reverse: bool = False) -> Bench:
         # The next entry is the next sample's, or the next step's first.
         more = slot.sample != batch.samples - 1
         bench.always(~more | (next_valid & (following == slot.sample + 1)))
+        bench.always(~next_valid | (inside["second"] == Mux(more, slot.second, ~last_pass)))
+        bench.always(last_pass | next_valid)
         bench.always(more | ~next_valid | step_begins)
         bench.always(inside["entry_last"] == ~next_valid)
         bench.always(slot.block_end == (slot.row_end & inside["entry_last"]))
     with bench.module.Elif(next_valid):
         bench.always(step_begins)
         # Between a block's steps; what the block before has left, a block that goes on waits for.
-        bench.always(wait_over | (2 * batch.samples <= wait) | (goes_on & (inside["step"] == 0)))
+        first = (inside["step"] == 0) & ~inside["second"]
+        bench.always(wait_over | (2 * batch.samples <= wait) | (goes_on & first))
     bench.possible(slot.valid & slot.final & ~slot.fresh & slot.block_end & ~goes_on)
     bench.possible(slot.valid & ~slot.fresh & (slot.sample == 2) & ~goes_on)
     bench.possible(slot.block_end & slot.valid & goes_on & (batch.steps == 1))
+    bench.possible(slot.block_end & slot.valid & slot.second & slot.fresh)
     return bench
 
 
@@ -165,7 +176,7 @@ def _first_steps(bench: Bench, inside: Inside, *, reverse: bool) -> Signal:
     goes_on, ends, tail = Signal(name="goes_on"), Signal(name="ends"), Signal(name="is_tail")
     opens, closes = (device.tail, device.head) if reverse else (device.head, device.tail)
     with m.If(device.start):
-        m.d.sync += [goes_on.eq(~opens), ends.eq(closes), tail.eq(device.tail)]
+        m.d.sync += [goes_on.eq(~opens | device.carry), ends.eq(closes), tail.eq(device.tail)]
     steps = Mux(tail, batch.last_steps, batch.steps)
     running, step, next_valid = (inside[name] for name in ("running", "step", "next_valid"))
     at = steps - 1 - step if reverse else step
@@ -176,13 +187,13 @@ def _first_steps(bench: Bench, inside: Inside, *, reverse: bool) -> Signal:
         bench.always(inside["last_step"] == steps - 1)
     with m.If(next_valid):
         bench.always((step < steps) & (inside["entry"] == at * batch.samples + inside["sample"]))
-        if reverse:
-            bench.always(inside["base"] == at * batch.samples)
+        bench.always(inside["base"] == at * batch.samples)
     with m.If(slot.valid):
         bench.always(slot.fresh == (~goes_on & opening))
         bench.always(slot.final == (ends & closing))
         bench.always(slot.entry < steps * batch.samples)
-        leap = 2 * batch.samples if reverse else 0  # from a step's last entry to the next one's
+        # From a pass's last entry to the next one's first, of the same step or of the next one.
+        leap = Mux(device.twice & ~slot.second, batch.samples, 2 * batch.samples * reverse)
         followed = slot.entry + 1 - Mux(slot.sample == batch.samples - 1, leap, 0)
         bench.always(~next_valid | (inside["entry"] == followed))
     return goes_on
@@ -237,7 +248,8 @@ PROOFS = (
     Proof(
         name="states",
         claim="a drain does not come back to a neuron before its state has been written, not in "
-        "the next block of its samples either; what is fresh has no step before it",
+        "a second pass nor in the next block of its samples either; what is fresh has no step "
+        "before it",
         bench=states,
         depth=RECURRENCE + 2,
         search=16,
@@ -253,6 +265,18 @@ PROOFS = (
                 "core.shared.time_sequencer",
                 "m.If(self.start & opens)",
                 "m.If(self.start)",
+            ),
+            Bug(
+                "a batch that goes on with the one before does not wait for it",
+                "core.shared.time_sequencer",
+                "m.If(self.start & opens)",
+                "m.If(self.start & self.head)",
+            ),
+            Bug(
+                "a second pass does not wait for the first",
+                "core.shared.time_sequencer",
+                "(~step_begins | wait_over | self.free)",
+                "(~step_begins | wait_over | second | self.free)",
             ),
             Bug(
                 "the first step of every block is fresh",
@@ -280,6 +304,12 @@ PROOFS = (
                 "core.shared.time_sequencer",
                 "start.eq(Mux(self.tail, begins[1], begins[0]))",
                 "start.eq(begins[0])",
+            ),
+            Bug(
+                "a second pass is through the next step",
+                "core.shared.time_sequencer",
+                "m.d.sync += [sample.eq(0), second.eq(~pass_last), entry.eq(base)]",
+                "m.d.sync += [sample.eq(0), second.eq(~pass_last), entry.eq(following)]",
             ),
         ),
     ),

@@ -1,18 +1,23 @@
-"""The walk through a task: headers and steps in order, each with its own addresses."""
+"""The walk through a task of a population: headers and steps in order, each with its addresses."""
+
+import functools
 
 from amaranth.hdl import Mux, Signal, Value
-from amaranth.lib import enum
+from amaranth.lib import data, enum
 
-from backspike.gen.core.layout import TILE_BITS, TILES_BITS
+from backspike.gen.core.control.task_queue import WORK
+from backspike.gen.core.layout import TILES_BITS
+from backspike.gen.core.shared.walk import connection_layout
 from backspike.sim.proofs.bench import Bench
+from backspike.sim.proofs.blocks import BITS, ORDER, BlockLoops
 from backspike.sim.proofs.proof import Bug, Load, Proof
 
-BITS = 3
-"""Bits of addresses. A sum or product depends on no higher bits of its operands than its own."""
-BLOCKS = 1 << BITS
-"""Blocks of a batch at the most: those that have an address."""
-GROUP = 2
+CONNECTIONS = 3
+"""Connections of a population at the most. More would take nothing but more of the same cycles."""
+CONNECTION_COUNT = CONNECTIONS.bit_length()
+"""Bits of a number of connections."""
 WALK = "core.shared.walk"
+CONNECTION = connection_layout(BITS, BITS)
 
 
 class Due(enum.Enum, shape=2):
@@ -24,254 +29,278 @@ class Due(enum.Enum, shape=2):
 
 
 class Walk:
-    """A walk through tasks that come when they like, and what is due next, counted by plain loops.
+    """A walk through tasks that come when they like, and what is due next, counted by plain loops:
+    over blocks, over connections, over source tiles.
 
-    A batch has any number of sets and spans, with up to BLOCKS blocks in all, and the loops are
-    over these. All else that a task needs is arbitrary, too, and does not change.
+    There are 1 to CONNECTIONS connections, each of any form, and a batch of any shape. All that a
+    task needs is arbitrary, and does not change.
     """
 
-    def __init__(self, load: Load, group: int, *, reverse: bool = False):
+    def __init__(self, load: Load, *, reverse: bool):
         self.bench = bench = Bench()
-        self.group, self.reverse = group, reverse
-        names = ("base_first", "by_set", "source_first", "source_tiles", "weights", "tile_rows",
-                 "source_rows", "skip")  # fmt: skip
-        walker = load(WALK).TileWalk(
-            blocks=BITS, sources=BITS, bases=BITS, rows=BITS, group=group, reverse=reverse
-        )
-        self.inside = bench.device(walker, "walk", wired=("batch", *names))
+        module = load(WALK)
+        module.BlockOrder = load(ORDER).BlockOrder
+        walker = module.TileWalk(blocks=BITS, sources=BITS, bases=BITS, rows=BITS, reverse=reverse)
+        names = ("base_first", "by_set", "carry", "skip")
+        wired = ("batch", "connections", "connection", *names)
+        self.inside = bench.device(walker, "walk", wired=wired)
         self.device = device = self.inside.component
+        self.loops = BlockLoops(bench, device.batch, reverse=reverse)
         m = bench.module
-        self.values = values = {}
-        for name in names:
-            values[name] = bench.constant(len(getattr(device, name)), name)
-            m.d.comb += getattr(device, name).eq(values[name])
-        self.sets, self.spans = (bench.constant(BITS + 1, name) for name in ("sets", "spans"))
-        self.blocks = Signal(BITS + 1, name="blocks")
-        every = self.sets * self.spans
-        m.d.comb += [
-            self.blocks.eq(every),
-            device.batch.sets.eq(self.sets),
-            device.batch.spans.eq(self.spans),
-            device.batch.blocks.eq(self.blocks),
+        self.values = values = {n: bench.constant(len(getattr(device, n)), n) for n in names}
+        m.d.comb += [getattr(device, name).eq(value) for name, value in values.items()]
+        if reverse:  # what goes on goes forward
+            bench.given(~values["carry"])
+        self.count = bench.constant(CONNECTION_COUNT, "count")
+        bench.given((self.count != 0) & (self.count <= CONNECTIONS))
+        self.records = [
+            data.View(CONNECTION, bench.constant(CONNECTION.size, f"record{n}"))
+            for n in range(CONNECTIONS)
         ]
-        self.tiles = tiles = values["source_tiles"]
-        bench.given((every != 0) & (every <= BLOCKS))
-        bench.given((tiles != 0) & (tiles <= 1 << TILE_BITS))
-        bench.given(~device.i.valid | bench.past(1, "begun"))  # the batch is there before a task
+        for record in self.records:
+            bench.given(record.tiles != 0)
+        m.d.comb += [
+            device.connections.eq(self.count),
+            Value.cast(device.connection).eq(self.record(device.index)),
+        ]
+        work = device.i.payload
+        bench.given(~device.i.valid | ~work.step | (work.span < self.loops.spans))
         bench.kept(device.o_headers)
         bench.kept(device.o)
         self._loops()
 
+    def record(self, index) -> Value:
+        """The record of that number."""
+        values = [Value.cast(record) for record in self.records]
+        return functools.reduce(
+            lambda other, n: Mux(index == n, values[n], other), range(1, CONNECTIONS), values[0]
+        )
+
     def _loops(self) -> None:
-        m, device, group = self.bench.module, self.device, self.group
+        m, device, loops = self.bench.module, self.device, self.loops
         self.due = due = Signal(Due, name="due")
-        self.tile = tile = Signal(TILE_BITS, name="tile")
-        self.set, self.span = Signal(BITS, name="set"), Signal(BITS, name="span")
-        self.first, self.part = first, part = Signal(TILES_BITS, name="first"), Signal(2)
-        self.source = (first + part)[:TILES_BITS]
-        self.block = (self.set * self.spans + self.span)[:BITS]
-        lowest = (self.set == 0) & (self.span == 0)
-        highest = (self.set == self.sets - 1) & (self.span == self.spans - 1)
-        self.at_begin, self.block_end = (highest, lowest) if self.reverse else (lowest, highest)
-        self.source_end = (first + group >= self.tiles) if group else (first == self.tiles - 1)
+        self.work = Signal(WORK, name="task")
+        self.at = at = Signal(CONNECTION_COUNT, name="at")  # the connection
+        self.source = source = Signal(TILES_BITS, name="source_due")
+        self.connection = here = Signal(CONNECTION, name="here")
+        m.d.comb += Value.cast(here).eq(self.record(at))
+        self.source_begin = Mux(here.diagonal, self.work.tile, 0)
+        self.source_last = source == Mux(here.diagonal, self.work.tile, here.tiles - 1)
+        self.connection_last = at == self.count - 1
         self.begins = device.i.valid & device.i.ready
         self.headed = device.o_headers.valid & device.o_headers.ready
         self.stepped = device.o.valid & device.o.ready
+
+        def enter(number, tile):
+            record = data.View(CONNECTION, self.record(number))
+            m.d.sync += [at.eq(number), source.eq(Mux(record.diagonal, tile, 0))]
+
+        def next_block():
+            m.d.sync += [due.eq(Mux(loops.at_end, Due.TASK, Due.HEADER)), *loops.count()]
+            enter(0, self.work.tile)
+
         with m.If(self.begins):
-            m.d.sync += [due.eq(Due.HEADER), tile.eq(device.i.payload), first.eq(0), part.eq(0)]
-            self._first_block()
+            work = device.i.payload
+            m.d.sync += [due.eq(Due.HEADER), self.work.eq(work)]
+            m.d.sync += loops.begin(work.step, work.span)
+            enter(0, work.tile)
         with m.If(self.headed):
             m.d.sync += due.eq(Due.STEP)
-            if not group:
-                with m.If(self.values["skip"]):
-                    self._next_block()
+            with m.If(self.values["skip"]):
+                next_block()
         with m.If(self.stepped):
-            if group:
-                m.d.sync += part.eq(part + 1)
-                with m.If(part == group - 1):
-                    m.d.sync += part.eq(0)
-                    self._count_block()
-                    with m.If(self.block_end):
-                        self._first_block()
-                        m.d.sync += first.eq(first + group)
-                        m.d.sync += due.eq(Mux(self.source_end, Due.TASK, Due.HEADER))
-            else:
-                m.d.sync += first.eq(first + 1)
-                with m.If(self.source_end):
-                    m.d.sync += first.eq(0)
-                    self._next_block()
-
-    def _first_block(self) -> None:
-        begin = (self.sets - 1, self.spans - 1) if self.reverse else (0, 0)
-        self.bench.module.d.sync += [self.set.eq(begin[0]), self.span.eq(begin[1])]
-
-    def _count_block(self) -> None:
-        m, by = self.bench.module, -1 if self.reverse else 1
-        span_begin, span_end = (0, self.spans - 1)[::by]
-        m.d.sync += self.span.eq(self.span + by)
-        with m.If(self.span == span_end):
-            m.d.sync += [self.span.eq(span_begin), self.set.eq(self.set + by)]
-
-    def _next_block(self) -> None:
-        self.bench.module.d.sync += self.due.eq(Mux(self.block_end, Due.TASK, Due.HEADER))
-        self._count_block()
+            m.d.sync += source.eq(source + 1)
+            with m.If(self.source_last):
+                enter((at + 1)[: len(at)], self.work.tile)
+                with m.If(self.connection_last):
+                    next_block()
 
     def claims(self) -> None:
         """What is said of each header and step: its place in the loops, and the formulas."""
-        bench, m, values, group = self.bench, self.bench.module, self.values, self.group
-        by_set, tile, source = values["by_set"], self.tile, self.source
-        self.base_first = values["base_first"] + tile * Mux(by_set, self.sets, self.blocks)
-        base = (self.base_first + Mux(by_set, self.set, self.block))[:BITS]
-        self.source_base = (values["source_first"] + source * self.blocks + self.block)[:BITS]
-        self.row_first = (values["weights"] + tile * values["tile_rows"])[:BITS]
-        self.row = (self.row_first + source * values["source_rows"])[:BITS]
+        bench, m, values, loops = self.bench, self.bench.module, self.values, self.loops
+        tile, here = self.work.tile, self.connection
+        lies = Mux(values["by_set"], loops.sets, loops.blocks)
+        self.base_first = (values["base_first"] + tile * lies)[:BITS]
+        base = (self.base_first + Mux(values["by_set"], loops.set, loops.block))[:BITS]
+        # With a delay: that of the span before, in this order, which may be the batch before's.
+        if loops.reverse:
+            outside, before = here.delay & loops.tail, loops.block + 1
+        else:
+            outside = here.delay & loops.head
+            end_of_set = loops.set * loops.spans + loops.spans - 1
+            before = Mux(loops.head, end_of_set, loops.block - 1)
+        self.void, self.other = outside & ~values["carry"], outside & values["carry"]
+        block = Mux(here.delay, before, loops.block)
+        self.source_base = (here.first + self.source * loops.blocks + block)[:BITS]
+        rows = Mux(here.diagonal, 0, tile * here.tile_rows)
+        beyond = self.source - self.source_begin
+        self.row = (here.weights + rows + beyond * here.source_rows)[:BITS]
         header, step = self.device.o_headers.payload, self.device.o.payload
-        head, tail = self.span == 0, self.span == self.spans - 1
         bench.always(~self.begins | (self.due == Due.TASK))
         with m.If(self.device.o_headers.valid):
             bench.always((self.due == Due.HEADER) & (header.tile == tile))
-            bench.always(header.source == self.first)
-            bench.always(header.last == (self.source_end if group else self.block_end))
-            bench.always(header.row == (self.row if group else self.row_first))
-            if not group:
-                bench.always((header.base == base) & (header.set == self.set))
-                bench.always((header.head == head) & (header.tail == tail))
+            bench.always((header.base == base) & (header.set == loops.set))
+            bench.always((header.head == loops.head) & (header.tail == loops.tail))
+            bench.always((header.row == self.row) & (header.last == loops.at_end))
+            place = self.work.place + Mux(self.work.keep, loops.set, 0)
+            bench.always(header.place == place[: len(header.place)])
         with m.If(self.device.o.valid):
-            bench.always((self.due == Due.STEP) & (step.source == source))
-            bench.always((step.set == self.set) & (step.tail == tail))
-            bench.always((step.base == base) & (step.source_base == self.source_base))
-            bench.always(step.last == (self.block_end if group else self.source_end))
-            if group:
-                bench.always(step.group_last == (self.part == group - 1))
-            else:
-                bench.always(step.row == self.row)
+            bench.always((self.due == Due.STEP) & (step.source == self.source))
+            bench.always((step.set == loops.set) & (step.tail == loops.tail))
+            bench.always((step.base == base) & (step.row == self.row))
+            bench.always(self.void | (step.source_base == self.source_base))
+            bench.always((step.void == self.void) & (step.other == self.other))
+            bench.always(step.last == (self.source_last & self.connection_last))
 
     def registers(self) -> None:
         """How the registers belong together."""
-        bench, m, inside, group = self.bench, self.bench.module, self.inside, self.group
-        values, tile, first, part, due = self.values, self.tile, self.first, self.part, self.due
-        in_task = ~inside.state("IDLE")
+        bench, m, inside, due, at = self.bench, self.bench.module, self.inside, self.due, self.at
+        in_task, tile, here = ~inside.state("IDLE"), self.work.tile, self.connection
+        index, first_at = self.device.index, self.source == self.source_begin
         bench.always(Value.cast(due) <= Due.STEP.value)
         bench.always(in_task == (due != Due.TASK))
-        bench.always(inside.state("STEPS") == (due == Due.STEP))
-        self._order_registers(in_task)
+        bench.always(inside.state("STEPS", "CONNECT") == (due == Due.STEP))
+        self.loops.registers(
+            inside.part("order"), inside.state("ADD", "HEADER", "CONNECT", "STEPS")
+        )
         with m.If(in_task):
-            bench.always(inside["source_limit"] == self.tiles - 1)
-            bench.always((inside["tile"] == tile) & (inside["source"] == first))
-            bench.always(first < self.tiles)
-        with m.If(inside.state("ADD")):
-            tile_bases = tile * Mux(values["by_set"], self.sets, self.blocks)
-            bench.always(inside["tile_bases"] == tile_bases[:BITS])
-            bench.always(inside["tile_rows"] == (tile * values["tile_rows"])[:BITS])
+            bench.always(Value.cast(inside["work"]) == Value.cast(self.work))
+            bench.always(inside["connection_end"] == self.count - 1)
+            bench.always((at < self.count) & (index < self.count))
+            bench.always((self.source - self.source_begin)[:TILES_BITS] < here.tiles)
+            bench.always(~here.diagonal | first_at)
+            bench.always(self.loops.step == self.work.step)
+            bench.always(~self.work.step | (self.work.span < self.loops.spans))
         with m.If(inside.state("MULTIPLY", "ADD")):
-            bench.always(self.at_begin & (first == 0) & (part == 0))
-        with m.If(inside.state("HEADER", "STEPS")):
-            first_rows = first * values["source_rows"] if group else 0
-            first_bases = first * self.blocks if group else 0
-            bench.always(inside["base"] == self.base_first[:BITS])
-            bench.always(inside["row_first"] == (self.row_first + first_rows)[:BITS])
-            bench.always(inside["source_first"] == (values["source_first"] + first_bases)[:BITS])
+            bench.always(self.loops.at_begin & (at == 0) & first_at)
+            offset = Mux(self.work.step, self.work.span, 0)
+            span = self.loops.spans - 1 - offset if self.loops.reverse else offset
+            bench.always(self.loops.span == span)
+        with m.If(inside.state("ADD")):
+            asked = self.device.connection
+            product = tile * Mux(asked.diagonal, self.loops.blocks, asked.tile_rows)
+            bench.always(inside["product"] == product[:BITS])
+            tile_bases = tile * Mux(self.values["by_set"], self.loops.sets, self.loops.blocks)
+            bench.always(inside["tile_bases"] == tile_bases[:BITS])
+        with m.If(inside.state("HEADER", "CONNECT", "STEPS")):
+            bench.always((index == at) & (inside["base"] == self.base_first))
         with m.If(inside.state("HEADER")):
-            bench.always((part == 0) & (self.at_begin if group else first == 0))
+            bench.always((at == 0) & first_at)
+        with m.If(inside.state("CONNECT")):
+            bench.always(first_at)
         with m.If(inside.state("STEPS")):
-            bench.always(inside["source_base"] == self.source_base)
-            bench.always(inside["part"] == part if group else inside["row"] == self.row)
-        bench.always(part <= max(0, group - 1))
+            end = Mux(here.diagonal, tile, here.tiles - 1)
+            bench.always((inside["source"] == self.source) & (inside["source_end"] == end))
+            bench.always((inside["row"] == self.row) & (inside["row_step"] == here.source_rows))
+            bench.always(self.void | (inside["source_base"] == self.source_base))
+            bench.always((inside["void"] == self.void) & (inside["other"] == self.other))
+        self._firsts(in_task, index)
 
-    def _order_registers(self, in_task: Value) -> None:
-        bench, order = self.bench, self.inside.part("order")
-        with bench.module.If(bench.past(1, "limits_are_there")):
-            for name in ("blocks", "sets", "spans"):
-                limit = order["limits"][name]
-                bench.always(limit == (getattr(self, name) - 1)[: len(limit)])
-        with bench.module.If(in_task):
-            bench.always((self.set < self.sets) & (self.span < self.spans))
-            bench.always((order.component.set == self.set) & (order["span"] == self.span))
-            bench.always(order.component.block == self.block)
+    def _firsts(self, in_task, index) -> None:
+        """What was found of each connection, up to the one in hand at a task's begin."""
+        bench, m, inside, tile = self.bench, self.bench.module, self.inside, self.work.tile
+        for n, record in enumerate(self.records):
+            spy = inside.module.submodules.firsts.read_port(domain="comb")
+            m.d.comb += spy.addr.eq(n)
+            sources = Mux(record.diagonal, tile * self.loops.blocks, 0)
+            rows = Mux(record.diagonal, 0, tile * record.tile_rows)
+            there = (n < self.count) & (~inside.state("MULTIPLY", "ADD") | (n < index))
+            with m.If(in_task & there):
+                bench.always(spy.data.source == (record.first + sources)[:BITS])
+                bench.always(spy.data.row == (record.weights + rows)[:BITS])
 
 
-def walk(load: Load, group: int, *, reverse: bool = False) -> Bench:
+def walk(load: Load, *, reverse: bool = False) -> Bench:
     """What comes next is counted by plain loops, and every address is the one of the formula."""
-    walk = Walk(load, group, reverse=reverse)
+    walk = Walk(load, reverse=reverse)
     walk.claims()
     walk.registers()
-    bench, block = walk.bench, walk.block
-    steps = walk.stepped & (walk.tile == 2) & (walk.source == 1)
-    bench.possible(steps & (block == 1))
-    bench.possible(steps & (walk.set == 1) & (walk.span == 0) & (walk.spans == 2))
-    bench.possible(walk.headed & (walk.first == 2 if group else block == 2))
+    bench, loops, here = walk.bench, walk.loops, walk.connection
+    bench.possible(walk.stepped & (walk.work.tile == 2) & (walk.source == 1) & (loops.block == 1))
+    bench.possible(walk.stepped & (walk.at == 2) & here.delay & (loops.span == 1) & ~walk.void)
+    bench.possible(walk.stepped & (walk.at == 1) & here.diagonal & (loops.block == 1))
+    bench.possible(walk.headed & loops.step & (loops.set == 1) & (loops.span == 1))
     return bench
 
 
 PROOFS = (
     Proof(
         name="walk-blocks",
-        claim="a task's headers, one a block, each with a step for every source tile behind it, in "
-        "order (set by set, span by span) and with their own addresses",
-        bench=lambda load: walk(load, 0),
+        claim="a task's headers, one a block, each with a step for every source tile of every "
+        "connection behind it, in order (set by set, span by span, or in one span) and with their "
+        "own addresses",
+        bench=walk,
         depth=2,
-        search=14,
+        search=15,
         bugs=(
             Bug(
                 "a block's sources are those of the first",
                 WALK,
-                "source_base.eq(source_first + block), row",
-                "source_base.eq(source_first), row",
+                "source_base.eq(first.data.source + before)",
+                "source_base.eq(first.data.source)",
             ),
             Bug(
                 "a column of weights has no stride",
                 WALK,
-                "row.eq(row + self.source_rows)",
-                "row.eq(row + 1)",
+                "row_step.eq(connection.source_rows)",
+                "row_step.eq(1)",
             ),
             Bug(
                 "what lies by set is counted by block",
                 WALK,
-                "base + Mux(self.by_set, order.set, block)",
-                "base + block",
+                "base + Mux(self.by_set, order.set, order.block)",
+                "base + order.block",
+            ),
+            Bug(
+                "what comes late in a set's first span, the set before has sent",
+                WALK,
+                "before = before + Mux(outside, self.batch.spans, 0)",
+                "pass",
+            ),
+            Bug(
+                "a diagonal connection has the neurons' tile, but is done with the first one",
+                WALK,
+                "source_end.eq(Mux(connection.diagonal, work.tile, connection.tiles - 1))",
+                "source_end.eq(Mux(connection.diagonal, 0, connection.tiles - 1))",
+            ),
+            Bug(
+                "a sum ends with each of its connections",
+                WALK,
+                "step.last.eq(last_source & last_connection)",
+                "step.last.eq(last_source)",
+            ),
+            Bug(
+                "sets have places of their own, whether they keep something or not",
+                WALK,
+                "work.place + Mux(work.keep, order.set, 0)",
+                "work.place + order.set",
             ),
         ),
     ),
     Proof(
         name="walk-reverse",
         claim="the same from the last block to the first: sets, and spans of a set, in reverse",
-        bench=lambda load: walk(load, 0, reverse=True),
+        bench=lambda load: walk(load, reverse=True),
         depth=2,
-        search=14,
+        search=15,
         bugs=(
             Bug(
                 "in each set but the last the first span comes first",
-                WALK,
-                "self.set.eq(self.set + by), span.eq(first[2])",
-                "self.set.eq(self.set + by), span.eq(0)",
+                ORDER,
+                "span.eq(start_of_set)",
+                "span.eq(0)",
             ),
             Bug(
-                "a set ends with its last span",
+                "nothing comes before the first span, in reverse, too",
                 WALK,
-                "by, wraps = -1, self.head",
-                "by, wraps = -1, self.tail",
-            ),
-        ),
-    ),
-    Proof(
-        name="walk-groups",
-        claim="a task's headers, one a group of source tiles, each with a step for every tile in "
-        "every block behind it, in order and with their own addresses",
-        bench=lambda load: walk(load, GROUP),
-        depth=2,
-        search=16,
-        bugs=(
-            Bug(
-                "a group's tiles are those of the first group",
-                WALK,
-                "m.d.sync += source_first.eq(source_first + blocks * group)",
-                "pass",
+                "(order.tail if self._reverse else order.head)",
+                "order.head",
             ),
             Bug(
-                "a block's tiles are those of the block before",
+                "what comes late in the last span is not left out",
                 WALK,
-                "source_base.eq(source_first + block + 1)",
-                "source_base.eq(source_first + block)",
+                "void.eq(outside & ~self.carry),",
+                "void.eq(0),",
             ),
         ),
     ),

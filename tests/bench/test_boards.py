@@ -7,8 +7,8 @@ import pytest
 
 from backspike.bench import boards, link, run
 from backspike.cli.main import main
-from backspike.drive.link_torture import Torture
 from backspike.drive.comparison import Counts
+from backspike.drive.link_torture import Torture
 from backspike.flow.build import Built
 from backspike.flow.netlist.lockstep import Found
 from backspike.flow.reports.area import Area, Component

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from backspike.compile.compiler import MAX_BLOCKS, MAX_TILES, Plan, compile_network
 from backspike.compile.cut import Cut, cuts
+from backspike.compile.schedule import Task
 from backspike.gen.core.engines import KINDS
 from backspike.gen.core.layout import NEVER, TASK
 from backspike.gen.machine import DEPTH, MACHINES, Machine
@@ -61,7 +62,7 @@ def test_blocks_hold_the_batch(plan):
     assert cut.samples <= plan.learning.batch <= cut.samples * cut.sets
     assert cut.samples * (cut.sets - 1) < plan.learning.batch
     assert 0 < cut.last_steps <= cut.steps
-    assert cut.steps * (cut.spans - 1) + cut.last_steps == plan.network.steps
+    assert cut.steps * (cut.spans - 1) + cut.last_steps == plan.steps
     assert all(use.needs <= use.has for use in plan.uses)
 
 
@@ -75,9 +76,9 @@ def test_nothing_that_is_placed_meets(plan):
         for at in plan.layers
     ]
     outputs = [range(at.output_base, at.output_base + at.tiles * blocks) for at in plan.layers]
-    first = plan.layers[0]
-    tiles = -(-plan.network.inputs // machine.lanes)  # as the host writes them
-    inputs = range(plan.input_base, plan.input_base + tiles * blocks)
+    first, inputs_at = plan.layers[0], plan.populations["input"].base
+    tiles = -(-first.sources // machine.lanes)  # as the host writes them
+    inputs = range(inputs_at, inputs_at + tiles * blocks)
     assert disjoint(rows)
     assert disjoint(outputs)
     assert disjoint([*outputs[:-1], inputs])  # the read-out has no spikes
@@ -85,35 +86,56 @@ def test_nothing_that_is_placed_meets(plan):
     assert max(r.stop for r in outputs) <= machine.units
     assert inputs.stop <= machine.spike_units
     assert plan.layers[-1].tiles * plan.cut.sets <= machine.readout_units
-    assert first.source_base == plan.input_base
+    assert first.source_base == inputs_at
     for below, at in itertools.pairwise(plan.layers):
         assert at.source_base == below.output_base
-    for layer, at in zip(plan.network.layers, plan.layers, strict=True):
-        assert (at.tiles - 1) * machine.lanes < layer.size <= at.tiles * machine.lanes
-        assert (at.source_tiles - 1) * machine.lanes < at.sources + layer.bias
-        assert at.sources + layer.bias <= at.source_tiles * machine.lanes
-        assert at.rows == (at.sources + layer.bias) * at.tiles
+    for (rows, size), at in zip(plan.graph.shapes.values(), plan.layers, strict=True):
+        assert (at.tiles - 1) * machine.lanes < size <= at.tiles * machine.lanes
+        assert (at.source_tiles - 1) * machine.lanes < at.sources + at.bias == rows
+        assert rows <= at.source_tiles * machine.lanes
+        assert at.rows == rows * at.tiles
         assert at.rows <= at.weight_blocks * machine.lanes
+
+
+def check_fields(plan: Plan) -> None:
+    """Descriptors, records and tasks have all their fields, which fit their widths."""
+    for name, kind in KINDS.items():
+        found = plan.descriptors[name]
+        for each, fields in ((found.layers.values(), kind.fields),
+                             (found.records, kind.record_fields)):  # fmt: skip
+            for values in each:
+                assert values.keys() == fields.keys()
+                for field, value in values.items():
+                    assert 0 <= value < 1 << fields[field].width, (name, field)
+        for task in plan.queues[name].tasks:
+            assert 0 <= task.layer < min(len(found.layers), 1 << TASK["layer"].width)
+            assert 0 <= task.tile < 1 << TASK["tile"].width
+            assert 0 <= task.place < 1 << TASK["place"].width
+            assert all(
+                0 <= count < 1 << TASK[f"wait_{other}"].width for other, count in task.waits.items()
+            )
+            assert name not in task.waits
 
 
 @given(plans())
 @settings(deadline=None, max_examples=100)
 def test_fields_and_tasks_fit_their_widths(plan):
-    """Descriptors, tasks and programs of random networks fit their fields' widths."""
+    """Descriptors, tasks and programs of random networks fit their fields' widths; a chain keeps
+    nothing and has no loops."""
+    check_fields(plan)
     for name in ENGINES:
-        fields = KINDS[name].fields
-        assert len(plan.descriptors[name]) == len(plan.layers) <= plan.machine.layers
-        for values in plan.descriptors[name]:
-            assert values.keys() == fields.keys()
-            for field, value in values.items():
-                assert 0 <= value < 1 << fields[field].width, (name, field)
+        found = plan.descriptors[name]
+        assert len(found.layers) == len(plan.layers) <= plan.machine.layers
+        assert (
+            len(found.records)
+            == {"fp": len(plan.layers), "bp": len(plan.layers) - 1, "wg": 0}[name]
+        )
         tasks = plan.queues[name].tasks
         assert len(tasks) <= plan.machine.tasks
         for task in tasks:
-            assert 0 <= task.layer < 1 << TASK["layer"].width
-            assert 0 <= task.tile < plan.layers[task.layer].tiles
-            assert all(0 <= count < 1 << TASK["wait_first"].width for count in task.waits.values())
-            assert name not in task.waits
+            layer = list(found.layers)[task.layer]
+            assert 0 <= task.tile < plan.connections[layer].tiles
+            assert task == Task(task.layer, task.tile, task.waits)
     for program in plan.programs.values():
         for name, tasks in program.items():
             assert 0 <= tasks.begin <= tasks.end <= len(plan.queues[name].tasks)
@@ -128,7 +150,7 @@ def test_digits_on_default():
     assert (hidden.tiles, hidden.source_tiles, hidden.rows) == (16, 8, 1024)
     assert (readout.tiles, readout.source_tiles, readout.rows) == (2, 16, 256)
     assert (hidden.weights, readout.weights) == (0, 128)
-    assert (hidden.output_base, readout.output_base, plan.input_base) == (0, 64, 64)
+    assert (hidden.output_base, readout.output_base, hidden.source_base) == (0, 64, 64)
     assert {(use.memory, use.needs, use.has) for use in plan.uses} >= {
         ("layers", 2, 4),
         ("weight memory", 1280, 2048),
@@ -156,32 +178,44 @@ def test_descriptors():
     )  # fmt: skip
     learning = Learning(batch=8, loss="mse", alpha=0.125, rate=0.5, rounding="stochastic")
     plan = compile_network(network, learning, DEFAULT)
+    fp, bp, wg = ([*plan.descriptors[name].layers.values()] for name in ENGINES)
     never = {f"edge{n}": NEVER for n in range(15)}
-    fp, bp, wg = (plan.descriptors[name] for name in ENGINES)
     assert fp[0] == never | {
-        "tiles": 2, "size": 9, "source_tiles": 3, "sources": 20, "bias": 1, "source_base": 4,
-        "output_base": 0, "weights": 0, "leak": 0x3800, "threshold": 0x3A00, "soft": 1,
-        "readout": 0, "spikes_only": 1, "nonzero": 0b010, "edge0": 0x3400, "edge1": 0x3C00,
+        "tiles": 2, "size": 9, "record": 0, "connections": 1, "output_base": 0, "leak": 0x3800,
+        "current": 0, "synapse": 0, "threshold": 0x3A00, "soft": 1, "readout": 0, "every": 0,
+        "spikes_only": 1, "nonzero": 0b010, "edge0": 0x3400, "edge1": 0x3C00,
     }  # fmt: skip
     assert {k: v for k, v in fp[1].items() if not k.startswith("edge")} == {
-        "tiles": 3, "size": 17, "source_tiles": 2, "sources": 9, "bias": 0, "source_base": 0,
-        "output_base": 4, "weights": 6, "leak": 0x3C00, "threshold": 0x4000, "soft": 0,
-        "readout": 1, "spikes_only": 0, "nonzero": 0b010,
+        "tiles": 3, "size": 17, "record": 1, "connections": 1, "output_base": 0, "leak": 0x3C00,
+        "current": 0, "synapse": 0, "threshold": 0x3C00, "soft": 0, "readout": 1, "every": 0,
+        "spikes_only": 0, "nonzero": 0b010,
     }  # fmt: skip
+    assert plan.descriptors["fp"].records == (
+        {"source_tiles": 3, "sources": 20, "bias": 1, "source_base": 4, "weights": 0,
+         "diagonal": 0, "delay": 0},
+        {"source_tiles": 2, "sources": 9, "bias": 0, "source_base": 0, "weights": 6,
+         "diagonal": 0, "delay": 0},
+    )  # fmt: skip
     none = {f"h{n}": 0 for n in range(16)}
     assert bp[0] == none | {
-        "tiles": 2, "size": 9, "output_base": 0, "loss": 0, "squared": 1, "next_tiles": 3,
-        "next_base": 4, "next_source_tiles": 2, "next_weights": 6, "leak": 0x3800, "soft": 1,
-        "temporal": 0,
-        "spikes_only": 1, "h1": 0x3800,
+        "tiles": 2, "size": 9, "record": 0, "connections": 1, "output_base": 0, "loss": 0,
+        "squared": 0, "logits": 0, "integrate": 0, "leak": 0x3800, "current": 0, "synapse": 0,
+        "soft": 1, "temporal": 0, "spikes_only": 1, "h1": 0x3800,
     }  # fmt: skip
-    last = {k: bp[1][k] for k in ("tiles", "size", "output_base", "loss", "squared", "leak")}
-    assert last == {"tiles": 3, "size": 17, "output_base": 4, "loss": 1, "squared": 1,
-                    "leak": 0x3000}  # fmt: skip
+    assert {k: v for k, v in bp[1].items() if k[0] != "h" and k not in ("soft", "temporal")} == {
+        "tiles": 3, "size": 17, "record": 1, "connections": 0, "output_base": 4, "loss": 1,
+        "squared": 1, "logits": 0, "integrate": 0, "leak": 0x3000, "current": 0, "synapse": 0,
+        "spikes_only": 0,
+    }  # fmt: skip
+    assert plan.descriptors["bp"].records == (
+        {"next_tiles": 3, "next_base": 4, "next_source_tiles": 2, "next_weights": 6,
+         "diagonal": 0, "delay": 0},
+    )  # fmt: skip
     assert wg[1] == {
         "tiles": 3, "source_tiles": 2, "sources": 9, "bias": 0, "source_base": 0,
-        "gradient_base": 4, "weights": 6, "rate": 0x3800, "stochastic": 1, "key": 0,
+        "gradient_base": 4, "weights": 6, "delay": 0, "rate": 0x3800, "stochastic": 1, "key": 0,
     }  # fmt: skip
+    assert plan.descriptors["wg"].records == ()
 
 
 BIG = Machine(name="big", lanes=2, fp_reuse=2, bp_reuse=2, wg_reuse=2, weight_rows=2**16,

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from backspike.compile.cut import Cut
 from backspike.compile.memory_image import (
     Shape,
+    diagonal_rows,
     label_words,
     sample_rows,
     sample_tensor,
     spike_words,
+    unit_rows,
     unit_tensor,
     weight_rows,
     weight_tensor,
@@ -41,7 +43,7 @@ def random_bits(seed: int, shape: tuple[int, ...], dtype: type = np.uint16) -> n
     return np.random.default_rng(seed).integers(1, np.iinfo(dtype).max, shape).astype(dtype)
 
 
-def unit_rows(tensor: np.ndarray, shape: Shape) -> np.ndarray:
+def placed_rows(tensor: np.ndarray, shape: Shape) -> np.ndarray:
     """(B, T, N) to rows of units, place by place: row of unit * DEPTH + t * samples + s, with t
     counted from the begin of its span."""
     batch, steps, neurons = tensor.shape
@@ -68,9 +70,20 @@ def test_units_come_back(drawn, neurons, seed):
     """Rows written place by place are read back as the tensor they came from."""
     shape, batch = drawn
     tensor = random_bits(seed, (batch, all_steps(shape), neurons))
-    back = unit_tensor(unit_rows(tensor, shape), shape, batch, neurons)
+    back = unit_tensor(placed_rows(tensor, shape), shape, batch, neurons)
     assert (back == tensor).all()
     assert back.dtype == tensor.dtype
+
+
+@given(shapes(), st.integers(1, 40), st.integers(0, 99))
+@settings(deadline=None, max_examples=60)
+def test_rows_of_units_are_in_their_places(drawn, neurons, seed):
+    """What the host writes as errors of every step, of a whole batch or of fewer samples."""
+    shape, batch = drawn
+    tensor = random_bits(seed, (batch, all_steps(shape), neurons))
+    rows = unit_rows(tensor, shape)
+    assert rows.dtype == np.uint16
+    assert (rows == placed_rows(tensor, shape)).all()
 
 
 @given(shapes(), st.integers(1, 40), st.integers(0, 99))
@@ -82,7 +95,7 @@ def test_spikes_are_bits_of_their_sources(drawn, sources, seed):
     spikes = spikes.astype(np.uint8)
     lines = spike_words(spikes, shape).view(np.uint16).reshape(-1, shape.lanes)
     assert len(lines) == shape.tiles(sources) * shape.cut.blocks
-    rows = unit_rows(spikes, shape).reshape(-1, DEPTH, shape.lanes)
+    rows = placed_rows(spikes, shape).reshape(-1, DEPTH, shape.lanes)
     want = (rows.transpose(0, 2, 1).astype(np.uint32) << np.arange(DEPTH)).sum(-1)
     assert (lines == want).all()
 
@@ -113,6 +126,15 @@ def test_weights_come_back(lanes, sources, neurons, seed):
     for k, j in np.ndindex(sources, neurons):
         assert rows[j // lanes * padded + k, (k + j) % lanes] == weights[k, j]
     assert np.count_nonzero(rows) == weights.size
+
+
+@pytest.mark.parametrize("lanes", [2, 4, 8, 16])
+@pytest.mark.parametrize("scale", [0x3C00, 0xB800])
+def test_an_identity_is_a_block_with_a_diagonal(lanes, scale):
+    """As a connection of weights would be written, with `scale` from each source to its neuron."""
+    weights = np.zeros((lanes, lanes), np.uint16)
+    weights[np.arange(lanes), np.arange(lanes)] = scale
+    assert (diagonal_rows(scale, lanes) == weight_rows(weights, lanes)).all()
 
 
 @given(shapes(), st.integers(0, 99))

@@ -43,7 +43,8 @@ def prepare(backend, seed: int = 1) -> None:
     rng = np.random.default_rng(seed)
     backend.load_weights(random_weights(rng))
     backend.forward(*random_batch(rng, NETWORK, LEARNING.batch))
-    backend.driver.write_inputs(*random_batch(rng, NETWORK, LEARNING.batch), 1)
+    spikes, labels = random_batch(rng, NETWORK, LEARNING.batch)
+    backend.driver.write_inputs({"input": spikes}, labels, 1)
 
 
 def start(backend, program: str = "both") -> None:
@@ -208,8 +209,7 @@ def test_accesses_outside_the_map(backend):
         assert (raised.value.address, raised.value.response) == (address, "SLVERR")
         with pytest.raises(BusError):
             port.write(address, 0x3C00)
-    for name in ("ident", "version", "machine", "status", "sizes", "counters", "codes",
-                 "gradients"):  # fmt: skip
+    for name in ("ident", "version", "machine", "status", "sizes", "counters", "codes"):
         with pytest.raises(BusError):
             port.write(name, 0)
     for name in ("start", "clear", "labels"):
@@ -240,10 +240,10 @@ def test_accesses_that_are_not_aligned(backend, skew):
     check_run(backend)
 
 
-@pytest.mark.parametrize("window", ["weights", "logits"])
+@pytest.mark.parametrize("window", ["weights", "logits", "gradients"])
 @pytest.mark.parametrize("bits", [0x8000, 0x7C00, 0xFC00, 0x7C01, 0x7E00, 0xFFFF])
 def test_what_is_no_finite_half_is_refused(backend, window, bits):
-    """Infinities, NaNs and -0 are refused in weights and logits; the largest halves are not."""
+    """Infinities, NaNs and -0 are refused in windows of halves; the largest halves are not."""
     prepare(backend)
     port = backend.simulator
     address = port.registers.window(window).base + 5 * BYTES
@@ -263,17 +263,18 @@ def test_memories_keep_what_is_written(backend):
     port, written = backend.simulator, {}
     for window in port.registers.windows:
         if window.access == "rw":
-            if window.name in ("weights", "logits"):
+            if window.name in ("weights", "logits", "gradients"):
                 words = random_halves(rng, (2 * window.words,), "any").view(np.uint32)
             else:
                 words = rng.integers(0, 2**32, window.words).astype(np.uint32)
             written[window.name] = words
             port.write_block(window.name, words)
-    assert set(written) == {"weights", "spikes", "logits", *(f"layers_{n}" for n in ENGINES),
+    assert set(written) == {"weights", "spikes", "gradients", "masks", "logits",
+                            *(f"layers_{n}" for n in ENGINES),
                             *(f"tasks_{n}" for n in ENGINES)}  # fmt: skip
     for name, words in written.items():
         assert (port.read_block(name, len(words)) == words).all(), name
-    assert set(MEMORIES) - set(written) == {"codes", "gradients"}
+    assert set(MEMORIES) - set(written) == {"codes"}
     backend.driver.load_plan()
     check_run(backend)
 

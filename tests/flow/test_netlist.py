@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from backspike.drive.link import LinkPort
 from backspike.drive.comparison import Counts
+from backspike.drive.link import LinkPort
 from backspike.drive.spectral_driver import SpectralDriver
 from backspike.flow.netlist import lockstep as command
 from backspike.flow.netlist.lockstep import Found, compare, main, place, simulate

@@ -35,8 +35,11 @@ def check_autograd(graph: Graph, seed: int, batch: int, steps: int) -> int:
     outputs = autograd(graph, leaves, inputs)
     errors = {n: torch.randn(x.shape, generator=g).double() for n, x in outputs.items()}
     loss = sum((x * errors[name]).sum() for name, x in outputs.items())
-    live = [leaves[c.name] for c in graph.connections if c.name in leaves and not c.frozen]
-    want = torch.autograd.grad(cast(torch.Tensor, loss), live, allow_unused=True)
+    live = [c.name for c in graph.connections if c.name in leaves and not c.frozen]
+    found = torch.autograd.grad(
+        cast(torch.Tensor, loss), [leaves[name] for name in live], allow_unused=True
+    )
+    want = dict(zip(live, found, strict=True))
 
     a = Reals()
     activity = golden.forward(a, graph, weights, inputs)
@@ -45,9 +48,12 @@ def check_autograd(graph: Graph, seed: int, batch: int, steps: int) -> int:
     for name, x in outputs.items():
         spiking = graph.by_name[name].neuron is not None
         assert close(activity.logits[name], x.cumsum(1) if spiking else x), name
-    assert len(got) == len(live)
-    for (name, d), w in zip(got.items(), want, strict=True):
-        assert close(d, torch.zeros_like(d) if w is None else w), name
+    assert set(got) <= set(want)
+    for name, w in want.items():
+        if name not in got:  # no error reaches its target
+            assert w is None or not w.any(), name
+            continue
+        assert close(got[name], torch.zeros_like(got[name]) if w is None else w), name
     return sum(bool(d.any()) for d in got.values())
 
 
@@ -87,7 +93,7 @@ def check_rational(graph: Graph, kind: str, seed: int, batch: int, steps: int, p
         activity = golden.forward(a, graph, values, reals, last)
         gradients = golden.backward(a, graph, values, activity, errors)
         d = golden.weight_gradients(a, graph, activity, gradients)
-        draws = {n: torch.randint(0, 2**16, x.shape, generator=g) for n, x in d.items()}
+        draws = {n: torch.randint(0, 2**16, s, generator=g) for n, s in graph.shapes.items()}
         random = draws if seed % 2 else dict.fromkeys(draws)
         new = {n: rules.update(a, learning, values[n], x, random[n]) for n, x in d.items()}
 
@@ -101,9 +107,11 @@ def check_rational(graph: Graph, kind: str, seed: int, batch: int, steps: int, p
             assert codes.tolist() == want.codes[name], name
         for name, logits in activity.logits.items():
             assert patterns(logits) == want.logits[name], name
+        assert set(gradients) == graph.learning
         for name, x in gradients.items():
             assert patterns(x) == want.gradients[name], name
-        assert {name: patterns(w) for name, w in new.items()} == updated
+        assert set(new) <= set(updated)
+        assert {name: patterns((values | new)[name]) for name in updated} == updated
         assert a.saturated == want.round.saturated
         for name, state in activity.state.items():
             for n, variable in enumerate(state):
@@ -182,9 +190,8 @@ def test_what_is_frozen_or_stopped_has_no_gradient():
     assert list(frozen) == ["in", "out"]
     assert all(torch.equal(d, plain[name]) for name, d in frozen.items())
     stopped = gradients(out={"stop_gradient": True})
+    assert list(stopped) == ["out"]  # the others' would be 0
     assert torch.equal(stopped["out"], plain["out"])
-    assert not stopped["in"].any()
-    assert not stopped["again"].any()
     unrolled = gradients(again={"stop_gradient": True})
     assert unrolled["in"].any()
     assert not torch.equal(unrolled["in"], plain["in"])

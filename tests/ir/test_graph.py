@@ -3,6 +3,7 @@
 import re
 from dataclasses import FrozenInstanceError
 
+import numpy as np
 import pytest
 
 from backspike.ir.connection import Dense, Identity
@@ -10,6 +11,7 @@ from backspike.ir.errors import UserError
 from backspike.ir.graph import Connection, Graph, Population
 from backspike.ir.network import Layer, Network
 from backspike.ir.neuron import IF, LIF, CubaLIF
+from backspike.train.random_graphs import random_graph
 
 X = Population("x", (4,), role="input")
 H = Population("h", (3,), LIF())
@@ -66,6 +68,86 @@ def test_a_chain_is_a_graph():
         Population("1", (3,), role="readout"),
     )
     assert tuple(chain.graph.shapes.values()) == chain.shapes
+
+
+def test_a_chain_learns_as_a_whole():
+    """All but the input, and all weights; errors come to a population through what leaves it."""
+    net = Graph((X, H, Y), CHAIN)
+    assert net.learning == {"h", "y"}
+    assert net.trained == CHAIN
+    assert net.errors_into("h") == (CHAIN[1],)
+    assert net.errors_into("y") == ()
+
+
+def test_what_is_frozen_or_stopped_does_not_learn():
+    """Frozen weights are not updated, but errors pass them to those that are; where nothing before
+    is updated, or where no errors come, there are no gradients."""
+    frozen, stopped = {"frozen": True}, {"stop_gradient": True}
+    for options, learning, trained in (
+        (({}, frozen), {"h", "y"}, "a"),
+        ((frozen, {}), {"y"}, "b"),
+        ((frozen, frozen), set(), ""),
+        (({}, stopped), {"y"}, "b"),
+        (({}, frozen | stopped), set(), ""),
+        ((stopped, {}), {"h", "y"}, "ab"),  # an input has no errors anyway
+    ):
+        connections = (dense("a", "x", "h", **options[0]), dense("b", "h", "y", **options[1]))
+        net = Graph((X, H, Y), connections)
+        assert net.learning == learning
+        assert "".join(c.name for c in net.trained) == trained
+
+
+def test_learning_of_branches_and_circles():
+    """h -> k -> h is a circle, of which only h tells y: k learns through the delayed connection, or
+    not if it stops errors. An identity has no weights, but errors pass it."""
+    for stop in (False, True):
+        circle = (
+            dense("a", "x", "h", frozen=True),
+            dense("b", "h", "y", frozen=True),
+            Connection(name="c", source="h", target="k", kind=Identity(), stop_gradient=stop),
+            dense("d", "k", "h", delay=1),
+            Connection(name="e", source="k", target="h", kind=Identity(), delay=1, frozen=True,
+                       stop_gradient=True),
+        )  # fmt: skip
+        net = Graph((X, H, Population("k", (3,), LIF()), Y), circle)
+        assert net.trained == (circle[3],)
+        # Weights into h are updated; k comes after h, and before it.
+        assert net.learning == {"h", "y"} | (set() if stop else {"k"})
+        assert [c.name for c in net.errors_into("h")] == (["b"] if stop else ["b", "c"])
+        assert [c.name for c in net.errors_into("k")] == ["d"]
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_learning_by_enumeration(seed):
+    """Of random graphs: all ways that errors can take from a read-out down to updated weights."""
+    net = random_graph(np.random.default_rng(seed))
+    updated = [c for c in net.connections if isinstance(c.kind, Dense) and not c.frozen]
+
+    def ways(way: tuple[str, ...]):
+        """Populations from a read-out down, none twice."""
+        yield way
+        for c in net.into(way[-1]):
+            if not c.stop_gradient and c.source not in way:
+                yield from ways((*way, c.source))
+
+    # A way from a read-out to weights goes on from one to the other with what is between.
+    down = {p.name: {way[-1] for way in ways((p.name,))} for p in net.populations}
+    readouts = [p.name for p in net.populations if p.role == "readout"]
+    inputs = {p.name for p in net.populations if p.role == "input"}
+    learning = {
+        name
+        for name in net.by_name
+        if any(name in down[readout] for readout in readouts)
+        and any(c.target in down[name] for c in updated)
+    } - inputs
+    assert net.learning == learning
+    assert net.trained == tuple(c for c in updated if c.target in learning)
+    for name in learning:
+        assert net.errors_into(name) == tuple(
+            c
+            for c in net.connections
+            if c.source == name and not c.stop_gradient and c.target in learning
+        )
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from backspike.gen.core.layout import BATCH, EXTENT
+from backspike.gen.core.control.task_queue import WORK
+from backspike.gen.core.layout import BATCH, BLOCK_BITS, EXTENT, PLACE_BITS
 from backspike.gen.machine import DEPTH
 from tests.support.streams import packed
 
@@ -61,12 +62,14 @@ class Batch:
         """T: of all spans together."""
         return self.steps * (self.spans - 1) + self.last_steps
 
-    def order(self, reverse: bool = False) -> list[Place]:
+    def order(self, reverse: bool = False, only: int | None = None) -> list[Place]:
         """Its blocks as an engine works on them: span by span in a set, or from the last to the
-        first."""
+        first. only: those of one span, counted in this order."""
         places = [(n, m) for n in range(self.sets) for m in range(self.spans)]
         if reverse:
             places.reverse()
+        if only is not None:
+            places = places[only :: self.spans]
         return [
             Place(n * self.spans + m, n, m, int(m == 0), int(m == self.spans - 1),
                   int((n, m) == places[-1]))
@@ -97,6 +100,36 @@ class Batch:
     def extent_port(self) -> int:
         """EXTENT."""
         return packed(EXTENT).pack(full=self.full, partial=self._mask(self.steps, self.rest))
+
+
+@dataclass(frozen=True)
+class Work:
+    """A task as an engine is told of it, see `WORK`."""
+
+    tile: int
+    place: int = 0
+    keep: int = 0
+    step: int = 0
+    span: int = 0  # noise, unless step
+
+    @classmethod
+    def draw(cls, rng: random.Random, tile: int, batch: Batch) -> "Work":
+        """One on all spans, or on one."""
+        step = rng.randrange(2)
+        span = rng.randrange(batch.spans) if step else rng.getrandbits(BLOCK_BITS)
+        return cls(tile, rng.randrange((1 << PLACE_BITS) - 50), rng.randrange(2), step, span)
+
+    def order(self, batch: Batch, reverse: bool = False) -> list[Place]:
+        """The blocks that it works on."""
+        return batch.order(reverse, self.span if self.step else None)
+
+    def place_of(self, at: Place) -> int:
+        """Where a block's neurons keep what goes on."""
+        return self.place + self.keep * at.set
+
+    def port(self) -> int:
+        """WORK."""
+        return packed(WORK).pack(vars(self))
 
 
 def check_variety(batches: Iterable[Batch]) -> None:

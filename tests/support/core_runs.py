@@ -24,7 +24,7 @@ NETWORK = Network(
 )
 LEARNING = Learning(batch=7, loss="mse", rate=2.0**-5)
 """A set of all samples, in spans of two, two and one steps: three blocks."""
-MEMORIES = ("weights", "spikes", "codes", "gradients", "logits")
+MEMORIES = ("weights", "spikes", "codes", "gradients", "masks", "logits")
 
 
 def tiny_backend(network: Network = NETWORK, learning: Learning = LEARNING) -> RTLBackend:
@@ -47,8 +47,7 @@ def memories(backend: RTLBackend) -> dict[str, bytes]:
 def check_run(backend: CoreBackend, seed: int = 0) -> None:
     """Train for three batches, the last one smaller; raises Mismatch if a bit differs."""
     rng = np.random.default_rng(seed)
-    plan = backend.plan
-    network, learning = plan.network, plan.learning
+    network, learning = backend.network, backend.plan.learning
     golden = GoldenBackend(network, learning)
     lockstep = Lockstep(backend, golden)
     lockstep.load_weights(random_weights(rng, network))

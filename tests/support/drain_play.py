@@ -12,6 +12,7 @@ import numpy as np
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.rows import READ_LATENCY
 from backspike.sim.bench.cocotb_bench import bench_parameters
+from tests.support.batches import Batch, Place
 from tests.support.streams import Bench, Memory, Pulses, Writes
 
 LANES = 4
@@ -41,7 +42,8 @@ class Block:
 class Run:
     """Blocks of one layer and batch. Memories and writes: {port: {address: bits}}.
 
-    table: rows of the engine's table, if it has one. loss: headers come without a start.
+    table: rows of the engine's table, if it has one. loss: headers come without a start. carry:
+    neurons go on with what the run before has left.
     """
 
     config: int
@@ -55,6 +57,22 @@ class Run:
     saturated: bool = False
     table: list[int] = field(default_factory=list)
     loss: bool = False
+    carry: int = 0
+
+
+def drain_order(
+    batch: Batch, tiles: int, *, reverse: bool = False, turns: bool = False
+) -> list[tuple[int, Place]]:
+    """(tile, block) in the order of the drain: tile by tile, or with turns all tiles of one span,
+    then of the next one."""
+    if not turns:
+        return [(tile, at) for tile in range(tiles) for at in batch.order(reverse)]
+    return [
+        (tile, at)
+        for span in range(batch.spans)
+        for tile in range(tiles)
+        for at in batch.order(reverse, span)
+    ]
 
 
 def most_cycles(steps: int, slots: int, recurrence: int) -> int:
@@ -167,7 +185,7 @@ async def play(
     await bench.reset()
     for n, run in enumerate(load()):
         dut.config.value = run.config
-        for name in ("batch", "extent", "buffer"):
+        for name in ("batch", "extent", "buffer", "carry"):
             if hasattr(dut, name):
                 getattr(dut, name).value = getattr(run, name)
         for row in run.table:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from backspike.gen.core.engines import KINDS
 from backspike.gen.core.shared.events import event_layout
 from backspike.gen.machine import DEPTH, Machine
-from tests.support.batches import Batch
+from tests.support.batches import Batch, Place, Work
 from tests.support.streams import Bench, StallingMemory, packed
 from tests.support.tiles import events_of, lines_of, same_fields
 
@@ -19,21 +19,37 @@ WORD = (1 << DEPTH) - 1
 
 @dataclass
 class Setting:
-    """A batch, and which half of the spike memory it lies in."""
+    """A batch, which half of the spike memory it lies in, and whether it goes on with the samples
+    of the one before."""
 
     batch: Batch
     buffer: int
+    carry: int = 0
 
     @classmethod
     def draw(cls, rng: random.Random) -> "Setting":
-        return cls(Batch.draw(rng), rng.randrange(2))
+        return cls(Batch.draw(rng), rng.randrange(2), rng.randrange(2))
 
-    def drive(self, dut, engine: str, config: dict[str, int]) -> None:
+    def drive(
+        self, bench: "FrontBench", config: dict[str, int], records: list[dict[str, int]] = ()
+    ) -> None:
+        dut, kind = bench.dut, KINDS[bench.engine]
         dut.batch.value = self.batch.batch_port()
-        if engine != "bp":
+        if bench.engine != "bp":
             dut.extent.value = self.batch.extent_port()
-            dut.buffer.value = self.buffer
-        dut.config.value = packed(KINDS[engine].config).pack(config)
+            dut.buffer.value, dut.carry.value = self.buffer, self.carry
+        dut.config.value = packed(kind.config).pack(config)
+        if kind.record_fields:
+            layout = packed(kind.record)
+            bench.records = [layout.pack(record) for record in records]
+
+    def before(self, at: Place, delay: int, reverse: bool = False) -> tuple[int, bool, int]:
+        """(block that a step's sources are in, whether there is none, which half they are in)."""
+        if not delay or not (at.tail if reverse else at.head):
+            return at.block + (delay if reverse else -delay), False, self.buffer
+        if self.carry and not reverse:
+            return at.set * self.batch.spans + self.batch.spans - 1, False, 1 - self.buffer
+        return at.block, True, self.buffer
 
 
 @dataclass
@@ -78,6 +94,11 @@ class Rows(dict):
         return row
 
 
+def drawn_tasks(rng: random.Random, tiles: int, batch: Batch) -> list[Work]:
+    """A task for each tile, in any order."""
+    return [Work.draw(rng, tile, batch) for tile in rng.sample(range(tiles), tiles)]
+
+
 class FrontBench(Bench):
     """A front with its streams; memories are added by its user."""
 
@@ -90,7 +111,15 @@ class FrontBench(Bench):
         self.headers = self.sink("o_headers", header, stall)
         self.events = self.sink("o_events", stall=stall)
         self.vectors = self.sink("o_vectors", stall=stall)
+        self.records: list[int] = []  # of connections; what is not there is noise
+        if KINDS[engine].record_fields:
+            self.responders.append(self)
         self.add(self)
+
+    def respond(self) -> None:
+        asked, port = int(self.dut.connection.value), self.dut.record
+        noise = random.Random(asked).getrandbits(len(port))
+        port.value = self.records[asked] if asked < len(self.records) else noise
 
     def read_port(self, name: str, rows: dict) -> None:
         port = (getattr(self.dut, f"{name}__{part}") for part in ("addr", "en", "data"))
@@ -111,15 +140,15 @@ class FrontBench(Bench):
     _seen = 0
     _sums = 0
 
-    async def run(self, tiles: list[int], want: Wanted, limit: int = 20_000) -> int:
-        """Works on these tiles and compares; returns the cycles from the first task to the last
+    async def run(self, tasks: list[Work], want: Wanted, limit: int = 20_000) -> int:
+        """Works on these tasks and compares; returns the cycles from the first task to the last
         event."""
         for stream in (self.headers, self.events, self.vectors):
             stream.got.clear()
         self._seen = self._sums = 0
         await self.tick(2)  # the batch is there before a task
         begin = self.cycle
-        self.tasks.queue = deque(tiles)
+        self.tasks.queue = deque(work.port() for work in tasks)
         await self.until(
             lambda: (
                 len(self.headers.got) >= len(want.headers)

@@ -124,7 +124,8 @@ class Batch:
         self.logits[name][b][t][j] = nearest(Fraction(count))[0]
 
     def backward(self, errors: Mapping[str, list]) -> None:
-        """errors: {read-out: [b][t][j] patterns}."""
+        """errors: {read-out: [b][t][j] patterns}. Of all populations, but what saturates counts of
+        those that learn only: nobody needs the others' gradients."""
         names = self._order()
         for name in names:
             size = self.graph.by_name[name].size
@@ -140,6 +141,7 @@ class Batch:
 
     def _back(self, name: str, b: int, t: int, j: int, e: Fraction, state):
         neuron = self.graph.by_name[name].neuron
+        rounded = self.round if name in self.graph.learning else Rounding()
         for c in self.graph.out_of(name):
             if c.stop_gradient or t + c.delay not in self.steps:
                 continue
@@ -147,7 +149,7 @@ class Batch:
             e += sum((self._weight(c, j, m) * value(g) for m, g in enumerate(row)), ZERO)
         g, q = state
         if neuron is None:
-            g = self.round(e + g)
+            g = rounded(e + g)
             self.gradients[name][b][t][j] = nearest(g)[0]
             return g, ZERO
         s = self.spikes[name][b][t][j]
@@ -157,10 +159,10 @@ class Batch:
         kappa = Fraction(neuron.leak) * (1 if neuron.reset == "soft" else 1 - s)
         if not neuron.temporal:
             kappa = ZERO
-        g = self.round((h * self.round(e) if h else ZERO) + kappa * g)
+        g = rounded((h * rounded(e) if h else ZERO) + kappa * g)
         sent = g
         if isinstance(neuron, CubaLIF):
-            q = self.round(g + (Fraction(neuron.synapse) * q if neuron.temporal else ZERO))
+            q = rounded(g + (Fraction(neuron.synapse) * q if neuron.temporal else ZERO))
             sent = q
         self.gradients[name][b][t][j] = nearest(sent)[0]
         return g, q

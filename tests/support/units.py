@@ -3,13 +3,17 @@
 import numpy as np
 import torch
 
+from backspike.compile.compiler import compile_graph
 from backspike.gen.core.engines import KINDS
 from backspike.gen.core.layout import TABLE
+from backspike.gen.machine import MACHINES
 from backspike.golden import exact, half, neurons
 from backspike.golden.arithmetic import Arithmetic, Halves
 from backspike.golden.exact import Terms
+from backspike.ir.builder import Network
 from backspike.ir.constants import LARGEST
-from backspike.ir.network import Layer
+from backspike.ir.learning import Learning
+from backspike.ir.neuron import LIF
 from backspike.sim.bench.array_bench import to_limbs
 from tests.support.streams import Packed, packed
 
@@ -34,37 +38,70 @@ class Recording(Halves):
         return result
 
 
-def fire(a: Arithmetic, layer: Layer, sums: Terms) -> tuple[torch.Tensor, torch.Tensor]:
-    """Golden's spikes and codes (B, T, N) of a hidden layer, from its exact sums of all steps."""
-    state: neurons.State = (torch.zeros_like(sums[0][:, 0]),)
+def descriptor(
+    engine: str, neuron: LIF | None, *, learning: Learning | None = None, every: bool = False
+) -> dict[str, int]:
+    """Of a population of one neuron, or of a read-out that integrates, as the compiler makes it.
+    every: errors come for every step."""
+    net = Network()
+    last = net.input("x", 1)
+    if neuron is not None:
+        hidden = net.population("h", 1, neuron)
+        net.connect(last, hidden)
+        last = hidden
+    net.connect(last, net.readout("y", 1))
+    learning = learning or Learning(batch=1)
+    plan = compile_graph(net.graph, 8, learning, MACHINES["tiny"], every=every)
+    return plan.descriptors[engine].layers["y" if neuron is None else "h"]
+
+
+def started(neuron: LIF | None, sums: Terms) -> neurons.State:
+    """What neurons begin with: a state of zeros."""
+    return (torch.zeros_like(sums[0][:, 0]),) * neurons.variables(neuron)
+
+
+def fire(a: Arithmetic, neuron: LIF, sums: Terms) -> tuple[torch.Tensor, torch.Tensor]:
+    """Golden's spikes and codes (B, T, N) of hidden neurons, from their exact sums of all steps."""
+    state = started(neuron, sums)
     spikes, codes = [], []
     for t in range(sums[0].shape[1]):
-        u, s, state = neurons.step(a, layer.neuron, tuple(x[:, t] for x in sums), state)
+        u, s, state = neurons.step(a, neuron, tuple(x[:, t] for x in sums), state)
         spikes.append(s)
-        codes.append(neurons.codes_of(layer.surrogate, u - layer.threshold))
+        codes.append(neurons.codes_of(neuron.surrogate, u - neuron.threshold))
     return torch.stack(spikes, 1), torch.stack(codes, 1)
 
 
 def integrate(a: Arithmetic, sums: Terms) -> None:
     """A read-out's steps, for what `a` records."""
-    state: neurons.State = (torch.zeros_like(sums[0][:, 0]),)
+    state = started(None, sums)
     for t in range(sums[0].shape[1]):
         state = neurons.integrate(a, tuple(x[:, t] for x in sums), state)
 
 
+def integrate_back(a: Arithmetic, errors: Terms) -> torch.Tensor:
+    """Golden's g (B, T, N) of a read-out that has an error in every step."""
+    state = started(None, errors)
+    found = []
+    for t in reversed(range(errors[0].shape[1])):
+        state = neurons.integrate_back(a, tuple(x[:, t] for x in errors), state)
+        found.append(state[0])
+    return torch.stack(found[::-1], 1)
+
+
 def gradients_of(
-    a: Recording, layer: Layer, spikes: torch.Tensor, codes: torch.Tensor, sums: Terms
+    a: Recording, neuron: LIF, spikes: torch.Tensor, codes: torch.Tensor, sums: Terms
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Golden's g (B, T, N) of a hidden layer, from the exact sums of its errors, and whether e or
-    g saturated."""
-    state: neurons.State = (torch.zeros_like(sums[0][:, 0]),)
+    """Golden's g, or q, (B, T, N) of hidden neurons, from the exact sums of their errors, and
+    whether a rounding of the step has saturated: (roundings, B, T, N)."""
+    state = started(neuron, sums)
     found = []
     for t in reversed(range(sums[0].shape[1])):
         error = tuple(x[:, t] for x in sums)
-        g, state = neurons.step_back(a, layer.neuron, error, spikes[:, t], codes[:, t], state)
+        g, state = neurons.step_back(a, neuron, error, spikes[:, t], codes[:, t], state)
         found.append(g)
-    flags = [e | g for e, g in zip(a.flags[::2], a.flags[1::2], strict=True)]
-    return torch.stack(found[::-1], 1), torch.stack(flags[::-1], 1)
+    each = len(a.flags) // len(found)  # e, g, and of a current q
+    flags = [torch.stack(a.flags[n::each][::-1], 1) for n in range(each)]
+    return torch.stack(found[::-1], 1), torch.stack(flags)
 
 
 def columns(shape: Packed, count: int, **fields) -> np.ndarray:

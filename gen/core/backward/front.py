@@ -71,7 +71,7 @@ class BackwardFront(GatherFront):
             "connection": {
                 "first": record.next_base,
                 "tiles": record.next_tiles,
-                "weights": Mux(loss, 0, record.next_weights),
+                "weights": Mux(loss, config.logits, record.next_weights),
                 "tile_rows": Mux(loss, self.batch.sets, 1),
                 "source_rows": record.next_source_tiles,
                 "diagonal": record.diagonal & ~loss,

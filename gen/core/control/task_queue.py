@@ -42,8 +42,9 @@ class TaskQueue(wiring.Component):
     one: whatever is in work is of one span. A loop must end before another begins.
 
     A dry run checks every task and counts it as completed at once, without the engine; loops are
-    gone through once. So a fault, and a wait that can never end, is found before anything is
-    changed.
+    gone through once, and if a batch has several spans, their tasks are counted when they end: in
+    the first span nobody can wait for them. So a fault, and a wait that can never end, is found
+    before anything is changed.
     """
 
     def __init__(self, machine: Machine):
@@ -79,12 +80,12 @@ class TaskQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         machine, position, completed = self._machine, self.position, self.completed
-        end = Signal(POSITION_BITS)
+        begin, end = Signal(POSITION_BITS), Signal(POSITION_BITS)
         work = Signal(POSITION_BITS)  # tasks that are issued and not done
         task = Signal(TASK, reset_less=True)
         dry_run, layer_loaded = Signal(), Signal()  # loaded: the descriptor of `layer`
         fetching = Signal(range(READ_LATENCY + 1))
-        tokens, ready, finish, issue, empty = Signal(), Signal(), Signal(), Signal(), Signal()
+        tokens, ready, issue, empty = Signal(), Signal(), Signal(), Signal()
         exceeds_end, at_end = Signal(), Signal()
         # The loop that the task in hand is in, and its span.
         loop_begin, span = Signal(POSITION_BITS), Signal(BLOCK_BITS)
@@ -103,7 +104,6 @@ class TaskQueue(wiring.Component):
             empty.eq(work == 0),
             ready.eq(empty | ~(task.fence | task.loop)),
             self.busy.eq(~empty),
-            finish.eq(self.done),
             repeats.eq(task.again & ~last_span & ~dry_run),
         ]
         m.d.sync += [
@@ -113,7 +113,7 @@ class TaskQueue(wiring.Component):
             misplaced.eq((task.place + Mux(task.keep, self.batch.sets, 1)) > machine.states),
             work.eq(work + (issue & ~dry_run) - self.done),
         ]
-        with m.If(finish & counted):
+        with m.If(self.done & counted):
             m.d.sync += completed.eq(completed + 1)
 
         def stop(fault):
@@ -128,8 +128,10 @@ class TaskQueue(wiring.Component):
                     m.d.sync += [
                         dry_run.eq(self.dry_run),
                         position.eq(self.begin),
+                        begin.eq(self.begin),
                         end.eq(self.end),
                         completed.eq(0),
+                        work.eq(0),  # what a reset has cut off may still have been done after it
                         layer_loaded.eq(0),
                         span.eq(0),
                         counted.eq(1),
@@ -144,6 +146,8 @@ class TaskQueue(wiring.Component):
                     pass  # the comparisons are of the position before
                 with m.Elif(dry_run & exceeds_end):
                     stop(Fault.QUEUE)
+                with m.Elif(dry_run & at_end & in_loop):
+                    stop(Fault.LOOP)
                 with m.Elif(at_end):
                     with m.If(empty):
                         m.next = "IDLE"
@@ -186,12 +190,15 @@ class TaskQueue(wiring.Component):
                 with m.Elif(dry_run & (Mux(task.loop, in_loop, task.again & ~in_loop))):
                     stop(Fault.LOOP)
                 with m.Elif(dry_run | self.o.ready):
-                    m.d.comb += [issue.eq(1), finish.eq(self.done | dry_run)]
-                    m.d.sync += position.eq(Mux(repeats, loop_begin, position + 1))
+                    m.d.comb += issue.eq(1)
+                    again = Mux(task.loop, position, loop_begin)
+                    m.d.sync += position.eq(Mux(repeats, again, position + 1))
                     m.d.sync += in_loop.eq((in_loop | task.loop) & ~task.again)
                     with m.If(task.loop):
-                        m.d.sync += [loop_begin.eq(position), counted.eq(last_span | dry_run)]
+                        m.d.sync += [loop_begin.eq(position), counted.eq(last_span)]
                     with m.If(task.again):
                         m.d.sync += span.eq(Mux(repeats, span + 1, 0))
+                    with m.If(dry_run & (task.again | last_span | ~(in_loop | task.loop))):
+                        m.d.sync += completed.eq(position + 1 - begin)
                     m.next = "FETCH"
         return m

@@ -31,6 +31,9 @@ class GraphCore:
         self.driver = CoreDriver(port, plan)
         self._numbers = {name: n for n, name in enumerate(plan.graph.shapes)}
         self._readouts = [p for p in plan.graph.populations if p.role == "readout"]
+        own = plan.learning.loss == "mse" and not plan.every
+        # Read-outs whose errors are given; those of the others come from labels.
+        self._given = [p for p in self._readouts if p.spikes or not own]
         self._buffer = 1
         self._handed = False  # gradients are in the weights' place
         self._carry = False  # the last forward went on with the batch before
@@ -69,12 +72,12 @@ class GraphCore:
         self, inputs: Arrays, labels: Bits | None = None, *, go_on: bool = False
     ) -> dict[str, Bits]:
         """Logits of each read-out. go_on: see GraphBackend; the plan must be stateful."""
-        self._check_inputs(inputs, go_on)
+        self._check_inputs(inputs, labels, go_on)
         return self._forward("forward", inputs, labels, go_on)
 
     def update(self, errors: Arrays | None, step: int) -> None:
-        """Errors back, and every weight that is not frozen updated. errors: see GraphBackend; None
-        for loss mse."""
+        """Errors back, and every weight that is not frozen updated. errors: see GraphBackend; of
+        read-outs whose errors the core works out, none."""
         self._prepare(errors, step)
         self._run("update", forward=self._buffer, backward=self._buffer, carry=self._carry)
         self._updated, self.pending = self.pending, 0
@@ -93,7 +96,7 @@ class GraphCore:
         updates."""
         if self.plan.learning.updates == "host":
             raise RuntimeError("the host updates, so the next forward must wait for its weights")
-        self._check_inputs(inputs, go_on)
+        self._check_inputs(inputs, labels, go_on)
         # An update may still need the spikes of the batch before, in whose place the next one is;
         # and both batches would have to go on, or to begin afresh.
         if (self._carry or go_on) and any(c.delay for c in self.plan.graph.connections):
@@ -159,13 +162,15 @@ class GraphCore:
         if self._handed:
             raise RuntimeError("weights have given way to their gradients, must be set")
 
-    def _check_inputs(self, inputs: Arrays, go_on: bool) -> None:
+    def _check_inputs(self, inputs: Arrays, labels: Bits | None, go_on: bool) -> None:
         plan = self.plan
         self._check_weights()
         check_inputs(plan.graph, plan.learning.batch, inputs)
         batch, steps = next(iter(inputs.values())).shape[:2]
         if steps != plan.steps:
             raise UserError(f"inputs have {steps} steps, must have {plan.steps}, as compiled")
+        if labels is None and len(self._given) < len(self._readouts):
+            raise UserError("labels are none, must be given: the core works errors out of them")
         if go_on and not plan.stateful:
             raise UserError("the network is compiled to begin every batch afresh")
         if go_on and self._forwarded not in (0, batch):
@@ -179,14 +184,14 @@ class GraphCore:
             raise RuntimeError("update without a forward since the last one")
         plan = self.plan
         check_step(step)
-        if errors is not None:
-            check_arrays("errors", errors, {p.name: p for p in self._readouts})
-            for population in self._readouts:
-                stepped = plan.populations[population.name].errors is not None
-                shape = (self.pending, *((plan.steps,) if stepped else ()), population.size)
-                check_halves(f"errors of {population.name}", errors[population.name], shape)
-            for name, error in errors.items():
-                self.driver.write_error(name, error)
+        errors = errors or {}
+        check_arrays("errors", errors, {p.name: p for p in self._given})
+        for population in self._given:
+            stepped = plan.populations[population.name].errors is not None
+            shape = (self.pending, *((plan.steps,) if stepped else ()), population.size)
+            check_halves(f"errors of {population.name}", errors[population.name], shape)
+        for name, error in errors.items():
+            self.driver.write_error(name, error)
         learning = plan.learning
         if learning.rounding == "stochastic":
             keys = {name: layer_key(learning.seed, step, n) for name, n in self._numbers.items()}

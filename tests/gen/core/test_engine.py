@@ -11,13 +11,14 @@ import cocotb
 import numpy as np
 import pytest
 
+from backspike.drive.core_driver import task_word
 from backspike.gen.core.engine import Engine
 from backspike.gen.core.engines import KINDS
 from backspike.gen.core.layout import (
     BATCH,
     DESCRIPTOR_WORDS,
     EXTENT,
-    TASK,
+    RECORD_WORDS,
     spike_bits,
 )
 from backspike.gen.core.weights import VECTOR_LATENCY
@@ -51,25 +52,23 @@ class EngineBench(Bench):
             self.begin = len(self.tasks) // 2  # program `both`, whose tasks wait for tokens
         dut.batch.value = packed(BATCH).pack(case.batch)
         dut.extent.value = packed(EXTENT).pack(case.extent)
-        dut.buffer.value = self.buffer
+        dut.buffer.value, dut.carry.value = self.buffer, 0
         keys = case.tensors["keys"]
         words: dict[int, int] = {}
-        for n, values in enumerate(case.plan.descriptors[name]):
+        found = case.plan.descriptors[name]
+        for n, (layer, values) in enumerate(found.layers.items()):
             if name == "wg":
-                values = values | {"key": int(keys[n])}
+                values = values | {"key": int(keys[int(layer)])}
             for field in KINDS[name].fields.values():
                 words[n * DESCRIPTOR_WORDS + field.word] = values[field.name]
-        self.others = [other for other in ENGINES if other != name]
-        waits = [tuple(task.waits.get(o, 0) for o in self.others) for task in self.tasks]
-        self.waits = waits[self.begin :]
-        task_shape = packed(TASK)
-        tasks = [
-            task_shape.pack(layer=task.layer, tile=task.tile, wait_first=a, wait_second=b)
-            for task, (a, b) in zip(self.tasks, waits, strict=True)
-        ]
-        self.memory("queue_tasks", dict(enumerate(tasks)))
+        behind = MACHINE.layers * DESCRIPTOR_WORDS
+        for n, values in enumerate(found.records):
+            for field in KINDS[name].record_fields.values():
+                words[behind + n * RECORD_WORDS + field.word] = values[field.name]
+        self.waits = [task.waits for task in self.tasks[self.begin :]]
+        self.memory("queue_tasks", {n: task_word(task) for n, task in enumerate(self.tasks)})
         self.memory("queue_descriptors", words)
-        self.counts = [0, 0]  # tasks that the other engines have completed
+        self.counts = dict.fromkeys(ENGINES, 0)  # tasks that the engines have completed
         self.completed = 0
         self.pulses = self.add(Pulses(self, "event", "drain_saturated"))
         self.add(self)
@@ -94,15 +93,18 @@ class EngineBench(Bench):
 
     def drive(self) -> None:
         """The other engines make progress at random; nobody is told before it is so."""
-        for n, count in enumerate(self.counts):
-            if self.rng.random() < 0.02:
-                self.counts[n] = count + 1
-        self.dut.queue_waits_first.value, self.dut.queue_waits_second.value = self.counts
+        for n, name in enumerate(ENGINES):
+            if name == self.name:
+                self.counts[name] = self.completed
+            elif self.rng.random() < 0.02:
+                self.counts[name] += 1
+            getattr(self.dut, f"queue_counts__{n}").value = self.counts[name]
 
     def sample(self) -> None:
         completed = int(self.dut.queue_completed.value)
         if completed == self.completed + 1:
-            for got, needed in zip(self.counts, self.waits[self.completed], strict=True):
+            for name, needed in self.waits[self.completed].items():
+                got = self.counts[name]
                 assert got >= needed, f"task {self.completed} did not wait: {got} of {needed}"
         else:
             assert completed in (self.completed, 0)

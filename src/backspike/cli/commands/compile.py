@@ -69,13 +69,13 @@ def run(args: argparse.Namespace) -> int:
         }
         files.write_json(args.json, json_text(about))
     if not files.is_stdout(args.json):
-        print(_shown(plan, cycles, shares), end="")
+        print(_shown(network, plan, cycles, shares), end="")
     return 0
 
 
-def _shown(plan, cycles, shares) -> str:
+def _shown(network, plan, cycles, shares) -> str:
     """The plan as aligned text."""
-    network, machine, cut = plan.network, plan.machine, plan.cut
+    machine, cut = plan.machine, plan.cut
     lines = [
         f"{'-'.join(map(str, network.sizes))} on {machine.name} ({machine.lanes} lanes): batches "
         f"of {plan.learning.batch} samples and {network.steps} steps in {cut.blocks} blocks of "

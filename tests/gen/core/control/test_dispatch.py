@@ -1,94 +1,37 @@
-"""gen.core.control.dispatch: queues tried and run, tokens, descriptors, and what is refused.
+"""gen.core.control.dispatch: queues tried and run, tokens, descriptors with the records of their
+connections, and what is refused.
 
 The coroutines below `# cocotb` run inside the simulation, the tests outside.
 """
-
-from dataclasses import dataclass
 
 import cocotb
 import pytest
 
 from backspike.gen.core.control.dispatch import Dispatcher
+from backspike.gen.core.control.task_queue import WORK
 from backspike.gen.core.engines import KINDS
 from backspike.gen.core.faults import Fault
 from backspike.gen.core.layout import (
-    BATCH,
+    CONNECTIONS,
     DESCRIPTOR_WORDS,
+    RECORD_WORDS,
     TABLE,
     TASK,
 )
-from backspike.gen.machine import Machine
 from backspike.gen.memory.rows import READ_LATENCY
 from backspike.ir.constants import ENGINES
 from backspike.sim.bench.cocotb_bench import bench_parameters
 from tests.support.coroutines import each_coroutine
+from tests.support.layers import MACHINE, Cut, Drawing, Layer, fault_of
 from tests.support.streams import Bench, Memory, Pulses, packed
 from tests.support.wrapped import Inside, Wrapped
 
-MACHINE = Machine(name="bench", lanes=2, fp_reuse=2, bp_reuse=2, wg_reuse=2, weight_rows=256,
-                  units=32, spike_units=64, readout_units=16, layers=4, tasks=64)  # fmt: skip
-WEIGHT_BLOCKS = MACHINE.weight_rows // MACHINE.lanes
+LAYERS = 4
+"""Layers that are described; there is room for more."""
 MAX = (1 << 10) - 1
-
-# cocotb
-
-
-@dataclass(frozen=True)
-class Cut:
-    """Sets and spans of a batch."""
-
-    sets: int
-    spans: int
-
-    @property
-    def blocks(self) -> int:
-        return self.sets * self.spans
-
-    def port(self) -> int:
-        """BATCH."""
-        return packed(BATCH).pack(steps=2, last_steps=1, samples=2, sets=self.sets,
-                                  spans=self.spans, blocks=self.blocks)  # fmt: skip
-
-
 ONE, TWO = Cut(1, 1), Cut(1, 2)
 
-
-def fault_of(engine: str, config: dict[str, int], cut: Cut, tile: int) -> Fault:
-    """What is wrong with a task of a layer that there is."""
-    blocks, logits = cut.blocks, config["tiles"] * cut.sets
-
-    def beyond(first: int, count: int, limit: int) -> bool:
-        return first + count > limit
-
-    tiles = config["tiles"] * blocks
-    if engine == "bp":
-        if beyond(config["output_base"], tiles, MACHINE.units):
-            return Fault.UNITS
-        if config["loss"]:
-            if logits > MACHINE.readout_units:
-                return Fault.UNITS
-        else:
-            after = config["next_tiles"]
-            if not after or beyond(config["next_base"], after * blocks, MACHINE.units):
-                return Fault.UNITS
-            weights = after * config["next_source_tiles"]
-            if config["tiles"] > config["next_source_tiles"] or beyond(
-                config["next_weights"], weights, WEIGHT_BLOCKS
-            ):
-                return Fault.WEIGHTS
-    else:
-        sources = config["source_tiles"] * blocks
-        if not sources or beyond(config["source_base"], sources, MACHINE.spike_units):
-            return Fault.UNITS
-        if beyond(config["weights"], config["tiles"] * config["source_tiles"], WEIGHT_BLOCKS):
-            return Fault.WEIGHTS
-        unit = "output_base" if engine == "fp" else "gradient_base"
-        if engine == "fp" and config["readout"]:
-            if logits > MACHINE.readout_units:
-                return Fault.UNITS
-        elif beyond(config[unit], tiles, MACHINE.units):
-            return Fault.UNITS
-    return Fault.TILE if tile >= config["tiles"] else Fault.NONE
+# cocotb
 
 
 class QueueBench(Bench):
@@ -99,7 +42,7 @@ class QueueBench(Bench):
         self.engine = bench_parameters()["engine"]
         self.tasks: dict[int, int] = {}
         self.words: dict[int, int] = {}
-        self.layers: list[dict[str, int]] = []
+        self.layers: list[Layer] = []
         for name, rows in (("tasks", self.tasks), ("descriptors", self.words)):
             port = (getattr(dut, f"{name}__{part}") for part in ("addr", "data"))
             self.add(
@@ -109,67 +52,60 @@ class QueueBench(Bench):
         self.pulses = self.add(Pulses(self, "loaded", "waiting"))
         self.config = packed(KINDS[self.engine].config)
         self.table = KINDS[self.engine].table
+        kind = KINDS[self.engine]
+        self.record = packed(kind.record) if kind.record_fields else None
         self.fault = Fault.NONE
-        self.fault_at = 0
+        self.fault_at = self.completed = 0
         self.add(self)
 
     def drive(self) -> None:
-        pass
+        own = getattr(self.dut, f"counts__{ENGINES.index(self.engine)}")
+        own.value = self.completed
 
     def sample(self) -> None:
+        self.completed = int(self.dut.completed.value)
         fault = Fault(int(self.dut.fault.value))
         if fault != Fault.NONE:
             assert self.fault == Fault.NONE, "two faults"
             self.fault, self.fault_at = fault, int(self.dut.position.value)
 
     def load(self, blocks: int, tight: bool) -> None:
-        """Random descriptors; tight: about the machine's limits, else well within."""
-        rng = self.rng
-        limits = {"source_base": MACHINE.spike_units, "weights": WEIGHT_BLOCKS,
-                  "next_weights": WEIGHT_BLOCKS}  # fmt: skip
-        self.layers = []
-        for n in range(MACHINE.layers):
-            config = {}
-            for field in KINDS[self.engine].fields.values():
-                config[field.name] = rng.getrandbits(field.width)
-            config |= {"tiles": rng.randint(1, 3), "size": rng.randint(1, 6)}
-            for count in ("source_tiles", "next_tiles"):
-                config[count] = rng.randint(0 if tight and rng.random() < 0.1 else 1, 3)
-            config["sources"] = rng.randint(1, 6)
-            wrong = tight and rng.random() < 0.1
-            config["next_source_tiles"] = config["tiles"] + (-1 if wrong else rng.randrange(2))
-            needs = {"source_base": config["source_tiles"] * blocks,
-                     "weights": config["tiles"] * config["source_tiles"],
-                     "next_weights": config["next_tiles"] * config["next_source_tiles"],
-                     "next_base": config["next_tiles"] * blocks}  # fmt: skip
-            for name in ("source_base", "weights", "next_weights", "output_base", "next_base",
-                         "gradient_base"):  # fmt: skip
-                most = limits.get(name, MACHINE.units) - needs.get(name, config["tiles"] * blocks)
-                few = rng.choice([0, 0, 0, 1]) if tight else -rng.randrange(10)
-                config[name] = max(0, most + few)
-            known = {f.name: config[f.name] for f in KINDS[self.engine].fields.values()}
-            self.layers.append(known)
-            for field in KINDS[self.engine].fields.values():
-                self.words[n * DESCRIPTOR_WORDS + field.word] = known[field.name]
+        """Random descriptors, see `Drawing`."""
+        kind = KINDS[self.engine]
+        behind = MACHINE.layers * DESCRIPTOR_WORDS
+        self.layers = Drawing(self.rng, self.engine, blocks, tight).layers(LAYERS)
+        for n, (config, records) in enumerate(self.layers):
+            for field in kind.fields.values():
+                self.words[n * DESCRIPTOR_WORDS + field.word] = config[field.name]
+            for at, record in enumerate(records, config.get("record", 0)):
+                for field in kind.record_fields.values():
+                    self.words[behind + at * RECORD_WORDS + field.word] = record[field.name]
 
-    def queue(self, count: int, waits: int, wrong: float) -> list[dict[str, int]]:
-        """Random tasks at addresses 0 and up."""
+    def queue(self, count: int, waits: int, wrong: float, begin: int = 0) -> list[dict[str, int]]:
+        """Random tasks at addresses 0 and up, to run from `begin` on."""
         rng, shape = self.rng, packed(TASK)
         tasks = []
         layer = 0
         for n in range(count):
             if rng.random() < 0.4:
-                layer = rng.randrange(MACHINE.layers)
+                layer = rng.randrange(LAYERS)
             bad = rng.random() < wrong
             task = {
                 "layer": rng.randrange(MACHINE.layers, 16) if bad and rng.random() < 0.5 else layer,
-                "tile": rng.randrange(self.layers[layer]["tiles"] + 2 * bad),
-                "wait_first": rng.randint(0, min(MAX, n * waits)),
-                "wait_second": rng.randint(0, min(MAX, n * waits)),
+                "tile": rng.randrange(self.layers[layer][0]["tiles"] + 2 * bad),
+                **{f"wait_{name}": rng.randint(0, min(MAX, n * waits)) for name in ENGINES},
             }
+            task[f"wait_{self.engine}"] = rng.randint(0, max(0, n - begin))
             tasks.append(task)
             self.tasks[n] = shape.pack(task)
         return tasks
+
+    def tell(self, counts: dict[str, int] | int) -> None:
+        """How much the other engines have completed; of this one the queue says it."""
+        for n, name in enumerate(ENGINES):
+            port = getattr(self.dut, f"counts__{n}")
+            if name != self.engine:
+                port.value = counts if isinstance(counts, int) else counts[name]
 
     async def start(self, begin: int, end: int, dry_run: bool, cut: Cut) -> None:
         self.fault = Fault.NONE
@@ -191,14 +127,17 @@ async def dry_runs(dut):
     dut = Inside(dut)
     bench = QueueBench(dut, 1)
     await bench.reset()
-    dut.waits_first.value = dut.waits_second.value = MAX
+    bench.tell(MAX)
     found, logits = set(), set()
-    for n in range(150):
+    for n in range(300):
         sets = bench.rng.randint(1, 8)
         cut = Cut(sets, bench.rng.randint(1, 8 // sets))
+        if n % 5 == 0:
+            cut = ONE
         bench.load(cut.blocks, tight=n % 2 == 0)
-        tasks = bench.queue(bench.rng.randint(1, 12), 5, 0.1 * (n % 3))
-        begin = bench.rng.randint(0, len(tasks))
+        count = bench.rng.randint(1, 12)
+        begin = bench.rng.randint(0, count)
+        tasks = bench.queue(count, 5, 0.1 * (n % 3), begin)
         await bench.start(begin, len(tasks), True, cut)
         await bench.until(lambda: not int(dut.running.value))
         want, at = Fault.NONE, len(tasks)
@@ -206,12 +145,14 @@ async def dry_runs(dut):
             task = tasks[position]
             want = Fault.LAYER
             if task["layer"] < MACHINE.layers:
-                config = bench.layers[task["layer"]]
-                want = fault_of(bench.engine, config, cut, task["tile"])
+                config, _ = layer = bench.layers[task["layer"]]
+                want = fault_of(bench.engine, layer, cut, task)
                 if config.get("readout") or config.get("loss"):
-                    few = config["tiles"] * cut.sets <= MACHINE.readout_units
-                    more = config["tiles"] * cut.blocks > MACHINE.readout_units
-                    logits.add((few, more, want == Fault.UNITS))
+                    first = config["logits" if bench.engine == "bp" else "output_base"]
+                    few = first + config["tiles"] * cut.sets <= MACHINE.readout_units
+                    more = first + config["tiles"] * cut.blocks > MACHINE.readout_units
+                    every = config.get("every", 0)
+                    logits.add((few, more, every, want == Fault.UNITS))
             if want != Fault.NONE:
                 at = position
                 break
@@ -224,7 +165,11 @@ async def dry_runs(dut):
         assert not int(dut.o__valid.value)
         found.add(want)
     if bench.engine != "wg":
-        assert logits >= {(True, True, False), (False, True, True)}, "by set, and not by block"
+        by_set = {(True, True, 0, False), (False, True, 0, True)}
+        assert logits >= by_set, "by set, and not by block"
+        assert Fault.TERMS in found
+    if bench.engine == "fp":
+        assert logits >= {(True, True, 1, True), (True, False, 1, False)}, "every step's by block"
     assert found >= {Fault.NONE, Fault.LAYER, Fault.TILE, Fault.UNITS, Fault.WEIGHTS}
 
 
@@ -256,11 +201,11 @@ async def aborted(dut):
     await bench.reset()
     bench.load(1, tight=False)
     bench.queue(4, 0, 0)
-    task = {"layer": 0, "tile": 0, "wait_first": 3, "wait_second": 0}
-    bench.tasks[2] = packed(TASK).pack(task)
-    dut.waits_first.value = 2
+    other = next(name for name in ENGINES if name != bench.engine)
+    bench.tasks[2] = packed(TASK).pack({f"wait_{other}": 3})
+    bench.tell(dict.fromkeys(ENGINES, 2))
     await bench.start(0, 4, True, ONE)
-    await bench.tick(300)
+    await bench.tick(2000)
     assert int(dut.running.value)
     assert int(dut.waiting.value)
     assert int(dut.position.value) == 2
@@ -268,29 +213,34 @@ async def aborted(dut):
     await bench.until(lambda: not int(dut.running.value), 50)
     dut.abort.value = 0
     assert bench.fault == Fault.NONE
-    dut.waits_first.value = 3
+    bench.tell(3)
     await bench.start(0, 4, True, ONE)
     await bench.until(lambda: not int(dut.running.value))
     assert int(dut.completed.value) == 4
 
 
 class Engine:
-    """Takes tiles and finishes them in order, when it likes."""
+    """Takes tiles and finishes them in order, when it likes; asks for connections all the time."""
 
-    def __init__(self, bench: QueueBench):
-        self.bench, self.dut = bench, bench.dut
+    def __init__(self, bench: QueueBench, tasks: list[dict[str, int]]):
+        self.bench, self.dut, self.tasks = bench, bench.dut, tasks
         self.table: dict[str, int] = {}
-        self.taken: list[tuple[int, dict[str, int], tuple[int, int]]] = []  # tile, config, counts
-        self.finished = 0
-        self.counts = [0, 0]
+        self.taken: list[tuple[int, dict[str, int], dict[str, int]]] = []  # tile, config, counts
+        self.finished = self.records = 0
+        self.counts = dict.fromkeys(ENGINES, 0)
+        self._asked = 0
 
     def drive(self) -> None:
         rng = self.bench.rng
         self._done = self.finished < len(self.taken) and rng.random() < 0.1
         self.dut.done.value = self._done
         self.dut.o__ready.value = rng.random() < 0.3
-        self.counts = [min(MAX, count + (rng.random() < 0.05)) for count in self.counts]
-        self.dut.waits_first.value, self.dut.waits_second.value = self.counts
+        self.counts = {n: min(MAX, c + (rng.random() < 0.05)) for n, c in self.counts.items()}
+        self.counts[self.bench.engine] = self.bench.completed
+        self.bench.tell(self.counts)
+        if self.bench.record:
+            self._asked = rng.randrange(CONNECTIONS)
+            self.dut.connection.value = self._asked
 
     def sample(self) -> None:
         dut = self.dut
@@ -304,10 +254,21 @@ class Engine:
             if row["write"]:
                 assert self.finished == len(self.taken), "a table was loaded under a task"
                 self.table[self.bench.table[row["index"]]] = row["half"]
-        if int(dut.o__valid.value) and int(dut.o__ready.value):
+        offered = int(dut.o__valid.value)
+        if self.bench.record and (offered or self.finished < len(self.taken)):
+            self.check_record(self.tasks[len(self.taken) - (not offered)])
+        if offered and int(dut.o__ready.value):
             config = self.bench.config.unpack(int(dut.config.value)) | self.table
-            taken = int(dut.o__payload.value), config, (self.counts[0], self.counts[1])
-            self.taken.append(taken)
+            tile = packed(WORK).unpack(int(dut.o__payload.value))["tile"]
+            self.taken.append((tile, config, self.counts))
+
+    def check_record(self, task: dict[str, int]) -> None:
+        """The record of the connection that is asked for, of the layer in hand."""
+        _, records = self.bench.layers[task["layer"]]
+        if self.bench.record and self._asked < len(records):
+            got = self.bench.record.unpack(int(self.dut.record.value))
+            assert got == records[self._asked], f"connection {self._asked}"
+            self.records += 1
 
 
 @cocotb.test()
@@ -320,8 +281,8 @@ async def runs(dut):
     for _ in range(8):
         bench.load(2, tight=False)
         tasks = bench.queue(20, 3, 0)
-        engine = Engine(bench)
-        dut.waits_first.value = dut.waits_second.value = 0
+        engine = Engine(bench, tasks)
+        bench.tell(0)
         await bench.start(0, len(tasks), False, TWO)
         bench.add(engine)
         before = len(bench.pulses.cycles["waiting"])
@@ -331,9 +292,9 @@ async def runs(dut):
         assert engine.finished == len(tasks) == len(engine.taken)
         for task, (tile, config, counts) in zip(tasks, engine.taken, strict=True):
             assert tile == task["tile"]
-            assert config == bench.layers[task["layer"]]
-            assert counts[0] >= task["wait_first"]
-            assert counts[1] >= task["wait_second"]
+            assert config == bench.layers[task["layer"]][0]
+            assert all(counts[name] >= task[f"wait_{name}"] for name in ENGINES)
+        assert engine.records > 10 or not bench.record
         waited += len(bench.pulses.cycles["waiting"]) - before
         assert bench.fault == Fault.NONE
     assert waited, "no task had to wait"

@@ -1,12 +1,12 @@
 """gen.core.forward.unit: updates of neurons on hard sums against golden."""
 
 import functools
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 
-from backspike.compile.compiler import compile_network
 from backspike.gen.core.engines import FORWARD
 from backspike.gen.core.forward.unit import (
     RECURRENCE,
@@ -16,33 +16,45 @@ from backspike.gen.core.forward.unit import (
     ForwardUnit,
 )
 from backspike.gen.core.shared.time_sequencer import slot_layout
-from backspike.gen.machine import MACHINES
 from backspike.golden import neurons
 from backspike.golden.half import to_bits
-from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
+from backspike.ir.neuron import LIF, CubaLIF
 from backspike.ir.surrogate import Surrogate, fast_sigmoid, rectangle, triangle
 from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.drain_play import machine
 from tests.support.fixed import as_numbers, hard_numbers
 from tests.support.streams import packed
-from tests.support.units import Recording, check, columns, constant, fire, integrate, settings
+from tests.support.units import (
+    Recording,
+    check,
+    columns,
+    constant,
+    descriptor,
+    fire,
+    integrate,
+    settings,
+)
 
 REUSE = 2
 WIDTH = FORWARD.sum_width(machine(REUSE))
 STEPS = 8
-RUNS = 150
+PLACES = 4
+RUNS = 120
 """Blocks of RECURRENCE neurons, the densest that a unit can take: some ten thousand updates."""
 
 TABLE = Surrogate("table", (-1.0, -0.5, 0.0, 0.25), (0.5, 0.0, -1.0, 2.0, 0.0))
-LAYERS = {
-    "hard": Layer(size=1),
-    "soft": Layer(size=1, reset="soft", leak=0.9, surrogate=triangle()),
-    "no-leak": Layer(size=1, leak=1.0, threshold=0.0, reset="soft", surrogate=fast_sigmoid()),
-    "all-leak": Layer(size=1, leak=0.0, threshold=-2.5, surrogate=TABLE),
-    "smallest": Layer(size=1, leak=2.0**-24, threshold=2.0**-24, reset="soft", rule="mpd-ed"),
-    "lowest": Layer(size=1, threshold=-65504.0, reset="soft", rule="mpd-ed", surrogate=TABLE),
-    "highest": Layer(size=1, threshold=65504.0, reset="soft", surrogate=rectangle(8.0)),
+NEURONS = {
+    "hard": LIF(),
+    "soft": LIF(reset="soft", leak=0.9, surrogate=triangle()),
+    "no-leak": LIF(leak=1.0, threshold=0.0, reset="soft", surrogate=fast_sigmoid()),
+    "all-leak": LIF(leak=0.0, threshold=-2.5, surrogate=TABLE),
+    "smallest": LIF(leak=2.0**-24, threshold=2.0**-24, reset="soft", rule="mpd-ed"),
+    "lowest": LIF(threshold=-65504.0, reset="soft", rule="mpd-ed", surrogate=TABLE),
+    "highest": LIF(threshold=65504.0, reset="soft", surrogate=rectangle(8.0)),
+    "current": CubaLIF(synapse=0.9, leak=0.75, surrogate=triangle()),
+    "soft-current": CubaLIF(synapse=0.5, leak=0.9, reset="soft", surrogate=TABLE, rule="mpd-ed"),
+    "no-current": CubaLIF(synapse=0.0, leak=1.0, threshold=0.5, reset="soft"),
+    "all-current": CubaLIF(synapse=1.0, leak=0.9),
 }
 
 pytestmark = pytest.mark.verilator
@@ -50,7 +62,7 @@ pytestmark = pytest.mark.verilator
 
 @functools.cache
 def unit() -> ArrayBench:
-    return ArrayBench(ForwardUnit(width=WIDTH, reuse=REUSE), "forward_unit")
+    return ArrayBench(ForwardUnit(width=WIDTH, reuse=REUSE, places=PLACES), "forward_unit")
 
 
 def sums(rng: np.random.Generator, count: int, threshold: float):
@@ -67,52 +79,89 @@ def sums(rng: np.random.Generator, count: int, threshold: float):
     return limbs, mixed
 
 
-def descriptor(layer: Layer, readout: bool) -> dict[str, int]:
-    """As the compiler makes it."""
-    layers = (layer,) if readout else (layer, Layer(size=1))
-    network = Network(inputs=1, layers=layers, steps=STEPS)
-    return compile_network(network, Learning(batch=1), MACHINES["tiny"]).descriptors["fp"][0]
+@dataclass(frozen=True)
+class Block:
+    """In which order neurons are updated: of one tile, or of tiles that take turns step by step;
+    of those with a current in two passes."""
+
+    tiles: int
+    passes: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of slots."""
+        return (RUNS, STEPS, self.tiles, self.passes, RECURRENCE)
+
+    @property
+    def updates(self) -> tuple[int, ...]:
+        """Of updates, which end with the last pass."""
+        return (RUNS, STEPS, self.tiles, RECURRENCE)
+
+    def slots(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """(slot, place) of each."""
+        neuron = np.arange(RECURRENCE)
+        count = int(np.prod(self.shape))
+        step, second = (
+            np.broadcast_to(np.arange(n).reshape(shape), self.shape).ravel()
+            for n, shape in ((STEPS, (-1, 1, 1, 1)), (self.passes, (-1, 1)))
+        )
+        slot = columns(
+            packed(slot_layout(REUSE)), count, valid=1, second=second,
+            phase=np.broadcast_to(neuron % REUSE, self.shape).ravel(),
+            sample=np.broadcast_to(neuron // REUSE, self.shape).ravel(),
+            fresh=step == 0, final=step == STEPS - 1,
+        )  # fmt: skip
+        places = np.stack([rng.permutation(PLACES)[: self.tiles] for _ in range(RUNS)])
+        return slot, np.broadcast_to(places[:, None, :, None, None], self.shape).ravel()
+
+    def each_pass(self, values: np.ndarray) -> np.ndarray:
+        """What belongs to an update, in each of its passes."""
+        parts = values.reshape(*self.updates[:3], 1, RECURRENCE, *values.shape[1:])
+        return np.repeat(parts, self.passes, 3).reshape(-1, *values.shape[1:])
+
+    def of_slots(self, values: np.ndarray, latency: int) -> np.ndarray:
+        """A port's values in the order of the slots, as their shape."""
+        return values[latency : latency + int(np.prod(self.shape))].reshape(self.shape)
+
+    def of_updates(self, values: np.ndarray, latency: int) -> np.ndarray:
+        return self.of_slots(values, latency)[:, :, :, -1]
+
+    def given(self, values: np.ndarray) -> torch.Tensor:
+        """Updates as golden's: neurons as samples of one neuron, (B, T, 1)."""
+        ordered = torch.from_numpy(np.ascontiguousarray(values)).reshape(self.updates)
+        return ordered.permute(0, 2, 3, 1).reshape(-1, STEPS, 1)
+
+    def in_order(self, tensor: torch.Tensor) -> np.ndarray:
+        """golden's (B, T, 1) in the order of the updates."""
+        ordered = tensor.reshape(RUNS, self.tiles, RECURRENCE, STEPS)
+        return ordered.permute(0, 3, 1, 2).numpy()
 
 
-def run(layer: Layer, readout: bool, seed: int):
-    """(outputs by update, golden's sums, live): arrays (RUNS, STEPS, RECURRENCE)."""
+def run(neuron: LIF | None, block: Block, seed: int, **more: int):
+    """(outputs by cycle, golden's sums, live by update). more: fields of the descriptor."""
     rng = np.random.default_rng(seed)
-    shape = (RUNS, STEPS, RECURRENCE)
-    count = RUNS * STEPS * RECURRENCE
-    limbs, terms = sums(rng, count, layer.threshold)
+    count = int(np.prod(block.updates))
+    limbs, terms = sums(rng, count, neuron.threshold if neuron else 1.0)
     live = rng.random(count) < 0.9
-    place = np.arange(RECURRENCE)  # a place of its own for each neuron, phases and samples mixed
-    step = np.broadcast_to(np.arange(STEPS)[:, None], shape)
-    slot = columns(
-        packed(slot_layout(REUSE)), count, valid=1,
-        phase=np.broadcast_to(place % REUSE, shape).ravel(),
-        sample=np.broadcast_to(place // REUSE, shape).ravel(),
-        fresh=(step == 0).ravel(), final=(step == STEPS - 1).ravel(),
-    )  # fmt: skip
-    config, table = settings("fp", descriptor(layer, readout))
+    slot, place = block.slots(rng)
+    config, table = settings("fp", descriptor("fp", neuron) | more)
     unit()(table=np.array(table, np.uint64))
     pad = [(0, 50)]
+    given = block.each_pass(limbs)
+    if block.passes == 2:  # the sum matters in the first pass alone
+        noise = rng.integers(0, 2**63, given.shape[0]).astype(np.uint64)
+        parts = given.reshape(*block.shape, -1)
+        parts[:, :, :, 1, :, 0] ^= noise.reshape(block.shape)[:, :, :, 1]
+        given = parts.reshape(given.shape)
+    wide = [(0, 50)] + [(0, 0)] * (given.ndim - 1)
     out = unit()(
-        config=constant(config, FORWARD.config.size, count + 50),
+        config=constant(config, FORWARD.config.size, len(slot) + 50),
         slot=np.pad(slot, pad),
-        sum=np.pad(limbs, pad),
-        live=np.pad(live, pad),
+        place=np.pad(place, pad),
+        sum=np.pad(given, wide),
+        live=np.pad(block.each_pass(live), pad),
     )
-    given = tuple(
-        torch.from_numpy(x.reshape(shape)).transpose(1, 2).reshape(-1, STEPS, 1) for x in terms
-    )
-    # Neurons as samples of one neuron: (B, T, 1).
-    return out, given, live.reshape(shape)
-
-
-def by_update(values: np.ndarray, latency: int) -> np.ndarray:
-    """A port's values in the order of the updates, (RUNS, STEPS, RECURRENCE)."""
-    return values[latency : latency + RUNS * STEPS * RECURRENCE].reshape(RUNS, STEPS, RECURRENCE)
-
-
-def in_order(tensor: torch.Tensor) -> np.ndarray:
-    """golden's (B, T, 1) likewise."""
-    return tensor.reshape(RUNS, RECURRENCE, STEPS).transpose(1, 2).numpy()
+    return out, tuple(block.given(x) for x in terms), live.reshape(block.updates)
 
 
 def pad_flags(flags: np.ndarray, latency: int, length: int) -> np.ndarray:
@@ -121,31 +170,40 @@ def pad_flags(flags: np.ndarray, latency: int, length: int) -> np.ndarray:
     return found
 
 
-@pytest.mark.parametrize("name", LAYERS)
-def test_hidden(name):
-    """Spikes, codes, activity, potentials and saturation of hard sums equal golden's."""
-    layer = LAYERS[name]
-    out, given, live = run(layer, False, 11)
+@pytest.mark.parametrize("tiles", [1, 2])
+@pytest.mark.parametrize("name", NEURONS)
+def test_hidden(name, tiles):
+    """Spikes, codes, activity, potentials and saturation of hard sums equal golden's, though tiles
+    take turns."""
+    neuron = NEURONS[name]
+    current, soft = isinstance(neuron, CubaLIF), neuron.reset == "soft"
+    block = Block(tiles, 1 + current)
+    out, given, live = run(neuron, block, 11)
     a = Recording()
-    spikes, codes = fire(a, layer, given)
+    spikes, codes = fire(a, neuron, given)
 
-    latency = SUM_TO_U + U_TO_CODE
-    check("spikes", by_update(out["spike"], latency), in_order(spikes).astype(np.uint64))
-    check("codes", by_update(out["code"], latency), in_order(codes).astype(np.uint64))
-    active = neurons.passed(layer.neuron, spikes, codes) != 0
-    check("active", by_update(out["active"], latency), in_order(active).astype(np.uint64))
+    def same(name: str, want: torch.Tensor) -> None:
+        got = block.of_updates(out[name], SUM_TO_U + U_TO_CODE)
+        check(name, got, block.in_order(want).astype(np.uint64))
 
-    soft = layer.reset == "soft"
-    u = torch.stack(a.rounded[:: 1 + soft], 1)
-    logits = to_bits(u).reshape(RUNS, RECURRENCE, STEPS).transpose(0, 2, 1)
-    check("u", by_update(out["logit"], latency), logits.astype(np.uint64))
-    flags_u = in_order(torch.stack(a.flags[:: 1 + soft], 1)) & live
+    same("spike", spikes)
+    same("code", codes)
+    same("active", neurons.passed(neuron, spikes, codes) != 0)
+    each = 1 + current + soft  # roundings of a step: i, u, v
+    u = torch.stack(a.rounded[current::each], 1)
+    same("logit", torch.from_numpy(to_bits(u).astype(int)))
+    if current:
+        first_pass = block.of_slots(out["spike"], SUM_TO_U + U_TO_CODE)[:, :, :, 0]
+        assert not first_pass.any(), "a current spikes"
+
+    flags = [block.in_order(torch.stack(a.flags[n::each], 1)) & live for n in range(each)]
     cycles = len(out["saturated"])
-    want = pad_flags(flags_u, SUM_TO_U, cycles)
+    by_pass = np.stack(flags[: block.passes], 3)
+    want = pad_flags(by_pass, SUM_TO_U, cycles)
     if soft:
-        flags_v = in_order(torch.stack(a.flags[1::2], 1)) & live
-        want |= pad_flags(flags_v, SUM_TO_U + U_TO_V, cycles)
-    assert want.any(), "nothing saturates: the sums are too easy"
+        by_pass = np.stack([np.zeros_like(live)] * current + [flags[-1]], 3)
+        want |= pad_flags(by_pass, SUM_TO_U + U_TO_V, cycles)
+    assert all(flag.any() for flag in flags[: block.passes]), "the sums are too easy"
     check("saturated", out["saturated"], want.astype(np.uint64))
     fired = spikes.mean()
     assert 0.02 < fired < 0.999 or name in ("lowest", "highest"), f"{fired} of neurons spike"
@@ -153,10 +211,11 @@ def test_hidden(name):
 
 def test_readout():
     """The read-out's potentials equal golden's, and no spike is made."""
-    out, given, _ = run(Layer(size=1), True, 12)
+    block = Block(1, 1)
+    out, given, _ = run(None, block, 12)
     a = Recording()
     integrate(a, given)
     latency = SUM_TO_U + U_TO_CODE
-    logits = to_bits(torch.stack(a.rounded, 1)).reshape(RUNS, RECURRENCE, STEPS).transpose(0, 2, 1)
-    check("logits", by_update(out["logit"], latency), logits.astype(np.uint64))
-    assert not by_update(out["spike"], latency).any()
+    u = torch.from_numpy(to_bits(torch.stack(a.rounded, 1)).astype(int))
+    check("logits", block.of_updates(out["logit"], latency), block.in_order(u).astype(np.uint64))
+    assert not block.of_updates(out["spike"], latency).any()

@@ -1,5 +1,6 @@
 """gen.core.shared.time_sequencer: the order in which a block's sums leave, for every shape."""
 
+import itertools
 import random
 from dataclasses import dataclass
 
@@ -19,38 +20,39 @@ SETTLING = 2
 
 @dataclass
 class Drain:
-    """What a sequencer is made for, and when its last step began."""
+    """What a sequencer is made for, and when its last pass began."""
 
     reuse: int
     recurrence: int
     reverse: bool
-    step_begun: int = 0
+    pass_begun: int = 0
 
-    def block(self, batch: Batch, at: Place, start: int, skipped: int, free: bool):
-        """(cycle, slot) of every slot of a block that is started in a cycle.
-
-        skipped: mask of the entries that take one slot.
-        """
+    def block(self, batch: Batch, at: Place, start: int, mode: "Mode"):
+        """(cycle, slot) of every slot of a block that is started in a cycle."""
         slots = []
         all_steps, own = range(batch.all_steps), batch.steps_of(at)
         ends = (all_steps[-1], all_steps[0]) if self.reverse else (all_steps[0], all_steps[-1])
         cycle = start + 2
-        for n, t in enumerate(reversed(own) if self.reverse else own):
-            if not free and (n > 0 or t != ends[0]):  # it goes on with what the last step left
-                cycle = max(cycle, self.step_begun + self.recurrence)
-            self.step_begun = cycle
+        steps = reversed(own) if self.reverse else own
+        for t, second in itertools.product(steps, range(1 + mode.twice)):
+            fresh = t == ends[0] and not mode.carry
+            if not mode.free and (second or not fresh):  # it goes on with what the last one left
+                cycle = max(cycle, self.pass_begun + self.recurrence)
+            self.pass_begun = cycle
             for s in range(batch.samples):
                 entry = (t - own[0]) * batch.samples + s
-                skip = skipped >> entry & 1
+                skip = mode.skips >> entry & 1
                 for phase in range(1 if skip else self.reuse):
+                    over = skip or phase == self.reuse - 1
                     slot = {
                         "valid": 1,
                         "entry": entry,
                         "sample": s,
                         "phase": phase,
                         "skip": skip,
-                        "row_end": int(skip or phase == self.reuse - 1),
-                        "fresh": int(t == ends[0]),
+                        "second": second,
+                        "row_end": int(over and second == mode.twice),
+                        "fresh": int(fresh),
                         "final": int(t == ends[1]),
                         "block_end": 0,
                     }
@@ -60,12 +62,22 @@ class Drain:
         return slots
 
 
+@dataclass
+class Mode:
+    """What else a block is told. skips: mask of the entries that take one slot."""
+
+    free: bool
+    skips: int
+    twice: int
+    carry: int
+
+
 def every_shape(rng: random.Random) -> list[Batch]:
     """Each with some last step, spans and sets."""
     return [
         Batch(t, rng.choice([t, rng.randint(1, t)]), s, rng.randint(1, 3), sets, 0, s - 1)
         for t, s in rng.sample(SHAPES, len(SHAPES))
-        for sets in (1, 2)
+        for sets in (1, 2, 3)
     ]
 
 
@@ -76,12 +88,11 @@ class Inputs:
     rng: random.Random
     rows: list[dict[str, int]]
 
-    def until(self, cycle: int, batch: Batch, free: bool, skips: int) -> None:
+    def until(self, cycle: int, batch: Batch, mode: Mode) -> None:
         """The same up to this cycle."""
         while len(self.rows) < cycle:
             noise = {name: self.rng.randrange(2) for name in ("head", "tail")}
-            self.rows.append({"start": 0, "batch": batch.batch_port(), "free": free,
-                              "skips": skips, **noise})  # fmt: skip
+            self.rows.append({"start": 0, "batch": batch.batch_port(), **vars(mode), **noise})
 
     def columns(self) -> dict[str, np.ndarray]:
         """Ports; the batch's shape is there SETTLING cycles earlier."""
@@ -97,7 +108,8 @@ class Inputs:
 )
 def test_every_shape(reuse, recurrence, reverse):
     """Blocks follow each other as soon as they may, in the last slot's cycle, or later; one that
-    goes on with the samples of the last one waits for them, one of other samples does not.
+    goes on with the samples of the last one waits for them, as a second pass does for the first;
+    one of other samples does not, unless they go on from batch to batch.
 
     The shape is there two cycles before a block begins and until its last slot, so after another
     one a block begins two cycles later at the earliest.
@@ -105,32 +117,36 @@ def test_every_shape(reuse, recurrence, reverse):
     rng = random.Random(1)
     drain = Drain(reuse, recurrence, reverse)
     layout = packed(slot_layout(reuse))
-    want, busy, waits = {}, [], {"goes on": 0, "other samples": 0}
+    want, busy = {}, []
+    waits = {"goes on": 0, "other samples": 0, "the batch before": 0, "second pass": 0}
     batches = every_shape(rng)
     check_variety(batches)
     start, last = 3, 0
     inputs = Inputs(rng, [])
     for batch in batches:
-        free = rng.random() < 0.3
+        mode = Mode(rng.random() < 0.3, 0, rng.randrange(2), rng.randrange(2))
         for at in batch.order(reverse):
-            skipped = rng.getrandbits(DEPTH) if rng.random() < 0.5 else 0
-            before = drain.step_begun
-            slots = drain.block(batch, at, start, skipped, free)
+            mode.skips = rng.getrandbits(DEPTH) if rng.random() < 0.5 else 0
+            before = drain.pass_begun
+            slots = drain.block(batch, at, start, mode)
             want |= dict(slots)
             early = slots[0][0] == start + 2 < before + recurrence
-            if not free and start == last:
+            if not mode.free and start == last:
                 if not (at.tail if reverse else at.head):
                     waits["goes on"] += slots[0][0] > start + 2
+                elif mode.carry:
+                    waits["the batch before"] += slots[0][0] > start + 2
                 else:
                     waits["other samples"] += early
+            waits["second pass"] += any(slot["second"] for _, slot in slots)
             last = slots[-1][0]
             busy += range(start + 1, last)
-            inputs.until(start, batch, free, skipped)
-            inputs.until(start + 1, batch, free, skipped)
+            inputs.until(start, batch, mode)
+            inputs.until(start + 1, batch, mode)
             inputs.rows[-1] |= {"start": 1, "head": at.head, "tail": at.tail}
             start = last + rng.choice([0, 0, 1, 5, recurrence]) + SETTLING * at.last
-            inputs.until(start, batch, free, skipped)
-    inputs.until(start + 5, batches[-1], False, 0)
+            inputs.until(start, batch, mode)
+    inputs.until(start + 5, batches[-1], Mode(False, 0, 0, 0))
     out = ArrayBench(
         TimeSequencer(reuse=reuse, recurrence=recurrence, reverse=reverse),
         f"time_sequencer_{reuse}_{recurrence}",

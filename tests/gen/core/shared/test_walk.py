@@ -6,142 +6,168 @@ The coroutines below `# cocotb` run inside the simulation, the tests outside.
 import cocotb
 import pytest
 
-from backspike.gen.core.shared.walk import TileWalk
+from backspike.gen.core.layout import CONNECTIONS
+from backspike.gen.core.shared.walk import TileWalk, connection_layout
 from backspike.sim.bench.cocotb_bench import bench_parameters
-from tests.support.batches import Batch, Place
+from tests.support.batches import Batch, Place, Work
 from tests.support.coroutines import each_coroutine
-from tests.support.streams import Bench
+from tests.support.streams import Bench, packed
 from tests.support.tiles import same_fields
 
-BLOCKS, BASES, ROWS = 4, 8, 10
-TO_HEADER = 3
-"""Cycles from a task to its first header."""
+BLOCKS, BASES, ROWS = 5, 8, 10
+TO_HEADER = 1
+"""Cycles from a task to its first header, and two for each connection."""
 
 
-def make(group: int, reverse: bool) -> TileWalk:
-    return TileWalk(
-        blocks=BLOCKS, sources=BASES, bases=BASES, rows=ROWS, group=group, reverse=reverse
-    )
+def make(reverse: bool) -> TileWalk:
+    return TileWalk(blocks=BLOCKS, sources=BASES, bases=BASES, rows=ROWS, reverse=reverse)
 
 
 # cocotb
 
 
 class WalkBench(Bench):
-    """A walk with everything constant driven."""
+    """A walk with everything constant driven; it answers for the connection that is asked for."""
 
     def __init__(self, dut, seed: int, stall: float):
         super().__init__(dut, seed)
         rng = self.rng
-        parameters = bench_parameters()
-        self.group, self.reverse = parameters["group"], parameters["reverse"]
-        component = make(self.group, self.reverse)
+        self.reverse = bench_parameters()["reverse"]
+        component = make(self.reverse)
         self.tasks = self.source("i", stall=stall)
         self.headers = self.sink("o_headers", component.o_headers.payload.shape(), stall)
         self.steps = self.sink("o", component.o.payload.shape(), stall)
+        count = CONNECTIONS if seed == 0 else rng.choice([1, 1, 2, 3, 5])
         self.values = {
             "base_first": rng.randrange(40),
             "by_set": rng.randrange(2),
-            "source_first": rng.randrange(40),
-            "source_tiles": rng.randint(1, 5),
-            "weights": rng.randrange(200),
-            "tile_rows": rng.randint(1, 40),
-            "source_rows": rng.randint(1, 40),
-            "skip": int(not self.group and rng.random() < 0.2),
+            "connections": count,
+            "carry": 0 if self.reverse else rng.randrange(2),
+            "skip": int(rng.random() < 0.2),
         }
         for name, value in self.values.items():
             getattr(dut, name).value = value
+        self.records = [
+            {
+                "first": rng.randrange(40),
+                "tiles": rng.randint(1, 5),
+                "weights": rng.randrange(200),
+                "tile_rows": rng.randint(1, 40),
+                "source_rows": rng.randint(1, 40),
+                "diagonal": int(rng.random() < 0.3),
+                "delay": int(rng.random() < 0.4),
+            }
+            for _ in range(count)
+        ]
+        layout = packed(connection_layout(BASES, ROWS))
+        self.words = [layout.pack(record) for record in self.records]
+        self.words += [rng.getrandbits(layout.width) for _ in range(count, CONNECTIONS)]
+        self.responders.append(self)
         # As many blocks as there are bits for, at the most.
-        sets, spans = rng.randint(1, 4), rng.randint(1, 4)
+        sets, spans = (8, 4) if seed == 1 else (rng.randint(1, 4), rng.randint(1, 4))
         self.batch = Batch(1, 1, 1, spans, sets, sets, 0)
         dut.batch.value = self.batch.batch_port()
 
-    def row(self, tile: int, source: int) -> int:
-        v = self.values
-        return (v["weights"] + tile * v["tile_rows"] + source * v["source_rows"]) % (1 << ROWS)
+    def respond(self) -> None:
+        self.dut.connection.value = self.words[int(self.dut.index.value)]
+
+    def row(self, record: dict[str, int], tile: int, beyond: int) -> int:
+        first = record["weights"] + (0 if record["diagonal"] else tile * record["tile_rows"])
+        return (first + beyond * record["source_rows"]) % (1 << ROWS)
 
     def base(self, tile: int, at: Place) -> int:
         by_block = tile * self.batch.blocks + at.block
         by_set = tile * self.batch.sets + at.set
         return self.values["base_first"] + (by_set if self.values["by_set"] else by_block)
 
-    def step(self, tile: int, at: Place, source: int) -> dict:
-        """What is said of a step, in whatever order it comes."""
-        source_base = self.values["source_first"] + source * self.batch.blocks + at.block
+    def step(self, record: dict[str, int], tile: int, at: Place, beyond: int) -> dict:
+        batch, carry = self.batch, self.values["carry"]
+        source = tile if record["diagonal"] else beyond
+        outside = record["delay"] & (at.tail if self.reverse else at.head)
+        block = at.block
+        if record["delay"]:
+            block += 1 if self.reverse else -1
+            if outside:
+                block = at.set * batch.spans + batch.spans - 1  # of the batch before
+        source_base = (record["first"] + source * batch.blocks + block) % (1 << BASES)
         return {
-            "source_base": source_base % (1 << BASES),
+            "source_base": None if outside and not carry else source_base,
             "base": self.base(tile, at),
+            "row": self.row(record, tile, beyond),
             "set": at.set,
             "tail": at.tail,
+            "void": int(outside and not carry),
+            "other": int(outside and carry),
             "source": source,
         }
 
-    def by_blocks(self, tile: int) -> tuple[list[dict], list[dict]]:
+    def wanted(self, work: Work) -> tuple[list[dict], list[dict]]:
         """Headers and steps of a task: a sum for each block."""
         headers, steps = [], []
-        v = self.values
-        for at in self.batch.order(self.reverse):
-            headers.append(
-                {"base": self.base(tile, at), "row": self.row(tile, 0), "tile": tile, **at.fields}
-            )
-            for source in range(0 if v["skip"] else v["source_tiles"]):
-                last = int(source == v["source_tiles"] - 1)
-                row = {"row": self.row(tile, source), "last": last, "group_last": 1}
-                steps.append(self.step(tile, at, source) | row)
-        return headers, steps
-
-    def by_groups(self, tile: int) -> tuple[list[dict], list[dict]]:
-        """Headers and steps of a task: a sum for each group of source tiles."""
-        headers, steps = [], []
-        group, tiles = self.group, self.values["source_tiles"]
-        for first in range(0, tiles, group):
-            headers.append({"row": self.row(tile, first), "source": first, "tile": tile,
-                            "last": int(first + group >= tiles)})  # fmt: skip
-            for at in self.batch.order():
-                for part in range(group):
-                    flags = {"group_last": int(part == group - 1), "last": at.last}
-                    steps.append(self.step(tile, at, first + part) | flags)
+        tile = work.tile
+        for at in work.order(self.batch, self.reverse):
+            row = self.row(self.records[0], tile, 0)
+            headers.append({"base": self.base(tile, at), "row": row, "tile": tile,
+                            "place": work.place_of(at), **at.fields})  # fmt: skip
+            if self.values["skip"]:
+                continue
+            for record in self.records:
+                for beyond in range(1 if record["diagonal"] else record["tiles"]):
+                    steps.append(self.step(record, tile, at, beyond) | {"last": 0})
+            steps[-1]["last"] = 1
         return headers, steps
 
 
-async def walk(dut, seed: int, stall: float) -> Batch:
+async def walk(dut, seed: int, stall: float) -> WalkBench:
     bench = WalkBench(dut, seed, stall)
     await bench.reset()
     await bench.tick(2)  # the batch is there before a task
-    tiles = [bench.rng.randrange(10) for _ in range(4)]
-    tasks = [(bench.by_groups if bench.group else bench.by_blocks)(tile) for tile in tiles]
-    headers, steps = ([row for part in parts for row in part] for parts in zip(*tasks, strict=True))
-    bench.tasks.queue.extend(tiles)
+    tasks = [Work.draw(bench.rng, bench.rng.randrange(10), bench.batch) for _ in range(4)]
+    wanted = [bench.wanted(work) for work in tasks]
+    headers, steps = (
+        [row for part in parts for row in part] for parts in zip(*wanted, strict=True)
+    )
+    bench.tasks.queue.extend(work.port() for work in tasks)
     await bench.until(lambda: len(bench.headers.got) >= len(headers))
     await bench.until(lambda: len(bench.steps.got) >= len(steps))
     await bench.tick(20)
     same_fields("headers", bench.headers.got, headers)
     same_fields("steps", bench.steps.got, steps)
     if not stall:
-        sent = bench.tasks.sent
-        assert bench.headers.cycles[0] == sent[0] + TO_HEADER
-        took = TO_HEADER + (len(headers) + len(steps)) // len(tiles)
-        ends = [begin + took for begin in sent[:-1]]
-        assert sent[1:] == ends, "a step and a header take a cycle each"
-    return bench.batch
+        sent, count = bench.tasks.sent, len(bench.records)
+        first = TO_HEADER + 2 * count
+        assert bench.headers.cycles[0] == sent[0] + first
+        between = 0 if bench.values["skip"] else count - 1  # from connection to connection
+        took = [first + len(h) * (1 + between) + len(s) for h, s in wanted]
+        ends = [begin + cycles for begin, cycles in zip(sent[:-1], took[:-1], strict=True)]
+        assert sent[1:] == ends, "a step, a header and a further connection take a cycle each"
+    return bench
 
 
 @cocotb.test()
 @cocotb.parametrize(stall=[0.0, 0.5])
 async def walks(dut, stall):
     """Headers and steps of random tasks equal plain loops, and without stalls one takes a cycle."""
-    batches = [await walk(dut, seed, stall) for seed in range(25)]
+    benches = [await walk(dut, seed, stall) for seed in range(30)]
+    batches = [bench.batch for bench in benches]
     assert any(batch.blocks == 1 << BLOCKS for batch in batches)
     assert any(batch.sets == 1 < batch.spans for batch in batches)
     assert any(batch.spans == 1 < batch.sets for batch in batches)
+    assert any(len(bench.records) == CONNECTIONS for bench in benches)
+    kinds = {
+        (record["diagonal"], record["delay"], bench.values["carry"])
+        for bench in benches
+        if not bench.values["skip"]
+        for record in bench.records
+    }
+    assert len(kinds) == (4 if bench_parameters()["reverse"] else 8)
 
 
 # Outside
 
 
 @each_coroutine(__name__)
-@pytest.mark.parametrize(("group", "reverse"), [(0, False), (0, True), (1, False), (4, False)])
-def test_walk(group, reverse, simulated):
-    """The coroutine holds in both orders, and with groups of one and of several source tiles."""
-    parameters = {"group": group, "reverse": reverse}
-    simulated(lambda: (make(group, reverse), f"walk_{group}_{reverse:d}_bench", parameters))
+@pytest.mark.parametrize("reverse", [False, True])
+def test_walk(reverse, simulated):
+    """The coroutine holds in both orders."""
+    simulated(lambda: (make(reverse), f"walk_{reverse:d}_bench", {"reverse": reverse}))

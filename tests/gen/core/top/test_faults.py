@@ -8,28 +8,28 @@ import dataclasses
 import numpy as np
 import pytest
 
-from backspike.drive.core_driver import BYTES, CoreFaultError
-from backspike.drive.rtl_backend import RTLBackend
+from backspike.drive.core_driver import CoreFaultError
 from backspike.gen.core.engines import KINDS
 from backspike.gen.core.faults import Fault
-from backspike.gen.core.layout import DESCRIPTOR_WORDS, TASK
 from backspike.ir.constants import ENGINES
 from backspike.train.fuzz_training import random_batch
-from tests.support.core_runs import (
-    LEARNING,
-    NETWORK,
-    check_run,
-    memories,
-    random_weights,
-    tiny_backend,
+from tests.support.core_faults import (
+    LIMIT,
+    batch,
+    descriptor,
+    mended,
+    record,
+    refused,
+    run,
+    task,
+    write_batch,
 )
+from tests.support.core_runs import LEARNING, NETWORK, memories, random_weights, tiny_backend
 
 pytestmark = pytest.mark.verilator
 
 OVERHEAD = 150
 """Cycles of the host port from doorbell to the end of a run being seen, at the most."""
-LIMIT = 500_000
-"""Cycles after which the core is taken to hang."""
 
 
 @pytest.fixture
@@ -39,58 +39,9 @@ def backend():
     rng = np.random.default_rng(1)
     backend.load_weights(random_weights(rng))
     backend.forward(*random_batch(rng, NETWORK, LEARNING.batch))
-    backend.driver.write_inputs(*random_batch(rng, NETWORK, LEARNING.batch), 1)
+    write_batch(backend, rng, LEARNING.batch)
     yield backend
     backend.close()
-
-
-def run(backend: RTLBackend, program: str = "both") -> int:
-    """Run a program; returns the cycles that it took beside those counted."""
-    before = backend.simulator.cycles
-    backend.driver.run(program, forward=1, backward=0, limit=LIMIT)
-    return backend.simulator.cycles - before - backend.driver.counters()["total"]
-
-
-def descriptor(backend: RTLBackend, engine: str, layer: int, field: str, value: int) -> None:
-    base = backend.simulator.registers.window(f"layers_{engine}").base
-    word = layer * DESCRIPTOR_WORDS + KINDS[engine].fields[field].word
-    backend.simulator.write(base + word * BYTES, value)
-
-
-def task(backend: RTLBackend, engine: str, position: int, **fields: int) -> None:
-    base = backend.simulator.registers.window(f"tasks_{engine}").base
-    word = TASK.const({"wait_first": 0, "wait_second": 0, **fields}).as_bits()
-    backend.simulator.write(base + position * BYTES, word)
-
-
-def batch(backend: RTLBackend, **fields: int) -> None:
-    """Write these fields of registers `batch` and `time`, and leave the others."""
-    port = backend.simulator
-    for name in ("batch", "time"):
-        register = port.registers.register(name)
-        kept = register.unpack(port.read(name))
-        given = {field: value for field, value in fields.items() if field in kept}
-        if given:
-            port.write(name, register.pack(**kept | given))
-
-
-def refused(backend: RTLBackend, fault: Fault, engine: str | None = None, at: int | None = None):
-    """A run of all engines is refused for that reason, and nothing has changed by it."""
-    before = memories(backend)
-    with pytest.raises(CoreFaultError) as raised:
-        run(backend)
-    assert raised.value.fault == fault
-    assert engine is None or raised.value.engine == engine
-    assert at is None or raised.value.task == at
-    assert memories(backend) == before
-    assert not backend.driver.status()["running"]
-
-
-def mended(backend: RTLBackend) -> None:
-    """With the plan loaded again, training is right."""
-    backend.driver.load_plan()
-    check_run(backend)
-    assert backend.driver.status()["fault"] == 0
 
 
 @pytest.mark.parametrize(
@@ -168,11 +119,18 @@ UNITS = [
     ("fp", 0, "source_tiles", 0),
     ("fp", 0, "output_base", 128),
     ("fp", 1, "output_base", 120),
+    ("fp", 2, "output_base", 62),
+    ("fp", 1, "connections", 0),
+    ("fp", 1, "connections", 17),
+    ("fp", 0, "connections", 31),
     ("bp", 0, "output_base", 126),
     ("bp", 0, "next_base", 126),
     ("bp", 0, "next_tiles", 0),
     ("bp", 1, "next_tiles", 60),
-    ("bp", 2, "tiles", 35),
+    ("bp", 2, "tiles", 43),
+    ("bp", 2, "logits", 62),
+    ("bp", 1, "connections", 0),
+    ("bp", 0, "connections", 17),
     ("wg", 0, "source_base", 250),
     ("wg", 1, "source_tiles", 100),
     ("wg", 2, "gradient_base", 127),
@@ -194,6 +152,84 @@ def test_logits(backend, engine):
     run(backend)
     batch(backend, sets=3, spans=1)
     refused(backend, Fault.UNITS, engine)
+    mended(backend)
+
+
+def test_logits_of_every_step(backend):
+    """They lie by block: those of a layer may be too many, of which those of the last step fit."""
+    descriptor(backend, "fp", 2, "tiles", 22)
+    run(backend)
+    descriptor(backend, "fp", 2, "every", 1)
+    refused(backend, Fault.UNITS, "fp")
+    mended(backend)
+
+
+def test_diagonal(backend):
+    """Of a diagonal connection the sources are the layer's own tiles, and the weights one block."""
+    record(backend, "fp", 0, diagonal=1, weights=1023, source_tiles=511)
+    run(backend)
+    record(backend, "fp", 0, weights=1024)
+    refused(backend, Fault.WEIGHTS, "fp")
+    tiles = backend.plan.layers[0].tiles * backend.plan.cut.blocks
+    record(backend, "fp", 0, weights=0, source_base=256 - tiles)
+    run(backend)
+    record(backend, "fp", 0, source_base=257 - tiles)
+    refused(backend, Fault.UNITS, "fp")
+    mended(backend)
+
+
+@pytest.mark.parametrize(
+    ("engine", "most", "fields"),
+    [
+        ("fp", 256, {"source_base": 0, "weights": 0}),
+        ("bp", 128, {"next_base": 0, "next_weights": 0, "next_source_tiles": 5}),
+    ],
+)
+def test_terms(backend, engine, most, fields):
+    """Connections that each fit bring more sources than a sum has room for; as many as there is
+    room for are run."""
+    counted = next(iter(KINDS[engine].record_fields))
+    few = most // 4
+    for n in range(4):
+        record(backend, engine, n, **{counted: few + (n == 0), "diagonal": 0}, **fields)
+    descriptor(backend, engine, 0, "record", 0)
+    descriptor(backend, engine, 0, "connections", 4)
+    refused(backend, Fault.TERMS, engine)
+    record(backend, engine, 0, **{counted: few})
+    run(backend)
+    mended(backend)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_place(backend, engine):
+    """What neurons keep lies within the places, with one for each set if sets keep their own."""
+    first = backend.plan.programs["both"][engine].begin
+    layer = backend.plan.queues[engine].tasks[first].layer
+    last = backend.plan.machine.states - 1
+    for place in (last + 1, 1023):
+        task(backend, engine, first, layer=layer, place=place)
+        refused(backend, Fault.PLACE, engine, first)
+    for keep in (0, 1):
+        task(backend, engine, first, layer=layer, place=last, keep=keep)
+        run(backend)
+    batch(backend, sets=2, spans=1)
+    refused(backend, Fault.PLACE, engine, first)
+    mended(backend)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_loop(backend, engine):
+    """A loop must begin before it ends, end before another begins, and end at all."""
+    begin, end = backend.plan.programs["both"][engine]
+    layer = backend.plan.queues[engine].tasks[begin].layer
+    task(backend, engine, begin, layer=layer, again=1)
+    refused(backend, Fault.LOOP, engine, begin)
+    task(backend, engine, begin, layer=layer, loop=1)
+    refused(backend, Fault.LOOP, engine, end)
+    task(backend, engine, begin + 1, layer=layer, loop=1)
+    refused(backend, Fault.LOOP, engine, begin + 1)
+    task(backend, engine, begin + 1, layer=layer, again=1)
+    run(backend)
     mended(backend)
 
 
@@ -221,15 +257,33 @@ def test_deadlock(backend):
     first = programs["fp"].begin
     head = queues["fp"].tasks[first]
     task(backend, "fp", first, layer=head.layer, tile=head.tile,
-         wait_second=programs["wg"].end + 1)  # fmt: skip
+         wait_wg=programs["wg"].end + 1)  # fmt: skip
     refused(backend, Fault.DEADLOCK, "fp", first)
     mended(backend)
-    task(backend, "fp", first, layer=head.layer, tile=head.tile, wait_second=1)
+    task(backend, "fp", first, layer=head.layer, tile=head.tile, wait_wg=1)
     head = queues["wg"].tasks[0]
-    task(backend, "wg", 0, layer=head.layer, tile=head.tile, wait_first=1)
+    task(backend, "wg", 0, layer=head.layer, tile=head.tile, wait_fp=1)
     refused(backend, Fault.DEADLOCK)
-    task(backend, "wg", 0, layer=head.layer, tile=head.tile, wait_second=2**10 - 1)
+    task(backend, "wg", 0, layer=head.layer, tile=head.tile, wait_bp=2**10 - 1)
     refused(backend, Fault.DEADLOCK)
+    mended(backend)
+
+
+def test_deadlock_in_a_loop(backend):
+    """Tasks of a loop are completed when its last span is: within it nobody can wait for them."""
+    programs, queues = backend.plan.programs["both"], backend.plan.queues
+    first = programs["fp"].begin
+    one = {"layer": queues["fp"].tasks[first].layer, "step": 1}
+    task(backend, "fp", first, **one, loop=1)
+    task(backend, "fp", first + 1, **one, tile=1, again=1, wait_fp=1)
+    refused(backend, Fault.DEADLOCK, "fp", first + 1)
+    # Nor can the loop wait for an engine that waits for it.
+    task(backend, "fp", first + 1, **one, tile=1, again=1, wait_bp=1)
+    head = queues["bp"].tasks[0]
+    task(backend, "bp", 0, layer=head.layer, tile=head.tile, wait_fp=1)
+    refused(backend, Fault.DEADLOCK)
+    task(backend, "bp", 0, layer=head.layer, tile=head.tile)
+    run(backend)
     mended(backend)
 
 
@@ -239,7 +293,7 @@ def test_a_run_is_tried_unless_nothing_has_changed(backend):
     assert run(backend) > OVERHEAD + tasks
     assert run(backend) < OVERHEAD
     # Another batch's extent and buffer change nothing that is tried.
-    backend.driver.write_inputs(*random_batch(np.random.default_rng(2), NETWORK, 4), 1)
+    write_batch(backend, np.random.default_rng(2), 4)
     assert run(backend) < OVERHEAD
     assert run(backend, "forward") > OVERHEAD
     assert run(backend) > OVERHEAD
@@ -294,16 +348,22 @@ def test_nothing_that_is_written_makes_the_core_hang(backend, seed):
             engine = ENGINES[rng.integers(3)]
             kind = rng.integers(8)
             if kind < 5:
-                field = rng.choice(list(KINDS[engine].fields.values())[:14])
+                own = list(KINDS[engine].fields.values())[:14]
+                field = rng.choice([*own, *KINDS[engine].record_fields.values()])
                 value = int(rng.choice([0, 1, 2**field.width - 1, rng.integers(2**field.width),
                                         *rng.integers(0, 12, 3)]))  # fmt: skip
-                layer = int(rng.integers(len(plan.layers)))
+                layer = int(rng.integers(len(plan.layers) - (engine == "bp")))
                 descriptor(backend, engine, layer, field.name, value % 2**field.width)
             elif kind < 7:
                 at = int(rng.integers(len(plan.queues[engine].tasks)))
                 old = plan.queues[engine].tasks[at]
-                few = {name: int(rng.integers(6)) for name in ("layer", "tile", "wait_first")}
+                few = {name: int(rng.integers(6)) for name in ("layer", "tile", "wait_fp")}
+                flags = {name: int(rng.integers(2))
+                         for name in ("keep", "step", "loop", "again", "fence")}  # fmt: skip
+                few |= {"place": int(rng.choice([0, 15, 16])), **flags}
                 task(backend, engine, at, **{"layer": old.layer, "tile": old.tile, **few})
+                if flags["loop"] and at + 1 < len(plan.queues[engine].tasks):
+                    task(backend, engine, at + 1, layer=old.layer, again=1)
             else:
                 steps = int(rng.integers(1, 17))
                 batch(backend, steps=steps, samples=int(rng.integers(0, 18 // steps)),

@@ -7,9 +7,18 @@ import cocotb
 
 from backspike.gen.core.layout import spike_bits
 from backspike.gen.core.update.front import ROWS_HEADER, UpdateFront
-from tests.support.batches import Batch, check_variety
+from tests.support.batches import Batch, Work, check_variety
 from tests.support.coroutines import each_coroutine
-from tests.support.fronts import DEPTH, LANES, MACHINE, FrontBench, Rows, Setting, Wanted
+from tests.support.fronts import (
+    DEPTH,
+    LANES,
+    MACHINE,
+    FrontBench,
+    Rows,
+    Setting,
+    Wanted,
+    drawn_tasks,
+)
 
 PARTS = DEPTH // LANES
 
@@ -27,13 +36,14 @@ def configuration(rng, sources: int | None = None) -> dict[str, int]:
         "source_base": rng.randrange(20),
         "gradient_base": rng.randrange(40),
         "weights": rng.randrange(60),
+        "delay": rng.randrange(2),
     }
 
 
-def wanted(setting: Setting, config: dict[str, int], tiles: list[int], memories) -> Wanted:
+def wanted(setting: Setting, config: dict[str, int], tasks: list[Work], memories) -> Wanted:
     want, batch = Wanted(), setting.batch
     spikes, masks, gradients = memories
-    for tile in tiles:
+    for tile in (work.tile for work in tasks):
         for first in range(0, config["source_tiles"], PARTS):
             want.headers.append({
                 "row": config["weights"] + tile * config["source_tiles"] + first,
@@ -44,14 +54,15 @@ def wanted(setting: Setting, config: dict[str, int], tiles: list[int], memories)
             scanned = []
             for at in batch.order():
                 unit = config["gradient_base"] + tile * batch.blocks + at.block
-                bits = 0
+                block, void, buffer = setting.before(at, config["delay"])
+                bits, known = 0, 0 if void else config["sources"]
                 for n in range(DEPTH):  # sources
                     k = first * LANES + n
-                    spike_unit = config["source_base"] + k // LANES * batch.blocks + at.block
+                    spike_unit = config["source_base"] + k // LANES * batch.blocks + block
                     spike_unit %= 1 << spike_bits(MACHINE)
-                    row = spikes[setting.buffer << spike_bits(MACHINE) | spike_unit]
+                    row = spikes[buffer << spike_bits(MACHINE) | spike_unit]
                     for d in range(DEPTH):
-                        spike = row >> k % LANES * DEPTH + d & 1 if k < config["sources"] else 0
+                        spike = row >> k % LANES * DEPTH + d & 1 if k < known else 0
                         spike |= config["bias"] and k == config["sources"]
                         filled = any(masks[unit] >> lane * DEPTH + d & 1 for lane in range(LANES))
                         present = batch.entries(at) >> d & 1
@@ -77,19 +88,21 @@ def begin(dut, seed: int, stall: float, density: float):
 @cocotb.parametrize(stall=[0.0, 0.5])
 async def random_spikes(dut, stall):
     """Headers, events and gradient rows of random spikes equal plain loops, with stalls."""
-    drawn = []
+    drawn, late = [], set()
     for density in (0.1, 0.5):
         bench, memories = begin(dut, 1, stall, density)
         await bench.reset()
-        for _ in range(15):
+        for _ in range(40):
             for rows in memories[:2]:
                 rows.clear()
             setting, config = Setting.draw(bench.rng), configuration(bench.rng)
-            setting.drive(dut, "wg", config)
+            setting.drive(bench, config)
             drawn.append(setting.batch)
-            tiles = bench.rng.sample(range(config["tiles"]), config["tiles"])
-            await bench.run(tiles, wanted(setting, config, tiles, memories))
+            late.add((config["delay"], setting.carry, config["bias"]))
+            tasks = drawn_tasks(bench.rng, config["tiles"], setting.batch)
+            await bench.run(tasks, wanted(setting, config, tasks, memories))
     check_variety(drawn)
+    assert len(late) == 8
 
 
 @cocotb.test()
@@ -99,11 +112,11 @@ async def one_event_a_cycle(dut):
         bench, memories = begin(dut, 2, 0.0, density)
         await bench.reset()
         setting = Setting(Batch(4, 4, 4, 3, 1, 1, 0), 1)
-        config = configuration(bench.rng, 32)
-        setting.drive(dut, "wg", config)
-        tiles = list(range(config["tiles"]))
-        want = wanted(setting, config, tiles, memories)
-        took = await bench.run(tiles, want)
+        config = configuration(bench.rng, 32) | {"delay": 0}
+        setting.drive(bench, config)
+        tasks = [Work(tile) for tile in range(config["tiles"])]
+        want = wanted(setting, config, tasks, memories)
+        took = await bench.run(tasks, want)
         limit = len(want.events) + PARTS * want.empty + 18 + 4 * len(want.headers)
         assert took <= limit, f"{took} cycles for {len(want.events)} events, density {density}"
 
