@@ -76,14 +76,18 @@ def test_nothing_that_is_placed_meets(plan):
         for at in plan.layers
     ]
     outputs = [range(at.output_base, at.output_base + at.tiles * blocks) for at in plan.layers]
+    gradients = [
+        range(at.gradient_base, at.gradient_base + at.tiles * blocks) for at in plan.layers
+    ]
     first, inputs_at = plan.layers[0], plan.populations["input"].base
     tiles = -(-first.sources // machine.lanes)  # as the host writes them
     inputs = range(inputs_at, inputs_at + tiles * blocks)
     assert disjoint(rows)
-    assert disjoint(outputs)
+    assert disjoint(gradients) or sum(map(len, gradients)) > machine.gradients
     assert disjoint([*outputs[:-1], inputs])  # the read-out has no spikes
     assert max(r.stop for r in rows) <= machine.weight_rows
-    assert max(r.stop for r in outputs) <= machine.units
+    assert max([0, *(r.stop for r in outputs[:-1])]) <= machine.units
+    assert max(r.stop for r in gradients) <= machine.gradients
     assert inputs.stop <= machine.spike_units
     assert plan.layers[-1].tiles * plan.cut.sets <= machine.readout_units
     assert first.source_base == inputs_at
@@ -150,11 +154,13 @@ def test_digits_on_default():
     assert (hidden.tiles, hidden.source_tiles, hidden.rows) == (16, 8, 1024)
     assert (readout.tiles, readout.source_tiles, readout.rows) == (2, 16, 256)
     assert (hidden.weights, readout.weights) == (0, 128)
-    assert (hidden.output_base, readout.output_base, hidden.source_base) == (0, 64, 64)
+    assert (hidden.output_base, hidden.source_base) == (0, 64)
+    assert (hidden.gradient_base, readout.gradient_base) == (8, 0)
     assert {(use.memory, use.needs, use.has) for use in plan.uses} >= {
         ("layers", 2, 4),
         ("weight memory", 1280, 2048),
         ("spike memory", 96, 256),
+        ("code memory", 64, 128),
         ("gradient memory", 72, 128),
         ("batch", 4, MAX_BLOCKS),
         ("read-out memory", 2, 32),
@@ -198,22 +204,25 @@ def test_descriptors():
     )  # fmt: skip
     none = {f"h{n}": 0 for n in range(16)}
     assert bp[0] == none | {
-        "tiles": 2, "size": 9, "record": 0, "connections": 1, "output_base": 0, "loss": 0,
+        "tiles": 2, "size": 9, "record": 0, "connections": 1, "output_base": 0,
+        "gradient_base": 6, "loss": 0,
         "squared": 0, "logits": 0, "integrate": 0, "leak": 0x3800, "current": 0, "synapse": 0,
         "soft": 1, "temporal": 0, "spikes_only": 1, "h1": 0x3800,
     }  # fmt: skip
     assert {k: v for k, v in bp[1].items() if k[0] != "h" and k not in ("soft", "temporal")} == {
-        "tiles": 3, "size": 17, "record": 1, "connections": 0, "output_base": 4, "loss": 1,
+        "tiles": 3, "size": 17, "record": 1, "connections": 0, "output_base": 0,
+        "gradient_base": 0, "loss": 1,
         "squared": 1, "logits": 0, "integrate": 0, "leak": 0x3000, "current": 0, "synapse": 0,
         "spikes_only": 0,
     }  # fmt: skip
     assert plan.descriptors["bp"].records == (
-        {"next_tiles": 3, "next_base": 4, "next_source_tiles": 2, "next_weights": 6,
+        {"next_tiles": 3, "next_base": 0, "next_source_tiles": 2, "next_weights": 6,
          "diagonal": 0, "delay": 0},
     )  # fmt: skip
     assert wg[1] == {
         "tiles": 3, "source_tiles": 2, "sources": 9, "bias": 0, "source_base": 0,
-        "gradient_base": 4, "weights": 6, "delay": 0, "rate": 0x3800, "stochastic": 1, "key": 0,
+        "gradient_base": 0, "weights": 6, "delay": 0, "rate": 0x3800, "stochastic": 1, "all": 0,
+        "hand": 0, "momentum": 0, "key": 0,
     }  # fmt: skip
     assert plan.descriptors["wg"].records == ()
 
@@ -230,7 +239,7 @@ BIG = Machine(name="big", lanes=2, fp_reuse=2, bp_reuse=2, wg_reuse=2, weight_ro
         (dense(64, 300, 10), 1, DEFAULT,
          "'default': its weight memory needs 3040 row tiles, and there are 2048"),
         (dense(64, 128, 10, steps=16), 16, DEFAULT, "its spike memory needs 384 tiles, and"),
-        (dense(8, 64, 64, 8), 48, DEFAULT, "its gradient memory needs 204 tiles, and there are"),
+        (dense(8, 64, 64, 8), 48, DEFAULT, "its code memory needs 192 tiles, and there are"),
         (dense(8, 64, 64, 8, steps=17), 6, DEFAULT, "its gradient memory needs 136 tiles, and"),
         (dense(2, 264, steps=1), 1, DEFAULT,
          "its read-out memory needs 33 tiles, and there are 32"),

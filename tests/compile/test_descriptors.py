@@ -77,7 +77,7 @@ def test_records_follow_each_other_in_the_order_of_connections(first):
             for c, record in zip(graph.errors_into(name), records, strict=True):
                 at = places.connections[c.name]
                 assert record == {
-                    "next_tiles": at.tiles, "next_base": plan.populations[c.target].base,
+                    "next_tiles": at.tiles, "next_base": plan.populations[c.target].gradients,
                     "next_source_tiles": at.source_tiles, "next_weights": at.weights,
                     "diagonal": at.diagonal, "delay": c.delay,
                 }  # fmt: skip
@@ -97,9 +97,9 @@ def test_updates_are_of_the_connections_that_are_trained(first):
             at = plan.connections[c.name]
             assert plan.descriptors["wg"].layers[c.name] == {
                 "tiles": at.tiles, "source_tiles": at.source_tiles, "sources": at.sources,
-                "bias": at.bias, "source_base": at.source_base, "gradient_base": at.output_base,
+                "bias": at.bias, "source_base": at.source_base, "gradient_base": at.gradient_base,
                 "weights": at.weights, "delay": c.delay, "rate": half_bits(plan.learning.rate),
-                "stochastic": 0, "key": 0,
+                "stochastic": 0, "all": 0, "hand": 0, "momentum": 0, "key": 0,
             }  # fmt: skip
 
 

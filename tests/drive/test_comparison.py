@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backspike.drive.comparison import KINDS, Comparison
+from backspike.drive.comparison import KINDS, OF_WEIGHTS, Comparison
 from backspike.ir.errors import Mismatch
 
 ORDER = ["h", "k", "y", "xh", "hk"]
@@ -15,6 +15,7 @@ def tensors() -> dict[str, np.ndarray]:
     shapes = {
         "weights.hk": (3, 4), "gradients.y": (2, 5, 2), "logits.y": (2, 5, 2), "codes.k": (2, 5, 4),
         "spikes.k": (2, 5, 4), "returned logits.y": (2, 5, 2), "gradients.h": (2, 5, 3),
+        "moments.hk": (3, 4), "d.xh": (2, 3),
         "weights.xh": (2, 3), "spikes.h": (2, 5, 3), "codes.h": (2, 5, 3), "gradients.k": (2, 5, 4),
     }  # fmt: skip
     return {
@@ -27,7 +28,7 @@ def tensors() -> dict[str, np.ndarray]:
 
 SEQUENCE = [
     "codes.h", "spikes.h", "codes.k", "spikes.k", "logits.y", "returned logits.y",
-    "gradients.y", "gradients.k", "gradients.h", "weights.xh", "weights.hk",
+    "gradients.y", "gradients.k", "gradients.h", "d.xh", "moments.hk", "weights.xh", "weights.hk",
 ]  # fmt: skip
 """All of them, as they are computed."""
 
@@ -65,7 +66,7 @@ def test_a_flipped_bit_is_named(name):
     kind, _, whose = name.partition(".")
     want, got = tensors()[name].flat[-1], flipped(name)[name].flat[-1]
     shape = tensors()[name].shape
-    axes = ("source", "index") if kind == "weights" else ("sample", "step", "index")
+    axes = ("source", "index") if kind in OF_WEIGHTS else ("sample", "step", "index")
     place = ", ".join(f"{axis} {n - 1}" for axis, n in zip(axes, shape, strict=True))
     if kind in ("spikes", "codes"):
         values = f"got {hex(got)} ({got}), want {hex(want)} ({want})"

@@ -14,6 +14,7 @@ computed. The queues' rules, which `queues` proves of the hardware, are all that
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from backspike.compile.compiler import Plan
 from backspike.compile.schedule import Queue, Range
@@ -166,7 +167,7 @@ class Footprints:
     def _backward(self, population: Population, tile: int, spans: range) -> Uses:
         plan, name = self.plan, population.name
         place, lanes = plan.populations[name], plan.machine.lanes
-        written = self._gradients(place.base, [tile], spans)
+        written = self._gradients(name, [tile], spans)
         if place.logits is not None and not plan.every:
             return self._logits(population, tile), written
         read: set[Row] = set()
@@ -176,12 +177,11 @@ class Footprints:
         neurons = range(tile * lanes, min((tile + 1) * lanes, place.size))
         for connection in plan.graph.errors_into(name):
             tiles = self._far(connection, connection.target, tile)
-            base = plan.populations[connection.target].base
-            read |= self._gradients(base, tiles, spans, by=connection.delay)
+            read |= self._gradients(connection.target, tiles, spans, by=connection.delay)
             read |= self._weight_rows(connection, neurons, tiles)
         if place.errors is not None:
             assert plan.places.identity is not None
-            read |= self._gradients(place.errors, [tile], spans)
+            read |= self._gradients(name, [tile], spans, errors=True)
             read |= {("weights", 0, plan.places.identity * lanes + n) for n in range(lanes)}
         return read, written
 
@@ -189,10 +189,9 @@ class Footprints:
         spans = range(self.plan.cut.spans)
         sources = range(self.plan.populations[connection.source].tiles)
         weights = self._weight_rows(connection, self._rows(connection), [tile])
-        gradients = self.plan.populations[connection.target].base
         return (
             self._sources(connection, sources, spans, self.backward)
-            | self._gradients(gradients, [tile], spans)
+            | self._gradients(connection.target, [tile], spans)
             | weights
         ), weights
 
@@ -227,11 +226,19 @@ class Footprints:
             for span in spans
         }
 
-    def _gradients(self, base: int, tiles: Iterable[int], spans: range, *, by: int = 0) -> set[Row]:
-        """And their masks, so many spans later: none after the last."""
+    def _gradients(
+        self, name: str, tiles: Iterable[int], spans: range, *, by: int = 0, errors: bool = False
+    ) -> set[Row]:
+        """And their masks, so many spans later: none after the last. The half is whose they are:
+        a number in the order in which they are made, those that the host writes first."""
+        place = self.plan.populations[name]
+        base = place.errors if errors else place.gradients
+        assert base is not None
+        order = list(reversed(self.plan.descriptors["bp"].layers))
+        owner = order.index(name) + (0 if errors else len(order))
         later = [span + by for span in spans if span + by < self.plan.cut.spans]
-        return self._units("gradients", base, tiles, later) | self._units(
-            "masks", base, tiles, later
+        return self._units("gradients", base, tiles, later, half=owner) | self._units(
+            "masks", base, tiles, later, half=owner
         )
 
     def _sources(
@@ -300,9 +307,27 @@ def conflicts(
             for other in (*writing, *readers[row]):
                 if writer != other:
                     meet_in[_sequence(writer, other, both_write=other in writing)].add(row)
+    for early, late, row in _followed(readers, writers):
+        meet_in[early, late].add(row)
     for (first, then), meet in meet_in.items():
         if known[then][first.engine] <= first.number:
             yield f"{first} and {then} are not ordered, and meet in {_name(meet)}"
+
+
+def _followed(
+    readers: Mapping[Row, list[Step]], writers: Mapping[Row, list[Step]]
+) -> Iterator[tuple[Step, Step, Row]]:
+    """Users of gradients, and who writes others into their place, which must come later."""
+    owners: dict[tuple[str, int], set[int]] = defaultdict(set)
+    for memory, owner, row in {**readers, **writers}:
+        if memory in ("gradients", "masks"):
+            owners[memory, row].add(owner)
+    for (memory, row), found in owners.items():
+        for early, late in pairwise(sorted(found)):
+            place = (memory, early, row)
+            for user in (*readers.get(place, ()), *writers.get(place, ())):
+                for writer in writers.get((memory, late, row), ()):
+                    yield user, writer, (memory, late, row)
 
 
 def _sequence(writer: Step, other: Step, *, both_write: bool) -> tuple[Step, Step]:

@@ -21,6 +21,9 @@ PARAMETERS = {
     "readout_units": "likewise of the read-out",
     "layers": "at the most: a power of two up to 16",
     "tasks": "that an engine's queue holds, up to 1024",
+    "states": "tiles of which neurons keep what goes on while others take their turn, up to 1024",
+    "momentum": "1: there is a memory of moments, as large as that of weights; 0: none",
+    "gradient_units": "tiles of gradients, if they are fewer than those of codes; 0: as many",
 }
 SPECTRAL_PARAMETERS = {
     "size": "the largest height and width: a power of two",
