@@ -21,6 +21,7 @@ PARAMETERS = {
     "readout_units": "likewise of the read-out",
     "layers": "at the most: a power of two up to 16",
     "tasks": "that an engine's queue holds, up to 1024",
+    "states": "tiles of which neurons keep what goes on while others take their turn, up to 1024",
 }
 SPECTRAL_PARAMETERS = {
     "size": "the largest height and width: a power of two",
