@@ -58,6 +58,18 @@ class GraphBackend:
         """As `load_weights` takes them."""
         return {name: to_bits(w) for name, w in self._weights.items()}
 
+    def moments(self) -> dict[str, Bits]:
+        """uint16 (K, N) of each connection that is updated; all 0 without momentum."""
+        return {c.name: to_bits(self._moments[c.name]) for c in self.graph.trained}
+
+    def set_moments(self, moments: Arrays) -> None:
+        """As `moments` gives them: what a run that goes on brings."""
+        shapes = {c.name: self.graph.shapes[c.name] for c in self.graph.trained}
+        check_arrays("moments", moments, shapes)
+        for name, shape in shapes.items():
+            check_halves(f"moments of {name}", moments[name], shape)
+        self._moments |= {name: from_bits(moments[name]) for name in shapes}
+
     @one_thread()
     def forward(self, inputs: Arrays, *, go_on: bool = False) -> dict[str, Bits]:
         """Logits (B, T, N) of each read-out, up to each step.

@@ -6,6 +6,8 @@ import torch
 
 from backspike.golden.half import nearest, to_bits
 from backspike.ir.bits import Bits
+from backspike.ir.connection import Dense
+from backspike.ir.graph import Graph
 from backspike.ir.network import Network
 
 HIDDEN_GAIN = 2.0
@@ -27,6 +29,31 @@ def initial_weights(network: Network, seed: int) -> list[Bits]:
         gain = READOUT_GAIN if i == len(network.layers) - 1 else HIDDEN_GAIN
         w = nearest(gain * _normal((sources, layer.size), generator) / math.sqrt(sources))
         weights.append(to_bits(torch.nn.functional.pad(w, (0, 0, 0, int(layer.bias)))))
+    return weights
+
+
+def initial_graph_weights(graph: Graph, seed: int) -> dict[str, Bits]:
+    """Weights of every connection that has some, uint16 (K, N), as `initial_weights` makes them.
+
+    Their deviation is gain / sqrt(sources that a neuron of the target has, over all connections
+    that enter it); the gain of a read-out that does not spike is READOUT_GAIN. A chain's bits are
+    those of `initial_weights`.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    weights = {}
+    for connection in graph.connections:
+        if not isinstance(connection.kind, Dense):
+            continue
+        target = graph.by_name[connection.target]
+        gain = HIDDEN_GAIN if target.neuron is not None else READOUT_GAIN
+        entering = sum(
+            graph.by_name[c.source].size if isinstance(c.kind, Dense) else 1
+            for c in graph.into(target.name)
+        )
+        shape = graph.by_name[connection.source].size, target.size
+        w = nearest(gain * _normal(shape, generator) / math.sqrt(entering))
+        bias = int(connection.kind.bias)
+        weights[connection.name] = to_bits(torch.nn.functional.pad(w, (0, 0, 0, bias)))
     return weights
 
 

@@ -25,11 +25,15 @@ def cross_entropy_error(logits: Bits, labels: np.ndarray) -> Bits:
     softmax and difference are float64; what `exponential` and a sum from left to right give for
     them is the definition.
     """
-    o = from_bits(logits)
+    return to_bits(nearest(softmax_error(from_bits(logits), labels)))
+
+
+def softmax_error(o: torch.Tensor, labels: np.ndarray) -> torch.Tensor:
+    """softmax(o) - onehot before it is rounded: float64 (B, N), labels int64 (B,) -> (B, N)."""
     onehot = torch.nn.functional.one_hot(torch.from_numpy(labels.astype(np.int64)), o.shape[1])
     powers = exponential(o - o.max(1, keepdim=True).values)
     total = sum(powers.unbind(1), torch.zeros(len(o), dtype=torch.float64))
-    return to_bits(nearest(powers / total.unsqueeze(1) - onehot))
+    return powers / total.unsqueeze(1) - onehot
 
 
 def exponential(x: torch.Tensor) -> torch.Tensor:

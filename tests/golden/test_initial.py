@@ -3,8 +3,17 @@
 import numpy as np
 
 from backspike.golden.half import from_bits
-from backspike.golden.initial import HIDDEN_GAIN, READOUT_GAIN, initial_weights
+from backspike.golden.initial import (
+    HIDDEN_GAIN,
+    READOUT_GAIN,
+    initial_graph_weights,
+    initial_weights,
+)
+from backspike.ir.builder import Input, Sequential
+from backspike.ir.builder import Network as Builder
+from backspike.ir.connection import Dense, Identity
 from backspike.ir.network import Layer, Network
+from backspike.ir.neuron import LIF
 from backspike.ir.validation import is_half
 
 NETWORK = Network(
@@ -52,3 +61,39 @@ def test_bits_of_a_seed_stay():
         "3841",
         "305f",
     ]
+
+
+def test_a_chains_weights_are_its_graphs():
+    """The same bits, whichever way it is written."""
+    want = initial_weights(NETWORK, 5)
+    chain = Sequential(Input(100), Dense(400, bias=True), LIF(), Dense(300), LIF(), Dense(90))
+    for graph in (NETWORK.graph, chain):
+        found = initial_graph_weights(graph, 5)
+        assert list(found) == list(graph.shapes)
+        assert all((a == b).all() for a, b in zip(found.values(), want, strict=True))
+
+
+def test_deviation_of_all_that_enters():
+    """gain / sqrt of all sources that a neuron has: two dense connections, and one to one."""
+    net = Builder()
+    x, h = net.input("x", 100), net.population("h", 299, LIF())
+    k, y = net.population("k", 299, LIF()), net.readout("y", 200)
+    z = net.readout("z", 200, LIF())
+    net.connect(x, h, Dense(bias=True))
+    net.connect(h, h, delay=1)
+    net.connect(h, k)
+    net.connect(h, k, Identity())
+    net.connect(k, y)
+    net.connect(k, z)
+    weights = initial_graph_weights(net.graph, 0)
+    assert {name: w.shape for name, w in weights.items()} == net.graph.shapes
+    assert not weights["x-h"][-1].any()
+    for name, gain, sources in (
+        ("x-h", HIDDEN_GAIN, 399),
+        ("h-h", HIDDEN_GAIN, 399),
+        ("h-k", HIDDEN_GAIN, 300),
+        ("k-y", READOUT_GAIN, 299),
+        ("k-z", HIDDEN_GAIN, 299),
+    ):
+        w = from_bits(weights[name])[:99]
+        assert abs(float(w.std()) * sources**0.5 / gain - 1) < 0.02, name

@@ -149,6 +149,18 @@ class CoreDriver:
             tensors[connection.name] = full[: at.sources + at.bias, : at.size].copy()
         return tensors
 
+    def write_moments(self, moments: Arrays) -> None:
+        """Of connections that are updated, uint16 (K, N)."""
+        lanes = self.shape.lanes
+        for name, values in moments.items():
+            at = self.plan.connections[name]
+            rows = at.weight_blocks // at.tiles * lanes
+            full = np.zeros((rows, at.tiles * lanes), np.uint16)
+            full[: values.shape[0], : values.shape[1]] = values
+            tiles = full.reshape(rows, at.tiles, lanes).transpose(1, 0, 2)
+            words = np.ascontiguousarray(tiles).view(np.uint32).ravel()
+            self._write("moments", at.weights * self.block, words)
+
     def write_inputs(self, inputs: Arrays, labels: np.ndarray | None, buffer: int) -> None:
         """A batch's spikes uint8 (B, T, K) of each input, and labels if the core needs them, into
         the memories of `buffer`."""

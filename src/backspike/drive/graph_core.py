@@ -68,6 +68,18 @@ class GraphCore:
         found = self.driver.read_weights()
         return {c.name: found[c.name] for c in self.plan.graph.trained}
 
+    def moments(self) -> dict[str, Bits]:
+        """See GraphBackend; the machine must have a memory of moments."""
+        return self.driver.read_moments()
+
+    def set_moments(self, moments: Arrays) -> None:
+        """See GraphBackend; the machine must have a memory of moments."""
+        shapes = {c.name: self.plan.graph.shapes[c.name] for c in self.plan.graph.trained}
+        check_arrays("moments", moments, shapes)
+        for name, shape in shapes.items():
+            check_halves(f"moments of {name}", moments[name], shape)
+        self.driver.write_moments(moments)
+
     def forward(
         self, inputs: Arrays, labels: Bits | None = None, *, go_on: bool = False
     ) -> dict[str, Bits]:
