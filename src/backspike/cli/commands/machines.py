@@ -15,8 +15,8 @@ PARAMETERS = {
     "fp_reuse": "lanes that a drain unit of the feed-forward engine serves: 1, 2, 4 or 8",
     "bp_reuse": "likewise of back-propagation",
     "wg_reuse": "likewise of the weight gradients and the update",
-    "weight_rows": "rows of `lanes` weights",
-    "units": "tiles of `lanes` neurons x 16 (sample, step) with gradients, of a batch",
+    "weight_rows": "rows of `lanes` weights, a multiple of lanes",
+    "units": "tiles of `lanes` neurons x 16 (sample, step) with codes, of a batch",
     "spike_units": "likewise with spikes; the inputs are among them",
     "readout_units": "likewise of the read-out",
     "layers": "at the most: a power of two up to 16",
@@ -35,7 +35,7 @@ Every command that takes a machine also takes a preset with other parameters, an
   --machine mine.toml      where mine.toml has lines as
                            base = "default"
                            lanes = 4
-Numbers of rows, units and tasks are powers of two from 2 up.
+spike_units, readout_units, tasks and states are powers of two from 2 up.
 """
 
 
