@@ -234,7 +234,7 @@ class Footprints:
         place = self.plan.populations[name]
         base = place.errors if errors else place.gradients
         assert base is not None
-        order = list(reversed(self.plan.descriptors["bp"].layers))
+        order = list(self.plan.descriptors["bp"].layers)[::-1]
         owner = order.index(name) + (0 if errors else len(order))
         later = [span + by for span in spans if span + by < self.plan.cut.spans]
         return self._units("gradients", base, tiles, later, half=owner) | self._units(
