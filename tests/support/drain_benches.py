@@ -6,8 +6,9 @@
 import cocotb
 
 from backspike.gen.core.weights import VECTOR_LATENCY
+from backspike.gen.memory.rows import READ_LATENCY
 from tests.support.drain_play import LANES, play
-from tests.support.streams import Memory, Pulses
+from tests.support.streams import Memory, Pulses, Writes
 from tests.support.tiles import by_lanes
 
 
@@ -65,7 +66,13 @@ async def updates(dut, slow):
     def extra(bench, memories):
         rows = bench.add(Rows(bench, memories.setdefault("weights", {})))
         watched.extend([rows, bench.add(Pulses(bench, "rows"))])
-        return {"weights": rows.written}
+        if not hasattr(dut, "moments_read__addr"):
+            return {"weights": rows.written}
+        moments = memories.setdefault("moments", {})
+        port = dut.moments_read__addr, dut.moments_read__data
+        bench.add(Memory(bench, *port, lambda at: moments.get(at, 0), READ_LATENCY))
+        written = bench.add(Writes(bench, "moments_write")).rows
+        return {"weights": rows.written, "moments": written}
 
     await play(dut, 1, slow, (), (), extra)
     rows, pulses = watched

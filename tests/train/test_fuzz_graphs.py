@@ -47,6 +47,9 @@ def features(case: Case) -> set:
     found = {
         ("batch", min(learning.batch, 2)),
         ("rounding", learning.rounding),
+        ("updates", learning.updates),
+        ("momentum", learning.momentum > 0),
+        ("gradients in others' place", any(at.after for at in plan.populations.values())),
         ("stateful", plan.stateful),
         ("weights", case.weights),
         ("inputs", sum(p.role == "input" for p in graph.populations)),
@@ -93,6 +96,9 @@ def features(case: Case) -> set:
 WANTED: dict[str, tuple] = {
     "batch": (1, 2),
     "rounding": ("nearest", "stochastic"),
+    "updates": ("chip", "host"),
+    "momentum": (False, True),
+    "gradients in others' place": (False, True),
     "stateful": (False, True),
     "weights": tuple(HALVES),
     "inputs": (1, 2),

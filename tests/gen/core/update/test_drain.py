@@ -1,12 +1,16 @@
 """gen.core.update: rows of updated weights against golden."""
 
+import functools
+import operator
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from backspike.gen.core.engines import UPDATE
 from backspike.gen.core.update.drain import UpdateDrain
-from backspike.gen.core.update.front import ROWS_HEADER
+from backspike.gen.core.update.front import rows_header
 from backspike.gen.machine import DEPTH
 from backspike.golden import rules
 from backspike.golden.half import random_halves, to_bits
@@ -25,64 +29,101 @@ KEY = 0x9ABC_DEF0
 pytestmark = pytest.mark.verilator
 
 
-def drain_run(rng: np.random.Generator, generator: torch.Generator, rounding: str) -> Run:
-    """Some blocks of sources of some tiles, and golden's weights as rows."""
+def drain_run(
+    rng: np.random.Generator, generator: torch.Generator, rounding: str, way: str, momentum: float
+) -> Run:
+    """Some blocks of sources of some tiles, and golden's weights as rows. way: rows with a gradient
+    are updated (touched), or all; or all are handed over."""
     tiles, first = int(rng.integers(1, 4)), int(rng.integers(50))
+    hand = way == "hand"
+    rounding = "nearest" if hand else rounding
     rate = float(rng.choice([2.0**-6, 1.0, 0.1]))
-    learning = Learning(rate=rate, rounding=rounding)  # pyright: ignore[reportArgumentType]
+    learning = Learning(
+        rate=rate,
+        rounding=rounding,  # pyright: ignore[reportArgumentType]
+        momentum=momentum,
+    )
     layout = packed(UPDATE.config)
-    config = layout.pack(tiles=tiles, rate=half_bits(learning.rate),
-                         stochastic=int(rounding == "stochastic"), key=KEY)  # fmt: skip
+    config = layout.pack(tiles=tiles, rate=half_bits(-1.0 if hand else learning.rate), key=KEY,
+                         stochastic=int(rounding == "stochastic"), all=int(way != "touched"),
+                         hand=int(hand), momentum=half_bits(learning.momentum))  # fmt: skip
     run = Run(config, 0, 0, 0)
-    run.writes, run.memories = {"weights": {}}, {"weights": {}}
+    run.writes = {"weights": {}, "moments": {}}
+    run.memories = {"weights": {}, "moments": {}}
     sources = DEPTH * int(rng.integers(1, 4))
     for tile in range(tiles):
         for source in range(0, sources, DEPTH):
             last = source + DEPTH == sources
             row = first + (tile * sources + source) // LANES
-            header = packed(ROWS_HEADER).pack(row=row, source=source, tile=tile, last=int(last))
+            there = int(rng.integers(1, DEPTH // LANES + 1)) if last else DEPTH // LANES
+            header = packed(rows_header(LANES)).pack(
+                row=row, source=source, tile=tile, tiles=(1 << there) - 1, last=int(last)
+            )
             touched = 0 if rng.random() < 0.2 else int(rng.integers(1 << DEPTH))
             touched |= 1 if rng.random() < 0.1 else 0
+            touched &= (1 << there * LANES) - 1
+            updated = touched if way == "touched" else (1 << there * LANES) - 1
             block = Block(header, touched=touched)
             run.blocks.append(block)
             run.done += last
             count = DEPTH * LANES
             numbers, terms = hard_numbers(rng, count, WIDTH)
             signed = numbers.astype(np.int64) << 64 - WIDTH >> 64 - WIDTH
-            block.sums = [row_of(lanes, WIDTH) for lanes in signed.reshape(DEPTH, LANES)]
+            counted = np.array([touched >> n & 1 for n in range(DEPTH)], bool)[:, None]
+            signed = signed.reshape(DEPTH, LANES) * counted  # other sums are zero
+            block.sums = [row_of(lanes, WIDTH) for lanes in signed]
             old = random_halves((DEPTH, LANES), generator)
             k = source + np.arange(DEPTH)
             words = torch.from_numpy(k[:, None] << 16 | tile * LANES + np.arange(LANES))
             random = mix(KEY, words) >> 16
             a = Recording()
-            gradient = a.round(*(x.reshape(DEPTH, LANES) / 2.0**24 for x in terms[:2]))
+            parts = (x.reshape(DEPTH, LANES) * torch.from_numpy(counted) for x in terms[:2])
+            gradient = a.round(*(x / 2.0**24 for x in parts))
+            moments = random_halves((DEPTH, LANES), generator)
+            if momentum:
+                gradient = rules.moment(a, learning, moments, gradient)
             stochastic = random if rounding == "stochastic" else None
-            new = to_bits(rules.update(a, learning, old, gradient, stochastic))
-            counted = np.array([touched >> n & 1 for n in range(DEPTH)], bool)[:, None]
-            run.saturated |= bool(((a.flags[0] | a.flags[1]).numpy() & counted).any())
+            new = to_bits(
+                gradient if hand else rules.update(a, learning, old, gradient, stochastic)
+            )
+            changed = np.array([updated >> n & 1 for n in range(DEPTH)], bool)[:, None]
+            flags = functools.reduce(operator.or_, a.flags).numpy()
+            run.saturated |= bool((flags & changed).any())
             for n in range(DEPTH):
                 address = row * LANES + n
                 run.memories["weights"][address] = row_of(to_bits(old)[n], 16)
-                if touched >> n & 1:
+                run.memories["moments"][address] = row_of(to_bits(moments)[n], 16)
+                if updated >> n & 1:
                     run.writes["weights"][address] = row_of(new[n], 16)
+                    if momentum:
+                        run.writes["moments"][address] = row_of(to_bits(gradient)[n], 16)
+    if not momentum:
+        run.memories.pop("moments")
+        run.writes.pop("moments")
     return run
 
 
 @each_coroutine("tests.support.drain_benches", "updates")
-@pytest.mark.parametrize("reuse", [1, 4])  # 2: test_engine
-def test_drain(reuse, simulated, tmp_path):
-    """Blocks drained with random sums leave golden's updated weights in their rows."""
+@pytest.mark.parametrize(("reuse", "momentum"), [(1, 0), (4, 0), (2, 1)])
+def test_drain(reuse, momentum, simulated, tmp_path):
+    """Blocks drained with random sums leave golden's updated weights in their rows, and moments."""
     case = tmp_path / "case"
 
     def drain():
         rng = np.random.default_rng(reuse)
         generator = torch.Generator().manual_seed(reuse)
+        ways = ("all",) if momentum else ("touched", "all", "hand")
         runs = [
-            drain_run(rng, generator, kind) for kind in ("nearest", "stochastic") for _ in range(8)
+            drain_run(rng, generator, kind, way, momentum * mu)
+            for kind in ("nearest", "stochastic")
+            for way in ways
+            for mu in (0.5, 0.9, 2.0**-24, 0.75)
         ]
         assert any(run.saturated for run in runs)
         assert any(block.touched == 0 for run in runs for block in run.blocks)
         save(runs, case)
-        return UpdateDrain(machine(reuse)), f"update_drain_{reuse}_bench", {"path": str(case)}
+        name = f"update_drain_{reuse}_{momentum}_bench"
+        device = UpdateDrain(replace(machine(reuse), momentum=momentum))
+        return device, name, {"path": str(case)}
 
     simulated(drain)
