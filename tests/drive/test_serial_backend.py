@@ -156,7 +156,7 @@ def test_a_refused_run_is_on_the_lights(board):
     backend.close()
 
 
-@pytest.mark.parametrize("frames", [20, 60])
+@pytest.mark.parametrize("frames", [45, 80])
 def test_reset_in_mid_run(board, monkeypatch, frames):
     """The button pressed while frames fly: the driver says so, and begins anew as if on another."""
     send = board.uart.send

@@ -11,7 +11,8 @@ from backspike.gen.machine import Machine
 from tests.support.streams import packed
 
 MACHINE = Machine(name="bench", lanes=2, fp_reuse=2, bp_reuse=2, wg_reuse=2, weight_rows=256,
-                  units=32, spike_units=64, readout_units=16, layers=8, tasks=64)  # fmt: skip
+                  units=32, spike_units=64, readout_units=16, layers=8, tasks=64,
+                  gradient_units=28)  # fmt: skip
 WEIGHT_BLOCKS = MACHINE.weight_rows // MACHINE.lanes
 
 
@@ -42,20 +43,25 @@ def beyond(first: int, count: int, limit: int) -> bool:
 
 def own_fault(engine: str, config: dict[str, int], cut: Cut) -> Fault:
     """What is wrong with a descriptor alone."""
-    tiles, unit = config["tiles"] * cut.blocks, "output_base"
+    tiles = config["tiles"] * cut.blocks
+    gradients = engine != "fp" and beyond(config["gradient_base"], tiles, MACHINE.gradients)
     if engine == "wg":
-        sources, unit = config["source_tiles"] * cut.blocks, "gradient_base"
+        sources = config["source_tiles"] * cut.blocks
         if not sources or beyond(config["source_base"], sources, MACHINE.spike_units):
             return Fault.UNITS
         if beyond(config["weights"], config["tiles"] * config["source_tiles"], WEIGHT_BLOCKS):
             return Fault.WEIGHTS
-    elif not (0 if config.get("loss") else 1) <= config["connections"] <= CONNECTIONS:
+        return Fault.UNITS if gradients else Fault.NONE
+    if gradients:
+        return Fault.UNITS
+    if not (0 if config.get("loss") else 1) <= config["connections"] <= CONNECTIONS:
         return Fault.UNITS
     limit = MACHINE.units
     if config.get("readout"):
         tiles = config["tiles"] * (cut.blocks if config["every"] else cut.sets)
         limit = MACHINE.readout_units
-    if beyond(config[unit], tiles, limit):
+    read_out = engine == "bp" and (config["loss"] or config["integrate"])
+    if not read_out and beyond(config["output_base"], tiles, limit):
         return Fault.UNITS
     if config.get("loss") and beyond(
         config["logits"], config["tiles"] * cut.sets, MACHINE.readout_units
@@ -72,7 +78,7 @@ def record_fault(engine: str, config: dict[str, int], record: dict[str, int], cu
         weights = beyond(record["weights"], tiles * record["source_tiles"], WEIGHT_BLOCKS)
         one = beyond(record["weights"], 1, WEIGHT_BLOCKS)
     else:
-        sources, first, limit = "next_tiles", "next_base", MACHINE.units
+        sources, first, limit = "next_tiles", "next_base", MACHINE.gradients
         needs = record["next_tiles"] * record["next_source_tiles"]
         weights = tiles > record["next_source_tiles"]
         weights |= beyond(record["next_weights"], needs, WEIGHT_BLOCKS)
@@ -93,7 +99,7 @@ def fault_of(engine: str, layer: Layer, cut: Cut, task: dict[str, int]) -> Fault
     if engine != "wg":
         first = "source_tiles" if engine == "fp" else "next_tiles"
         tiles = sum(1 if record["diagonal"] else record[first] for record in records)
-        room = MACHINE.spike_units if engine == "fp" else MACHINE.units
+        room = MACHINE.spike_units if engine == "fp" else MACHINE.gradients
         found.append(Fault.TERMS if tiles > room else Fault.NONE)
     found.append(Fault.TILE if task["tile"] >= config["tiles"] else Fault.NONE)
     return next((fault for fault in found if fault != Fault.NONE), Fault.NONE)
@@ -118,7 +124,6 @@ class Drawing:
             records = []
             if self.engine == "wg":
                 config |= self._source(config["tiles"])
-                config["gradient_base"] = self._base(config["tiles"] * self.blocks, MACHINE.units)
             else:
                 few = self.rng.choice([1, 2, 3])
                 wrong = self.tight and self.rng.random() < 0.1
@@ -133,6 +138,9 @@ class Drawing:
                 if few == CONNECTIONS and self.tight:
                     self._fill(config, records)
                 place += len(records)
+            if "gradient_base" in config:
+                tiles = config["tiles"] * self.blocks
+                config["gradient_base"] = self._base(tiles, MACHINE.gradients)
             if "logits" in config:
                 config["logits"] = self._base(config["tiles"], MACHINE.readout_units // 2)
             config = {name: config[name] for name in kind.fields}
@@ -167,13 +175,13 @@ class Drawing:
         return record | {
             "next_tiles": tiles,
             "next_source_tiles": rows,
-            "next_base": self._base(tiles * self.blocks, MACHINE.units),
+            "next_base": self._base(tiles * self.blocks, MACHINE.gradients),
             "next_weights": self._base(tiles * rows, WEIGHT_BLOCKS),
         }
 
     def _fill(self, config: dict[str, int], records: list[dict[str, int]]) -> None:
         """In all as many tiles as a sum has room for, or one more, and nothing else is wrong."""
-        room = MACHINE.spike_units if self.engine == "fp" else MACHINE.units
+        room = MACHINE.spike_units if self.engine == "fp" else MACHINE.gradients
         first = next(iter(KINDS[self.engine].record_fields))
         left = room + self.rng.randint(0, 1)
         for n, record in enumerate(records):
