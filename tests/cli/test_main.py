@@ -255,7 +255,10 @@ def test_mismatch_is_exit_code_1(capsys, monkeypatch):
         ),
         ("train --surrogate arctan:x", "surrogate arctan's parameter 'x' must be"),
         ("train --surrogate arctan:0", "surrogate arctan's parameter is 0, must be a positive"),
-        ("train --machine huge", "machine is 'huge', must be one of tiny, four, default, wide"),
+        (
+            "train --machine huge",
+            "machine is 'huge', must be one of tiny, four, default, mnist, wide",
+        ),
         ("train --backend gpu", "backend is 'gpu', must be golden or rtl or serial:PORT[:BAUD]"),
         ("train --data mnist", "data 'mnist' is not there, must be digits, mnist5k, an .npz"),
         ("train --layers 64", "layers is '64', must be two or more sizes"),

@@ -35,6 +35,9 @@ class Memory:
         self.write("version", VERSION)
         self.write("machine", self.registers.register("machine").pack(**machine, depth=DEPTH))
         self.write("sizes", self.registers.register("sizes").pack(**sizes))
+        for name, size in (("weight_rows", ROOMY.weight_rows), ("units", ROOMY.units),
+                           ("gradient_units", ROOMY.gradients)):  # fmt: skip
+            self.write(name, size)
 
     def _at(self, address: int | str) -> int:
         if isinstance(address, str):

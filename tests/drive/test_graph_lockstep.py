@@ -49,7 +49,7 @@ class Flipped(GraphBackend):
 
     def __init__(self, tensor: str = "", at: tuple[int, ...] = (), bit: int = 0, batch: int = 1):
         super().__init__(NET, LEARNING)
-        self.plan = SimpleNamespace(graph=NET)
+        self.plan, self.gone = SimpleNamespace(graph=NET), frozenset()
         self.tensor, self.at, self.bit, self.when = tensor, at, bit, batch
         self.batch, self.step = -1, -1
 

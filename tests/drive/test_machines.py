@@ -47,7 +47,10 @@ def test_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("huge", "machine is 'huge', must be one of tiny, four, default, wide; or NAME,PARAM"),
+        (
+            "huge",
+            "machine is 'huge', must be one of tiny, four, default, mnist, wide; or NAME,PARAM",
+        ),
         ("huge,lanes=2", "machine is 'huge', must be one of tiny,"),
         ("spectral-32", "machine is 'spectral-32', must be one of tiny,"),
         ("", "machine is '', must be one of tiny,"),

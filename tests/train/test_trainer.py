@@ -326,7 +326,7 @@ def test_watch():
 def test_unknown_names():
     """Unknown machines and backends, and options that do not fit, are UserErrors."""
     with pytest.raises(
-        UserError, match="machine is 'big', must be one of tiny, four, default, wide"
+        UserError, match="machine is 'big', must be one of tiny, four, default, mnist, wide"
     ):
         Trainer(NETWORK, "big")
     with pytest.raises(UserError, match=r"backend is 'gpu', must be golden or rtl or serial:PORT"):

@@ -253,8 +253,9 @@ async def bp(dut, seed):
     events = 0
     for n, at in enumerate(layers):
         g = case.tensors[f"gradients.{n}"]
-        same(f"gradients.{n}", gradients.rows, case.rows(g, at.output_base, 16))
-        same(f"masks.{n}", masks.rows, case.spike_tiles((g != 0).astype(np.uint8), at.output_base))
+        same(f"gradients.{n}", gradients.rows, case.rows(g, at.gradient_base, 16))
+        tiles = case.spike_tiles((g != 0).astype(np.uint8), at.gradient_base)
+        same(f"masks.{n}", masks.rows, tiles)
     needed = case.needed()
     for n, at in enumerate(layers[:-1]):
         after = case.spike_tiles((case.tensors[f"gradients.{n + 1}"] != 0).astype(np.uint8), 0)
@@ -282,8 +283,8 @@ async def wg(dut, seed):
     gradients: dict[int, int] = {}
     for n, at in enumerate(case.plan.layers):
         g = case.tensors[f"gradients.{n}"]
-        masks |= case.spike_tiles((g != 0).astype(np.uint8), at.output_base)
-        gradients |= case.rows(g, at.output_base, 16)
+        masks |= case.spike_tiles((g != 0).astype(np.uint8), at.gradient_base)
+        gradients |= case.rows(g, at.gradient_base, 16)
     bench.memory("front_masks", masks)
     bench.memory("front_gradients", gradients)
     weights = {address: packed_row(lanes) for address, lanes in case.weights("before").items()}

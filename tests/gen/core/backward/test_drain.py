@@ -60,11 +60,13 @@ class Layer:
         if self.loss and batch.blocks == 1:
             size = 3 * LANES
         tiles = -(-size // LANES)
-        buffer, output = int(rng.integers(2)), int(rng.integers(20))
+        buffer, output, gradients = int(rng.integers(2)), *map(int, rng.integers(20, size=2))
         alpha = float(rng.choice([0.25, -1.0, 65504.0]))
         learning = Learning(batch=1, loss=self.loss or "ce", alpha=alpha)  # pyright: ignore[reportArgumentType]
         config = descriptor("bp", self.neuron, learning=learning, every=not self.loss)
-        bits, table = settings("bp", config | {"size": size, "output_base": output})
+        bits, table = settings(
+            "bp", config | {"size": size, "output_base": output, "gradient_base": gradients}
+        )
         run = Run(bits, batch.batch_port(), batch.extent_port(), buffer, table=table,
                   loss=bool(self.loss))  # fmt: skip
         run.writes = {"gradients": {}, "masks": {}}
@@ -92,7 +94,8 @@ class Layer:
             place = first + logits * self.turns
             unit = output + tile * batch.blocks + at.block
             header = {"base": unit, "tile": tile, "logits": logits, "place": place, **at.fields}
-            self._block(run, header, here, valid, len(own) * batch.samples, len(own))
+            unit += gradients - output
+            self._block(run, header, here, valid, len(own) * batch.samples, len(own), unit)
         return run
 
     def _drawn(self, rng, learning: Learning, shape: tuple[int, int], labels, lanes):
@@ -101,19 +104,19 @@ class Layer:
         return (drawn_set(rng, self.neuron, shape) if self.neuron else drawn_steps(rng, shape)), []
 
     def _block(
-        self, run: Run, header: dict[str, int], here, valid, entries: int, steps: int
+        self, run: Run, header: dict[str, int], here, valid, entries: int, steps: int, unit: int
     ) -> None:
+        """unit: of its gradients; its codes are in the header's."""
         passes = 1 + isinstance(self.neuron, CubaLIF)
         most = most_cycles(steps * passes, entries // steps * self.reuse, RECURRENCE)
         block = Block(packed(BACKWARD_HEADER).pack(header), most=most)
         run.blocks.append(block)
-        unit = header["base"]
         if not self.loss:
             block.sums = rows_of(here["sums"], WIDTH)
             touched = np.flatnonzero(here["touched"].ravel())
             block.touched = sum(1 << int(d) for d in touched)
             for d, row in enumerate(here["codes"].reshape(-1, LANES)):
-                run.memories["codes"][unit * DEPTH + d] = row_of(row, 5)
+                run.memories["codes"][header["base"] * DEPTH + d] = row_of(row, 5)
         run.done += header["last"]
         run.saturated |= bool((here["flags"] & valid).any())
         g = np.where(valid, here["g"], 0)

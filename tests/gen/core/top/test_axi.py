@@ -116,6 +116,14 @@ def same(name: str, got: np.ndarray, want: np.ndarray) -> None:
         raise AssertionError(f"{name}{list(at)} is {got[at]:#06x}, not {want[at]:#06x}")
 
 
+NAMES = list(NETWORK.graph.shapes)
+
+
+def write(driver: CoreDriver, batch: tuple[np.ndarray, np.ndarray], buffer: int) -> None:
+    spikes, labels = batch
+    driver.write_inputs({"input": spikes}, labels, buffer)
+
+
 def train(port: Port, seed: int) -> None:
     """Three batches: forward, both programs at once, update; every tensor is compared."""
     from backspike.golden.backend import GoldenBackend
@@ -128,7 +136,7 @@ def train(port: Port, seed: int) -> None:
     golden = GoldenBackend(NETWORK, LEARNING)
     weights = initial_weights(NETWORK, seed)
     golden.load_weights(weights)
-    driver.write_weights(weights)
+    driver.write_weights(dict(zip(NAMES, weights, strict=True)))
     driver.clear()
     sizes = (6, 3, 6)
     batches = [
@@ -138,29 +146,29 @@ def train(port: Port, seed: int) -> None:
 
     def compare_forward(batch: int) -> None:
         want = golden.forward_tensors()
-        same("logits", driver.read_logits(batch), want["logits"])
-        spikes, codes = driver.read_codes(0, batch)
+        same("logits", driver.read_logits(NAMES[-1], batch), want["logits"])
+        spikes, codes = driver.read_codes(NAMES[0], batch)
         same("spikes", spikes, want["spikes.0"])
         same("codes", codes, want["codes.0"])
 
     def compare_update(batch: int) -> None:
         want = golden.update_tensors()
-        for n, got in enumerate(driver.read_weights()):
-            same(f"gradients.{n}", driver.read_gradients(n, batch), want[f"gradients.{n}"])
+        for n, got in enumerate(driver.read_weights().values()):
+            same(f"gradients.{n}", driver.read_gradients(NAMES[n], batch), want[f"gradients.{n}"])
             same(f"weights.{n}", got, want[f"weights.{n}"])
 
-    driver.write_inputs(*batches[0], 0)
+    write(driver, batches[0], 0)
     driver.run("forward", forward=0, backward=0)
     golden.forward(*batches[0])
     compare_forward(sizes[0])
     for step in range(2):
-        driver.write_keys([layer_key(LEARNING.seed, step, n) for n in range(2)])
-        driver.write_inputs(*batches[step + 1], (step + 1) % 2)
+        driver.write_keys({NAMES[n]: layer_key(LEARNING.seed, step, n) for n in range(2)})
+        write(driver, batches[step + 1], (step + 1) % 2)
         driver.run("both", forward=(step + 1) % 2, backward=step % 2)
         golden.update_forward(None, step, *batches[step + 1])
         compare_update(sizes[step])
         compare_forward(sizes[step + 1])
-    driver.write_keys([layer_key(LEARNING.seed, 2, n) for n in range(2)])
+    driver.write_keys({NAMES[n]: layer_key(LEARNING.seed, 2, n) for n in range(2)})
     driver.run("update", forward=0, backward=0)
     golden.update(None, 2)
     compare_update(sizes[2])
@@ -185,9 +193,9 @@ def misuse(port: Port) -> None:
     golden = GoldenBackend(NETWORK, LEARNING)
     weights = initial_weights(NETWORK, 3)
     golden.load_weights(weights)
-    driver.write_weights(weights)
+    driver.write_weights(dict(zip(NAMES, weights, strict=True)))
     batch = rng.integers(0, 2, (6, 3, 5), dtype=np.uint8), rng.integers(0, 3, 6)
-    driver.write_inputs(*batch, 0)
+    write(driver, batch, 0)
 
     word = struct.Struct("<I")
     for non_half in (0x7C00, 0xFC01, 0x8000, 0x7C00 << 16, 0x8000 << 16 | 0x3C00):
@@ -208,8 +216,8 @@ def misuse(port: Port) -> None:
     assert port.read("status") & 1, "the run ended too early to test anything"
     port.wait("status", 1, 0, interval=0, limit=0)
     golden.forward(*batch)
-    same("logits", driver.read_logits(6), golden.forward_tensors()["logits"])
-    for n, got in enumerate(driver.read_weights()):
+    same("logits", driver.read_logits(NAMES[-1], 6), golden.forward_tensors()["logits"])
+    for n, got in enumerate(driver.read_weights().values()):
         same(f"weights.{n}", got, weights[n])
 
 

@@ -6,7 +6,7 @@ The coroutines below `# cocotb` run inside the simulation, the tests outside.
 import cocotb
 
 from backspike.gen.core.layout import spike_bits
-from backspike.gen.core.update.front import ROWS_HEADER, UpdateFront
+from backspike.gen.core.update.front import UpdateFront, rows_header
 from tests.support.batches import Batch, Work, check_variety
 from tests.support.coroutines import each_coroutine
 from tests.support.fronts import (
@@ -48,6 +48,7 @@ def wanted(setting: Setting, config: dict[str, int], tasks: list[Work], memories
             want.headers.append({
                 "row": config["weights"] + tile * config["source_tiles"] + first,
                 "source": first * LANES,
+                "tiles": (1 << min(PARTS, config["source_tiles"] - first)) - 1,
                 "tile": tile,
                 "last": int(first + PARTS >= config["source_tiles"]),
             })  # fmt: skip
@@ -73,7 +74,7 @@ def wanted(setting: Setting, config: dict[str, int], tasks: list[Work], memories
 
 
 def begin(dut, seed: int, stall: float, density: float):
-    bench = FrontBench(dut, "wg", ROWS_HEADER, seed, stall)
+    bench = FrontBench(dut, "wg", rows_header(LANES), seed, stall)
     memories = (
         Rows(bench.rng, LANES * DEPTH, density),
         Rows(bench.rng, LANES * DEPTH, density),

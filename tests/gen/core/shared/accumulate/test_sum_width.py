@@ -22,13 +22,21 @@ ODD = Machine(name="odd", lanes=4, fp_reuse=1, bp_reuse=1, wg_reuse=1, weight_ro
 DRAWS = 5_000
 
 
-def terms(machine: Machine, engine: str, config: SimpleNamespace, blocks: int) -> int:
-    """Terms of the largest sum that a task of this descriptor adds up."""
-    if engine == "fp":
-        return min(config.sources + config.bias, config.source_tiles * machine.lanes)
-    if engine == "bp":
-        return 0 if config.loss else config.next_tiles * machine.lanes
-    return blocks * DEPTH
+def walked(engine: str, records: list[SimpleNamespace]) -> int:
+    """Tiles that a sum adds up, of all connections."""
+    name = "source_tiles" if engine == "fp" else "next_tiles"
+    return sum(1 if record.diagonal else getattr(record, name) for record in records)
+
+
+def drawn(rng: np.random.Generator, fields) -> dict[str, int]:
+    """Values of all lengths; bases often 0."""
+    values = {}
+    for field in fields:
+        bits = int(rng.integers(field.width + 1))
+        values[field.name] = int(rng.integers(1 << bits))
+        if field.name.endswith(("base", "weights")) and rng.random() < 0.8:
+            values[field.name] = 0
+    return values
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -36,27 +44,34 @@ def terms(machine: Machine, engine: str, config: SimpleNamespace, blocks: int) -
 def test_no_more_terms_than_are_checked(machine, engine):
     """Whatever is drawn: what the dispatcher lets pass fits, and comes near."""
     rng = np.random.default_rng(1)
-    fields = KINDS[engine].fields.values()
+    kind = KINDS[engine]
     most = passed = 0
     for _ in range(DRAWS):
-        values = {}
-        for field in fields:  # of all lengths
-            bits = int(rng.integers(field.width + 1))
-            values[field.name] = int(rng.integers(1 << bits))
+        values = drawn(rng, kind.fields.values())
         values["tiles"] = int(rng.choice([1, 1, 1, 2, 64]))  # else there is no task
-        for name in ("output_base", "source_base", "next_base", "gradient_base", "weights"):
-            if name in values and rng.random() < 0.8:
-                values[name] = 0
+        few = int(rng.integers(1, 3))
+        values |= {"connections": few, "loss": 0} if engine != "wg" else {}
         config = SimpleNamespace(**values)
         blocks = int(rng.choice([1, 1, 1 << int(rng.integers(10))]))
         batch = SimpleNamespace(blocks=blocks, sets=int(rng.choice([1, blocks])))
-        extents = [e for e in KINDS[engine].extents(config, batch) if e.applies]
-        if all(e.valid and e.base + e.count * e.times <= e.memory.size(machine) for e in extents):
+        records = [
+            SimpleNamespace(**drawn(rng, kind.record_fields.values()))
+            for _ in range(few if engine != "wg" else 0)
+        ]
+        extents = [*kind.extents(config, batch)]
+        extents += [e for r in records for e in kind.record_extents(config, r, batch)]
+        fits = all(
+            e.valid and e.base + e.count * e.times <= e.memory.size(machine)
+            for e in extents
+            if e.applies
+        )
+        tiles = walked(engine, records) if records else 0
+        if fits and tiles * machine.lanes <= kind.terms(machine):
             passed += 1
-            most = max(most, terms(machine, engine, config, blocks))
+            most = max(most, tiles * machine.lanes if records else blocks * DEPTH)
     assert passed > 100
-    assert most <= KINDS[engine].terms(machine)
-    assert 2 * most > KINDS[engine].terms(machine), "a bit more than is needed"
+    assert most <= kind.terms(machine)
+    assert 2 * most > kind.terms(machine), "a bit more than is needed"
 
 
 def test_widths():
