@@ -298,7 +298,7 @@ def test_no_file(tmp_path):
         read_picture("/dev/null")
     with pytest.raises(UserError, match="cannot be read: File name too long"):
         read_picture("x" * 5000)
-    with pytest.raises(UserError, match="is not there"):
+    with pytest.raises(UserError, match="must be a name that a file can have"):
         read_picture("null\0byte.png")
 
 

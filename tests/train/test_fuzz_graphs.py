@@ -226,7 +226,7 @@ def test_an_error_in_a_run_says_the_command_too(monkeypatch):
     def broken(case: Case, samples: int):
         raise ArithmeticError("broken")
 
-    monkeypatch.setattr(fuzz_graphs, "_inputs", broken)
+    monkeypatch.setattr(fuzz_graphs, "random_inputs", broken)
     with pytest.raises(ArithmeticError, match="broken") as raised:
         run_case(drawn("tiny", 2))
     assert raised.value.__notes__ == [
@@ -237,12 +237,12 @@ def test_an_error_in_a_run_says_the_command_too(monkeypatch):
 def test_errors_and_inputs_have_the_shapes_of_the_case():
     """Halves of errors, some of them 0; spikes of each input."""
     case = drawn("tiny", 0)
-    spikes = fuzz_graphs._inputs(case, 2)
+    spikes = fuzz_graphs.random_inputs(case, 2)
     for p in case.plan.graph.populations:
         if p.role == "input":
             assert spikes[p.name].shape == (2, case.plan.steps, p.size)
             assert spikes[p.name].dtype == np.uint8
-    errors = [fuzz_graphs._error(case, (40, 5)) for _ in range(20)]
+    errors = [fuzz_graphs.random_error(case, (40, 5)) for _ in range(20)]
     assert all(error.dtype == np.uint16 and error.shape == (40, 5) for error in errors)
     assert any((error == 0).any() for error in errors)
 

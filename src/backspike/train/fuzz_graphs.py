@@ -112,7 +112,7 @@ def run_case(case: Case) -> tuple[Counts, bool]:
         for n in range(BATCHES):
             go_on = plan.stateful and n > 0 and bool(rng.random() < 0.7)
             samples = samples if go_on else int(rng.integers(1, learning.batch + 1))
-            inputs = _inputs(case, samples)
+            inputs = random_inputs(case, samples)
             # A batch may also be run forward only, as an evaluation is.
             way = rng.choice(["both", "apart", "skip"]) if errors is not None else "skip"
             if errors is not None and way == "both" and learning.updates == "chip":
@@ -123,7 +123,7 @@ def run_case(case: Case) -> tuple[Counts, bool]:
                     if learning.updates == "host":
                         lockstep.set_weights(_weights(case))
                 logits = lockstep.forward(inputs, go_on=go_on)
-            errors = {name: _error(case, x.shape) for name, x in logits.items()}
+            errors = {name: random_error(case, x.shape) for name, x in logits.items()}
         assert errors is not None
         lockstep.update(errors, BATCHES)
         got, want = core.saturated(), golden.saturated()
@@ -144,7 +144,7 @@ def _weights(case: Case) -> dict[str, Bits]:
     return {name: random_halves(case.rng, shape, case.weights) for name, shape in shapes.items()}
 
 
-def _inputs(case: Case, samples: int) -> dict[str, Bits]:
+def random_inputs(case: Case, samples: int) -> dict[str, Bits]:
     """Spikes of each input, some of them perhaps silent, perhaps all of them."""
     return {
         p.name: (
@@ -155,7 +155,8 @@ def _inputs(case: Case, samples: int) -> dict[str, Bits]:
     }
 
 
-def _error(case: Case, shape: tuple[int, ...]) -> Bits:
+def random_error(case: Case, shape: tuple[int, ...]) -> Bits:
+    """FP16 numbers of that shape, some of them perhaps zero, perhaps all of them."""
     present = case.rng.random(shape) < case.rng.choice(DENSITIES)
     return random_halves(case.rng, shape, str(case.rng.choice(HALVES))) * present.astype(np.uint16)
 
