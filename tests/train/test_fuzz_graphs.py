@@ -16,7 +16,7 @@ from backspike.train import fuzz_graphs
 from backspike.train.fuzz_graphs import Case, draw_case, main, roomy, run_case
 from backspike.train.fuzz_training import HALVES
 
-RUNS = {"tiny": 40, "four": 15, "default": 15}
+RUNS = {"tiny": 60, "four": 15, "default": 15}
 """Of each machine."""
 CHUNK = 5
 
@@ -104,7 +104,7 @@ WANTED: dict[str, tuple] = {
     "inputs": (1, 2),
     "read-outs": (1, 2),
     "branch": (False, True),
-    "join": (False, True),
+    "join": (True,),
     "several tiles": (True,),
     "sets": (1, 2),
     "spans": (1, 2, 3),
@@ -195,27 +195,27 @@ def test_a_run_that_differs_says_the_command(monkeypatch, capsys):
         weights[-1, -1] ^= 1
         return tensors | {name: weights}
 
-    command = "python -m backspike.train.fuzz_graphs --machine tiny --seed 2"
+    command = "python -m backspike.train.fuzz_graphs --machine tiny --seed 1"
     monkeypatch.setattr(GraphBackend, "update_tensors", wrong)
     with pytest.raises(Mismatch) as raised:
-        run_case(drawn("tiny", 2))
+        run_case(drawn("tiny", 1))
     text = str(raised.value)
     assert ", tensor weights, batch " in text
     assert ": got 0x" in text
     assert text.endswith(f". Again: {command}")
-    assert run_program(lambda: main(["--machine", "tiny", "--seed", "2"])) == 1
+    assert run_program(lambda: main(["--machine", "tiny", "--seed", "1"])) == 1
     assert text in capsys.readouterr().err
     monkeypatch.undo()
 
     saturated = GraphBackend.saturated
     monkeypatch.setattr(GraphBackend, "saturated", lambda self: not saturated(self))
     with pytest.raises(Mismatch, match=f"^flag `saturated`: got .* Again: {command}$"):
-        run_case(drawn("tiny", 2))
+        run_case(drawn("tiny", 1))
     monkeypatch.undo()
 
-    assert main(["--machine", "tiny", "--seed", "2", "--runs", "2"]) == 0
+    assert main(["--machine", "tiny", "--seed", "1", "--runs", "2"]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert [line.partition(":")[0] for line in out] == ["seed 2", "seed 3"]
+    assert [line.partition(":")[0] for line in out] == ["seed 1", "seed 2"]
     assert all(" values equal" in line for line in out)
 
 

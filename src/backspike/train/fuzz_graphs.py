@@ -62,7 +62,7 @@ def roomy(machine: Machine) -> Machine:
     return replace(
         machine,
         name=f"{machine.name}-roomy",
-        weight_rows=8208,
+        weight_rows=max(8208, machine.weight_rows),
         units=8200 // lanes,
         gradient_units=1000 // lanes,
         spike_units=16384 // lanes,
