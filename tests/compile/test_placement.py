@@ -105,7 +105,7 @@ def test_who_has_errors_of_its_own_and_logits():
             assert (at.logits is not None) == (readout and not population.spikes)
             wanted = readout and (plan.every or population.spikes)
             wanted = wanted and name in plan.graph.learning
-            assert stepped(plan.graph, population, plan.every) or not wanted
+            assert stepped(population, plan.every) or not wanted
             assert (at.errors is not None) == wanted
         some = any(at.errors is not None for at in plan.populations.values())
         assert (plan.places.identity is not None) == some

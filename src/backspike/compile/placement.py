@@ -69,7 +69,7 @@ ERRORS = "errors of "
 """Before a read-out's name: the units that the host writes its errors into."""
 
 
-def stepped(graph: Graph, population: Population, every: bool) -> bool:
+def stepped(population: Population, every: bool) -> bool:
     """Whether the host writes a population's errors step by step: as units of gradients."""
     return population.role == "readout" and (every or population.spikes)
 
@@ -137,7 +137,7 @@ def _lives(
         below = [c.source for c in graph.into(name) if c in graph.errors_into(c.source)]
         last = max([moment[name], *(moment[source] for source in below if source in moment)])
         units = tiles[name] * cut.blocks
-        if stepped(graph, population, every):
+        if stepped(population, every):
             lives.insert(0, Life(ERRORS + name, units, -1, moment[name]))
         lives.append(Life(name, units, moment[name], last))
     return lives

@@ -14,8 +14,9 @@ KINDS = {
     "spikes": 0, "codes": 0, "logits": 1, "returned logits": 1, "gradients": 2,
     "d": 3, "moments": 3, "weights": 4,
 }  # fmt: skip
-OF_WEIGHTS = ("d", "moments", "weights")
 """Tensors' kinds, and when they are computed."""
+OF_WEIGHTS = ("d", "moments", "weights")
+"""Those with the axes of weights."""
 
 
 @dataclass
