@@ -79,6 +79,7 @@ class EngineKind:
     extents: Callable[[Any, Any], list[Extent]]  # of (descriptor, batch)
     shapes: Sequence[tuple[str, int, str]]  # of a descriptor's fields: name, bits, meaning
     table: tuple[str, ...] = ()  # fields after these, a table of halves that has its own memory
+    bare: tuple[str, ...] = ()  # layers with one of these flags use no table
     record_shapes: Sequence[tuple[str, int, str]] = ()  # of a connection's record, likewise
     record_extents: Callable[[Any, Any, Any], list[Extent]] = lambda *_: []  # with the record
     fields: dict[str, Field] = field(init=False)  # in word order
@@ -240,6 +241,7 @@ FORWARD = EngineKind(
         *EDGES,
     ],
     table=tuple(name for name, *_ in EDGES),
+    bare=("readout",),
     record_shapes=[*SOURCES, *FORM],
     record_extents=_forward_record_extents,
 )
@@ -270,6 +272,7 @@ BACKWARD = EngineKind(
         *DERIVATIVES,
     ],
     table=tuple(name for name, *_ in DERIVATIVES),
+    bare=("loss", "integrate"),
     record_shapes=[
         ("next_tiles", TILES_BITS, "tiles of the next layer"),
         ("next_base", BASE_BITS, "first gradient tile of the next layer"),

@@ -559,22 +559,22 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     wg_refused <= \$48 ;
   backspike_default_active_memory  active_memory (
     .clk(clk),
-    .\port$18189$8 (\$61 [8]),
-    .\port$18191$8 (\$62 [8]),
-    .\port$18193$8 (\$63 [8]),
-    .\port$18195$8 (\$64 [8]),
-    .\port$18197$8 (\$65 [8]),
-    .\port$18199$8 (\$66 [8]),
-    .\port$18201$8 (\$67 [8]),
-    .\port$18203$8 (\$68 [8]),
-    .\port$18205$8 (\$69 [8]),
-    .\port$18207$8 (\$70 [8]),
-    .\port$18209$8 (\$71 [8]),
-    .\port$18211$8 (\$72 [8]),
-    .\port$18213$8 (\$73 [8]),
-    .\port$18215$8 (\$74 [8]),
-    .\port$18217$8 (\$75 [8]),
-    .\port$18219$8 (\$76 [8]),
+    .\port$18197$8 (\$61 [8]),
+    .\port$18199$8 (\$62 [8]),
+    .\port$18201$8 (\$63 [8]),
+    .\port$18203$8 (\$64 [8]),
+    .\port$18205$8 (\$65 [8]),
+    .\port$18207$8 (\$66 [8]),
+    .\port$18209$8 (\$67 [8]),
+    .\port$18211$8 (\$68 [8]),
+    .\port$18213$8 (\$69 [8]),
+    .\port$18215$8 (\$70 [8]),
+    .\port$18217$8 (\$71 [8]),
+    .\port$18219$8 (\$72 [8]),
+    .\port$18221$8 (\$73 [8]),
+    .\port$18223$8 (\$74 [8]),
+    .\port$18225$8 (\$75 [8]),
+    .\port$18227$8 (\$76 [8]),
     .read0__data(front_active__data),
     .read__addr(\$79 [13:7]),
     .read__en(\$78 ),
@@ -609,39 +609,39 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .labels__data(drain_labels__data),
     .logits__data(\drain_logits__data$149 ),
     .masks__data(front_masks__data),
-    .\port$19092$0 (\$81 ),
-    .\port$19092$13 (\$82 ),
-    .\port$19092$47 (\$83 ),
-    .\port$19133$0 (\$84 ),
-    .\port$19135$0 (\$85 ),
-    .\port$19137$0 (\$86 ),
-    .\port$19139$0 (\$87 ),
-    .\port$19141$0 (\$88 ),
-    .\port$19143$0 (\$89 ),
-    .\port$19145$0 (\$90 ),
-    .\port$19147$0 (\$91 ),
-    .\port$19148$1 (\$92 ),
-    .\port$19162$0 (\$93 ),
-    .\port$19166$0 (\$94 ),
-    .\port$19168$0 (\$95 ),
-    .\port$19170$0 (\$96 ),
-    .\port$19172$0 (\$97 ),
-    .\port$19174$0 (\$98 ),
-    .\port$19176$0 (\$99 ),
-    .\port$19178$0 (\$100 ),
-    .\port$19180$0 (\$101 ),
-    .\port$19182$0 (\$102 ),
-    .\port$19184$0 (\$103 ),
-    .\port$19186$0 (\$104 ),
-    .\port$19188$0 (\$105 ),
-    .\port$19190$0 (\$106 ),
-    .\port$19192$0 (\$107 ),
-    .\port$19194$0 (\$108 ),
-    .\port$19196$0 (\$109 ),
-    .\port$19227$1 (\$110 ),
-    .\port$6338$0 (\$78 ),
-    .\port$6344$0 (\$79 ),
-    .\port$7637$0 (\$80 ),
+    .\port$19100$0 (\$81 ),
+    .\port$19100$13 (\$82 ),
+    .\port$19100$47 (\$83 ),
+    .\port$19141$0 (\$84 ),
+    .\port$19143$0 (\$85 ),
+    .\port$19145$0 (\$86 ),
+    .\port$19147$0 (\$87 ),
+    .\port$19149$0 (\$88 ),
+    .\port$19151$0 (\$89 ),
+    .\port$19153$0 (\$90 ),
+    .\port$19155$0 (\$91 ),
+    .\port$19156$1 (\$92 ),
+    .\port$19170$0 (\$93 ),
+    .\port$19174$0 (\$94 ),
+    .\port$19176$0 (\$95 ),
+    .\port$19178$0 (\$96 ),
+    .\port$19180$0 (\$97 ),
+    .\port$19182$0 (\$98 ),
+    .\port$19184$0 (\$99 ),
+    .\port$19186$0 (\$100 ),
+    .\port$19188$0 (\$101 ),
+    .\port$19190$0 (\$102 ),
+    .\port$19192$0 (\$103 ),
+    .\port$19194$0 (\$104 ),
+    .\port$19196$0 (\$105 ),
+    .\port$19198$0 (\$106 ),
+    .\port$19200$0 (\$107 ),
+    .\port$19202$0 (\$108 ),
+    .\port$19204$0 (\$109 ),
+    .\port$19235$1 (\$110 ),
+    .\port$6346$0 (\$78 ),
+    .\port$6352$0 (\$79 ),
+    .\port$7645$0 (\$80 ),
     .queue_busy(\busy$466 ),
     .queue_descriptors__addr(\read0__addr$258 ),
     .queue_fault(faults__1),
@@ -662,18 +662,18 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$78 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$18140$1 (\$51 [4:0]),
-    .\port$18142$1 (\$52 [4:0]),
-    .\port$18144$1 (\$53 [4:0]),
-    .\port$18146$1 (\$54 [4:0]),
-    .\port$18148$1 (\$55 [4:0]),
-    .\port$18150$1 (\$56 [4:0]),
-    .\port$18152$1 (\$57 [4:0]),
-    .\port$18154$1 (\$58 [4:0]),
-    .\port$18155$1 (\$59 ),
-    .\port$18170$0 (\$60 ),
-    .\port$19092$0 (\$81 ),
-    .\port$19227$1 (\$110 [3:0]),
+    .\port$18148$1 (\$51 [4:0]),
+    .\port$18150$1 (\$52 [4:0]),
+    .\port$18152$1 (\$53 [4:0]),
+    .\port$18154$1 (\$54 [4:0]),
+    .\port$18156$1 (\$55 [4:0]),
+    .\port$18158$1 (\$56 [4:0]),
+    .\port$18160$1 (\$57 [4:0]),
+    .\port$18162$1 (\$58 [4:0]),
+    .\port$18163$1 (\$59 ),
+    .\port$18178$0 (\$60 ),
+    .\port$19100$0 (\$81 ),
+    .\port$19235$1 (\$110 [3:0]),
     .read0__data(\drain_codes__data$95 ),
     .rest(\rest$86 ),
     .rst(rst),
@@ -757,35 +757,35 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .extent(extent),
     .front_row__address(front_row__address),
     .front_spikes__addr(read0__addr),
-    .\port$18140$1 (\$51 ),
-    .\port$18142$1 (\$52 ),
-    .\port$18144$1 (\$53 ),
-    .\port$18146$1 (\$54 ),
-    .\port$18148$1 (\$55 ),
-    .\port$18150$1 (\$56 ),
-    .\port$18152$1 (\$57 ),
-    .\port$18154$1 (\$58 ),
-    .\port$18155$1 (\$59 ),
-    .\port$18170$0 (\$60 ),
-    .\port$18189$0 (\$61 ),
-    .\port$18191$0 (\$62 ),
-    .\port$18193$0 (\$63 ),
-    .\port$18195$0 (\$64 ),
-    .\port$18197$0 (\$65 ),
-    .\port$18199$0 (\$66 ),
-    .\port$18201$0 (\$67 ),
-    .\port$18203$0 (\$68 ),
-    .\port$18205$0 (\$69 ),
-    .\port$18207$0 (\$70 ),
-    .\port$18209$0 (\$71 ),
-    .\port$18211$0 (\$72 ),
-    .\port$18213$0 (\$73 ),
-    .\port$18215$0 (\$74 ),
-    .\port$18217$0 (\$75 ),
-    .\port$18219$0 (\$76 ),
-    .\port$18222$0 (\$77 ),
-    .\port$1908$0 (\$49 ),
-    .\port$3479$0 (\$50 ),
+    .\port$18148$1 (\$51 ),
+    .\port$18150$1 (\$52 ),
+    .\port$18152$1 (\$53 ),
+    .\port$18154$1 (\$54 ),
+    .\port$18156$1 (\$55 ),
+    .\port$18158$1 (\$56 ),
+    .\port$18160$1 (\$57 ),
+    .\port$18162$1 (\$58 ),
+    .\port$18163$1 (\$59 ),
+    .\port$18178$0 (\$60 ),
+    .\port$18197$0 (\$61 ),
+    .\port$18199$0 (\$62 ),
+    .\port$18201$0 (\$63 ),
+    .\port$18203$0 (\$64 ),
+    .\port$18205$0 (\$65 ),
+    .\port$18207$0 (\$66 ),
+    .\port$18209$0 (\$67 ),
+    .\port$18211$0 (\$68 ),
+    .\port$18213$0 (\$69 ),
+    .\port$18215$0 (\$70 ),
+    .\port$18217$0 (\$71 ),
+    .\port$18219$0 (\$72 ),
+    .\port$18221$0 (\$73 ),
+    .\port$18223$0 (\$74 ),
+    .\port$18225$0 (\$75 ),
+    .\port$18227$0 (\$76 ),
+    .\port$18230$0 (\$77 ),
+    .\port$1912$0 (\$49 ),
+    .\port$3483$0 (\$50 ),
     .queue_busy(\busy$455 ),
     .queue_descriptors__addr(\read0__addr$224 ),
     .queue_fault(faults__0),
@@ -809,18 +809,18 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$101 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$12556$0 (\$113 ),
-    .\port$19133$0 (\$84 ),
-    .\port$19135$0 (\$85 ),
-    .\port$19137$0 (\$86 ),
-    .\port$19139$0 (\$87 ),
-    .\port$19141$0 (\$88 ),
-    .\port$19143$0 (\$89 ),
-    .\port$19145$0 (\$90 ),
-    .\port$19147$0 (\$91 ),
-    .\port$19148$1 (\$92 ),
-    .\port$19162$0 (\$93 ),
-    .\port$7637$0 (\$80 ),
+    .\port$12564$0 (\$113 ),
+    .\port$19141$0 (\$84 ),
+    .\port$19143$0 (\$85 ),
+    .\port$19145$0 (\$86 ),
+    .\port$19147$0 (\$87 ),
+    .\port$19149$0 (\$88 ),
+    .\port$19151$0 (\$89 ),
+    .\port$19153$0 (\$90 ),
+    .\port$19155$0 (\$91 ),
+    .\port$19156$1 (\$92 ),
+    .\port$19170$0 (\$93 ),
+    .\port$7645$0 (\$80 ),
     .\read0__addr$23 (\read0__addr$116 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$122 ),
@@ -941,9 +941,9 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$155 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$17437$8 (\buffer$363 [8]),
-    .\port$19092$13 (\$82 ),
-    .\port$19227$5 (\$110 [7:4]),
+    .\port$17445$8 (\buffer$363 [8]),
+    .\port$19100$13 (\$82 ),
+    .\port$19235$5 (\$110 [7:4]),
     .read0__data(drain_labels__data),
     .rest(\rest$163 ),
     .rst(rst)
@@ -991,18 +991,18 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$132 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$18140$6 (\$51 [20:5]),
-    .\port$18142$6 (\$52 [20:5]),
-    .\port$18144$6 (\$53 [20:5]),
-    .\port$18146$6 (\$54 [20:5]),
-    .\port$18148$6 (\$55 [20:5]),
-    .\port$18150$6 (\$56 [20:5]),
-    .\port$18152$6 (\$57 [20:5]),
-    .\port$18154$6 (\$58 [20:5]),
-    .\port$18170$0 (\$60 [4:0]),
-    .\port$19092$47 (\$83 ),
-    .\port$19227$5 (\$110 [7:4]),
-    .\port$3479$0 (\$50 ),
+    .\port$18148$6 (\$51 [20:5]),
+    .\port$18150$6 (\$52 [20:5]),
+    .\port$18152$6 (\$53 [20:5]),
+    .\port$18154$6 (\$54 [20:5]),
+    .\port$18156$6 (\$55 [20:5]),
+    .\port$18158$6 (\$56 [20:5]),
+    .\port$18160$6 (\$57 [20:5]),
+    .\port$18162$6 (\$58 [20:5]),
+    .\port$18178$0 (\$60 [4:0]),
+    .\port$19100$47 (\$83 ),
+    .\port$19235$5 (\$110 [7:4]),
+    .\port$3483$0 (\$50 ),
     .read0__data(\drain_logits__data$149 ),
     .rest(\rest$140 ),
     .rst(rst),
@@ -1015,24 +1015,24 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$184 ),
     .host__response__payload(masks__response__payload),
     .host__response__valid(masks__response__valid),
-    .\port$10443$0 (\$111 ),
-    .\port$19166$0 (\$94 ),
-    .\port$19168$0 (\$95 ),
-    .\port$19170$0 (\$96 ),
-    .\port$19172$0 (\$97 ),
-    .\port$19174$0 (\$98 ),
-    .\port$19176$0 (\$99 ),
-    .\port$19178$0 (\$100 ),
-    .\port$19180$0 (\$101 ),
-    .\port$19182$0 (\$102 ),
-    .\port$19184$0 (\$103 ),
-    .\port$19186$0 (\$104 ),
-    .\port$19188$0 (\$105 ),
-    .\port$19190$0 (\$106 ),
-    .\port$19192$0 (\$107 ),
-    .\port$19194$0 (\$108 ),
-    .\port$19196$0 (\$109 ),
-    .\port$6338$0 (\$78 ),
+    .\port$10451$0 (\$111 ),
+    .\port$19174$0 (\$94 ),
+    .\port$19176$0 (\$95 ),
+    .\port$19178$0 (\$96 ),
+    .\port$19180$0 (\$97 ),
+    .\port$19182$0 (\$98 ),
+    .\port$19184$0 (\$99 ),
+    .\port$19186$0 (\$100 ),
+    .\port$19188$0 (\$101 ),
+    .\port$19190$0 (\$102 ),
+    .\port$19192$0 (\$103 ),
+    .\port$19194$0 (\$104 ),
+    .\port$19196$0 (\$105 ),
+    .\port$19198$0 (\$106 ),
+    .\port$19200$0 (\$107 ),
+    .\port$19202$0 (\$108 ),
+    .\port$19204$0 (\$109 ),
+    .\port$6346$0 (\$78 ),
     .\read0__addr$23 (\$79 [6:0]),
     .read0__data(front_masks__data),
     .read1__addr(\$112 [15:9]),
@@ -1049,26 +1049,26 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$10443$0 (\$111 ),
-    .\port$17437$0 (\buffer$363 [0]),
-    .\port$18189$0 (\$61 [7:0]),
-    .\port$18191$0 (\$62 [7:0]),
-    .\port$18193$0 (\$63 [7:0]),
-    .\port$18195$0 (\$64 [7:0]),
-    .\port$18197$0 (\$65 [7:0]),
-    .\port$18199$0 (\$66 [7:0]),
-    .\port$18201$0 (\$67 [7:0]),
-    .\port$18203$0 (\$68 [7:0]),
-    .\port$18205$0 (\$69 [7:0]),
-    .\port$18207$0 (\$70 [7:0]),
-    .\port$18209$0 (\$71 [7:0]),
-    .\port$18211$0 (\$72 [7:0]),
-    .\port$18213$0 (\$73 [7:0]),
-    .\port$18215$0 (\$74 [7:0]),
-    .\port$18217$0 (\$75 [7:0]),
-    .\port$18219$0 (\$76 [7:0]),
-    .\port$18222$0 (\$77 ),
-    .\port$1908$0 (\$49 ),
+    .\port$10451$0 (\$111 ),
+    .\port$17445$0 (\buffer$363 [0]),
+    .\port$18197$0 (\$61 [7:0]),
+    .\port$18199$0 (\$62 [7:0]),
+    .\port$18201$0 (\$63 [7:0]),
+    .\port$18203$0 (\$64 [7:0]),
+    .\port$18205$0 (\$65 [7:0]),
+    .\port$18207$0 (\$66 [7:0]),
+    .\port$18209$0 (\$67 [7:0]),
+    .\port$18211$0 (\$68 [7:0]),
+    .\port$18213$0 (\$69 [7:0]),
+    .\port$18215$0 (\$70 [7:0]),
+    .\port$18217$0 (\$71 [7:0]),
+    .\port$18219$0 (\$72 [7:0]),
+    .\port$18221$0 (\$73 [7:0]),
+    .\port$18223$0 (\$74 [7:0]),
+    .\port$18225$0 (\$75 [7:0]),
+    .\port$18227$0 (\$76 [7:0]),
+    .\port$18230$0 (\$77 ),
+    .\port$1912$0 (\$49 ),
     .\read0__addr$23 (read0__addr),
     .read0__data(front_spikes__data),
     .read1__addr(\$112 [8:0]),
@@ -1156,9 +1156,9 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .gradients__data(\front_gradients__data$124 ),
     .loaded(loaded),
     .masks__data(\front_masks__data$207 ),
-    .\port$10443$0 (\$111 ),
-    .\port$10449$0 (\$112 ),
-    .\port$12556$0 (\$113 ),
+    .\port$10451$0 (\$111 ),
+    .\port$10457$0 (\$112 ),
+    .\port$12564$0 (\$113 ),
     .queue_busy(\busy$477 ),
     .queue_descriptors__addr(\read0__addr$292 ),
     .queue_fault(faults__2),
@@ -1388,20 +1388,12 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
   assign batch[14:10] = \batch$346 [4:0];
 endmodule
 
-module backspike_default_active_memory (rst, write__en, read__en, read__addr, \port$18189$8 , \port$18191$8 , \port$18193$8 , \port$18195$8 , \port$18197$8 , \port$18199$8 , \port$18201$8 , \port$18203$8 , \port$18205$8 , \port$18207$8 , \port$18209$8 , \port$18211$8 , \port$18213$8 , \port$18215$8 , \port$18217$8 , \port$18219$8 , write__addr
+module backspike_default_active_memory (rst, write__en, read__en, read__addr, \port$18197$8 , \port$18199$8 , \port$18201$8 , \port$18203$8 , \port$18205$8 , \port$18207$8 , \port$18209$8 , \port$18211$8 , \port$18213$8 , \port$18215$8 , \port$18217$8 , \port$18219$8 , \port$18221$8 , \port$18223$8 , \port$18225$8 , \port$18227$8 , write__addr
 , read0__data, clk);
   reg \$initially  = 0;
   reg [15:0] \$1 ;
   input clk;
   wire clk;
-  input \port$18189$8 ;
-  wire \port$18189$8 ;
-  input \port$18191$8 ;
-  wire \port$18191$8 ;
-  input \port$18193$8 ;
-  wire \port$18193$8 ;
-  input \port$18195$8 ;
-  wire \port$18195$8 ;
   input \port$18197$8 ;
   wire \port$18197$8 ;
   input \port$18199$8 ;
@@ -1426,6 +1418,14 @@ module backspike_default_active_memory (rst, write__en, read__en, read__addr, \p
   wire \port$18217$8 ;
   input \port$18219$8 ;
   wire \port$18219$8 ;
+  input \port$18221$8 ;
+  wire \port$18221$8 ;
+  input \port$18223$8 ;
+  wire \port$18223$8 ;
+  input \port$18225$8 ;
+  wire \port$18225$8 ;
+  input \port$18227$8 ;
+  wire \port$18227$8 ;
   output [15:0] read0__data;
   reg [15:0] read0__data = 16'h0000;
   input [6:0] read__addr;
@@ -1444,7 +1444,7 @@ module backspike_default_active_memory (rst, write__en, read__en, read__addr, \p
   reg [15:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$18219$8 , \port$18217$8 , \port$18215$8 , \port$18213$8 , \port$18211$8 , \port$18209$8 , \port$18207$8 , \port$18205$8 , \port$18203$8 , \port$18201$8 , \port$18199$8 , \port$18197$8 , \port$18195$8 , \port$18193$8 , \port$18191$8 , \port$18189$8  };
+      copy0[write__addr] <= { \port$18227$8 , \port$18225$8 , \port$18223$8 , \port$18221$8 , \port$18219$8 , \port$18217$8 , \port$18215$8 , \port$18213$8 , \port$18211$8 , \port$18209$8 , \port$18207$8 , \port$18205$8 , \port$18203$8 , \port$18201$8 , \port$18199$8 , \port$18197$8  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
@@ -1464,9 +1464,9 @@ module backspike_default_active_memory (rst, write__en, read__en, read__addr, \p
   end
 endmodule
 
-module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$6338$0 , \port$6344$0 , \port$7637$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, buffer, \begin , \end , start, abort, dry_run
-, counts__0, queue_fault, queue_waiting, counts__1, queue_position, front_gradients__addr, front_column__address, \port$19092$0 , \port$19092$13 , \port$19092$47 , \port$19133$0 , \port$19135$0 , \port$19137$0 , \port$19139$0 , \port$19141$0 , \port$19143$0 , \port$19145$0 , \port$19147$0 , \port$19148$1 , \port$19162$0 , \port$19166$0
-, \port$19168$0 , \port$19170$0 , \port$19172$0 , \port$19174$0 , \port$19176$0 , \port$19178$0 , \port$19180$0 , \port$19182$0 , \port$19184$0 , \port$19186$0 , \port$19188$0 , \port$19190$0 , \port$19192$0 , \port$19194$0 , \port$19196$0 , drain_masks__en, drain_masks__addr, \port$19227$1 , counts__2, codes__data, gradients__data
+module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$6346$0 , \port$6352$0 , \port$7645$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, buffer, \begin , \end , start, abort, dry_run
+, counts__0, queue_fault, queue_waiting, counts__1, queue_position, front_gradients__addr, front_column__address, \port$19100$0 , \port$19100$13 , \port$19100$47 , \port$19141$0 , \port$19143$0 , \port$19145$0 , \port$19147$0 , \port$19149$0 , \port$19151$0 , \port$19153$0 , \port$19155$0 , \port$19156$1 , \port$19170$0 , \port$19174$0
+, \port$19176$0 , \port$19178$0 , \port$19180$0 , \port$19182$0 , \port$19184$0 , \port$19186$0 , \port$19188$0 , \port$19190$0 , \port$19192$0 , \port$19194$0 , \port$19196$0 , \port$19198$0 , \port$19200$0 , \port$19202$0 , \port$19204$0 , drain_masks__en, drain_masks__addr, \port$19235$1 , counts__2, codes__data, gradients__data
 , logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column__vector, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
@@ -1582,20 +1582,12 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
   wire o_events__ready;
   wire o_headers__ready;
   wire o_vectors__ready;
-  output [6:0] \port$19092$0 ;
-  wire [6:0] \port$19092$0 ;
-  output [4:0] \port$19092$13 ;
-  wire [4:0] \port$19092$13 ;
-  output [4:0] \port$19092$47 ;
-  wire [4:0] \port$19092$47 ;
-  output [15:0] \port$19133$0 ;
-  wire [15:0] \port$19133$0 ;
-  output [15:0] \port$19135$0 ;
-  wire [15:0] \port$19135$0 ;
-  output [15:0] \port$19137$0 ;
-  wire [15:0] \port$19137$0 ;
-  output [15:0] \port$19139$0 ;
-  wire [15:0] \port$19139$0 ;
+  output [6:0] \port$19100$0 ;
+  wire [6:0] \port$19100$0 ;
+  output [4:0] \port$19100$13 ;
+  wire [4:0] \port$19100$13 ;
+  output [4:0] \port$19100$47 ;
+  wire [4:0] \port$19100$47 ;
   output [15:0] \port$19141$0 ;
   wire [15:0] \port$19141$0 ;
   output [15:0] \port$19143$0 ;
@@ -1604,18 +1596,18 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
   wire [15:0] \port$19145$0 ;
   output [15:0] \port$19147$0 ;
   wire [15:0] \port$19147$0 ;
-  output [3:0] \port$19148$1 ;
-  wire [3:0] \port$19148$1 ;
-  output [6:0] \port$19162$0 ;
-  wire [6:0] \port$19162$0 ;
-  output [7:0] \port$19166$0 ;
-  wire [7:0] \port$19166$0 ;
-  output [7:0] \port$19168$0 ;
-  wire [7:0] \port$19168$0 ;
-  output [7:0] \port$19170$0 ;
-  wire [7:0] \port$19170$0 ;
-  output [7:0] \port$19172$0 ;
-  wire [7:0] \port$19172$0 ;
+  output [15:0] \port$19149$0 ;
+  wire [15:0] \port$19149$0 ;
+  output [15:0] \port$19151$0 ;
+  wire [15:0] \port$19151$0 ;
+  output [15:0] \port$19153$0 ;
+  wire [15:0] \port$19153$0 ;
+  output [15:0] \port$19155$0 ;
+  wire [15:0] \port$19155$0 ;
+  output [3:0] \port$19156$1 ;
+  wire [3:0] \port$19156$1 ;
+  output [6:0] \port$19170$0 ;
+  wire [6:0] \port$19170$0 ;
   output [7:0] \port$19174$0 ;
   wire [7:0] \port$19174$0 ;
   output [7:0] \port$19176$0 ;
@@ -1640,14 +1632,22 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
   wire [7:0] \port$19194$0 ;
   output [7:0] \port$19196$0 ;
   wire [7:0] \port$19196$0 ;
-  output [7:0] \port$19227$1 ;
-  wire [7:0] \port$19227$1 ;
-  output \port$6338$0 ;
-  wire \port$6338$0 ;
-  output [13:0] \port$6344$0 ;
-  wire [13:0] \port$6344$0 ;
-  output \port$7637$0 ;
-  wire \port$7637$0 ;
+  output [7:0] \port$19198$0 ;
+  wire [7:0] \port$19198$0 ;
+  output [7:0] \port$19200$0 ;
+  wire [7:0] \port$19200$0 ;
+  output [7:0] \port$19202$0 ;
+  wire [7:0] \port$19202$0 ;
+  output [7:0] \port$19204$0 ;
+  wire [7:0] \port$19204$0 ;
+  output [7:0] \port$19235$1 ;
+  wire [7:0] \port$19235$1 ;
+  output \port$6346$0 ;
+  wire \port$6346$0 ;
+  output [13:0] \port$6352$0 ;
+  wire [13:0] \port$6352$0 ;
+  output \port$7645$0 ;
+  wire \port$7645$0 ;
   output queue_busy;
   wire queue_busy;
   output [7:0] queue_descriptors__addr;
@@ -1707,19 +1707,19 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
     .i_headers__valid(i_headers__valid),
     .labels__data(labels__data),
     .logits__data(logits__data),
-    .\port$19092$0 (\$4 ),
-    .\port$19092$13 (\$5 ),
-    .\port$19092$47 (\$6 ),
-    .\port$19133$0 (\$7 ),
-    .\port$19135$0 (\$8 ),
-    .\port$19137$0 (\$9 ),
-    .\port$19139$0 (\$10 ),
-    .\port$19141$0 (\$11 ),
-    .\port$19143$0 (\$12 ),
-    .\port$19145$0 (\$13 ),
-    .\port$19147$0 (\$14 ),
-    .\port$19148$1 (\$15 ),
-    .\port$19227$1 (\$33 ),
+    .\port$19100$0 (\$4 ),
+    .\port$19100$13 (\$5 ),
+    .\port$19100$47 (\$6 ),
+    .\port$19141$0 (\$7 ),
+    .\port$19143$0 (\$8 ),
+    .\port$19145$0 (\$9 ),
+    .\port$19147$0 (\$10 ),
+    .\port$19149$0 (\$11 ),
+    .\port$19151$0 (\$12 ),
+    .\port$19153$0 (\$13 ),
+    .\port$19155$0 (\$14 ),
+    .\port$19156$1 (\$15 ),
+    .\port$19235$1 (\$33 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$129 ),
@@ -1835,44 +1835,44 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
     .tasks__data(tasks__data),
     .waiting(queue_waiting)
   );
-  assign \port$6338$0  = \$1 ;
-  assign \port$6344$0  = \$2 ;
-  assign \port$7637$0  = \$3 ;
-  assign \port$19092$0  = \$4 ;
-  assign \port$19092$13  = \$5 ;
-  assign \port$19092$47  = \$6 ;
-  assign \port$19133$0  = \$7 ;
-  assign \port$19135$0  = \$8 ;
-  assign \port$19137$0  = \$9 ;
-  assign \port$19139$0  = \$10 ;
-  assign \port$19141$0  = \$11 ;
-  assign \port$19143$0  = \$12 ;
-  assign \port$19145$0  = \$13 ;
-  assign \port$19147$0  = \$14 ;
-  assign \port$19148$1  = \$15 ;
-  assign \port$19162$0  = \$16 ;
-  assign \port$19166$0  = \$17 ;
-  assign \port$19168$0  = \$18 ;
-  assign \port$19170$0  = \$19 ;
-  assign \port$19172$0  = \$20 ;
-  assign \port$19174$0  = \$21 ;
-  assign \port$19176$0  = \$22 ;
-  assign \port$19178$0  = \$23 ;
-  assign \port$19180$0  = \$24 ;
-  assign \port$19182$0  = \$25 ;
-  assign \port$19184$0  = \$26 ;
-  assign \port$19186$0  = \$27 ;
-  assign \port$19188$0  = \$28 ;
-  assign \port$19190$0  = \$29 ;
-  assign \port$19192$0  = \$30 ;
-  assign \port$19194$0  = \$31 ;
-  assign \port$19196$0  = \$32 ;
-  assign \port$19227$1  = \$33 ;
+  assign \port$6346$0  = \$1 ;
+  assign \port$6352$0  = \$2 ;
+  assign \port$7645$0  = \$3 ;
+  assign \port$19100$0  = \$4 ;
+  assign \port$19100$13  = \$5 ;
+  assign \port$19100$47  = \$6 ;
+  assign \port$19141$0  = \$7 ;
+  assign \port$19143$0  = \$8 ;
+  assign \port$19145$0  = \$9 ;
+  assign \port$19147$0  = \$10 ;
+  assign \port$19149$0  = \$11 ;
+  assign \port$19151$0  = \$12 ;
+  assign \port$19153$0  = \$13 ;
+  assign \port$19155$0  = \$14 ;
+  assign \port$19156$1  = \$15 ;
+  assign \port$19170$0  = \$16 ;
+  assign \port$19174$0  = \$17 ;
+  assign \port$19176$0  = \$18 ;
+  assign \port$19178$0  = \$19 ;
+  assign \port$19180$0  = \$20 ;
+  assign \port$19182$0  = \$21 ;
+  assign \port$19184$0  = \$22 ;
+  assign \port$19186$0  = \$23 ;
+  assign \port$19188$0  = \$24 ;
+  assign \port$19190$0  = \$25 ;
+  assign \port$19192$0  = \$26 ;
+  assign \port$19194$0  = \$27 ;
+  assign \port$19196$0  = \$28 ;
+  assign \port$19198$0  = \$29 ;
+  assign \port$19200$0  = \$30 ;
+  assign \port$19202$0  = \$31 ;
+  assign \port$19204$0  = \$32 ;
+  assign \port$19235$1  = \$33 ;
 endmodule
 
-module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, saturated, gradients__en, done, busy, i_headers__valid, i_headers__payload, batch, extent, buffer, \config , \table , sums, \port$19092$0 , \port$19092$13 , \port$19092$47 , \port$19133$0 , \port$19135$0
-, \port$19137$0 , \port$19139$0 , \port$19141$0 , \port$19143$0 , \port$19145$0 , \port$19147$0 , \port$19148$1 , unit_15, tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12
-, tile_13, tile_14, tile_15, tile_written, unit_16, \port$19227$1 , codes__data, logits__data, labels__data, clk);
+module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, saturated, gradients__en, done, busy, i_headers__valid, i_headers__payload, batch, extent, buffer, \config , \table , sums, \port$19100$0 , \port$19100$13 , \port$19100$47 , \port$19141$0 , \port$19143$0
+, \port$19145$0 , \port$19147$0 , \port$19149$0 , \port$19151$0 , \port$19153$0 , \port$19155$0 , \port$19156$1 , unit_15, tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12
+, tile_13, tile_14, tile_15, tile_written, unit_16, \port$19235$1 , codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -2197,20 +2197,12 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
   reg [7:0] neurons = 8'h00;
   wire [16:0] o;
   wire [33:0] \o$179 ;
-  output [6:0] \port$19092$0 ;
-  wire [6:0] \port$19092$0 ;
-  output [4:0] \port$19092$13 ;
-  wire [4:0] \port$19092$13 ;
-  output [4:0] \port$19092$47 ;
-  wire [4:0] \port$19092$47 ;
-  output [15:0] \port$19133$0 ;
-  wire [15:0] \port$19133$0 ;
-  output [15:0] \port$19135$0 ;
-  wire [15:0] \port$19135$0 ;
-  output [15:0] \port$19137$0 ;
-  wire [15:0] \port$19137$0 ;
-  output [15:0] \port$19139$0 ;
-  wire [15:0] \port$19139$0 ;
+  output [6:0] \port$19100$0 ;
+  wire [6:0] \port$19100$0 ;
+  output [4:0] \port$19100$13 ;
+  wire [4:0] \port$19100$13 ;
+  output [4:0] \port$19100$47 ;
+  wire [4:0] \port$19100$47 ;
   output [15:0] \port$19141$0 ;
   wire [15:0] \port$19141$0 ;
   output [15:0] \port$19143$0 ;
@@ -2219,10 +2211,18 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
   wire [15:0] \port$19145$0 ;
   output [15:0] \port$19147$0 ;
   wire [15:0] \port$19147$0 ;
-  output [3:0] \port$19148$1 ;
-  wire [3:0] \port$19148$1 ;
-  output [7:0] \port$19227$1 ;
-  wire [7:0] \port$19227$1 ;
+  output [15:0] \port$19149$0 ;
+  wire [15:0] \port$19149$0 ;
+  output [15:0] \port$19151$0 ;
+  wire [15:0] \port$19151$0 ;
+  output [15:0] \port$19153$0 ;
+  wire [15:0] \port$19153$0 ;
+  output [15:0] \port$19155$0 ;
+  wire [15:0] \port$19155$0 ;
+  output [3:0] \port$19156$1 ;
+  wire [3:0] \port$19156$1 ;
+  output [7:0] \port$19235$1 ;
+  wire [7:0] \port$19235$1 ;
   reg [15:0] present = 16'h0000;
   reg [16:0] row_0 = 17'h00000;
   reg [16:0] row_1 = 17'h00000;
@@ -2809,7 +2809,7 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     .clk(clk),
     .free(free),
     .o(o),
-    .\port$9700$26 (i_headers__payload[27:26]),
+    .\port$9708$26 (i_headers__payload[27:26]),
     .rst(rst),
     .skips(skips),
     .start(block_begins),
@@ -2822,9 +2822,9 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     .i(sum),
     .live(\live$152 ),
     .place(header_2[37:28]),
-    .\port$19258$0 (\o$179 [16:0]),
-    .\port$19407$0 (\$251 ),
-    .\port$19408$0 (\$252 ),
+    .\port$19266$0 (\o$179 [16:0]),
+    .\port$19415$0 (\$251 ),
+    .\port$19416$0 (\$252 ),
     .rst(rst),
     .saturated(\saturated$161 ),
     .slot(slot_2),
@@ -2837,9 +2837,9 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     .i(\sum$159 ),
     .live(\live$158 ),
     .place(header_2[37:28]),
-    .\port$19258$17 (\o$179 [33:17]),
-    .\port$19543$0 (\$253 ),
-    .\port$19544$0 (\$254 ),
+    .\port$19266$17 (\o$179 [33:17]),
+    .\port$19551$0 (\$253 ),
+    .\port$19552$0 (\$254 ),
     .rst(rst),
     .saturated(\saturated$162 ),
     .slot(slot_2),
@@ -3182,19 +3182,19 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     end
   end
   assign gradients__en = \$signal ;
-  assign \port$19092$0  = header[6:0];
-  assign \port$19092$13  = header[17:13];
-  assign \port$19092$47  = header[51:47];
-  assign \port$19133$0  = row_0[15:0];
-  assign \port$19135$0  = row_1[15:0];
-  assign \port$19137$0  = row_2[15:0];
-  assign \port$19139$0  = row_3[15:0];
-  assign \port$19141$0  = row_4[15:0];
-  assign \port$19143$0  = row_5[15:0];
-  assign \port$19145$0  = row_6[15:0];
-  assign \port$19147$0  = row_7[15:0];
-  assign \port$19148$1  = slot_15[4:1];
-  assign \port$19227$1  = o[8:1];
+  assign \port$19100$0  = header[6:0];
+  assign \port$19100$13  = header[17:13];
+  assign \port$19100$47  = header[51:47];
+  assign \port$19141$0  = row_0[15:0];
+  assign \port$19143$0  = row_1[15:0];
+  assign \port$19145$0  = row_2[15:0];
+  assign \port$19147$0  = row_3[15:0];
+  assign \port$19149$0  = row_4[15:0];
+  assign \port$19151$0  = row_5[15:0];
+  assign \port$19153$0  = row_6[15:0];
+  assign \port$19155$0  = row_7[15:0];
+  assign \port$19156$1  = slot_15[4:1];
+  assign \port$19235$1  = o[8:1];
 endmodule
 
 module backspike_default_bp_drain_loss (rst, waiting, \begin , buffer, \config , header, slot, o, logits__data, labels__data, clk);
@@ -3326,7 +3326,7 @@ module backspike_default_bp_drain_loss (rst, waiting, \begin , buffer, \config ,
   assign o[15:0] = \$3 ;
 endmodule
 
-module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \port$9700$26 , batch, twice, o, clk);
+module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \port$9708$26 , batch, twice, o, clk);
   reg \$initially  = 0;
   wire [5:0] \$1 ;
   wire \$10 ;
@@ -3457,8 +3457,8 @@ module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \por
   output [16:0] o;
   reg [16:0] o = 17'h00000;
   reg phases_over = 1'h0;
-  input [1:0] \port$9700$26 ;
-  wire [1:0] \port$9700$26 ;
+  input [1:0] \port$9708$26 ;
+  wire [1:0] \port$9708$26 ;
   input rst;
   wire rst;
   reg running = 1'h0;
@@ -3549,9 +3549,9 @@ module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \por
   assign \$76  = { 1'h0, \$signal$25  } - batch[14:10];
   assign \$77  = { 1'h0, \$signal$25  } - batch[14:10];
   assign \$78  = o[0] & o[16];
-  assign \$81  = \port$9700$26 [1] ? end1 : end0;
+  assign \$81  = \port$9708$26 [1] ? end1 : end0;
   assign \$84  = start & \$83 ;
-  assign \start$31  = \port$9700$26 [1] ? begin1 : begin0;
+  assign \start$31  = \port$9708$26 [1] ? begin1 : begin0;
   assign \$85  = o[0] & o[16];
   assign \$86  = ~ \$85 ;
   assign busy = running & \$86 ;
@@ -3850,7 +3850,7 @@ module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \por
     if (\$initially ) begin end
     \$106  = \final ;
     if (start) begin
-      \$106  = \port$9700$26 [0];
+      \$106  = \port$9708$26 [0];
     end
     if (rst) begin
       \$106  = 1'h0;
@@ -3869,11 +3869,11 @@ module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \por
   assign \$38  = \$37 ;
   assign \$40  = \$39 ;
   assign \$45  = \$44 ;
-  assign \$80  = \port$9700$26 [1];
-  assign \$83  = \port$9700$26 [1];
+  assign \$80  = \port$9708$26 [1];
+  assign \$83  = \port$9708$26 [1];
 endmodule
 
-module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config , \table , slot, place, \port$19258$0 , \port$19407$0 , \port$19408$0 , clk);
+module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config , \table , slot, place, \port$19266$0 , \port$19415$0 , \port$19416$0 , clk);
   reg \$initially  = 0;
   wire \$100 ;
   wire [11:0] \$101 ;
@@ -4089,12 +4089,12 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   reg [9:0] place_7 = 10'h000;
   reg [9:0] place_8 = 10'h000;
   reg [9:0] place_9 = 10'h000;
-  input [16:0] \port$19258$0 ;
-  wire [16:0] \port$19258$0 ;
-  output [14:0] \port$19407$0 ;
-  wire [14:0] \port$19407$0 ;
-  output \port$19408$0 ;
-  wire \port$19408$0 ;
+  input [16:0] \port$19266$0 ;
+  wire [16:0] \port$19266$0 ;
+  output [14:0] \port$19415$0 ;
+  wire [14:0] \port$19415$0 ;
+  output \port$19416$0 ;
+  wire \port$19416$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -4288,7 +4288,7 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     slot_3 <= slot_2;
   always @(posedge clk)
-    onehot_2 <= \port$19258$0 [16];
+    onehot_2 <= \port$19266$0 [16];
   always @(posedge clk)
     onehot_3 <= onehot_2;
   always @(posedge clk)
@@ -4300,7 +4300,7 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     e_sign_5 <= e[15];
   always @(posedge clk)
-    logit_2 <= \port$19258$0 [15:0];
+    logit_2 <= \port$19266$0 [15:0];
   always @(posedge clk)
     logit_3 <= logit_2;
   always @(posedge clk)
@@ -4386,10 +4386,10 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   backspike_default_bp_drain_unit0_found  found (
     .clk(clk),
     .o(\o$19 ),
-    .\port$19298$5 (slot_3[10:5]),
-    .\port$19322$5 (slot_12[10:5]),
-    .\port$19407$0 (\$173 ),
-    .\port$19408$0 (\$174 ),
+    .\port$19306$5 (slot_3[10:5]),
+    .\port$19330$5 (slot_12[10:5]),
+    .\port$19415$0 (\$173 ),
+    .\port$19416$0 (\$174 ),
     .rst(rst),
     .write__en(\write$40 )
   );
@@ -4428,14 +4428,14 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   backspike_default_bp_drain_unit0_states  states (
     .clk(clk),
     .o(\o$68 ),
-    .\port$19289$0 (current_2),
-    .\port$19297$5 (slot_2[10:5]),
-    .\port$19302$0 (place_2),
-    .\port$19322$5 (slot_12[10:5]),
-    .\port$19332$0 (place_12),
-    .\port$19340$0 (current_12),
-    .\port$19407$0 (\$173 ),
-    .\port$19408$0 (\$174 ),
+    .\port$19297$0 (current_2),
+    .\port$19305$5 (slot_2[10:5]),
+    .\port$19310$0 (place_2),
+    .\port$19330$5 (slot_12[10:5]),
+    .\port$19340$0 (place_12),
+    .\port$19348$0 (current_12),
+    .\port$19415$0 (\$173 ),
+    .\port$19416$0 (\$174 ),
     .rst(rst),
     .write__en(slot_12[0])
   );
@@ -4461,8 +4461,8 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
       \$170  = 16'h0000;
     end
   end
-  assign \port$19407$0  = \$173 ;
-  assign \port$19408$0  = \$174 ;
+  assign \port$19415$0  = \$173 ;
+  assign \port$19416$0  = \$174 ;
   assign \i_factor$26 [20] = h[20];
   assign \i_factor$26 [19:0] = kappa[19:0];
   assign \i_half$24 [15] = \$63 ;
@@ -4496,19 +4496,19 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   assign \$121  = { \$120 , \config [103:94], 1'h0 };
 endmodule
 
-module backspike_default_bp_drain_unit0_found (rst, write__en, o, \port$19298$5 , \port$19322$5 , \port$19407$0 , \port$19408$0 , clk);
+module backspike_default_bp_drain_unit0_found (rst, write__en, o, \port$19306$5 , \port$19330$5 , \port$19415$0 , \port$19416$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$19298$5 ;
-  wire [5:0] \port$19298$5 ;
-  input [5:0] \port$19322$5 ;
-  wire [5:0] \port$19322$5 ;
-  input [14:0] \port$19407$0 ;
-  wire [14:0] \port$19407$0 ;
-  input \port$19408$0 ;
-  wire \port$19408$0 ;
+  input [5:0] \port$19306$5 ;
+  wire [5:0] \port$19306$5 ;
+  input [5:0] \port$19330$5 ;
+  wire [5:0] \port$19330$5 ;
+  input [14:0] \port$19415$0 ;
+  wire [14:0] \port$19415$0 ;
+  input \port$19416$0 ;
+  wire \port$19416$0 ;
   input rst;
   wire rst;
   input write__en;
@@ -4518,11 +4518,11 @@ module backspike_default_bp_drain_unit0_found (rst, write__en, o, \port$19298$5 
   reg [15:0] file [127:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ 1'h0, \port$19322$5  }] <= { \port$19408$0 , \port$19407$0  };
+      file[{ 1'h0, \port$19330$5  }] <= { \port$19416$0 , \port$19415$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ 1'h0, \port$19298$5  }];
+    _0_ <= file[{ 1'h0, \port$19306$5  }];
   end
   assign o = _0_;
 endmodule
@@ -5390,27 +5390,27 @@ module backspike_default_bp_drain_unit0_round_g (rst, i_negate, i, result, negat
   assign \$118  = \$117 [0];
 endmodule
 
-module backspike_default_bp_drain_unit0_states (rst, o, \port$19289$0 , \port$19297$5 , \port$19302$0 , write__en, \port$19322$5 , \port$19332$0 , \port$19340$0 , \port$19407$0 , \port$19408$0 , clk);
+module backspike_default_bp_drain_unit0_states (rst, o, \port$19297$0 , \port$19305$5 , \port$19310$0 , write__en, \port$19330$5 , \port$19340$0 , \port$19348$0 , \port$19415$0 , \port$19416$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input \port$19289$0 ;
-  wire \port$19289$0 ;
-  input [5:0] \port$19297$5 ;
-  wire [5:0] \port$19297$5 ;
-  input [9:0] \port$19302$0 ;
-  wire [9:0] \port$19302$0 ;
-  input [5:0] \port$19322$5 ;
-  wire [5:0] \port$19322$5 ;
-  input [9:0] \port$19332$0 ;
-  wire [9:0] \port$19332$0 ;
-  input \port$19340$0 ;
-  wire \port$19340$0 ;
-  input [14:0] \port$19407$0 ;
-  wire [14:0] \port$19407$0 ;
-  input \port$19408$0 ;
-  wire \port$19408$0 ;
+  input \port$19297$0 ;
+  wire \port$19297$0 ;
+  input [5:0] \port$19305$5 ;
+  wire [5:0] \port$19305$5 ;
+  input [9:0] \port$19310$0 ;
+  wire [9:0] \port$19310$0 ;
+  input [5:0] \port$19330$5 ;
+  wire [5:0] \port$19330$5 ;
+  input [9:0] \port$19340$0 ;
+  wire [9:0] \port$19340$0 ;
+  input \port$19348$0 ;
+  wire \port$19348$0 ;
+  input [14:0] \port$19415$0 ;
+  wire [14:0] \port$19415$0 ;
+  input \port$19416$0 ;
+  wire \port$19416$0 ;
   input rst;
   wire rst;
   input write__en;
@@ -5420,16 +5420,16 @@ module backspike_default_bp_drain_unit0_states (rst, o, \port$19289$0 , \port$19
   reg [15:0] file [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ \port$19340$0 , \port$19332$0 [3:0], \port$19322$5  }] <= { \port$19408$0 , \port$19407$0  };
+      file[{ \port$19348$0 , \port$19340$0 [3:0], \port$19330$5  }] <= { \port$19416$0 , \port$19415$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ \port$19289$0 , \port$19302$0 [3:0], \port$19297$5  }];
+    _0_ <= file[{ \port$19297$0 , \port$19310$0 [3:0], \port$19305$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config , \table , slot, place, \port$19258$17 , \port$19543$0 , \port$19544$0 , clk);
+module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config , \table , slot, place, \port$19266$17 , \port$19551$0 , \port$19552$0 , clk);
   reg \$initially  = 0;
   wire \$100 ;
   wire [11:0] \$101 ;
@@ -5645,12 +5645,12 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   reg [9:0] place_7 = 10'h000;
   reg [9:0] place_8 = 10'h000;
   reg [9:0] place_9 = 10'h000;
-  input [16:0] \port$19258$17 ;
-  wire [16:0] \port$19258$17 ;
-  output [14:0] \port$19543$0 ;
-  wire [14:0] \port$19543$0 ;
-  output \port$19544$0 ;
-  wire \port$19544$0 ;
+  input [16:0] \port$19266$17 ;
+  wire [16:0] \port$19266$17 ;
+  output [14:0] \port$19551$0 ;
+  wire [14:0] \port$19551$0 ;
+  output \port$19552$0 ;
+  wire \port$19552$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -5844,7 +5844,7 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     slot_3 <= slot_2;
   always @(posedge clk)
-    onehot_2 <= \port$19258$17 [16];
+    onehot_2 <= \port$19266$17 [16];
   always @(posedge clk)
     onehot_3 <= onehot_2;
   always @(posedge clk)
@@ -5856,7 +5856,7 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     e_sign_5 <= e[15];
   always @(posedge clk)
-    logit_2 <= \port$19258$17 [15:0];
+    logit_2 <= \port$19266$17 [15:0];
   always @(posedge clk)
     logit_3 <= logit_2;
   always @(posedge clk)
@@ -5942,10 +5942,10 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   backspike_default_bp_drain_unit1_found  found (
     .clk(clk),
     .o(\o$19 ),
-    .\port$19434$5 (slot_3[10:5]),
-    .\port$19458$5 (slot_12[10:5]),
-    .\port$19543$0 (\$173 ),
-    .\port$19544$0 (\$174 ),
+    .\port$19442$5 (slot_3[10:5]),
+    .\port$19466$5 (slot_12[10:5]),
+    .\port$19551$0 (\$173 ),
+    .\port$19552$0 (\$174 ),
     .rst(rst),
     .write__en(\write$40 )
   );
@@ -5984,14 +5984,14 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   backspike_default_bp_drain_unit1_states  states (
     .clk(clk),
     .o(\o$68 ),
-    .\port$19425$0 (current_2),
-    .\port$19433$5 (slot_2[10:5]),
-    .\port$19438$0 (place_2),
-    .\port$19458$5 (slot_12[10:5]),
-    .\port$19468$0 (place_12),
-    .\port$19476$0 (current_12),
-    .\port$19543$0 (\$173 ),
-    .\port$19544$0 (\$174 ),
+    .\port$19433$0 (current_2),
+    .\port$19441$5 (slot_2[10:5]),
+    .\port$19446$0 (place_2),
+    .\port$19466$5 (slot_12[10:5]),
+    .\port$19476$0 (place_12),
+    .\port$19484$0 (current_12),
+    .\port$19551$0 (\$173 ),
+    .\port$19552$0 (\$174 ),
     .rst(rst),
     .write__en(slot_12[0])
   );
@@ -6017,8 +6017,8 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
       \$170  = 16'h0000;
     end
   end
-  assign \port$19543$0  = \$173 ;
-  assign \port$19544$0  = \$174 ;
+  assign \port$19551$0  = \$173 ;
+  assign \port$19552$0  = \$174 ;
   assign \i_factor$26 [20] = h[20];
   assign \i_factor$26 [19:0] = kappa[19:0];
   assign \i_half$24 [15] = \$63 ;
@@ -6052,19 +6052,19 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   assign \$121  = { \$120 , \config [103:94], 1'h0 };
 endmodule
 
-module backspike_default_bp_drain_unit1_found (rst, write__en, o, \port$19434$5 , \port$19458$5 , \port$19543$0 , \port$19544$0 , clk);
+module backspike_default_bp_drain_unit1_found (rst, write__en, o, \port$19442$5 , \port$19466$5 , \port$19551$0 , \port$19552$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$19434$5 ;
-  wire [5:0] \port$19434$5 ;
-  input [5:0] \port$19458$5 ;
-  wire [5:0] \port$19458$5 ;
-  input [14:0] \port$19543$0 ;
-  wire [14:0] \port$19543$0 ;
-  input \port$19544$0 ;
-  wire \port$19544$0 ;
+  input [5:0] \port$19442$5 ;
+  wire [5:0] \port$19442$5 ;
+  input [5:0] \port$19466$5 ;
+  wire [5:0] \port$19466$5 ;
+  input [14:0] \port$19551$0 ;
+  wire [14:0] \port$19551$0 ;
+  input \port$19552$0 ;
+  wire \port$19552$0 ;
   input rst;
   wire rst;
   input write__en;
@@ -6074,36 +6074,36 @@ module backspike_default_bp_drain_unit1_found (rst, write__en, o, \port$19434$5 
   reg [15:0] file [127:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ 1'h0, \port$19458$5  }] <= { \port$19544$0 , \port$19543$0  };
+      file[{ 1'h0, \port$19466$5  }] <= { \port$19552$0 , \port$19551$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ 1'h0, \port$19434$5  }];
+    _0_ <= file[{ 1'h0, \port$19442$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_bp_drain_unit1_states (rst, o, \port$19425$0 , \port$19433$5 , \port$19438$0 , write__en, \port$19458$5 , \port$19468$0 , \port$19476$0 , \port$19543$0 , \port$19544$0 , clk);
+module backspike_default_bp_drain_unit1_states (rst, o, \port$19433$0 , \port$19441$5 , \port$19446$0 , write__en, \port$19466$5 , \port$19476$0 , \port$19484$0 , \port$19551$0 , \port$19552$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input \port$19425$0 ;
-  wire \port$19425$0 ;
-  input [5:0] \port$19433$5 ;
-  wire [5:0] \port$19433$5 ;
-  input [9:0] \port$19438$0 ;
-  wire [9:0] \port$19438$0 ;
-  input [5:0] \port$19458$5 ;
-  wire [5:0] \port$19458$5 ;
-  input [9:0] \port$19468$0 ;
-  wire [9:0] \port$19468$0 ;
-  input \port$19476$0 ;
-  wire \port$19476$0 ;
-  input [14:0] \port$19543$0 ;
-  wire [14:0] \port$19543$0 ;
-  input \port$19544$0 ;
-  wire \port$19544$0 ;
+  input \port$19433$0 ;
+  wire \port$19433$0 ;
+  input [5:0] \port$19441$5 ;
+  wire [5:0] \port$19441$5 ;
+  input [9:0] \port$19446$0 ;
+  wire [9:0] \port$19446$0 ;
+  input [5:0] \port$19466$5 ;
+  wire [5:0] \port$19466$5 ;
+  input [9:0] \port$19476$0 ;
+  wire [9:0] \port$19476$0 ;
+  input \port$19484$0 ;
+  wire \port$19484$0 ;
+  input [14:0] \port$19551$0 ;
+  wire [14:0] \port$19551$0 ;
+  input \port$19552$0 ;
+  wire \port$19552$0 ;
   input rst;
   wire rst;
   input write__en;
@@ -6113,11 +6113,11 @@ module backspike_default_bp_drain_unit1_states (rst, o, \port$19425$0 , \port$19
   reg [15:0] file [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ \port$19476$0 , \port$19468$0 [3:0], \port$19458$5  }] <= { \port$19544$0 , \port$19543$0  };
+      file[{ \port$19484$0 , \port$19476$0 [3:0], \port$19466$5  }] <= { \port$19552$0 , \port$19551$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ \port$19425$0 , \port$19438$0 [3:0], \port$19433$5  }];
+    _0_ <= file[{ \port$19433$0 , \port$19446$0 [3:0], \port$19441$5  }];
   end
   assign o = _0_;
 endmodule
@@ -7112,8 +7112,8 @@ module backspike_default_bp_front (rst, refused, o__ready, address, column__vali
     .move(o__ready),
     .o__payload(\o__payload$45 ),
     .o__ready(\o__ready$48 ),
-    .\port$20745$0 (active__data),
-    .\port$20749$0 (masks__data),
+    .\port$20753$0 (active__data),
+    .\port$20757$0 (masks__data),
     .rst(rst),
     .valid1(\o__valid$47 )
   );
@@ -7611,8 +7611,8 @@ module backspike_default_bp_front_scan (rst, i__valid, r_en, i__ready, o_lines__
   backspike_default_bp_front_scan_lines  lines (
     .clk(clk),
     .level(level),
-    .\port$18812$0 (\o__payload$20 [2:0]),
-    .\port$18812$19 (\o__payload$20 [33:19]),
+    .\port$18820$0 (\o__payload$20 [2:0]),
+    .\port$18820$19 (\o__payload$20 [33:19]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -8760,7 +8760,7 @@ module backspike_default_bp_front_scan_events (rst, i__ready, o__ready, i__paylo
   end
 endmodule
 
-module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$18812$0 , \port$18812$19 , level, clk);
+module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$18820$0 , \port$18820$19 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -8783,10 +8783,10 @@ module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   wire clk;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [2:0] \port$18812$0 ;
-  wire [2:0] \port$18812$0 ;
-  input [14:0] \port$18812$19 ;
-  wire [14:0] \port$18812$19 ;
+  input [2:0] \port$18820$0 ;
+  wire [2:0] \port$18820$0 ;
+  input [14:0] \port$18820$19 ;
+  wire [14:0] \port$18820$19 ;
   output [17:0] r_data;
   wire [17:0] r_data;
   input r_en;
@@ -8804,7 +8804,7 @@ module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   reg [17:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$18812$19 , \port$18812$0  };
+      storage[w_port__addr] <= { \port$18820$19 , \port$18820$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -9458,7 +9458,7 @@ module backspike_default_bp_front_scan_picker (rst, i__valid, i__ready, i__paylo
   assign \$244  = \$243 ;
 endmodule
 
-module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$20745$0 , \port$20749$0 , clk);
+module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$20753$0 , \port$20757$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$2 ;
@@ -9477,10 +9477,10 @@ module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__paylo
   wire [160:0] o__payload;
   input o__ready;
   wire o__ready;
-  input [15:0] \port$20745$0 ;
-  wire [15:0] \port$20745$0 ;
-  input [127:0] \port$20749$0 ;
-  wire [127:0] \port$20749$0 ;
+  input [15:0] \port$20753$0 ;
+  wire [15:0] \port$20753$0 ;
+  input [127:0] \port$20757$0 ;
+  wire [127:0] \port$20757$0 ;
   input rst;
   wire rst;
   reg [16:0] tag0 = 17'h00000;
@@ -9533,7 +9533,7 @@ module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__paylo
     end
   end
   assign o__payload[160:144] = tag1;
-  assign o__payload[143:0] = { \port$20745$0 , \port$20749$0  };
+  assign o__payload[143:0] = { \port$20753$0 , \port$20757$0  };
 endmodule
 
 module backspike_default_bp_front_valued (rst, i__ready, o__ready, i__payload, i__valid, o__payload, o__valid, clk);
@@ -9887,7 +9887,7 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
     .head(head),
     .last(last),
     .next(next),
-    .\port$18739$19 (work[32:19]),
+    .\port$18747$19 (work[32:19]),
     .rst(rst),
     .set(set),
     .start(start),
@@ -10291,7 +10291,7 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
   assign \$41  = block;
 endmodule
 
-module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, \port$18739$19 , start, next, block, set, clk);
+module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, \port$18747$19 , start, next, block, set, clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
   wire [12:0] \$10 ;
@@ -10327,8 +10327,8 @@ module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, \por
   wire last;
   input next;
   wire next;
-  input [13:0] \port$18739$19 ;
-  wire [13:0] \port$18739$19 ;
+  input [13:0] \port$18747$19 ;
+  wire [13:0] \port$18747$19 ;
   input rst;
   wire rst;
   output [6:0] set;
@@ -10349,15 +10349,15 @@ module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, \por
   assign \$7  = { 2'h0, block } + 9'h1ff;
   assign \$8  = { 2'h0, span } + 9'h1ff;
   assign \$9  = { 2'h0, set } + 9'h1ff;
-  assign \$10  = \port$18739$19 [0] ? \port$18739$19 [13:1] : 13'h0000;
+  assign \$10  = \port$18747$19 [0] ? \port$18747$19 [13:1] : 13'h0000;
   assign \$11  = { 6'h0, blocks_end } - \$10 ;
-  assign \$12  = \port$18739$19 [0] ? \port$18739$19 [13:1] : 13'h0000;
+  assign \$12  = \port$18747$19 [0] ? \port$18747$19 [13:1] : 13'h0000;
   assign \$13  = { 6'h0, spans_end } - \$12 ;
   assign head = ~| span;
   assign tail = span == spans_end;
   assign \$14  = ~| set;
   assign \$15  = ~| block;
-  assign last = \port$18739$19 [0] ? \$14  : \$15 ;
+  assign last = \port$18747$19 [0] ? \$14  : \$15 ;
   always @(posedge clk)
     blocks_end <= \$16 ;
   always @(posedge clk)
@@ -10396,7 +10396,7 @@ module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, \por
     \$19  = block;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$18739$19 [0]) begin
+      if (\port$18747$19 [0]) begin
         \$19  = \$5 [6:0];
       end else begin
         \$19  = \$7 [6:0];
@@ -10414,7 +10414,7 @@ module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, \por
     \$20  = set;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$18739$19 [0]) begin
+      if (\port$18747$19 [0]) begin
         \$20  = \$6 [6:0];
       end else begin
         if (head) begin
@@ -10434,7 +10434,7 @@ module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, \por
     \$21  = span;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$18739$19 [0]) begin
+      if (\port$18747$19 [0]) begin
       end else begin
         \$21  = \$8 [6:0];
         if (head) begin
@@ -13138,12 +13138,12 @@ module backspike_default_bp_queue_loader (rst, descriptors__addr, start, layer, 
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire [5:0] \$13 ;
-  wire [5:0] \$14 ;
+  wire \$13 ;
+  wire \$14 ;
   wire \$15 ;
   wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
+  wire [5:0] \$17 ;
+  wire [5:0] \$18 ;
   wire \$19 ;
   wire [9:0] \$2 ;
   wire \$20 ;
@@ -13152,36 +13152,40 @@ module backspike_default_bp_queue_loader (rst, descriptors__addr, start, layer, 
   wire \$23 ;
   wire \$24 ;
   wire \$25 ;
-  wire [5:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
-  reg [4:0] \$28 ;
-  reg \$29 ;
+  wire \$28 ;
+  wire \$29 ;
   wire [10:0] \$3 ;
-  reg \$30 ;
-  reg [4:0] \$31 ;
-  reg [11:0] \$32 ;
-  reg [11:0] \$33 ;
+  wire [5:0] \$30 ;
+  wire \$31 ;
+  reg [4:0] \$32 ;
+  reg \$33 ;
   reg \$34 ;
-  reg [8:0] \$35 ;
-  reg [12:0] \$36 ;
-  reg [12:0] \$37 ;
-  reg [12:0] \$38 ;
-  reg [12:0] \$39 ;
+  reg [4:0] \$35 ;
+  reg [11:0] \$36 ;
+  reg [11:0] \$37 ;
+  reg \$38 ;
+  reg [8:0] \$39 ;
   wire [10:0] \$4 ;
   reg [12:0] \$40 ;
   reg [12:0] \$41 ;
   reg [12:0] \$42 ;
   reg [12:0] \$43 ;
   reg [12:0] \$44 ;
-  reg [15:0] \$45 ;
-  reg [15:0] \$46 ;
-  reg [15:0] \$47 ;
-  reg [15:0] \$48 ;
+  reg [12:0] \$45 ;
+  reg [12:0] \$46 ;
+  reg [12:0] \$47 ;
+  reg [12:0] \$48 ;
   reg [15:0] \$49 ;
   wire [5:0] \$5 ;
   reg [15:0] \$50 ;
-  reg [20:0] \$51 ;
-  reg [39:0] \$52 ;
+  reg [15:0] \$51 ;
+  reg [15:0] \$52 ;
+  reg [15:0] \$53 ;
+  reg [15:0] \$54 ;
+  reg [20:0] \$55 ;
+  reg [39:0] \$56 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
@@ -13229,37 +13233,45 @@ module backspike_default_bp_queue_loader (rst, descriptors__addr, start, layer, 
   reg [8:0] tiles = 9'h000;
   reg [4:0] word = 5'h00;
   always @(posedge clk)
-    record <= \$37 ;
+    asked1 <= \$37 ;
   always @(posedge clk)
-    connections <= \$38 ;
+    done <= \$38 ;
   always @(posedge clk)
-    output_base <= \$39 ;
+    tiles <= \$39 ;
   always @(posedge clk)
-    gradient_base <= \$40 ;
+    size <= \$40 ;
   always @(posedge clk)
-    loss <= \$41 ;
+    record <= \$41 ;
   always @(posedge clk)
-    squared <= \$42 ;
+    connections <= \$42 ;
   always @(posedge clk)
-    logits <= \$43 ;
+    output_base <= \$43 ;
   always @(posedge clk)
-    integrate <= \$44 ;
+    gradient_base <= \$44 ;
   always @(posedge clk)
-    leak <= \$45 ;
+    loss <= \$45 ;
   always @(posedge clk)
-    current <= \$46 ;
+    squared <= \$46 ;
   always @(posedge clk)
-    synapse <= \$47 ;
+    logits <= \$47 ;
   always @(posedge clk)
-    \soft  <= \$48 ;
+    integrate <= \$48 ;
   always @(posedge clk)
-    temporal <= \$49 ;
+    leak <= \$49 ;
   always @(posedge clk)
-    spikes_only <= \$50 ;
+    current <= \$50 ;
   always @(posedge clk)
-    \table  <= \$51 ;
+    synapse <= \$51 ;
   always @(posedge clk)
-    \record$31  <= \$52 ;
+    \soft  <= \$52 ;
+  always @(posedge clk)
+    temporal <= \$53 ;
+  always @(posedge clk)
+    spikes_only <= \$54 ;
+  always @(posedge clk)
+    \table  <= \$55 ;
+  always @(posedge clk)
+    \record$31  <= \$56 ;
   assign \$1  = \config [29:22] + { 3'h0, connection };
   assign \$2  = layer * 6'h20;
   assign \$3  = \$2  + { 5'h0, word };
@@ -13267,69 +13279,62 @@ module backspike_default_bp_queue_loader (rst, descriptors__addr, start, layer, 
   assign \$5  = word + 5'h1;
   assign \$6  = ~ of_record;
   assign \$7  = word == 5'h1f;
-  assign \$8  = \$6  & \$7 ;
-  assign \$9  = | \config [34:30];
-  assign \$10  = \$signal  & of_record;
-  assign \$11  = word == 5'h5;
-  assign \$12  = \$10  & \$11 ;
-  assign \$13  = connection + 5'h1;
-  assign \$14  = connection + 5'h1;
-  assign \$15  = \$14 [4:0] != \config [34:30];
-  assign \$16  = ~ asked0[0];
-  assign \$17  = asked1[0] & \$16 ;
-  assign \$18  = ~ asked1[1];
-  assign \$19  = asked1[0] & \$18 ;
-  assign \$20  = asked1[6:2] < 5'h10;
-  assign \$21  = \$19  & \$20 ;
+  assign \$8  = | { \config [76], \config [61] };
+  assign \$9  = word == 5'h12;
+  assign \$10  = \$8  & \$9 ;
+  assign \$11  = \$7  | \$10 ;
+  assign \$12  = \$6  & \$11 ;
+  assign \$13  = | \config [34:30];
+  assign \$14  = \$signal  & of_record;
+  assign \$15  = word == 5'h5;
+  assign \$16  = \$14  & \$15 ;
+  assign \$17  = connection + 5'h1;
+  assign \$18  = connection + 5'h1;
+  assign \$19  = \$18 [4:0] != \config [34:30];
+  assign \$20  = ~ asked0[0];
+  assign \$21  = asked1[0] & \$20 ;
   assign \$22  = ~ asked1[1];
   assign \$23  = asked1[0] & \$22 ;
-  assign \$24  = asked1[6:2] >= 5'h10;
+  assign \$24  = asked1[6:2] < 5'h10;
   assign \$25  = \$23  & \$24 ;
-  assign \$26  = asked1[6:2] - 5'h10;
-  assign \$27  = asked1[0] & asked1[1];
+  assign \$26  = ~ asked1[1];
+  assign \$27  = asked1[0] & \$26 ;
+  assign \$28  = asked1[6:2] >= 5'h10;
+  assign \$29  = \$27  & \$28 ;
+  assign \$30  = asked1[6:2] - 5'h10;
+  assign \$31  = asked1[0] & asked1[1];
   always @(posedge clk)
-    word <= \$28 ;
+    word <= \$32 ;
   always @(posedge clk)
-    \$signal  <= \$29 ;
+    \$signal  <= \$33 ;
   always @(posedge clk)
-    of_record <= \$30 ;
+    of_record <= \$34 ;
   always @(posedge clk)
-    connection <= \$31 ;
+    connection <= \$35 ;
   always @(posedge clk)
-    asked0 <= \$32 ;
-  always @(posedge clk)
-    asked1 <= \$33 ;
-  always @(posedge clk)
-    done <= \$34 ;
-  always @(posedge clk)
-    tiles <= \$35 ;
-  always @(posedge clk)
-    size <= \$36 ;
+    asked0 <= \$36 ;
   always @* begin
     if (\$initially ) begin end
-    \$38  = connections;
-    if (\$21 ) begin
-      \$38  = output_base;
-    end
+    \$38  = \$21 ;
     if (rst) begin
-      \$38  = 13'h0000;
+      \$38  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$39  = output_base;
-    if (\$21 ) begin
-      \$39  = gradient_base;
+    \$39  = tiles;
+    if (\$25 ) begin
+      \$39  = size[8:0];
     end
     if (rst) begin
-      \$39  = 13'h0000;
+      \$39  = 9'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$40  = gradient_base;
-    if (\$21 ) begin
-      \$40  = loss;
+    \$40  = size;
+    if (\$25 ) begin
+      \$40  = record;
     end
     if (rst) begin
       \$40  = 13'h0000;
@@ -13337,9 +13342,9 @@ module backspike_default_bp_queue_loader (rst, descriptors__addr, start, layer, 
   end
   always @* begin
     if (\$initially ) begin end
-    \$41  = loss;
-    if (\$21 ) begin
-      \$41  = squared;
+    \$41  = record;
+    if (\$25 ) begin
+      \$41  = connections;
     end
     if (rst) begin
       \$41  = 13'h0000;
@@ -13347,9 +13352,9 @@ module backspike_default_bp_queue_loader (rst, descriptors__addr, start, layer, 
   end
   always @* begin
     if (\$initially ) begin end
-    \$42  = squared;
-    if (\$21 ) begin
-      \$42  = logits;
+    \$42  = connections;
+    if (\$25 ) begin
+      \$42  = output_base;
     end
     if (rst) begin
       \$42  = 13'h0000;
@@ -13357,9 +13362,9 @@ module backspike_default_bp_queue_loader (rst, descriptors__addr, start, layer, 
   end
   always @* begin
     if (\$initially ) begin end
-    \$43  = logits;
-    if (\$21 ) begin
-      \$43  = integrate;
+    \$43  = output_base;
+    if (\$25 ) begin
+      \$43  = gradient_base;
     end
     if (rst) begin
       \$43  = 13'h0000;
@@ -13367,9 +13372,9 @@ module backspike_default_bp_queue_loader (rst, descriptors__addr, start, layer, 
   end
   always @* begin
     if (\$initially ) begin end
-    \$44  = integrate;
-    if (\$21 ) begin
-      \$44  = leak[12:0];
+    \$44  = gradient_base;
+    if (\$25 ) begin
+      \$44  = loss;
     end
     if (rst) begin
       \$44  = 13'h0000;
@@ -13377,49 +13382,49 @@ module backspike_default_bp_queue_loader (rst, descriptors__addr, start, layer, 
   end
   always @* begin
     if (\$initially ) begin end
-    \$45  = leak;
-    if (\$21 ) begin
-      \$45  = current;
+    \$45  = loss;
+    if (\$25 ) begin
+      \$45  = squared;
     end
     if (rst) begin
-      \$45  = 16'h0000;
+      \$45  = 13'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$46  = current;
-    if (\$21 ) begin
-      \$46  = synapse;
+    \$46  = squared;
+    if (\$25 ) begin
+      \$46  = logits;
     end
     if (rst) begin
-      \$46  = 16'h0000;
+      \$46  = 13'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$47  = synapse;
-    if (\$21 ) begin
-      \$47  = \soft ;
+    \$47  = logits;
+    if (\$25 ) begin
+      \$47  = integrate;
     end
     if (rst) begin
-      \$47  = 16'h0000;
+      \$47  = 13'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$48  = \soft ;
-    if (\$21 ) begin
-      \$48  = temporal;
+    \$48  = integrate;
+    if (\$25 ) begin
+      \$48  = leak[12:0];
     end
     if (rst) begin
-      \$48  = 16'h0000;
+      \$48  = 13'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$49  = temporal;
-    if (\$21 ) begin
-      \$49  = spikes_only;
+    \$49  = leak;
+    if (\$25 ) begin
+      \$49  = current;
     end
     if (rst) begin
       \$49  = 16'h0000;
@@ -13427,9 +13432,9 @@ module backspike_default_bp_queue_loader (rst, descriptors__addr, start, layer, 
   end
   always @* begin
     if (\$initially ) begin end
-    \$50  = spikes_only;
-    if (\$21 ) begin
-      \$50  = descriptors__data[15:0];
+    \$50  = current;
+    if (\$25 ) begin
+      \$50  = synapse;
     end
     if (rst) begin
       \$50  = 16'h0000;
@@ -13437,137 +13442,140 @@ module backspike_default_bp_queue_loader (rst, descriptors__addr, start, layer, 
   end
   always @* begin
     if (\$initially ) begin end
-    \$51 [0] = \$25 ;
-    \$51 [4:1] = \$26 [3:0];
-    \$51 [20:5] = descriptors__data[15:0];
+    \$51  = synapse;
+    if (\$25 ) begin
+      \$51  = \soft ;
+    end
     if (rst) begin
-      \$51  = 21'h000000;
+      \$51  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$52 [0] = \$27 ;
-    \$52 [4:1] = asked1[10:7];
-    \$52 [7:5] = asked1[4:2];
-    \$52 [39:8] = descriptors__data;
+    \$52  = \soft ;
+    if (\$25 ) begin
+      \$52  = temporal;
+    end
     if (rst) begin
-      \$52  = 40'h0000000000;
+      \$52  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$28  = word;
+    \$53  = temporal;
+    if (\$25 ) begin
+      \$53  = spikes_only;
+    end
+    if (rst) begin
+      \$53  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$54  = spikes_only;
+    if (\$25 ) begin
+      \$54  = descriptors__data[15:0];
+    end
+    if (rst) begin
+      \$54  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$55 [0] = \$29 ;
+    \$55 [4:1] = \$30 [3:0];
+    \$55 [20:5] = descriptors__data[15:0];
+    if (rst) begin
+      \$55  = 21'h000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$56 [0] = \$31 ;
+    \$56 [4:1] = asked1[10:7];
+    \$56 [7:5] = asked1[4:2];
+    \$56 [39:8] = descriptors__data;
+    if (rst) begin
+      \$56  = 40'h0000000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$32  = word;
     if (\$signal ) begin
-      \$28  = \$5 [4:0];
-      if (\$8 ) begin
-        \$28  = 5'h00;
+      \$32  = \$5 [4:0];
+      if (\$12 ) begin
+        \$32  = 5'h00;
       end
     end
-    if (\$12 ) begin
-      \$28  = 5'h00;
+    if (\$16 ) begin
+      \$32  = 5'h00;
     end
     if (start) begin
-      \$28  = 5'h00;
+      \$32  = 5'h00;
     end
     if (rst) begin
-      \$28  = 5'h00;
+      \$32  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$29  = \$signal ;
+    \$33  = \$signal ;
     if (\$signal ) begin
-      if (\$8 ) begin
-        \$29  = \$9 ;
+      if (\$12 ) begin
+        \$33  = \$13 ;
       end
     end
-    if (\$12 ) begin
-      \$29  = \$15 ;
+    if (\$16 ) begin
+      \$33  = \$19 ;
     end
     if (start) begin
-      \$29  = 1'h1;
+      \$33  = 1'h1;
     end
     if (rst) begin
-      \$29  = 1'h0;
+      \$33  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$30  = of_record;
+    \$34  = of_record;
     if (\$signal ) begin
-      if (\$8 ) begin
-        \$30  = 1'h1;
+      if (\$12 ) begin
+        \$34  = 1'h1;
       end
     end
     if (start) begin
-      \$30  = 1'h0;
+      \$34  = 1'h0;
     end
-    if (rst) begin
-      \$30  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$31  = connection;
-    if (\$12 ) begin
-      \$31  = \$13 [4:0];
-    end
-    if (start) begin
-      \$31  = 5'h00;
-    end
-    if (rst) begin
-      \$31  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$32  = { connection, word, of_record, \$signal  };
-    if (rst) begin
-      \$32  = 12'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$33  = asked0;
-    if (rst) begin
-      \$33  = 12'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$34  = \$17 ;
     if (rst) begin
       \$34  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$35  = tiles;
-    if (\$21 ) begin
-      \$35  = size[8:0];
+    \$35  = connection;
+    if (\$16 ) begin
+      \$35  = \$17 [4:0];
+    end
+    if (start) begin
+      \$35  = 5'h00;
     end
     if (rst) begin
-      \$35  = 9'h000;
+      \$35  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = size;
-    if (\$21 ) begin
-      \$36  = record;
-    end
+    \$36  = { connection, word, of_record, \$signal  };
     if (rst) begin
-      \$36  = 13'h0000;
+      \$36  = 12'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = record;
-    if (\$21 ) begin
-      \$37  = connections;
-    end
+    \$37  = asked0;
     if (rst) begin
-      \$37  = 13'h0000;
+      \$37  = 12'h000;
     end
   end
   assign descriptors__addr = \$4 [7:0];
@@ -14573,7 +14581,7 @@ module backspike_default_bp_queue_records (rst, connection, record, o, clk);
   assign o[8:0] = \$signature__data ;
 endmodule
 
-module backspike_default_codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$18140$1 , \port$18142$1 , \port$18144$1 , \port$18146$1 , \port$18148$1 , \port$18150$1 , \port$18152$1 , \port$18154$1 , \port$18155$1 , \port$18170$0 , \port$19092$0 , \port$19227$1 , read0__data, host__response__payload
+module backspike_default_codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$18148$1 , \port$18150$1 , \port$18152$1 , \port$18154$1 , \port$18156$1 , \port$18158$1 , \port$18160$1 , \port$18162$1 , \port$18163$1 , \port$18178$0 , \port$19100$0 , \port$19235$1 , read0__data, host__response__payload
 , clk);
   reg \$initially  = 0;
   wire [10:0] address;
@@ -14589,14 +14597,6 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input [4:0] \port$18140$1 ;
-  wire [4:0] \port$18140$1 ;
-  input [4:0] \port$18142$1 ;
-  wire [4:0] \port$18142$1 ;
-  input [4:0] \port$18144$1 ;
-  wire [4:0] \port$18144$1 ;
-  input [4:0] \port$18146$1 ;
-  wire [4:0] \port$18146$1 ;
   input [4:0] \port$18148$1 ;
   wire [4:0] \port$18148$1 ;
   input [4:0] \port$18150$1 ;
@@ -14605,14 +14605,22 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
   wire [4:0] \port$18152$1 ;
   input [4:0] \port$18154$1 ;
   wire [4:0] \port$18154$1 ;
-  input [3:0] \port$18155$1 ;
-  wire [3:0] \port$18155$1 ;
-  input [6:0] \port$18170$0 ;
-  wire [6:0] \port$18170$0 ;
-  input [6:0] \port$19092$0 ;
-  wire [6:0] \port$19092$0 ;
-  input [3:0] \port$19227$1 ;
-  wire [3:0] \port$19227$1 ;
+  input [4:0] \port$18156$1 ;
+  wire [4:0] \port$18156$1 ;
+  input [4:0] \port$18158$1 ;
+  wire [4:0] \port$18158$1 ;
+  input [4:0] \port$18160$1 ;
+  wire [4:0] \port$18160$1 ;
+  input [4:0] \port$18162$1 ;
+  wire [4:0] \port$18162$1 ;
+  input [3:0] \port$18163$1 ;
+  wire [3:0] \port$18163$1 ;
+  input [6:0] \port$18178$0 ;
+  wire [6:0] \port$18178$0 ;
+  input [6:0] \port$19100$0 ;
+  wire [6:0] \port$19100$0 ;
+  input [3:0] \port$19235$1 ;
+  wire [3:0] \port$19235$1 ;
   reg [10:0] read0__addr;
   output [39:0] read0__data;
   wire [39:0] read0__data;
@@ -14624,16 +14632,16 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
   wire write__en;
   backspike_default_codes_memory_rows  rows (
     .clk(clk),
-    .\port$18140$1 (\port$18140$1 ),
-    .\port$18142$1 (\port$18142$1 ),
-    .\port$18144$1 (\port$18144$1 ),
-    .\port$18146$1 (\port$18146$1 ),
     .\port$18148$1 (\port$18148$1 ),
     .\port$18150$1 (\port$18150$1 ),
     .\port$18152$1 (\port$18152$1 ),
     .\port$18154$1 (\port$18154$1 ),
-    .\port$18155$1 (\port$18155$1 ),
-    .\port$18170$0 (\port$18170$0 ),
+    .\port$18156$1 (\port$18156$1 ),
+    .\port$18158$1 (\port$18158$1 ),
+    .\port$18160$1 (\port$18160$1 ),
+    .\port$18162$1 (\port$18162$1 ),
+    .\port$18163$1 (\port$18163$1 ),
+    .\port$18178$0 (\port$18178$0 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -14647,29 +14655,21 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$20645$0 (read0__data),
+    .\port$20653$0 (read0__data),
     .rst(rst)
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$19092$0 , \port$19227$1  };
+    read0__addr = { \port$19100$0 , \port$19235$1  };
     if (rest) begin
       read0__addr = address;
     end
   end
 endmodule
 
-module backspike_default_codes_memory_rows (rst, write__en, \port$18140$1 , \port$18142$1 , \port$18144$1 , \port$18146$1 , \port$18148$1 , \port$18150$1 , \port$18152$1 , \port$18154$1 , \port$18155$1 , \port$18170$0 , read__addr, read0__data, clk);
+module backspike_default_codes_memory_rows (rst, write__en, \port$18148$1 , \port$18150$1 , \port$18152$1 , \port$18154$1 , \port$18156$1 , \port$18158$1 , \port$18160$1 , \port$18162$1 , \port$18163$1 , \port$18178$0 , read__addr, read0__data, clk);
   input clk;
   wire clk;
-  input [4:0] \port$18140$1 ;
-  wire [4:0] \port$18140$1 ;
-  input [4:0] \port$18142$1 ;
-  wire [4:0] \port$18142$1 ;
-  input [4:0] \port$18144$1 ;
-  wire [4:0] \port$18144$1 ;
-  input [4:0] \port$18146$1 ;
-  wire [4:0] \port$18146$1 ;
   input [4:0] \port$18148$1 ;
   wire [4:0] \port$18148$1 ;
   input [4:0] \port$18150$1 ;
@@ -14678,10 +14678,18 @@ module backspike_default_codes_memory_rows (rst, write__en, \port$18140$1 , \por
   wire [4:0] \port$18152$1 ;
   input [4:0] \port$18154$1 ;
   wire [4:0] \port$18154$1 ;
-  input [3:0] \port$18155$1 ;
-  wire [3:0] \port$18155$1 ;
-  input [6:0] \port$18170$0 ;
-  wire [6:0] \port$18170$0 ;
+  input [4:0] \port$18156$1 ;
+  wire [4:0] \port$18156$1 ;
+  input [4:0] \port$18158$1 ;
+  wire [4:0] \port$18158$1 ;
+  input [4:0] \port$18160$1 ;
+  wire [4:0] \port$18160$1 ;
+  input [4:0] \port$18162$1 ;
+  wire [4:0] \port$18162$1 ;
+  input [3:0] \port$18163$1 ;
+  wire [3:0] \port$18163$1 ;
+  input [6:0] \port$18178$0 ;
+  wire [6:0] \port$18178$0 ;
   output [39:0] read0__data;
   reg [39:0] read0__data = 40'h0000000000;
   input [10:0] read__addr;
@@ -14695,7 +14703,7 @@ module backspike_default_codes_memory_rows (rst, write__en, \port$18140$1 , \por
   reg [39:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$18170$0 , \port$18155$1  }] <= { \port$18154$1 , \port$18152$1 , \port$18150$1 , \port$18148$1 , \port$18146$1 , \port$18144$1 , \port$18142$1 , \port$18140$1  };
+      copy0[{ \port$18178$0 , \port$18163$1  }] <= { \port$18162$1 , \port$18160$1 , \port$18158$1 , \port$18156$1 , \port$18154$1 , \port$18152$1 , \port$18150$1 , \port$18148$1  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -14706,7 +14714,7 @@ module backspike_default_codes_memory_rows (rst, write__en, \port$18140$1 , \por
     read0__data <= read__data;
 endmodule
 
-module backspike_default_codes_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$20645$0 , host__response__payload, address, clk);
+module backspike_default_codes_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$20653$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -14740,8 +14748,8 @@ module backspike_default_codes_memory_window (rst, host__request__valid, host__r
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input [39:0] \port$20645$0 ;
-  wire [39:0] \port$20645$0 ;
+  input [39:0] \port$20653$0 ;
+  wire [39:0] \port$20653$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -14785,9 +14793,9 @@ module backspike_default_codes_memory_window (rst, host__request__valid, host__r
     (* full_case = 32'd1 *)
     casez (word2)
       1'h0:
-          \$1  = { 3'h0, \port$20645$0 [19:15], 3'h0, \port$20645$0 [14:10], 3'h0, \port$20645$0 [9:5], 3'h0, \port$20645$0 [4:0] };
+          \$1  = { 3'h0, \port$20653$0 [19:15], 3'h0, \port$20653$0 [14:10], 3'h0, \port$20653$0 [9:5], 3'h0, \port$20653$0 [4:0] };
       1'h1:
-          \$1  = { 3'h0, \port$20645$0 [39:35], 3'h0, \port$20645$0 [34:30], 3'h0, \port$20645$0 [29:25], 3'h0, \port$20645$0 [24:20] };
+          \$1  = { 3'h0, \port$20653$0 [39:35], 3'h0, \port$20653$0 [34:30], 3'h0, \port$20653$0 [29:25], 3'h0, \port$20653$0 [24:20] };
       default: ;
     endcase
   end
@@ -16941,9 +16949,9 @@ module backspike_default_counters_window (rst, host__request__valid, host__reque
   assign \$7  = host__request__payload[5:1];
 endmodule
 
-module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$1908$0 , front_spikes__addr, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, \port$3479$0 , drain_spikes__en, drain_active__en, batch, extent, buffer, carry
-, \begin , \end , start, abort, dry_run, queue_fault, queue_waiting, counts__0, queue_position, front_row__address, \port$18140$1 , \port$18142$1 , \port$18144$1 , \port$18146$1 , \port$18148$1 , \port$18150$1 , \port$18152$1 , \port$18154$1 , \port$18155$1 , \port$18170$0 , \port$18189$0
-, \port$18191$0 , \port$18193$0 , \port$18195$0 , \port$18197$0 , \port$18199$0 , \port$18201$0 , \port$18203$0 , \port$18205$0 , \port$18207$0 , \port$18209$0 , \port$18211$0 , \port$18213$0 , \port$18215$0 , \port$18217$0 , \port$18219$0 , \port$18222$0 , counts__1, counts__2, spikes__data, descriptors__data, tasks__data
+module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$1912$0 , front_spikes__addr, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, \port$3483$0 , drain_spikes__en, drain_active__en, batch, extent, buffer, carry
+, \begin , \end , start, abort, dry_run, queue_fault, queue_waiting, counts__0, queue_position, front_row__address, \port$18148$1 , \port$18150$1 , \port$18152$1 , \port$18154$1 , \port$18156$1 , \port$18158$1 , \port$18160$1 , \port$18162$1 , \port$18163$1 , \port$18178$0 , \port$18197$0
+, \port$18199$0 , \port$18201$0 , \port$18203$0 , \port$18205$0 , \port$18207$0 , \port$18209$0 , \port$18211$0 , \port$18213$0 , \port$18215$0 , \port$18217$0 , \port$18219$0 , \port$18221$0 , \port$18223$0 , \port$18225$0 , \port$18227$0 , \port$18230$0 , counts__1, counts__2, spikes__data, descriptors__data, tasks__data
 , row__vector, clk);
   wire \$1 ;
   wire [20:0] \$10 ;
@@ -17046,14 +17054,6 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
   wire o_events__ready;
   wire o_headers__ready;
   wire o_vectors__ready;
-  output [20:0] \port$18140$1 ;
-  wire [20:0] \port$18140$1 ;
-  output [20:0] \port$18142$1 ;
-  wire [20:0] \port$18142$1 ;
-  output [20:0] \port$18144$1 ;
-  wire [20:0] \port$18144$1 ;
-  output [20:0] \port$18146$1 ;
-  wire [20:0] \port$18146$1 ;
   output [20:0] \port$18148$1 ;
   wire [20:0] \port$18148$1 ;
   output [20:0] \port$18150$1 ;
@@ -17062,18 +17062,18 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
   wire [20:0] \port$18152$1 ;
   output [20:0] \port$18154$1 ;
   wire [20:0] \port$18154$1 ;
-  output [3:0] \port$18155$1 ;
-  wire [3:0] \port$18155$1 ;
-  output [6:0] \port$18170$0 ;
-  wire [6:0] \port$18170$0 ;
-  output [8:0] \port$18189$0 ;
-  wire [8:0] \port$18189$0 ;
-  output [8:0] \port$18191$0 ;
-  wire [8:0] \port$18191$0 ;
-  output [8:0] \port$18193$0 ;
-  wire [8:0] \port$18193$0 ;
-  output [8:0] \port$18195$0 ;
-  wire [8:0] \port$18195$0 ;
+  output [20:0] \port$18156$1 ;
+  wire [20:0] \port$18156$1 ;
+  output [20:0] \port$18158$1 ;
+  wire [20:0] \port$18158$1 ;
+  output [20:0] \port$18160$1 ;
+  wire [20:0] \port$18160$1 ;
+  output [20:0] \port$18162$1 ;
+  wire [20:0] \port$18162$1 ;
+  output [3:0] \port$18163$1 ;
+  wire [3:0] \port$18163$1 ;
+  output [6:0] \port$18178$0 ;
+  wire [6:0] \port$18178$0 ;
   output [8:0] \port$18197$0 ;
   wire [8:0] \port$18197$0 ;
   output [8:0] \port$18199$0 ;
@@ -17098,12 +17098,20 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
   wire [8:0] \port$18217$0 ;
   output [8:0] \port$18219$0 ;
   wire [8:0] \port$18219$0 ;
-  output [7:0] \port$18222$0 ;
-  wire [7:0] \port$18222$0 ;
-  output \port$1908$0 ;
-  wire \port$1908$0 ;
-  output [3:0] \port$3479$0 ;
-  wire [3:0] \port$3479$0 ;
+  output [8:0] \port$18221$0 ;
+  wire [8:0] \port$18221$0 ;
+  output [8:0] \port$18223$0 ;
+  wire [8:0] \port$18223$0 ;
+  output [8:0] \port$18225$0 ;
+  wire [8:0] \port$18225$0 ;
+  output [8:0] \port$18227$0 ;
+  wire [8:0] \port$18227$0 ;
+  output [7:0] \port$18230$0 ;
+  wire [7:0] \port$18230$0 ;
+  output \port$1912$0 ;
+  wire \port$1912$0 ;
+  output [3:0] \port$3483$0 ;
+  wire [3:0] \port$3483$0 ;
   output queue_busy;
   wire queue_busy;
   output [7:0] queue_descriptors__addr;
@@ -17167,18 +17175,18 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
     .extent(extent),
     .i_headers__payload(i_headers__payload),
     .logits__en(drain_logits__en),
-    .\port$18140$1 (\$3 ),
-    .\port$18142$1 (\$4 ),
-    .\port$18144$1 (\$5 ),
-    .\port$18146$1 (\$6 ),
-    .\port$18148$1 (\$7 ),
-    .\port$18150$1 (\$8 ),
-    .\port$18152$1 (\$9 ),
-    .\port$18154$1 (\$10 ),
-    .\port$18155$1 (\$11 ),
-    .\port$18170$0 (\$12 ),
-    .\port$18222$0 (\$29 ),
-    .\port$3479$0 (\$2 ),
+    .\port$18148$1 (\$3 ),
+    .\port$18150$1 (\$4 ),
+    .\port$18152$1 (\$5 ),
+    .\port$18154$1 (\$6 ),
+    .\port$18156$1 (\$7 ),
+    .\port$18158$1 (\$8 ),
+    .\port$18160$1 (\$9 ),
+    .\port$18162$1 (\$10 ),
+    .\port$18163$1 (\$11 ),
+    .\port$18178$0 (\$12 ),
+    .\port$18230$0 (\$29 ),
+    .\port$3483$0 (\$2 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -17289,40 +17297,40 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
     .tasks__data(tasks__data),
     .waiting(queue_waiting)
   );
-  assign \port$1908$0  = \$1 ;
-  assign \port$3479$0  = \$2 ;
-  assign \port$18140$1  = \$3 ;
-  assign \port$18142$1  = \$4 ;
-  assign \port$18144$1  = \$5 ;
-  assign \port$18146$1  = \$6 ;
-  assign \port$18148$1  = \$7 ;
-  assign \port$18150$1  = \$8 ;
-  assign \port$18152$1  = \$9 ;
-  assign \port$18154$1  = \$10 ;
-  assign \port$18155$1  = \$11 ;
-  assign \port$18170$0  = \$12 ;
-  assign \port$18189$0  = \$13 ;
-  assign \port$18191$0  = \$14 ;
-  assign \port$18193$0  = \$15 ;
-  assign \port$18195$0  = \$16 ;
-  assign \port$18197$0  = \$17 ;
-  assign \port$18199$0  = \$18 ;
-  assign \port$18201$0  = \$19 ;
-  assign \port$18203$0  = \$20 ;
-  assign \port$18205$0  = \$21 ;
-  assign \port$18207$0  = \$22 ;
-  assign \port$18209$0  = \$23 ;
-  assign \port$18211$0  = \$24 ;
-  assign \port$18213$0  = \$25 ;
-  assign \port$18215$0  = \$26 ;
-  assign \port$18217$0  = \$27 ;
-  assign \port$18219$0  = \$28 ;
-  assign \port$18222$0  = \$29 ;
+  assign \port$1912$0  = \$1 ;
+  assign \port$3483$0  = \$2 ;
+  assign \port$18148$1  = \$3 ;
+  assign \port$18150$1  = \$4 ;
+  assign \port$18152$1  = \$5 ;
+  assign \port$18154$1  = \$6 ;
+  assign \port$18156$1  = \$7 ;
+  assign \port$18158$1  = \$8 ;
+  assign \port$18160$1  = \$9 ;
+  assign \port$18162$1  = \$10 ;
+  assign \port$18163$1  = \$11 ;
+  assign \port$18178$0  = \$12 ;
+  assign \port$18197$0  = \$13 ;
+  assign \port$18199$0  = \$14 ;
+  assign \port$18201$0  = \$15 ;
+  assign \port$18203$0  = \$16 ;
+  assign \port$18205$0  = \$17 ;
+  assign \port$18207$0  = \$18 ;
+  assign \port$18209$0  = \$19 ;
+  assign \port$18211$0  = \$20 ;
+  assign \port$18213$0  = \$21 ;
+  assign \port$18215$0  = \$22 ;
+  assign \port$18217$0  = \$23 ;
+  assign \port$18219$0  = \$24 ;
+  assign \port$18221$0  = \$25 ;
+  assign \port$18223$0  = \$26 ;
+  assign \port$18225$0  = \$27 ;
+  assign \port$18227$0  = \$28 ;
+  assign \port$18230$0  = \$29 ;
 endmodule
 
-module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logits__en, \port$3479$0 , spikes__en, active__en, done, busy, i_headers__payload, batch, extent, buffer, carry, \config , \table , sums, \port$18140$1 , \port$18142$1 , \port$18144$1
-, \port$18146$1 , \port$18148$1 , \port$18150$1 , \port$18152$1 , \port$18154$1 , \port$18155$1 , \port$18170$0 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13
-, tile_14, tile_15, \port$18222$0 , entry, clk);
+module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logits__en, \port$3483$0 , spikes__en, active__en, done, busy, i_headers__payload, batch, extent, buffer, carry, \config , \table , sums, \port$18148$1 , \port$18150$1 , \port$18152$1
+, \port$18154$1 , \port$18156$1 , \port$18158$1 , \port$18160$1 , \port$18162$1 , \port$18163$1 , \port$18178$0 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13
+, tile_14, tile_15, \port$18230$0 , entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [51:0] \$10 ;
@@ -17669,14 +17677,6 @@ module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logi
   wire logits__en;
   reg [7:0] neurons = 8'h00;
   wire [16:0] o;
-  output [20:0] \port$18140$1 ;
-  wire [20:0] \port$18140$1 ;
-  output [20:0] \port$18142$1 ;
-  wire [20:0] \port$18142$1 ;
-  output [20:0] \port$18144$1 ;
-  wire [20:0] \port$18144$1 ;
-  output [20:0] \port$18146$1 ;
-  wire [20:0] \port$18146$1 ;
   output [20:0] \port$18148$1 ;
   wire [20:0] \port$18148$1 ;
   output [20:0] \port$18150$1 ;
@@ -17685,14 +17685,22 @@ module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logi
   wire [20:0] \port$18152$1 ;
   output [20:0] \port$18154$1 ;
   wire [20:0] \port$18154$1 ;
-  output [3:0] \port$18155$1 ;
-  wire [3:0] \port$18155$1 ;
-  output [6:0] \port$18170$0 ;
-  wire [6:0] \port$18170$0 ;
-  output [7:0] \port$18222$0 ;
-  wire [7:0] \port$18222$0 ;
-  output [3:0] \port$3479$0 ;
-  wire [3:0] \port$3479$0 ;
+  output [20:0] \port$18156$1 ;
+  wire [20:0] \port$18156$1 ;
+  output [20:0] \port$18158$1 ;
+  wire [20:0] \port$18158$1 ;
+  output [20:0] \port$18160$1 ;
+  wire [20:0] \port$18160$1 ;
+  output [20:0] \port$18162$1 ;
+  wire [20:0] \port$18162$1 ;
+  output [3:0] \port$18163$1 ;
+  wire [3:0] \port$18163$1 ;
+  output [6:0] \port$18178$0 ;
+  wire [6:0] \port$18178$0 ;
+  output [7:0] \port$18230$0 ;
+  wire [7:0] \port$18230$0 ;
+  output [3:0] \port$3483$0 ;
+  wire [3:0] \port$3483$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] row_0 = 22'h000000;
   reg [21:0] row_1 = 22'h000000;
@@ -18248,7 +18256,7 @@ module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logi
     .carry(carry),
     .clk(clk),
     .o(o),
-    .\port$4809$26 (i_headers__payload[27:26]),
+    .\port$4813$26 (i_headers__payload[27:26]),
     .rst(rst),
     .start(block_begins),
     .twice(\config [64])
@@ -18612,22 +18620,22 @@ module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logi
       \$267  = 1'h0;
     end
   end
-  assign \port$3479$0  = \$16 ;
-  assign \port$18140$1  = row_0[21:1];
-  assign \port$18142$1  = row_1[21:1];
-  assign \port$18144$1  = row_2[21:1];
-  assign \port$18146$1  = row_3[21:1];
-  assign \port$18148$1  = row_4[21:1];
-  assign \port$18150$1  = row_5[21:1];
-  assign \port$18152$1  = row_6[21:1];
-  assign \port$18154$1  = row_7[21:1];
-  assign \port$18155$1  = slot_17[4:1];
-  assign \port$18170$0  = header_17[6:0];
-  assign \port$18222$0  = header_18[7:0];
+  assign \port$3483$0  = \$16 ;
+  assign \port$18148$1  = row_0[21:1];
+  assign \port$18150$1  = row_1[21:1];
+  assign \port$18152$1  = row_2[21:1];
+  assign \port$18154$1  = row_3[21:1];
+  assign \port$18156$1  = row_4[21:1];
+  assign \port$18158$1  = row_5[21:1];
+  assign \port$18160$1  = row_6[21:1];
+  assign \port$18162$1  = row_7[21:1];
+  assign \port$18163$1  = slot_17[4:1];
+  assign \port$18178$0  = header_17[6:0];
+  assign \port$18230$0  = header_18[7:0];
   assign entry = o[4:1];
 endmodule
 
-module backspike_default_fp_drain_sequencer (rst, start, busy, \port$4809$26 , batch, carry, twice, o, clk);
+module backspike_default_fp_drain_sequencer (rst, start, busy, \port$4813$26 , batch, carry, twice, o, clk);
   reg \$initially  = 0;
   wire [5:0] \$1 ;
   wire \$10 ;
@@ -18754,8 +18762,8 @@ module backspike_default_fp_drain_sequencer (rst, start, busy, \port$4809$26 , b
   output [16:0] o;
   reg [16:0] o = 17'h00000;
   reg phases_over = 1'h0;
-  input [1:0] \port$4809$26 ;
-  wire [1:0] \port$4809$26 ;
+  input [1:0] \port$4813$26 ;
+  wire [1:0] \port$4813$26 ;
   input rst;
   wire rst;
   reg running = 1'h0;
@@ -18841,10 +18849,10 @@ module backspike_default_fp_drain_sequencer (rst, start, busy, \port$4809$26 , b
   assign \$75  = { 1'h0, \$signal$23  } + batch[14:10];
   assign \$76  = o[0] & o[16];
   assign \$77  = ~ carry;
-  assign \$78  = \port$4809$26 [0] & \$77 ;
-  assign \$79  = \port$4809$26 [1] ? end1 : end0;
+  assign \$78  = \port$4813$26 [0] & \$77 ;
+  assign \$79  = \port$4813$26 [1] ? end1 : end0;
   assign \$80  = ~ carry;
-  assign \$81  = \port$4809$26 [0] & \$80 ;
+  assign \$81  = \port$4813$26 [0] & \$80 ;
   assign \$82  = start & \$81 ;
   assign \$83  = o[0] & o[16];
   assign \$84  = ~ \$83 ;
@@ -19126,7 +19134,7 @@ module backspike_default_fp_drain_sequencer (rst, start, busy, \port$4809$26 , b
     if (\$initially ) begin end
     \$102  = \final ;
     if (start) begin
-      \$102  = \port$4809$26 [1];
+      \$102  = \port$4813$26 [1];
     end
     if (rst) begin
       \$102  = 1'h0;
@@ -19625,8 +19633,8 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit0_currents  currents (
     .clk(clk),
     .o(\o$66 ),
-    .\port$18112$5 (slot[10:5]),
-    .\port$18311$5 (slot_16[10:5]),
+    .\port$18120$5 (slot[10:5]),
+    .\port$18319$5 (slot_16[10:5]),
     .rst(rst),
     .write__data(u_16),
     .write__en(\write$47 )
@@ -19649,8 +19657,8 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit0_lookup  lookup (
     .clk(clk),
     .o(code),
-    .\port$3915$0 (\$4 ),
-    .\port$3916$0 (\$5 ),
+    .\port$3919$0 (\$4 ),
+    .\port$3920$0 (\$5 ),
     .rst(rst),
     .\table (\table )
   );
@@ -19665,12 +19673,12 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit0_states  states (
     .clk(clk),
     .o(\o$58 ),
-    .\port$18112$5 (slot[10:5]),
-    .\port$18116$28 (place),
-    .\port$18311$5 (slot_16[10:5]),
-    .\port$18327$0 (place_16),
-    .\port$18333$0 (current_16),
-    .\port$3909$0 (current),
+    .\port$18120$5 (slot[10:5]),
+    .\port$18124$28 (place),
+    .\port$18319$5 (slot_16[10:5]),
+    .\port$18335$0 (place_16),
+    .\port$18341$0 (current_16),
+    .\port$3913$0 (current),
     .rst(rst),
     .write__data(\i$43 ),
     .write__en(slot_16[0])
@@ -19678,8 +19686,8 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit0_subtract  subtract (
     .clk(clk),
     .i_b(\config [96:81]),
-    .\port$18390$0 (\$89 ),
-    .\port$18391$0 (\$90 ),
+    .\port$18398$0 (\$89 ),
+    .\port$18399$0 (\$90 ),
     .result(\$91 ),
     .rst(rst),
     .saturated(\saturated$53 )
@@ -19701,15 +19709,15 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   assign \$76  = { exact_sum[51], exact_sum, 2'h0 };
 endmodule
 
-module backspike_default_fp_drain_unit0_currents (rst, write__en, o, \port$18112$5 , write__data, \port$18311$5 , clk);
+module backspike_default_fp_drain_unit0_currents (rst, write__en, o, \port$18120$5 , write__data, \port$18319$5 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$18112$5 ;
-  wire [5:0] \port$18112$5 ;
-  input [5:0] \port$18311$5 ;
-  wire [5:0] \port$18311$5 ;
+  input [5:0] \port$18120$5 ;
+  wire [5:0] \port$18120$5 ;
+  input [5:0] \port$18319$5 ;
+  wire [5:0] \port$18319$5 ;
   input rst;
   wire rst;
   input [15:0] write__data;
@@ -19721,11 +19729,11 @@ module backspike_default_fp_drain_unit0_currents (rst, write__en, o, \port$18112
   reg [15:0] file [127:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ 1'h0, \port$18311$5  }] <= write__data;
+      file[{ 1'h0, \port$18319$5  }] <= write__data;
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ 1'h0, \port$18112$5  }];
+    _0_ <= file[{ 1'h0, \port$18120$5  }];
   end
   assign o = _0_;
 endmodule
@@ -19896,7 +19904,7 @@ module backspike_default_fp_drain_unit0_leaked (rst, i_factor, i_half, fixed, ca
   assign \$36  = { 2'h0, \$35 [98:2] };
 endmodule
 
-module backspike_default_fp_drain_unit0_lookup (rst, \port$3915$0 , \port$3916$0 , \table , o, clk);
+module backspike_default_fp_drain_unit0_lookup (rst, \port$3919$0 , \port$3920$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -19937,10 +19945,10 @@ module backspike_default_fp_drain_unit0_lookup (rst, \port$3915$0 , \port$3916$0
   reg [15:0] key_3 = 16'h0000;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$3915$0 ;
-  wire [14:0] \port$3915$0 ;
-  input \port$3916$0 ;
-  wire \port$3916$0 ;
+  input [14:0] \port$3919$0 ;
+  wire [14:0] \port$3919$0 ;
+  input \port$3920$0 ;
+  wire \port$3920$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -19967,7 +19975,7 @@ module backspike_default_fp_drain_unit0_lookup (rst, \port$3915$0 , \port$3916$0
   assign addressed2 = \table [0] & \$5 ;
   assign \$6  = ~| \table [1];
   assign addressed3 = \table [0] & \$6 ;
-  assign \$11  = { \port$3916$0 , \port$3915$0  } >= \$10 ;
+  assign \$11  = { \port$3920$0 , \port$3919$0  } >= \$10 ;
   assign \$12  = ~| \table [4];
   assign \$13  = addressed1 & \$12 ;
   assign \$15  = addressed1 & \$14 ;
@@ -19984,7 +19992,7 @@ module backspike_default_fp_drain_unit0_lookup (rst, \port$3915$0 , \port$3916$0
   always @(posedge clk)
     edge1_1 <= \$22 ;
   always @(posedge clk)
-    key_1 <= { \port$3916$0 , \port$3915$0  };
+    key_1 <= { \port$3920$0 , \port$3919$0  };
   always @(posedge clk)
     \$signature__addr  <= { bits0_1, \$17  };
   always @(posedge clk)
@@ -20345,23 +20353,23 @@ module backspike_default_fp_drain_unit0_round_u (rst, i, result, negative_4, sat
   assign \$118  = \$117 [0];
 endmodule
 
-module backspike_default_fp_drain_unit0_states (rst, \port$3909$0 , write__data, o, \port$18112$5 , \port$18116$28 , write__en, \port$18311$5 , \port$18327$0 , \port$18333$0 , clk);
+module backspike_default_fp_drain_unit0_states (rst, \port$3913$0 , write__data, o, \port$18120$5 , \port$18124$28 , write__en, \port$18319$5 , \port$18335$0 , \port$18341$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$18112$5 ;
-  wire [5:0] \port$18112$5 ;
-  input [9:0] \port$18116$28 ;
-  wire [9:0] \port$18116$28 ;
-  input [5:0] \port$18311$5 ;
-  wire [5:0] \port$18311$5 ;
-  input [9:0] \port$18327$0 ;
-  wire [9:0] \port$18327$0 ;
-  input \port$18333$0 ;
-  wire \port$18333$0 ;
-  input \port$3909$0 ;
-  wire \port$3909$0 ;
+  input [5:0] \port$18120$5 ;
+  wire [5:0] \port$18120$5 ;
+  input [9:0] \port$18124$28 ;
+  wire [9:0] \port$18124$28 ;
+  input [5:0] \port$18319$5 ;
+  wire [5:0] \port$18319$5 ;
+  input [9:0] \port$18335$0 ;
+  wire [9:0] \port$18335$0 ;
+  input \port$18341$0 ;
+  wire \port$18341$0 ;
+  input \port$3913$0 ;
+  wire \port$3913$0 ;
   input rst;
   wire rst;
   input [15:0] write__data;
@@ -20373,16 +20381,16 @@ module backspike_default_fp_drain_unit0_states (rst, \port$3909$0 , write__data,
   reg [15:0] file [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ \port$18333$0 , \port$18327$0 [3:0], \port$18311$5  }] <= write__data;
+      file[{ \port$18341$0 , \port$18335$0 [3:0], \port$18319$5  }] <= write__data;
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ \port$3909$0 , \port$18116$28 [3:0], \port$18112$5  }];
+    _0_ <= file[{ \port$3913$0 , \port$18124$28 [3:0], \port$18120$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$18390$0 , \port$18391$0 , result, saturated, clk);
+module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$18398$0 , \port$18399$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -20511,10 +20519,10 @@ module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$18390$0 , \por
   reg minus_1 = 1'h0;
   reg minus_2 = 1'h0;
   reg [3:0] places_4 = 4'h0;
-  input [14:0] \port$18390$0 ;
-  wire [14:0] \port$18390$0 ;
-  input \port$18391$0 ;
-  wire \port$18391$0 ;
+  input [14:0] \port$18398$0 ;
+  wire [14:0] \port$18398$0 ;
+  input \port$18399$0 ;
+  wire \port$18399$0 ;
   output [14:0] result;
   reg [14:0] result = 15'h7bff;
   input rst;
@@ -20527,13 +20535,13 @@ module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$18390$0 , \por
   reg [14:0] total_3 = 15'h0000;
   reg [14:0] total_4 = 15'h0000;
   reg up_5 = 1'h0;
-  assign \$1  = ~| \port$18390$0 [14:10];
-  assign exponent_a = \port$18390$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ~| \port$18398$0 [14:10];
+  assign exponent_a = \port$18398$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ~| i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ~| ahead;
-  assign \$4  = \$3  & \port$18391$0 ;
+  assign \$4  = \$3  & \port$18399$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller_1[4:0], 3'h0 };
   assign \$6  = distance_1[3] & \$5 ;
@@ -20599,13 +20607,13 @@ module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$18390$0 , \por
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$18390$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$18390$0 [9:0] };
-  assign \$79  = | \port$18390$0 [14:10];
+  assign \$77  = | \port$18398$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$18398$0 [9:0] };
+  assign \$79  = | \port$18398$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$18390$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$18398$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$18391$0  == i_b[15];
+  assign \$83  = \port$18399$0  == i_b[15];
   assign \$84  = down_by1[0] | lost_by1;
   assign \$85  = ~ { distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4] };
   assign \$86  = { down_by1[13:1], \$84  } & \$85 ;
@@ -21160,8 +21168,8 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit1_currents  currents (
     .clk(clk),
     .o(\o$66 ),
-    .\port$18112$5 (slot[10:5]),
-    .\port$18474$5 (slot_16[10:5]),
+    .\port$18120$5 (slot[10:5]),
+    .\port$18482$5 (slot_16[10:5]),
     .rst(rst),
     .write__data(u_16),
     .write__en(\write$47 )
@@ -21184,8 +21192,8 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit1_lookup  lookup (
     .clk(clk),
     .o(code),
-    .\port$4352$0 (\$4 ),
-    .\port$4353$0 (\$5 ),
+    .\port$4356$0 (\$4 ),
+    .\port$4357$0 (\$5 ),
     .rst(rst),
     .\table (\table )
   );
@@ -21200,12 +21208,12 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit1_states  states (
     .clk(clk),
     .o(\o$58 ),
-    .\port$18112$5 (slot[10:5]),
-    .\port$18116$28 (place),
-    .\port$18474$5 (slot_16[10:5]),
-    .\port$18490$0 (place_16),
-    .\port$18496$0 (current_16),
-    .\port$4346$0 (current),
+    .\port$18120$5 (slot[10:5]),
+    .\port$18124$28 (place),
+    .\port$18482$5 (slot_16[10:5]),
+    .\port$18498$0 (place_16),
+    .\port$18504$0 (current_16),
+    .\port$4350$0 (current),
     .rst(rst),
     .write__data(\i$43 ),
     .write__en(slot_16[0])
@@ -21213,8 +21221,8 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit1_subtract  subtract (
     .clk(clk),
     .i_b(\config [96:81]),
-    .\port$18553$0 (\$89 ),
-    .\port$18554$0 (\$90 ),
+    .\port$18561$0 (\$89 ),
+    .\port$18562$0 (\$90 ),
     .result(\$91 ),
     .rst(rst),
     .saturated(\saturated$53 )
@@ -21236,15 +21244,15 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   assign \$76  = { exact_sum[51], exact_sum, 2'h0 };
 endmodule
 
-module backspike_default_fp_drain_unit1_currents (rst, write__en, o, \port$18112$5 , write__data, \port$18474$5 , clk);
+module backspike_default_fp_drain_unit1_currents (rst, write__en, o, \port$18120$5 , write__data, \port$18482$5 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$18112$5 ;
-  wire [5:0] \port$18112$5 ;
-  input [5:0] \port$18474$5 ;
-  wire [5:0] \port$18474$5 ;
+  input [5:0] \port$18120$5 ;
+  wire [5:0] \port$18120$5 ;
+  input [5:0] \port$18482$5 ;
+  wire [5:0] \port$18482$5 ;
   input rst;
   wire rst;
   input [15:0] write__data;
@@ -21256,16 +21264,16 @@ module backspike_default_fp_drain_unit1_currents (rst, write__en, o, \port$18112
   reg [15:0] file [127:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ 1'h0, \port$18474$5  }] <= write__data;
+      file[{ 1'h0, \port$18482$5  }] <= write__data;
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ 1'h0, \port$18112$5  }];
+    _0_ <= file[{ 1'h0, \port$18120$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_fp_drain_unit1_lookup (rst, \port$4352$0 , \port$4353$0 , \table , o, clk);
+module backspike_default_fp_drain_unit1_lookup (rst, \port$4356$0 , \port$4357$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -21306,10 +21314,10 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$4352$0 , \port$4353$0
   reg [15:0] key_3 = 16'h0000;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$4352$0 ;
-  wire [14:0] \port$4352$0 ;
-  input \port$4353$0 ;
-  wire \port$4353$0 ;
+  input [14:0] \port$4356$0 ;
+  wire [14:0] \port$4356$0 ;
+  input \port$4357$0 ;
+  wire \port$4357$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -21336,7 +21344,7 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$4352$0 , \port$4353$0
   assign addressed2 = \table [0] & \$5 ;
   assign \$6  = ~| \table [1];
   assign addressed3 = \table [0] & \$6 ;
-  assign \$11  = { \port$4353$0 , \port$4352$0  } >= \$10 ;
+  assign \$11  = { \port$4357$0 , \port$4356$0  } >= \$10 ;
   assign \$12  = ~| \table [4];
   assign \$13  = addressed1 & \$12 ;
   assign \$15  = addressed1 & \$14 ;
@@ -21353,7 +21361,7 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$4352$0 , \port$4353$0
   always @(posedge clk)
     edge1_1 <= \$22 ;
   always @(posedge clk)
-    key_1 <= { \port$4353$0 , \port$4352$0  };
+    key_1 <= { \port$4357$0 , \port$4356$0  };
   always @(posedge clk)
     \$signature__addr  <= { bits0_1, \$17  };
   always @(posedge clk)
@@ -21390,23 +21398,23 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$4352$0 , \port$4353$0
   assign \$14  = \table [4];
 endmodule
 
-module backspike_default_fp_drain_unit1_states (rst, \port$4346$0 , write__data, o, \port$18112$5 , \port$18116$28 , write__en, \port$18474$5 , \port$18490$0 , \port$18496$0 , clk);
+module backspike_default_fp_drain_unit1_states (rst, \port$4350$0 , write__data, o, \port$18120$5 , \port$18124$28 , write__en, \port$18482$5 , \port$18498$0 , \port$18504$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$18112$5 ;
-  wire [5:0] \port$18112$5 ;
-  input [9:0] \port$18116$28 ;
-  wire [9:0] \port$18116$28 ;
-  input [5:0] \port$18474$5 ;
-  wire [5:0] \port$18474$5 ;
-  input [9:0] \port$18490$0 ;
-  wire [9:0] \port$18490$0 ;
-  input \port$18496$0 ;
-  wire \port$18496$0 ;
-  input \port$4346$0 ;
-  wire \port$4346$0 ;
+  input [5:0] \port$18120$5 ;
+  wire [5:0] \port$18120$5 ;
+  input [9:0] \port$18124$28 ;
+  wire [9:0] \port$18124$28 ;
+  input [5:0] \port$18482$5 ;
+  wire [5:0] \port$18482$5 ;
+  input [9:0] \port$18498$0 ;
+  wire [9:0] \port$18498$0 ;
+  input \port$18504$0 ;
+  wire \port$18504$0 ;
+  input \port$4350$0 ;
+  wire \port$4350$0 ;
   input rst;
   wire rst;
   input [15:0] write__data;
@@ -21418,16 +21426,16 @@ module backspike_default_fp_drain_unit1_states (rst, \port$4346$0 , write__data,
   reg [15:0] file [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ \port$18496$0 , \port$18490$0 [3:0], \port$18474$5  }] <= write__data;
+      file[{ \port$18504$0 , \port$18498$0 [3:0], \port$18482$5  }] <= write__data;
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ \port$4346$0 , \port$18116$28 [3:0], \port$18112$5  }];
+    _0_ <= file[{ \port$4350$0 , \port$18124$28 [3:0], \port$18120$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$18553$0 , \port$18554$0 , result, saturated, clk);
+module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$18561$0 , \port$18562$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -21556,10 +21564,10 @@ module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$18553$0 , \por
   reg minus_1 = 1'h0;
   reg minus_2 = 1'h0;
   reg [3:0] places_4 = 4'h0;
-  input [14:0] \port$18553$0 ;
-  wire [14:0] \port$18553$0 ;
-  input \port$18554$0 ;
-  wire \port$18554$0 ;
+  input [14:0] \port$18561$0 ;
+  wire [14:0] \port$18561$0 ;
+  input \port$18562$0 ;
+  wire \port$18562$0 ;
   output [14:0] result;
   reg [14:0] result = 15'h7bff;
   input rst;
@@ -21572,13 +21580,13 @@ module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$18553$0 , \por
   reg [14:0] total_3 = 15'h0000;
   reg [14:0] total_4 = 15'h0000;
   reg up_5 = 1'h0;
-  assign \$1  = ~| \port$18553$0 [14:10];
-  assign exponent_a = \port$18553$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ~| \port$18561$0 [14:10];
+  assign exponent_a = \port$18561$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ~| i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ~| ahead;
-  assign \$4  = \$3  & \port$18554$0 ;
+  assign \$4  = \$3  & \port$18562$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller_1[4:0], 3'h0 };
   assign \$6  = distance_1[3] & \$5 ;
@@ -21644,13 +21652,13 @@ module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$18553$0 , \por
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$18553$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$18553$0 [9:0] };
-  assign \$79  = | \port$18553$0 [14:10];
+  assign \$77  = | \port$18561$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$18561$0 [9:0] };
+  assign \$79  = | \port$18561$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$18553$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$18561$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$18554$0  == i_b[15];
+  assign \$83  = \port$18562$0  == i_b[15];
   assign \$84  = down_by1[0] | lost_by1;
   assign \$85  = ~ { distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4] };
   assign \$86  = { down_by1[13:1], \$84  } & \$85 ;
@@ -22173,7 +22181,7 @@ module backspike_default_fp_front (rst, grant, refused, o__ready, spikes__addr, 
     .o_headers__payload(\o_headers__payload$21 ),
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(o_headers__valid),
-    .\port$17687$30 (\config [42:30]),
+    .\port$17695$30 (\config [42:30]),
     .rst(rst)
   );
   always @* begin
@@ -22558,8 +22566,8 @@ module backspike_default_fp_front_scan (rst, i__valid, r_en, i__ready, o_lines__
   backspike_default_fp_front_scan_lines  lines (
     .clk(clk),
     .level(level),
-    .\port$17857$0 (\o__payload$20 [2:0]),
-    .\port$17857$19 (\o__payload$20 [26:19]),
+    .\port$17865$0 (\o__payload$20 [2:0]),
+    .\port$17865$19 (\o__payload$20 [26:19]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -23707,7 +23715,7 @@ module backspike_default_fp_front_scan_events (rst, i__ready, o__ready, i__paylo
   end
 endmodule
 
-module backspike_default_fp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$17857$0 , \port$17857$19 , level, clk);
+module backspike_default_fp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$17865$0 , \port$17865$19 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -23730,10 +23738,10 @@ module backspike_default_fp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   wire clk;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [2:0] \port$17857$0 ;
-  wire [2:0] \port$17857$0 ;
-  input [7:0] \port$17857$19 ;
-  wire [7:0] \port$17857$19 ;
+  input [2:0] \port$17865$0 ;
+  wire [2:0] \port$17865$0 ;
+  input [7:0] \port$17865$19 ;
+  wire [7:0] \port$17865$19 ;
   output [10:0] r_data;
   wire [10:0] r_data;
   input r_en;
@@ -23751,7 +23759,7 @@ module backspike_default_fp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   reg [10:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$17857$19 , \port$17857$0  };
+      storage[w_port__addr] <= { \port$17865$19 , \port$17865$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -24481,7 +24489,7 @@ module backspike_default_fp_front_tiles (rst, o__ready, move, i__valid, i__paylo
   assign o__payload[127:0] = row;
 endmodule
 
-module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready, batch, carry, i__payload, i__valid, \port$17687$30 , connection, index, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
+module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready, batch, carry, i__payload, i__valid, \port$17695$30 , connection, index, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
   reg \$initially  = 0;
   wire [5:0] \$1 ;
   wire [9:0] \$10 ;
@@ -24591,8 +24599,8 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
   wire o_headers__ready;
   output o_headers__valid;
   reg o_headers__valid;
-  input [12:0] \port$17687$30 ;
-  wire [12:0] \port$17687$30 ;
+  input [12:0] \port$17695$30 ;
+  wire [12:0] \port$17695$30 ;
   reg [7:0] product = 8'h00;
   reg [7:0] row = 8'h00;
   reg [7:0] row_step = 8'h00;
@@ -24663,12 +24671,12 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
     \$signal  <= \$69 ;
   always @(posedge clk)
     \$signal$27  <= \$70 ;
-  assign \$1  = \port$17687$30 [4:0] - 5'h1;
+  assign \$1  = \port$17695$30 [4:0] - 5'h1;
   assign \$2  = by_set ? batch[40:28] : batch[53:41];
   assign \$3  = work[7:0] * \$2 ;
   assign \$4  = connection[41] ? batch[53:41] : { 5'h00, connection[32:25] };
   assign \$5  = work[7:0] * \$4 ;
-  assign \$6  = \port$17687$30 [12:5] + tile_bases;
+  assign \$6  = \port$17695$30 [12:5] + tile_bases;
   assign \$7  = index + 4'h1;
   assign \$8  = connection[41] ? work[7:0] : 8'h00;
   assign \$9  = connection[16:8] - 9'h1;
@@ -24699,7 +24707,7 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
     .head(head),
     .last(last),
     .next(next),
-    .\port$17784$19 (work[32:19]),
+    .\port$17792$19 (work[32:19]),
     .rst(rst),
     .set(set),
     .start(start),
@@ -25083,7 +25091,7 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
   assign \$signature__data$35 [7:0] = \$42 [7:0];
 endmodule
 
-module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, \port$17784$19 , start, next, block, set, clk);
+module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, \port$17792$19 , start, next, block, set, clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
   wire [12:0] \$10 ;
@@ -25117,8 +25125,8 @@ module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, \por
   wire last;
   input next;
   wire next;
-  input [13:0] \port$17784$19 ;
-  wire [13:0] \port$17784$19 ;
+  input [13:0] \port$17792$19 ;
+  wire [13:0] \port$17792$19 ;
   input rst;
   wire rst;
   output [7:0] set;
@@ -25139,13 +25147,13 @@ module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, \por
   assign \$7  = block + 8'h1;
   assign \$8  = span + 8'h1;
   assign \$9  = set + 8'h1;
-  assign \$10  = \port$17784$19 [0] ? \port$17784$19 [13:1] : 13'h0000;
-  assign \$11  = \port$17784$19 [0] ? \port$17784$19 [13:1] : 13'h0000;
+  assign \$10  = \port$17792$19 [0] ? \port$17792$19 [13:1] : 13'h0000;
+  assign \$11  = \port$17792$19 [0] ? \port$17792$19 [13:1] : 13'h0000;
   assign head = ~| span;
   assign tail = span == spans_end;
   assign \$12  = set == sets_end;
   assign \$13  = block == blocks_end;
-  assign last = \port$17784$19 [0] ? \$12  : \$13 ;
+  assign last = \port$17792$19 [0] ? \$12  : \$13 ;
   always @(posedge clk)
     blocks_end <= \$14 ;
   always @(posedge clk)
@@ -25184,7 +25192,7 @@ module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, \por
     \$17  = block;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$17784$19 [0]) begin
+      if (\port$17792$19 [0]) begin
         \$17  = \$5 [7:0];
       end else begin
         \$17  = \$7 [7:0];
@@ -25202,7 +25210,7 @@ module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, \por
     \$18  = set;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$17784$19 [0]) begin
+      if (\port$17792$19 [0]) begin
         \$18  = \$6 [7:0];
       end else begin
         if (tail) begin
@@ -25222,7 +25230,7 @@ module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, \por
     \$19  = span;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$17784$19 [0]) begin
+      if (\port$17792$19 [0]) begin
       end else begin
         \$19  = \$8 [7:0];
         if (tail) begin
@@ -27565,12 +27573,12 @@ module backspike_default_fp_queue_loader (rst, descriptors__addr, start, layer, 
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire [5:0] \$13 ;
-  wire [5:0] \$14 ;
+  wire \$13 ;
+  wire \$14 ;
   wire \$15 ;
   wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
+  wire [5:0] \$17 ;
+  wire [5:0] \$18 ;
   wire \$19 ;
   wire [9:0] \$2 ;
   wire \$20 ;
@@ -27579,34 +27587,38 @@ module backspike_default_fp_queue_loader (rst, descriptors__addr, start, layer, 
   wire \$23 ;
   wire \$24 ;
   wire \$25 ;
-  wire [5:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
-  reg [4:0] \$28 ;
-  reg \$29 ;
+  wire \$28 ;
+  wire \$29 ;
   wire [10:0] \$3 ;
-  reg \$30 ;
-  reg [4:0] \$31 ;
-  reg [11:0] \$32 ;
-  reg [11:0] \$33 ;
+  wire [5:0] \$30 ;
+  wire \$31 ;
+  reg [4:0] \$32 ;
+  reg \$33 ;
   reg \$34 ;
-  reg [8:0] \$35 ;
-  reg [12:0] \$36 ;
-  reg [12:0] \$37 ;
-  reg [12:0] \$38 ;
-  reg [12:0] \$39 ;
+  reg [4:0] \$35 ;
+  reg [11:0] \$36 ;
+  reg [11:0] \$37 ;
+  reg \$38 ;
+  reg [8:0] \$39 ;
   wire [10:0] \$4 ;
-  reg [15:0] \$40 ;
-  reg [15:0] \$41 ;
-  reg [15:0] \$42 ;
-  reg [15:0] \$43 ;
+  reg [12:0] \$40 ;
+  reg [12:0] \$41 ;
+  reg [12:0] \$42 ;
+  reg [12:0] \$43 ;
   reg [15:0] \$44 ;
   reg [15:0] \$45 ;
   reg [15:0] \$46 ;
   reg [15:0] \$47 ;
   reg [15:0] \$48 ;
-  reg [20:0] \$49 ;
+  reg [15:0] \$49 ;
   wire [5:0] \$5 ;
-  reg [39:0] \$50 ;
+  reg [15:0] \$50 ;
+  reg [15:0] \$51 ;
+  reg [15:0] \$52 ;
+  reg [20:0] \$53 ;
+  reg [39:0] \$54 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
@@ -27652,31 +27664,39 @@ module backspike_default_fp_queue_loader (rst, descriptors__addr, start, layer, 
   reg [8:0] tiles = 9'h000;
   reg [4:0] word = 5'h00;
   always @(posedge clk)
-    connections <= \$38 ;
+    done <= \$38 ;
   always @(posedge clk)
-    output_base <= \$39 ;
+    tiles <= \$39 ;
   always @(posedge clk)
-    leak <= \$40 ;
+    size <= \$40 ;
   always @(posedge clk)
-    current <= \$41 ;
+    record <= \$41 ;
   always @(posedge clk)
-    synapse <= \$42 ;
+    connections <= \$42 ;
   always @(posedge clk)
-    threshold <= \$43 ;
+    output_base <= \$43 ;
   always @(posedge clk)
-    \soft  <= \$44 ;
+    leak <= \$44 ;
   always @(posedge clk)
-    readout <= \$45 ;
+    current <= \$45 ;
   always @(posedge clk)
-    every <= \$46 ;
+    synapse <= \$46 ;
   always @(posedge clk)
-    spikes_only <= \$47 ;
+    threshold <= \$47 ;
   always @(posedge clk)
-    nonzero <= \$48 ;
+    \soft  <= \$48 ;
   always @(posedge clk)
-    \table  <= \$49 ;
+    readout <= \$49 ;
   always @(posedge clk)
-    \record$29  <= \$50 ;
+    every <= \$50 ;
+  always @(posedge clk)
+    spikes_only <= \$51 ;
+  always @(posedge clk)
+    nonzero <= \$52 ;
+  always @(posedge clk)
+    \table  <= \$53 ;
+  always @(posedge clk)
+    \record$29  <= \$54 ;
   assign \$1  = \config [29:22] + { 3'h0, connection };
   assign \$2  = layer * 6'h20;
   assign \$3  = \$2  + { 5'h0, word };
@@ -27684,101 +27704,96 @@ module backspike_default_fp_queue_loader (rst, descriptors__addr, start, layer, 
   assign \$5  = word + 5'h1;
   assign \$6  = ~ of_record;
   assign \$7  = word == 5'h1c;
-  assign \$8  = \$6  & \$7 ;
-  assign \$9  = | \config [34:30];
-  assign \$10  = \$signal  & of_record;
-  assign \$11  = word == 5'h6;
-  assign \$12  = \$10  & \$11 ;
-  assign \$13  = connection + 5'h1;
-  assign \$14  = connection + 5'h1;
-  assign \$15  = \$14 [4:0] != \config [34:30];
-  assign \$16  = ~ asked0[0];
-  assign \$17  = asked1[0] & \$16 ;
-  assign \$18  = ~ asked1[1];
-  assign \$19  = asked1[0] & \$18 ;
-  assign \$20  = asked1[6:2] < 5'he;
-  assign \$21  = \$19  & \$20 ;
+  assign \$9  = word == 5'h10;
+  assign \$10  = \$8  & \$9 ;
+  assign \$11  = \$7  | \$10 ;
+  assign \$12  = \$6  & \$11 ;
+  assign \$13  = | \config [34:30];
+  assign \$14  = \$signal  & of_record;
+  assign \$15  = word == 5'h6;
+  assign \$16  = \$14  & \$15 ;
+  assign \$17  = connection + 5'h1;
+  assign \$18  = connection + 5'h1;
+  assign \$19  = \$18 [4:0] != \config [34:30];
+  assign \$20  = ~ asked0[0];
+  assign \$21  = asked1[0] & \$20 ;
   assign \$22  = ~ asked1[1];
   assign \$23  = asked1[0] & \$22 ;
-  assign \$24  = asked1[6:2] >= 5'he;
+  assign \$24  = asked1[6:2] < 5'he;
   assign \$25  = \$23  & \$24 ;
-  assign \$26  = asked1[6:2] - 5'he;
-  assign \$27  = asked1[0] & asked1[1];
+  assign \$26  = ~ asked1[1];
+  assign \$27  = asked1[0] & \$26 ;
+  assign \$28  = asked1[6:2] >= 5'he;
+  assign \$29  = \$27  & \$28 ;
+  assign \$30  = asked1[6:2] - 5'he;
+  assign \$31  = asked1[0] & asked1[1];
   always @(posedge clk)
-    word <= \$28 ;
+    word <= \$32 ;
   always @(posedge clk)
-    \$signal  <= \$29 ;
+    \$signal  <= \$33 ;
   always @(posedge clk)
-    of_record <= \$30 ;
+    of_record <= \$34 ;
   always @(posedge clk)
-    connection <= \$31 ;
+    connection <= \$35 ;
   always @(posedge clk)
-    asked0 <= \$32 ;
+    asked0 <= \$36 ;
   always @(posedge clk)
-    asked1 <= \$33 ;
-  always @(posedge clk)
-    done <= \$34 ;
-  always @(posedge clk)
-    tiles <= \$35 ;
-  always @(posedge clk)
-    size <= \$36 ;
-  always @(posedge clk)
-    record <= \$37 ;
+    asked1 <= \$37 ;
   always @* begin
     if (\$initially ) begin end
-    \$39  = output_base;
-    if (\$21 ) begin
-      \$39  = leak[12:0];
+    \$39  = tiles;
+    if (\$25 ) begin
+      \$39  = size[8:0];
     end
     if (rst) begin
-      \$39  = 13'h0000;
+      \$39  = 9'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$40  = leak;
-    if (\$21 ) begin
-      \$40  = current;
+    \$40  = size;
+    if (\$25 ) begin
+      \$40  = record;
     end
     if (rst) begin
-      \$40  = 16'h0000;
+      \$40  = 13'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$41  = current;
-    if (\$21 ) begin
-      \$41  = synapse;
+    \$41  = record;
+    if (\$25 ) begin
+      \$41  = connections;
     end
     if (rst) begin
-      \$41  = 16'h0000;
+      \$41  = 13'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$42  = synapse;
-    if (\$21 ) begin
-      \$42  = threshold;
+    \$42  = connections;
+    if (\$25 ) begin
+      \$42  = output_base;
     end
     if (rst) begin
-      \$42  = 16'h0000;
+      \$42  = 13'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$43  = threshold;
-    if (\$21 ) begin
-      \$43  = \soft ;
+    \$43  = output_base;
+    if (\$25 ) begin
+      \$43  = leak[12:0];
     end
     if (rst) begin
-      \$43  = 16'h0000;
+      \$43  = 13'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$44  = \soft ;
-    if (\$21 ) begin
-      \$44  = readout;
+    \$44  = leak;
+    if (\$25 ) begin
+      \$44  = current;
     end
     if (rst) begin
       \$44  = 16'h0000;
@@ -27786,9 +27801,9 @@ module backspike_default_fp_queue_loader (rst, descriptors__addr, start, layer, 
   end
   always @* begin
     if (\$initially ) begin end
-    \$45  = readout;
-    if (\$21 ) begin
-      \$45  = every;
+    \$45  = current;
+    if (\$25 ) begin
+      \$45  = synapse;
     end
     if (rst) begin
       \$45  = 16'h0000;
@@ -27796,9 +27811,9 @@ module backspike_default_fp_queue_loader (rst, descriptors__addr, start, layer, 
   end
   always @* begin
     if (\$initially ) begin end
-    \$46  = every;
-    if (\$21 ) begin
-      \$46  = spikes_only;
+    \$46  = synapse;
+    if (\$25 ) begin
+      \$46  = threshold;
     end
     if (rst) begin
       \$46  = 16'h0000;
@@ -27806,9 +27821,9 @@ module backspike_default_fp_queue_loader (rst, descriptors__addr, start, layer, 
   end
   always @* begin
     if (\$initially ) begin end
-    \$47  = spikes_only;
-    if (\$21 ) begin
-      \$47  = nonzero;
+    \$47  = threshold;
+    if (\$25 ) begin
+      \$47  = \soft ;
     end
     if (rst) begin
       \$47  = 16'h0000;
@@ -27816,9 +27831,9 @@ module backspike_default_fp_queue_loader (rst, descriptors__addr, start, layer, 
   end
   always @* begin
     if (\$initially ) begin end
-    \$48  = nonzero;
-    if (\$21 ) begin
-      \$48  = descriptors__data[15:0];
+    \$48  = \soft ;
+    if (\$25 ) begin
+      \$48  = readout;
     end
     if (rst) begin
       \$48  = 16'h0000;
@@ -27826,147 +27841,147 @@ module backspike_default_fp_queue_loader (rst, descriptors__addr, start, layer, 
   end
   always @* begin
     if (\$initially ) begin end
-    \$49 [0] = \$25 ;
-    \$49 [4:1] = \$26 [3:0];
-    \$49 [20:5] = descriptors__data[15:0];
+    \$49  = readout;
+    if (\$25 ) begin
+      \$49  = every;
+    end
     if (rst) begin
-      \$49  = 21'h000000;
+      \$49  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$50 [0] = \$27 ;
-    \$50 [4:1] = asked1[10:7];
-    \$50 [7:5] = asked1[4:2];
-    \$50 [39:8] = descriptors__data;
+    \$50  = every;
+    if (\$25 ) begin
+      \$50  = spikes_only;
+    end
     if (rst) begin
-      \$50  = 40'h0000000000;
+      \$50  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$28  = word;
+    \$51  = spikes_only;
+    if (\$25 ) begin
+      \$51  = nonzero;
+    end
+    if (rst) begin
+      \$51  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$52  = nonzero;
+    if (\$25 ) begin
+      \$52  = descriptors__data[15:0];
+    end
+    if (rst) begin
+      \$52  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$53 [0] = \$29 ;
+    \$53 [4:1] = \$30 [3:0];
+    \$53 [20:5] = descriptors__data[15:0];
+    if (rst) begin
+      \$53  = 21'h000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$54 [0] = \$31 ;
+    \$54 [4:1] = asked1[10:7];
+    \$54 [7:5] = asked1[4:2];
+    \$54 [39:8] = descriptors__data;
+    if (rst) begin
+      \$54  = 40'h0000000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$32  = word;
     if (\$signal ) begin
-      \$28  = \$5 [4:0];
-      if (\$8 ) begin
-        \$28  = 5'h00;
+      \$32  = \$5 [4:0];
+      if (\$12 ) begin
+        \$32  = 5'h00;
       end
     end
-    if (\$12 ) begin
-      \$28  = 5'h00;
+    if (\$16 ) begin
+      \$32  = 5'h00;
     end
     if (start) begin
-      \$28  = 5'h00;
+      \$32  = 5'h00;
     end
     if (rst) begin
-      \$28  = 5'h00;
+      \$32  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$29  = \$signal ;
+    \$33  = \$signal ;
     if (\$signal ) begin
-      if (\$8 ) begin
-        \$29  = \$9 ;
+      if (\$12 ) begin
+        \$33  = \$13 ;
       end
     end
-    if (\$12 ) begin
-      \$29  = \$15 ;
+    if (\$16 ) begin
+      \$33  = \$19 ;
     end
     if (start) begin
-      \$29  = 1'h1;
+      \$33  = 1'h1;
     end
     if (rst) begin
-      \$29  = 1'h0;
+      \$33  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$30  = of_record;
+    \$34  = of_record;
     if (\$signal ) begin
-      if (\$8 ) begin
-        \$30  = 1'h1;
+      if (\$12 ) begin
+        \$34  = 1'h1;
       end
     end
     if (start) begin
-      \$30  = 1'h0;
+      \$34  = 1'h0;
     end
-    if (rst) begin
-      \$30  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$31  = connection;
-    if (\$12 ) begin
-      \$31  = \$13 [4:0];
-    end
-    if (start) begin
-      \$31  = 5'h00;
-    end
-    if (rst) begin
-      \$31  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$32  = { connection, word, of_record, \$signal  };
-    if (rst) begin
-      \$32  = 12'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$33  = asked0;
-    if (rst) begin
-      \$33  = 12'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$34  = \$17 ;
     if (rst) begin
       \$34  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$35  = tiles;
-    if (\$21 ) begin
-      \$35  = size[8:0];
+    \$35  = connection;
+    if (\$16 ) begin
+      \$35  = \$17 [4:0];
+    end
+    if (start) begin
+      \$35  = 5'h00;
     end
     if (rst) begin
-      \$35  = 9'h000;
+      \$35  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = size;
-    if (\$21 ) begin
-      \$36  = record;
-    end
+    \$36  = { connection, word, of_record, \$signal  };
     if (rst) begin
-      \$36  = 13'h0000;
+      \$36  = 12'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = record;
-    if (\$21 ) begin
-      \$37  = connections;
-    end
+    \$37  = asked0;
     if (rst) begin
-      \$37  = 13'h0000;
+      \$37  = 12'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$38  = connections;
-    if (\$21 ) begin
-      \$38  = output_base;
-    end
+    \$38  = \$21 ;
     if (rst) begin
-      \$38  = 13'h0000;
+      \$38  = 1'h0;
     end
   end
   assign descriptors__addr = \$4 [7:0];
@@ -27984,6 +27999,7 @@ module backspike_default_fp_queue_loader (rst, descriptors__addr, start, layer, 
   assign \config [29:22] = record[7:0];
   assign \config [21:9] = size;
   assign \config [8:0] = tiles;
+  assign \$8  = readout[0];
 endmodule
 
 module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, batch, \begin , \end$48 , start, abort, dry_run, o__payload, fault, waiting, load, check, o__valid, counts__0, position, layer, load_done
@@ -28982,7 +28998,7 @@ module backspike_default_fp_queue_records (rst, connection, record, o, clk);
   assign o[8:0] = \$signature__data ;
 endmodule
 
-module backspike_default_gradients_memory (rst, rest, host__request__valid, \port$7637$0 , \write__en$14 , read1__addr, \port$12556$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$23 , \port$19133$0 , \port$19135$0 , \port$19137$0 , \port$19139$0 , \port$19141$0 , \port$19143$0 , \port$19145$0 , \port$19147$0 , \port$19148$1 , \port$19162$0
+module backspike_default_gradients_memory (rst, rest, host__request__valid, \port$7645$0 , \write__en$14 , read1__addr, \port$12564$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$23 , \port$19141$0 , \port$19143$0 , \port$19145$0 , \port$19147$0 , \port$19149$0 , \port$19151$0 , \port$19153$0 , \port$19155$0 , \port$19156$1 , \port$19170$0
 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
@@ -29000,16 +29016,8 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input \port$12556$0 ;
-  wire \port$12556$0 ;
-  input [15:0] \port$19133$0 ;
-  wire [15:0] \port$19133$0 ;
-  input [15:0] \port$19135$0 ;
-  wire [15:0] \port$19135$0 ;
-  input [15:0] \port$19137$0 ;
-  wire [15:0] \port$19137$0 ;
-  input [15:0] \port$19139$0 ;
-  wire [15:0] \port$19139$0 ;
+  input \port$12564$0 ;
+  wire \port$12564$0 ;
   input [15:0] \port$19141$0 ;
   wire [15:0] \port$19141$0 ;
   input [15:0] \port$19143$0 ;
@@ -29018,12 +29026,20 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
   wire [15:0] \port$19145$0 ;
   input [15:0] \port$19147$0 ;
   wire [15:0] \port$19147$0 ;
-  input [3:0] \port$19148$1 ;
-  wire [3:0] \port$19148$1 ;
-  input [6:0] \port$19162$0 ;
-  wire [6:0] \port$19162$0 ;
-  input \port$7637$0 ;
-  wire \port$7637$0 ;
+  input [15:0] \port$19149$0 ;
+  wire [15:0] \port$19149$0 ;
+  input [15:0] \port$19151$0 ;
+  wire [15:0] \port$19151$0 ;
+  input [15:0] \port$19153$0 ;
+  wire [15:0] \port$19153$0 ;
+  input [15:0] \port$19155$0 ;
+  wire [15:0] \port$19155$0 ;
+  input [3:0] \port$19156$1 ;
+  wire [3:0] \port$19156$1 ;
+  input [6:0] \port$19170$0 ;
+  wire [6:0] \port$19170$0 ;
+  input \port$7645$0 ;
+  wire \port$7645$0 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$23 ;
   wire [10:0] \read0__addr$23 ;
@@ -29044,8 +29060,8 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$19162$0 , \port$19148$1  };
-  assign write__data = rest ? { data, data, data, data } : { \port$19147$0 , \port$19145$0 , \port$19143$0 , \port$19141$0 , \port$19139$0 , \port$19137$0 , \port$19135$0 , \port$19133$0  };
+  assign write__addr = rest ? address : { \port$19170$0 , \port$19156$1  };
+  assign write__data = rest ? { data, data, data, data } : { \port$19155$0 , \port$19153$0 , \port$19151$0 , \port$19149$0 , \port$19147$0 , \port$19145$0 , \port$19143$0 , \port$19141$0  };
   backspike_default_gradients_memory_rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -29053,7 +29069,7 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$12556$0 ),
+    .\read__en$19 (\port$12564$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -29081,7 +29097,7 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$7637$0 , \port$7637$0  };
+    read0__en = { \port$7645$0 , \port$7645$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -32740,7 +32756,7 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   assign \$238  = \$236 ;
 endmodule
 
-module backspike_default_labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, \port$17437$8 , host__request__payload, \port$19092$13 , \port$19227$5 , read0__data, host__response__payload, clk);
+module backspike_default_labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, \port$17445$8 , host__request__payload, \port$19100$13 , \port$19235$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   input clk;
   wire clk;
@@ -32755,12 +32771,12 @@ module backspike_default_labels_memory (rst, rest, host__request__valid, host__r
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input \port$17437$8 ;
-  wire \port$17437$8 ;
-  input [4:0] \port$19092$13 ;
-  wire [4:0] \port$19092$13 ;
-  input [3:0] \port$19227$5 ;
-  wire [3:0] \port$19227$5 ;
+  input \port$17445$8 ;
+  wire \port$17445$8 ;
+  input [4:0] \port$19100$13 ;
+  wire [4:0] \port$19100$13 ;
+  input [3:0] \port$19235$5 ;
+  wire [3:0] \port$19235$5 ;
   reg [9:0] read0__addr;
   output [15:0] read0__data;
   wire [15:0] read0__data;
@@ -32794,7 +32810,7 @@ module backspike_default_labels_memory (rst, rest, host__request__valid, host__r
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$17437$8 , \port$19092$13 , \port$19227$5  };
+    read0__addr = { \port$17445$8 , \port$19100$13 , \port$19235$5  };
     if (rest) begin
       read0__addr = write__addr;
     end
@@ -33506,7 +33522,7 @@ module backspike_default_layers_bp_memory_window (rst, host__request__valid, hos
   assign \$7  = host__request__payload[8:1];
 endmodule
 
-module backspike_default_logits_memory (rst, rest, host__request__valid, \write__en$14 , \port$3479$0 , host__request__ready, host__response__valid, host__request__payload, \port$18140$6 , \port$18142$6 , \port$18144$6 , \port$18146$6 , \port$18148$6 , \port$18150$6 , \port$18152$6 , \port$18154$6 , \port$18170$0 , \port$19092$47 , \port$19227$5 , read0__data, host__response__payload
+module backspike_default_logits_memory (rst, rest, host__request__valid, \write__en$14 , \port$3483$0 , host__request__ready, host__response__valid, host__request__payload, \port$18148$6 , \port$18150$6 , \port$18152$6 , \port$18154$6 , \port$18156$6 , \port$18158$6 , \port$18160$6 , \port$18162$6 , \port$18178$0 , \port$19100$47 , \port$19235$5 , read0__data, host__response__payload
 , clk);
   reg \$initially  = 0;
   wire [8:0] address;
@@ -33524,14 +33540,6 @@ module backspike_default_logits_memory (rst, rest, host__request__valid, \write_
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input [15:0] \port$18140$6 ;
-  wire [15:0] \port$18140$6 ;
-  input [15:0] \port$18142$6 ;
-  wire [15:0] \port$18142$6 ;
-  input [15:0] \port$18144$6 ;
-  wire [15:0] \port$18144$6 ;
-  input [15:0] \port$18146$6 ;
-  wire [15:0] \port$18146$6 ;
   input [15:0] \port$18148$6 ;
   wire [15:0] \port$18148$6 ;
   input [15:0] \port$18150$6 ;
@@ -33540,14 +33548,22 @@ module backspike_default_logits_memory (rst, rest, host__request__valid, \write_
   wire [15:0] \port$18152$6 ;
   input [15:0] \port$18154$6 ;
   wire [15:0] \port$18154$6 ;
-  input [4:0] \port$18170$0 ;
-  wire [4:0] \port$18170$0 ;
-  input [4:0] \port$19092$47 ;
-  wire [4:0] \port$19092$47 ;
-  input [3:0] \port$19227$5 ;
-  wire [3:0] \port$19227$5 ;
-  input [3:0] \port$3479$0 ;
-  wire [3:0] \port$3479$0 ;
+  input [15:0] \port$18156$6 ;
+  wire [15:0] \port$18156$6 ;
+  input [15:0] \port$18158$6 ;
+  wire [15:0] \port$18158$6 ;
+  input [15:0] \port$18160$6 ;
+  wire [15:0] \port$18160$6 ;
+  input [15:0] \port$18162$6 ;
+  wire [15:0] \port$18162$6 ;
+  input [4:0] \port$18178$0 ;
+  wire [4:0] \port$18178$0 ;
+  input [4:0] \port$19100$47 ;
+  wire [4:0] \port$19100$47 ;
+  input [3:0] \port$19235$5 ;
+  wire [3:0] \port$19235$5 ;
+  input [3:0] \port$3483$0 ;
+  wire [3:0] \port$3483$0 ;
   reg [8:0] read0__addr;
   output [127:0] read0__data;
   wire [127:0] read0__data;
@@ -33561,8 +33577,8 @@ module backspike_default_logits_memory (rst, rest, host__request__valid, \write_
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$18170$0 , \port$3479$0  };
-  assign write__data = rest ? { data, data, data, data } : { \port$18154$6 , \port$18152$6 , \port$18150$6 , \port$18148$6 , \port$18146$6 , \port$18144$6 , \port$18142$6 , \port$18140$6  };
+  assign write__addr = rest ? address : { \port$18178$0 , \port$3483$0  };
+  assign write__data = rest ? { data, data, data, data } : { \port$18162$6 , \port$18160$6 , \port$18158$6 , \port$18156$6 , \port$18154$6 , \port$18152$6 , \port$18150$6 , \port$18148$6  };
   backspike_default_logits_memory_rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -33587,7 +33603,7 @@ module backspike_default_logits_memory (rst, rest, host__request__valid, \write_
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$19092$47 , \port$19227$5  };
+    read0__addr = { \port$19100$47 , \port$19235$5  };
     if (rest) begin
       read0__addr = address;
     end
@@ -33830,8 +33846,8 @@ module backspike_default_logits_memory_window (rst, host__request__valid, host__
   assign \$22  = \$21 ;
 endmodule
 
-module backspike_default_masks_memory (rst, rest, host__request__valid, \port$6338$0 , \read0__addr$23 , \port$10443$0 , read1__addr, host__request__ready, host__response__valid, host__request__payload, \port$19166$0 , \port$19168$0 , \port$19170$0 , \port$19172$0 , \port$19174$0 , \port$19176$0 , \port$19178$0 , \port$19180$0 , \port$19182$0 , \port$19184$0 , \port$19186$0
-, \port$19188$0 , \port$19190$0 , \port$19192$0 , \port$19194$0 , \port$19196$0 , \write__en$14 , \write__addr$17 , read0__data, read1__data, host__response__payload, clk);
+module backspike_default_masks_memory (rst, rest, host__request__valid, \port$6346$0 , \read0__addr$23 , \port$10451$0 , read1__addr, host__request__ready, host__response__valid, host__request__payload, \port$19174$0 , \port$19176$0 , \port$19178$0 , \port$19180$0 , \port$19182$0 , \port$19184$0 , \port$19186$0 , \port$19188$0 , \port$19190$0 , \port$19192$0 , \port$19194$0
+, \port$19196$0 , \port$19198$0 , \port$19200$0 , \port$19202$0 , \port$19204$0 , \write__en$14 , \write__addr$17 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [6:0] address;
   input clk;
@@ -33848,16 +33864,8 @@ module backspike_default_masks_memory (rst, rest, host__request__valid, \port$63
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input \port$10443$0 ;
-  wire \port$10443$0 ;
-  input [7:0] \port$19166$0 ;
-  wire [7:0] \port$19166$0 ;
-  input [7:0] \port$19168$0 ;
-  wire [7:0] \port$19168$0 ;
-  input [7:0] \port$19170$0 ;
-  wire [7:0] \port$19170$0 ;
-  input [7:0] \port$19172$0 ;
-  wire [7:0] \port$19172$0 ;
+  input \port$10451$0 ;
+  wire \port$10451$0 ;
   input [7:0] \port$19174$0 ;
   wire [7:0] \port$19174$0 ;
   input [7:0] \port$19176$0 ;
@@ -33882,8 +33890,16 @@ module backspike_default_masks_memory (rst, rest, host__request__valid, \port$63
   wire [7:0] \port$19194$0 ;
   input [7:0] \port$19196$0 ;
   wire [7:0] \port$19196$0 ;
-  input \port$6338$0 ;
-  wire \port$6338$0 ;
+  input [7:0] \port$19198$0 ;
+  wire [7:0] \port$19198$0 ;
+  input [7:0] \port$19200$0 ;
+  wire [7:0] \port$19200$0 ;
+  input [7:0] \port$19202$0 ;
+  wire [7:0] \port$19202$0 ;
+  input [7:0] \port$19204$0 ;
+  wire [7:0] \port$19204$0 ;
+  input \port$6346$0 ;
+  wire \port$6346$0 ;
   reg [6:0] read0__addr;
   input [6:0] \read0__addr$23 ;
   wire [6:0] \read0__addr$23 ;
@@ -33907,7 +33923,7 @@ module backspike_default_masks_memory (rst, rest, host__request__valid, \port$63
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
   assign write__addr = rest ? address : \write__addr$17 ;
-  assign write__data = rest ? { data, data, data, data } : { \port$19196$0 [7], \port$19194$0 [7], \port$19192$0 [7], \port$19190$0 [7], \port$19188$0 [7], \port$19186$0 [7], \port$19184$0 [7], \port$19182$0 [7], \port$19180$0 [7], \port$19178$0 [7], \port$19176$0 [7], \port$19174$0 [7], \port$19172$0 [7], \port$19170$0 [7], \port$19168$0 [7], \port$19166$0 [7], \port$19196$0 [6], \port$19194$0 [6], \port$19192$0 [6], \port$19190$0 [6], \port$19188$0 [6], \port$19186$0 [6], \port$19184$0 [6], \port$19182$0 [6], \port$19180$0 [6], \port$19178$0 [6], \port$19176$0 [6], \port$19174$0 [6], \port$19172$0 [6], \port$19170$0 [6], \port$19168$0 [6], \port$19166$0 [6], \port$19196$0 [5], \port$19194$0 [5], \port$19192$0 [5], \port$19190$0 [5], \port$19188$0 [5], \port$19186$0 [5], \port$19184$0 [5], \port$19182$0 [5], \port$19180$0 [5], \port$19178$0 [5], \port$19176$0 [5], \port$19174$0 [5], \port$19172$0 [5], \port$19170$0 [5], \port$19168$0 [5], \port$19166$0 [5], \port$19196$0 [4], \port$19194$0 [4], \port$19192$0 [4], \port$19190$0 [4], \port$19188$0 [4], \port$19186$0 [4], \port$19184$0 [4], \port$19182$0 [4], \port$19180$0 [4], \port$19178$0 [4], \port$19176$0 [4], \port$19174$0 [4], \port$19172$0 [4], \port$19170$0 [4], \port$19168$0 [4], \port$19166$0 [4], \port$19196$0 [3], \port$19194$0 [3], \port$19192$0 [3], \port$19190$0 [3], \port$19188$0 [3], \port$19186$0 [3], \port$19184$0 [3], \port$19182$0 [3], \port$19180$0 [3], \port$19178$0 [3], \port$19176$0 [3], \port$19174$0 [3], \port$19172$0 [3], \port$19170$0 [3], \port$19168$0 [3], \port$19166$0 [3], \port$19196$0 [2], \port$19194$0 [2], \port$19192$0 [2], \port$19190$0 [2], \port$19188$0 [2], \port$19186$0 [2], \port$19184$0 [2], \port$19182$0 [2], \port$19180$0 [2], \port$19178$0 [2], \port$19176$0 [2], \port$19174$0 [2], \port$19172$0 [2], \port$19170$0 [2], \port$19168$0 [2], \port$19166$0 [2], \port$19196$0 [1], \port$19194$0 [1], \port$19192$0 [1], \port$19190$0 [1], \port$19188$0 [1], \port$19186$0 [1], \port$19184$0 [1], \port$19182$0 [1], \port$19180$0 [1], \port$19178$0 [1], \port$19176$0 [1], \port$19174$0 [1], \port$19172$0 [1], \port$19170$0 [1], \port$19168$0 [1], \port$19166$0 [1], \port$19196$0 [0], \port$19194$0 [0], \port$19192$0 [0], \port$19190$0 [0], \port$19188$0 [0], \port$19186$0 [0], \port$19184$0 [0], \port$19182$0 [0], \port$19180$0 [0], \port$19178$0 [0], \port$19176$0 [0], \port$19174$0 [0], \port$19172$0 [0], \port$19170$0 [0], \port$19168$0 [0], \port$19166$0 [0] };
+  assign write__data = rest ? { data, data, data, data } : { \port$19204$0 [7], \port$19202$0 [7], \port$19200$0 [7], \port$19198$0 [7], \port$19196$0 [7], \port$19194$0 [7], \port$19192$0 [7], \port$19190$0 [7], \port$19188$0 [7], \port$19186$0 [7], \port$19184$0 [7], \port$19182$0 [7], \port$19180$0 [7], \port$19178$0 [7], \port$19176$0 [7], \port$19174$0 [7], \port$19204$0 [6], \port$19202$0 [6], \port$19200$0 [6], \port$19198$0 [6], \port$19196$0 [6], \port$19194$0 [6], \port$19192$0 [6], \port$19190$0 [6], \port$19188$0 [6], \port$19186$0 [6], \port$19184$0 [6], \port$19182$0 [6], \port$19180$0 [6], \port$19178$0 [6], \port$19176$0 [6], \port$19174$0 [6], \port$19204$0 [5], \port$19202$0 [5], \port$19200$0 [5], \port$19198$0 [5], \port$19196$0 [5], \port$19194$0 [5], \port$19192$0 [5], \port$19190$0 [5], \port$19188$0 [5], \port$19186$0 [5], \port$19184$0 [5], \port$19182$0 [5], \port$19180$0 [5], \port$19178$0 [5], \port$19176$0 [5], \port$19174$0 [5], \port$19204$0 [4], \port$19202$0 [4], \port$19200$0 [4], \port$19198$0 [4], \port$19196$0 [4], \port$19194$0 [4], \port$19192$0 [4], \port$19190$0 [4], \port$19188$0 [4], \port$19186$0 [4], \port$19184$0 [4], \port$19182$0 [4], \port$19180$0 [4], \port$19178$0 [4], \port$19176$0 [4], \port$19174$0 [4], \port$19204$0 [3], \port$19202$0 [3], \port$19200$0 [3], \port$19198$0 [3], \port$19196$0 [3], \port$19194$0 [3], \port$19192$0 [3], \port$19190$0 [3], \port$19188$0 [3], \port$19186$0 [3], \port$19184$0 [3], \port$19182$0 [3], \port$19180$0 [3], \port$19178$0 [3], \port$19176$0 [3], \port$19174$0 [3], \port$19204$0 [2], \port$19202$0 [2], \port$19200$0 [2], \port$19198$0 [2], \port$19196$0 [2], \port$19194$0 [2], \port$19192$0 [2], \port$19190$0 [2], \port$19188$0 [2], \port$19186$0 [2], \port$19184$0 [2], \port$19182$0 [2], \port$19180$0 [2], \port$19178$0 [2], \port$19176$0 [2], \port$19174$0 [2], \port$19204$0 [1], \port$19202$0 [1], \port$19200$0 [1], \port$19198$0 [1], \port$19196$0 [1], \port$19194$0 [1], \port$19192$0 [1], \port$19190$0 [1], \port$19188$0 [1], \port$19186$0 [1], \port$19184$0 [1], \port$19182$0 [1], \port$19180$0 [1], \port$19178$0 [1], \port$19176$0 [1], \port$19174$0 [1], \port$19204$0 [0], \port$19202$0 [0], \port$19200$0 [0], \port$19198$0 [0], \port$19196$0 [0], \port$19194$0 [0], \port$19192$0 [0], \port$19190$0 [0], \port$19188$0 [0], \port$19186$0 [0], \port$19184$0 [0], \port$19182$0 [0], \port$19180$0 [0], \port$19178$0 [0], \port$19176$0 [0], \port$19174$0 [0] };
   backspike_default_masks_memory_rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -33915,7 +33931,7 @@ module backspike_default_masks_memory (rst, rest, host__request__valid, \port$63
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$10443$0 ),
+    .\read__en$19 (\port$10451$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -33943,7 +33959,7 @@ module backspike_default_masks_memory (rst, rest, host__request__valid, \port$63
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$6338$0 , \port$6338$0  };
+    read0__en = { \port$6346$0 , \port$6346$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -34217,8 +34233,8 @@ module backspike_default_masks_memory_window (rst, host__request__valid, host__r
   assign \$12  = { 2'h0, host__request__payload[9:3] };
 endmodule
 
-module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1908$0 , \read0__addr$23 , \write__en$14 , \port$10443$0 , read1__addr, host__request__ready, host__response__valid, \port$17437$0 , host__request__payload, \port$18189$0 , \port$18191$0 , \port$18193$0 , \port$18195$0 , \port$18197$0 , \port$18199$0 , \port$18201$0 , \port$18203$0 , \port$18205$0
-, \port$18207$0 , \port$18209$0 , \port$18211$0 , \port$18213$0 , \port$18215$0 , \port$18217$0 , \port$18219$0 , \port$18222$0 , read0__data, read1__data, host__response__payload, clk);
+module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1912$0 , \read0__addr$23 , \write__en$14 , \port$10451$0 , read1__addr, host__request__ready, host__response__valid, \port$17445$0 , host__request__payload, \port$18197$0 , \port$18199$0 , \port$18201$0 , \port$18203$0 , \port$18205$0 , \port$18207$0 , \port$18209$0 , \port$18211$0 , \port$18213$0
+, \port$18215$0 , \port$18217$0 , \port$18219$0 , \port$18221$0 , \port$18223$0 , \port$18225$0 , \port$18227$0 , \port$18230$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -34235,18 +34251,10 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input \port$10443$0 ;
-  wire \port$10443$0 ;
-  input \port$17437$0 ;
-  wire \port$17437$0 ;
-  input [7:0] \port$18189$0 ;
-  wire [7:0] \port$18189$0 ;
-  input [7:0] \port$18191$0 ;
-  wire [7:0] \port$18191$0 ;
-  input [7:0] \port$18193$0 ;
-  wire [7:0] \port$18193$0 ;
-  input [7:0] \port$18195$0 ;
-  wire [7:0] \port$18195$0 ;
+  input \port$10451$0 ;
+  wire \port$10451$0 ;
+  input \port$17445$0 ;
+  wire \port$17445$0 ;
   input [7:0] \port$18197$0 ;
   wire [7:0] \port$18197$0 ;
   input [7:0] \port$18199$0 ;
@@ -34271,10 +34279,18 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
   wire [7:0] \port$18217$0 ;
   input [7:0] \port$18219$0 ;
   wire [7:0] \port$18219$0 ;
-  input [7:0] \port$18222$0 ;
-  wire [7:0] \port$18222$0 ;
-  input \port$1908$0 ;
-  wire \port$1908$0 ;
+  input [7:0] \port$18221$0 ;
+  wire [7:0] \port$18221$0 ;
+  input [7:0] \port$18223$0 ;
+  wire [7:0] \port$18223$0 ;
+  input [7:0] \port$18225$0 ;
+  wire [7:0] \port$18225$0 ;
+  input [7:0] \port$18227$0 ;
+  wire [7:0] \port$18227$0 ;
+  input [7:0] \port$18230$0 ;
+  wire [7:0] \port$18230$0 ;
+  input \port$1912$0 ;
+  wire \port$1912$0 ;
   reg [8:0] read0__addr;
   input [8:0] \read0__addr$23 ;
   wire [8:0] \read0__addr$23 ;
@@ -34295,8 +34311,8 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$17437$0 , \port$18222$0  };
-  assign write__data = rest ? { data, data, data, data } : { \port$18219$0 [7], \port$18217$0 [7], \port$18215$0 [7], \port$18213$0 [7], \port$18211$0 [7], \port$18209$0 [7], \port$18207$0 [7], \port$18205$0 [7], \port$18203$0 [7], \port$18201$0 [7], \port$18199$0 [7], \port$18197$0 [7], \port$18195$0 [7], \port$18193$0 [7], \port$18191$0 [7], \port$18189$0 [7], \port$18219$0 [6], \port$18217$0 [6], \port$18215$0 [6], \port$18213$0 [6], \port$18211$0 [6], \port$18209$0 [6], \port$18207$0 [6], \port$18205$0 [6], \port$18203$0 [6], \port$18201$0 [6], \port$18199$0 [6], \port$18197$0 [6], \port$18195$0 [6], \port$18193$0 [6], \port$18191$0 [6], \port$18189$0 [6], \port$18219$0 [5], \port$18217$0 [5], \port$18215$0 [5], \port$18213$0 [5], \port$18211$0 [5], \port$18209$0 [5], \port$18207$0 [5], \port$18205$0 [5], \port$18203$0 [5], \port$18201$0 [5], \port$18199$0 [5], \port$18197$0 [5], \port$18195$0 [5], \port$18193$0 [5], \port$18191$0 [5], \port$18189$0 [5], \port$18219$0 [4], \port$18217$0 [4], \port$18215$0 [4], \port$18213$0 [4], \port$18211$0 [4], \port$18209$0 [4], \port$18207$0 [4], \port$18205$0 [4], \port$18203$0 [4], \port$18201$0 [4], \port$18199$0 [4], \port$18197$0 [4], \port$18195$0 [4], \port$18193$0 [4], \port$18191$0 [4], \port$18189$0 [4], \port$18219$0 [3], \port$18217$0 [3], \port$18215$0 [3], \port$18213$0 [3], \port$18211$0 [3], \port$18209$0 [3], \port$18207$0 [3], \port$18205$0 [3], \port$18203$0 [3], \port$18201$0 [3], \port$18199$0 [3], \port$18197$0 [3], \port$18195$0 [3], \port$18193$0 [3], \port$18191$0 [3], \port$18189$0 [3], \port$18219$0 [2], \port$18217$0 [2], \port$18215$0 [2], \port$18213$0 [2], \port$18211$0 [2], \port$18209$0 [2], \port$18207$0 [2], \port$18205$0 [2], \port$18203$0 [2], \port$18201$0 [2], \port$18199$0 [2], \port$18197$0 [2], \port$18195$0 [2], \port$18193$0 [2], \port$18191$0 [2], \port$18189$0 [2], \port$18219$0 [1], \port$18217$0 [1], \port$18215$0 [1], \port$18213$0 [1], \port$18211$0 [1], \port$18209$0 [1], \port$18207$0 [1], \port$18205$0 [1], \port$18203$0 [1], \port$18201$0 [1], \port$18199$0 [1], \port$18197$0 [1], \port$18195$0 [1], \port$18193$0 [1], \port$18191$0 [1], \port$18189$0 [1], \port$18219$0 [0], \port$18217$0 [0], \port$18215$0 [0], \port$18213$0 [0], \port$18211$0 [0], \port$18209$0 [0], \port$18207$0 [0], \port$18205$0 [0], \port$18203$0 [0], \port$18201$0 [0], \port$18199$0 [0], \port$18197$0 [0], \port$18195$0 [0], \port$18193$0 [0], \port$18191$0 [0], \port$18189$0 [0] };
+  assign write__addr = rest ? address : { \port$17445$0 , \port$18230$0  };
+  assign write__data = rest ? { data, data, data, data } : { \port$18227$0 [7], \port$18225$0 [7], \port$18223$0 [7], \port$18221$0 [7], \port$18219$0 [7], \port$18217$0 [7], \port$18215$0 [7], \port$18213$0 [7], \port$18211$0 [7], \port$18209$0 [7], \port$18207$0 [7], \port$18205$0 [7], \port$18203$0 [7], \port$18201$0 [7], \port$18199$0 [7], \port$18197$0 [7], \port$18227$0 [6], \port$18225$0 [6], \port$18223$0 [6], \port$18221$0 [6], \port$18219$0 [6], \port$18217$0 [6], \port$18215$0 [6], \port$18213$0 [6], \port$18211$0 [6], \port$18209$0 [6], \port$18207$0 [6], \port$18205$0 [6], \port$18203$0 [6], \port$18201$0 [6], \port$18199$0 [6], \port$18197$0 [6], \port$18227$0 [5], \port$18225$0 [5], \port$18223$0 [5], \port$18221$0 [5], \port$18219$0 [5], \port$18217$0 [5], \port$18215$0 [5], \port$18213$0 [5], \port$18211$0 [5], \port$18209$0 [5], \port$18207$0 [5], \port$18205$0 [5], \port$18203$0 [5], \port$18201$0 [5], \port$18199$0 [5], \port$18197$0 [5], \port$18227$0 [4], \port$18225$0 [4], \port$18223$0 [4], \port$18221$0 [4], \port$18219$0 [4], \port$18217$0 [4], \port$18215$0 [4], \port$18213$0 [4], \port$18211$0 [4], \port$18209$0 [4], \port$18207$0 [4], \port$18205$0 [4], \port$18203$0 [4], \port$18201$0 [4], \port$18199$0 [4], \port$18197$0 [4], \port$18227$0 [3], \port$18225$0 [3], \port$18223$0 [3], \port$18221$0 [3], \port$18219$0 [3], \port$18217$0 [3], \port$18215$0 [3], \port$18213$0 [3], \port$18211$0 [3], \port$18209$0 [3], \port$18207$0 [3], \port$18205$0 [3], \port$18203$0 [3], \port$18201$0 [3], \port$18199$0 [3], \port$18197$0 [3], \port$18227$0 [2], \port$18225$0 [2], \port$18223$0 [2], \port$18221$0 [2], \port$18219$0 [2], \port$18217$0 [2], \port$18215$0 [2], \port$18213$0 [2], \port$18211$0 [2], \port$18209$0 [2], \port$18207$0 [2], \port$18205$0 [2], \port$18203$0 [2], \port$18201$0 [2], \port$18199$0 [2], \port$18197$0 [2], \port$18227$0 [1], \port$18225$0 [1], \port$18223$0 [1], \port$18221$0 [1], \port$18219$0 [1], \port$18217$0 [1], \port$18215$0 [1], \port$18213$0 [1], \port$18211$0 [1], \port$18209$0 [1], \port$18207$0 [1], \port$18205$0 [1], \port$18203$0 [1], \port$18201$0 [1], \port$18199$0 [1], \port$18197$0 [1], \port$18227$0 [0], \port$18225$0 [0], \port$18223$0 [0], \port$18221$0 [0], \port$18219$0 [0], \port$18217$0 [0], \port$18215$0 [0], \port$18213$0 [0], \port$18211$0 [0], \port$18209$0 [0], \port$18207$0 [0], \port$18205$0 [0], \port$18203$0 [0], \port$18201$0 [0], \port$18199$0 [0], \port$18197$0 [0] };
   backspike_default_spikes_memory_rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -34304,7 +34320,7 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$10443$0 ),
+    .\read__en$19 (\port$10451$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -34332,7 +34348,7 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$1908$0 , \port$1908$0  };
+    read0__en = { \port$1912$0 , \port$1912$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -34634,7 +34650,7 @@ module backspike_default_tasks_bp_memory (rst, rest, host__request__valid, host_
   wire [1:0] write__en;
   backspike_default_tasks_bp_memory_rows  rows (
     .clk(clk),
-    .\port$20854$0 (data),
+    .\port$20862$0 (data),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -34663,11 +34679,11 @@ module backspike_default_tasks_bp_memory (rst, rest, host__request__valid, host_
   end
 endmodule
 
-module backspike_default_tasks_bp_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20854$0 , clk);
+module backspike_default_tasks_bp_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20862$0 , clk);
   input clk;
   wire clk;
-  input [31:0] \port$20854$0 ;
-  wire [31:0] \port$20854$0 ;
+  input [31:0] \port$20862$0 ;
+  wire [31:0] \port$20862$0 ;
   output [63:0] read0__data;
   reg [63:0] read0__data = 64'h0000000000000000;
   input [7:0] read__addr;
@@ -34683,9 +34699,9 @@ module backspike_default_tasks_bp_memory_rows (rst, write__en, read__addr, read0
   reg [63:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en[0])
-      copy0[write__addr][31:0] <= \port$20854$0 ;
+      copy0[write__addr][31:0] <= \port$20862$0 ;
     if (write__en[1])
-      copy0[write__addr][63:32] <= \port$20854$0 ;
+      copy0[write__addr][63:32] <= \port$20862$0 ;
   end
   reg [63:0] _0_;
   always @(posedge clk) begin
@@ -34891,7 +34907,7 @@ module backspike_default_tasks_fp_memory (rst, rest, host__request__valid, host_
   wire [1:0] write__en;
   backspike_default_tasks_fp_memory_rows  rows (
     .clk(clk),
-    .\port$20806$0 (data),
+    .\port$20814$0 (data),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -34920,11 +34936,11 @@ module backspike_default_tasks_fp_memory (rst, rest, host__request__valid, host_
   end
 endmodule
 
-module backspike_default_tasks_fp_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20806$0 , clk);
+module backspike_default_tasks_fp_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20814$0 , clk);
   input clk;
   wire clk;
-  input [31:0] \port$20806$0 ;
-  wire [31:0] \port$20806$0 ;
+  input [31:0] \port$20814$0 ;
+  wire [31:0] \port$20814$0 ;
   output [63:0] read0__data;
   reg [63:0] read0__data = 64'h0000000000000000;
   input [7:0] read__addr;
@@ -34940,9 +34956,9 @@ module backspike_default_tasks_fp_memory_rows (rst, write__en, read__addr, read0
   reg [63:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en[0])
-      copy0[write__addr][31:0] <= \port$20806$0 ;
+      copy0[write__addr][31:0] <= \port$20814$0 ;
     if (write__en[1])
-      copy0[write__addr][63:32] <= \port$20806$0 ;
+      copy0[write__addr][63:32] <= \port$20814$0 ;
   end
   reg [63:0] _0_;
   always @(posedge clk) begin
@@ -34981,7 +34997,7 @@ module backspike_default_tasks_wg_memory (rst, rest, host__request__valid, host_
   wire [1:0] write__en;
   backspike_default_tasks_wg_memory_rows  rows (
     .clk(clk),
-    .\port$20902$0 (data),
+    .\port$20910$0 (data),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -35010,11 +35026,11 @@ module backspike_default_tasks_wg_memory (rst, rest, host__request__valid, host_
   end
 endmodule
 
-module backspike_default_tasks_wg_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20902$0 , clk);
+module backspike_default_tasks_wg_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20910$0 , clk);
   input clk;
   wire clk;
-  input [31:0] \port$20902$0 ;
-  wire [31:0] \port$20902$0 ;
+  input [31:0] \port$20910$0 ;
+  wire [31:0] \port$20910$0 ;
   output [63:0] read0__data;
   reg [63:0] read0__data = 64'h0000000000000000;
   input [7:0] read__addr;
@@ -35030,9 +35046,9 @@ module backspike_default_tasks_wg_memory_rows (rst, write__en, read__addr, read0
   reg [63:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en[0])
-      copy0[write__addr][31:0] <= \port$20902$0 ;
+      copy0[write__addr][31:0] <= \port$20910$0 ;
     if (write__en[1])
-      copy0[write__addr][63:32] <= \port$20902$0 ;
+      copy0[write__addr][63:32] <= \port$20910$0 ;
   end
   reg [63:0] _0_;
   always @(posedge clk) begin
@@ -35900,7 +35916,7 @@ module backspike_default_weights_window (rst, host__request__valid, host__reques
   assign \$22  = \$21 ;
 endmodule
 
-module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__addr, \port$10443$0 , \port$10449$0 , front_gradients__addr, \port$12556$0 , stall_vector, stall_drain, \event , drain_saturated, drain_row_valid, drain_row_address, drain_rows, batch, extent, buffer, carry, \begin , \end
+module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__addr, \port$10451$0 , \port$10457$0 , front_gradients__addr, \port$12564$0 , stall_vector, stall_drain, \event , drain_saturated, drain_row_valid, drain_row_address, drain_rows, batch, extent, buffer, carry, \begin , \end
 , start, abort, dry_run, counts__0, counts__1, queue_fault, queue_waiting, counts__2, queue_position, loaded, drain_row_write, drain_row_load, drain_row_data, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, clk);
   wire \$1 ;
   wire [15:0] \$2 ;
@@ -35981,12 +35997,12 @@ module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__
   wire o_events__ready;
   wire o_headers__ready;
   wire o_vectors__ready;
-  output \port$10443$0 ;
-  wire \port$10443$0 ;
-  output [15:0] \port$10449$0 ;
-  wire [15:0] \port$10449$0 ;
-  output \port$12556$0 ;
-  wire \port$12556$0 ;
+  output \port$10451$0 ;
+  wire \port$10451$0 ;
+  output [15:0] \port$10457$0 ;
+  wire [15:0] \port$10457$0 ;
+  output \port$12564$0 ;
+  wire \port$12564$0 ;
   output queue_busy;
   wire queue_busy;
   output [7:0] queue_descriptors__addr;
@@ -36132,9 +36148,9 @@ module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__
     .tasks__data(tasks__data),
     .waiting(queue_waiting)
   );
-  assign \port$10443$0  = \$1 ;
-  assign \port$10449$0  = \$2 ;
-  assign \port$12556$0  = \$3 ;
+  assign \port$10451$0  = \$1 ;
+  assign \port$10457$0  = \$2 ;
+  assign \port$12564$0  = \$3 ;
 endmodule
 
 module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_valid, row_address, busy, row, i_headers__payload, \config , sums, row_end_19, done_21, row_load, row_data, entry, row_vector, clk);
@@ -36796,9 +36812,9 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     .i_stochastic(\config [91]),
     .live(slot_1[0]),
     .old(old),
-    .\port$20025$1 (slot_9[5:1]),
-    .\port$20032$20 (header_9[28:20]),
-    .\port$20032$31 (header_9[38:31]),
+    .\port$20033$1 (slot_9[5:1]),
+    .\port$20040$20 (header_9[28:20]),
+    .\port$20040$31 (header_9[38:31]),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$132 ),
@@ -36811,9 +36827,9 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     .i_stochastic(\config [91]),
     .live(slot_1[0]),
     .old(\old$115 ),
-    .\port$20025$1 (slot_9[5:1]),
-    .\port$20032$20 (header_9[28:20]),
-    .\port$20032$31 (header_9[38:31]),
+    .\port$20033$1 (slot_9[5:1]),
+    .\port$20040$20 (header_9[28:20]),
+    .\port$20040$31 (header_9[38:31]),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$133 ),
@@ -36826,9 +36842,9 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     .i_stochastic(\config [91]),
     .live(slot_1[0]),
     .old(\old$122 ),
-    .\port$20025$1 (slot_9[5:1]),
-    .\port$20032$20 (header_9[28:20]),
-    .\port$20032$31 (header_9[38:31]),
+    .\port$20033$1 (slot_9[5:1]),
+    .\port$20040$20 (header_9[28:20]),
+    .\port$20040$31 (header_9[38:31]),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$134 ),
@@ -36841,9 +36857,9 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     .i_stochastic(\config [91]),
     .live(slot_1[0]),
     .old(\old$129 ),
-    .\port$20025$1 (slot_9[5:1]),
-    .\port$20032$20 (header_9[28:20]),
-    .\port$20032$31 (header_9[38:31]),
+    .\port$20033$1 (slot_9[5:1]),
+    .\port$20040$20 (header_9[28:20]),
+    .\port$20040$31 (header_9[38:31]),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$135 ),
@@ -38149,7 +38165,7 @@ module backspike_default_wg_drain_sequencer (rst, start, touched, busy, row, las
   assign \$1786  = \$1785 ;
 endmodule
 
-module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$20025$1 , \port$20032$20 , \port$20032$31 , rate, weight, clk);
+module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$20033$1 , \port$20040$20 , \port$20040$31 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -38330,12 +38346,12 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stocha
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [4:0] \port$20025$1 ;
-  wire [4:0] \port$20025$1 ;
-  input [8:0] \port$20032$20 ;
-  wire [8:0] \port$20032$20 ;
-  input [7:0] \port$20032$31 ;
-  wire [7:0] \port$20032$31 ;
+  input [4:0] \port$20033$1 ;
+  wire [4:0] \port$20033$1 ;
+  input [8:0] \port$20040$20 ;
+  wire [8:0] \port$20040$20 ;
+  input [7:0] \port$20040$31 ;
+  wire [7:0] \port$20040$31 ;
   reg [28:0] product_9 = 29'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -38615,9 +38631,9 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stocha
     .clk(clk),
     .i_key(i_key),
     .o(\o$78 ),
-    .\port$20025$1 (\port$20025$1 ),
-    .\port$20032$20 (\port$20032$20 ),
-    .\port$20032$31 (\port$20032$31 ),
+    .\port$20033$1 (\port$20033$1 ),
+    .\port$20040$20 (\port$20040$20 ),
+    .\port$20040$31 (\port$20040$31 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -38633,8 +38649,8 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stocha
     .i_random(\o$78 [31:16]),
     .i_stochastic(i_stochastic),
     .negative_5(\$133 ),
-    .\port$20132$0 (inexact_11),
-    .\port$20133$0 (total),
+    .\port$20140$0 (inexact_11),
+    .\port$20141$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -38648,7 +38664,7 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stocha
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit0_hash (rst, i_key, \port$20025$1 , \port$20032$20 , \port$20032$31 , o, clk);
+module backspike_default_wg_drain_unit0_hash (rst, i_key, \port$20033$1 , \port$20040$20 , \port$20040$31 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -38678,18 +38694,18 @@ module backspike_default_wg_drain_unit0_hash (rst, i_key, \port$20025$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$20025$1 ;
-  wire [4:0] \port$20025$1 ;
-  input [8:0] \port$20032$20 ;
-  wire [8:0] \port$20032$20 ;
-  input [7:0] \port$20032$31 ;
-  wire [7:0] \port$20032$31 ;
+  input [4:0] \port$20033$1 ;
+  wire [4:0] \port$20033$1 ;
+  input [8:0] \port$20040$20 ;
+  wire [8:0] \port$20040$20 ;
+  input [7:0] \port$20040$31 ;
+  wire [7:0] \port$20040$31 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$20032$20 , \port$20025$1 [4:1], 5'h00, \port$20032$31 , 2'h0, \port$20025$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$20032$20 , \port$20025$1 [4:1], 5'h00, \port$20032$31 , 2'h0, \port$20025$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$20040$20 , \port$20033$1 [4:1], 5'h00, \port$20040$31 , 2'h0, \port$20033$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$20040$20 , \port$20033$1 [4:1], 5'h00, \port$20040$31 , 2'h0, \port$20033$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -39045,7 +39061,7 @@ module backspike_default_wg_drain_unit0_round_d (rst, i, result, negative_4, sat
   assign \$118  = \$117 [0];
 endmodule
 
-module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$20132$0 , \port$20133$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$20140$0 , \port$20141$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -39179,10 +39195,10 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$20132$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$20132$0 ;
-  wire \port$20132$0 ;
-  input [59:0] \port$20133$0 ;
-  wire [59:0] \port$20133$0 ;
+  input \port$20140$0 ;
+  wire \port$20140$0 ;
+  input [59:0] \port$20141$0 ;
+  wire [59:0] \port$20141$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -39205,25 +39221,25 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$20132$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$20133$0 [58:56] ^ { \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59] };
+  assign \$1  = \port$20141$0 [58:56] ^ { \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$20133$0 [55:50] ^ { \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59] };
+  assign \$3  = \port$20141$0 [55:50] ^ { \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$20133$0 [41:34] ^ { \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59] };
+  assign \$5  = \port$20141$0 [41:34] ^ { \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$20133$0 [49:42] ^ { \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59] };
+  assign \$7  = \port$20141$0 [49:42] ^ { \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$20133$0 [55:50] ^ { \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59] };
+  assign \$12  = \port$20141$0 [55:50] ^ { \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$20133$0 [49:42] ^ { \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59], \port$20133$0 [59] };
+  assign \$14  = \port$20141$0 [49:42] ^ { \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$20133$0 [7:0];
-  assign \$19  = | \port$20133$0 [15:8];
-  assign \$20  = | \port$20133$0 [23:16];
+  assign \$18  = | \port$20141$0 [7:0];
+  assign \$19  = | \port$20141$0 [15:8];
+  assign \$20  = | \port$20141$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -39316,9 +39332,9 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$20132$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$20133$0 [55:0];
+    window_1 <= \port$20141$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$20133$0 [59];
+    sign_1 <= \port$20141$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -39384,14 +39400,14 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$20132$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$20132$0 ;
+  assign \$17  = \port$20140$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
   assign \$108  = \$107 [0];
 endmodule
 
-module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$20025$1 , \port$20032$20 , \port$20032$31 , rate, weight, clk);
+module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$20033$1 , \port$20040$20 , \port$20040$31 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -39572,12 +39588,12 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stocha
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [4:0] \port$20025$1 ;
-  wire [4:0] \port$20025$1 ;
-  input [8:0] \port$20032$20 ;
-  wire [8:0] \port$20032$20 ;
-  input [7:0] \port$20032$31 ;
-  wire [7:0] \port$20032$31 ;
+  input [4:0] \port$20033$1 ;
+  wire [4:0] \port$20033$1 ;
+  input [8:0] \port$20040$20 ;
+  wire [8:0] \port$20040$20 ;
+  input [7:0] \port$20040$31 ;
+  wire [7:0] \port$20040$31 ;
   reg [28:0] product_9 = 29'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -39857,9 +39873,9 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stocha
     .clk(clk),
     .i_key(i_key),
     .o(\o$78 ),
-    .\port$20025$1 (\port$20025$1 ),
-    .\port$20032$20 (\port$20032$20 ),
-    .\port$20032$31 (\port$20032$31 ),
+    .\port$20033$1 (\port$20033$1 ),
+    .\port$20040$20 (\port$20040$20 ),
+    .\port$20040$31 (\port$20040$31 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -39875,8 +39891,8 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stocha
     .i_random(\o$78 [31:16]),
     .i_stochastic(i_stochastic),
     .negative_5(\$133 ),
-    .\port$20258$0 (inexact_11),
-    .\port$20259$0 (total),
+    .\port$20266$0 (inexact_11),
+    .\port$20267$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -39890,7 +39906,7 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stocha
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$20025$1 , \port$20032$20 , \port$20032$31 , o, clk);
+module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$20033$1 , \port$20040$20 , \port$20040$31 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -39920,18 +39936,18 @@ module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$20025$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$20025$1 ;
-  wire [4:0] \port$20025$1 ;
-  input [8:0] \port$20032$20 ;
-  wire [8:0] \port$20032$20 ;
-  input [7:0] \port$20032$31 ;
-  wire [7:0] \port$20032$31 ;
+  input [4:0] \port$20033$1 ;
+  wire [4:0] \port$20033$1 ;
+  input [8:0] \port$20040$20 ;
+  wire [8:0] \port$20040$20 ;
+  input [7:0] \port$20040$31 ;
+  wire [7:0] \port$20040$31 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$20032$20 , \port$20025$1 [4:1], 5'h00, \port$20032$31 , 2'h1, \port$20025$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$20032$20 , \port$20025$1 [4:1], 5'h00, \port$20032$31 , 2'h1, \port$20025$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$20040$20 , \port$20033$1 [4:1], 5'h00, \port$20040$31 , 2'h1, \port$20033$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$20040$20 , \port$20033$1 [4:1], 5'h00, \port$20040$31 , 2'h1, \port$20033$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -39965,7 +39981,7 @@ module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$20025$1 , \port$
   assign \$9  = { state1_2, 7'h00 };
 endmodule
 
-module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$20258$0 , \port$20259$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$20266$0 , \port$20267$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -40099,10 +40115,10 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$20258$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$20258$0 ;
-  wire \port$20258$0 ;
-  input [59:0] \port$20259$0 ;
-  wire [59:0] \port$20259$0 ;
+  input \port$20266$0 ;
+  wire \port$20266$0 ;
+  input [59:0] \port$20267$0 ;
+  wire [59:0] \port$20267$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -40125,25 +40141,25 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$20258$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$20259$0 [58:56] ^ { \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59] };
+  assign \$1  = \port$20267$0 [58:56] ^ { \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$20259$0 [55:50] ^ { \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59] };
+  assign \$3  = \port$20267$0 [55:50] ^ { \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$20259$0 [41:34] ^ { \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59] };
+  assign \$5  = \port$20267$0 [41:34] ^ { \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$20259$0 [49:42] ^ { \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59] };
+  assign \$7  = \port$20267$0 [49:42] ^ { \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$20259$0 [55:50] ^ { \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59] };
+  assign \$12  = \port$20267$0 [55:50] ^ { \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$20259$0 [49:42] ^ { \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59], \port$20259$0 [59] };
+  assign \$14  = \port$20267$0 [49:42] ^ { \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$20259$0 [7:0];
-  assign \$19  = | \port$20259$0 [15:8];
-  assign \$20  = | \port$20259$0 [23:16];
+  assign \$18  = | \port$20267$0 [7:0];
+  assign \$19  = | \port$20267$0 [15:8];
+  assign \$20  = | \port$20267$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -40236,9 +40252,9 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$20258$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$20259$0 [55:0];
+    window_1 <= \port$20267$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$20259$0 [59];
+    sign_1 <= \port$20267$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -40304,14 +40320,14 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$20258$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$20258$0 ;
+  assign \$17  = \port$20266$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
   assign \$108  = \$107 [0];
 endmodule
 
-module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$20025$1 , \port$20032$20 , \port$20032$31 , rate, weight, clk);
+module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$20033$1 , \port$20040$20 , \port$20040$31 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -40492,12 +40508,12 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stocha
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [4:0] \port$20025$1 ;
-  wire [4:0] \port$20025$1 ;
-  input [8:0] \port$20032$20 ;
-  wire [8:0] \port$20032$20 ;
-  input [7:0] \port$20032$31 ;
-  wire [7:0] \port$20032$31 ;
+  input [4:0] \port$20033$1 ;
+  wire [4:0] \port$20033$1 ;
+  input [8:0] \port$20040$20 ;
+  wire [8:0] \port$20040$20 ;
+  input [7:0] \port$20040$31 ;
+  wire [7:0] \port$20040$31 ;
   reg [28:0] product_9 = 29'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -40777,9 +40793,9 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stocha
     .clk(clk),
     .i_key(i_key),
     .o(\o$78 ),
-    .\port$20025$1 (\port$20025$1 ),
-    .\port$20032$20 (\port$20032$20 ),
-    .\port$20032$31 (\port$20032$31 ),
+    .\port$20033$1 (\port$20033$1 ),
+    .\port$20040$20 (\port$20040$20 ),
+    .\port$20040$31 (\port$20040$31 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -40795,8 +40811,8 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stocha
     .i_random(\o$78 [31:16]),
     .i_stochastic(i_stochastic),
     .negative_5(\$133 ),
-    .\port$20384$0 (inexact_11),
-    .\port$20385$0 (total),
+    .\port$20392$0 (inexact_11),
+    .\port$20393$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -40810,7 +40826,7 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stocha
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$20025$1 , \port$20032$20 , \port$20032$31 , o, clk);
+module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$20033$1 , \port$20040$20 , \port$20040$31 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -40840,18 +40856,18 @@ module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$20025$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$20025$1 ;
-  wire [4:0] \port$20025$1 ;
-  input [8:0] \port$20032$20 ;
-  wire [8:0] \port$20032$20 ;
-  input [7:0] \port$20032$31 ;
-  wire [7:0] \port$20032$31 ;
+  input [4:0] \port$20033$1 ;
+  wire [4:0] \port$20033$1 ;
+  input [8:0] \port$20040$20 ;
+  wire [8:0] \port$20040$20 ;
+  input [7:0] \port$20040$31 ;
+  wire [7:0] \port$20040$31 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$20032$20 , \port$20025$1 [4:1], 5'h00, \port$20032$31 , 2'h2, \port$20025$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$20032$20 , \port$20025$1 [4:1], 5'h00, \port$20032$31 , 2'h2, \port$20025$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$20040$20 , \port$20033$1 [4:1], 5'h00, \port$20040$31 , 2'h2, \port$20033$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$20040$20 , \port$20033$1 [4:1], 5'h00, \port$20040$31 , 2'h2, \port$20033$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -40885,7 +40901,7 @@ module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$20025$1 , \port$
   assign \$9  = { state1_2, 7'h00 };
 endmodule
 
-module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$20384$0 , \port$20385$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$20392$0 , \port$20393$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -41019,10 +41035,10 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$20384$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$20384$0 ;
-  wire \port$20384$0 ;
-  input [59:0] \port$20385$0 ;
-  wire [59:0] \port$20385$0 ;
+  input \port$20392$0 ;
+  wire \port$20392$0 ;
+  input [59:0] \port$20393$0 ;
+  wire [59:0] \port$20393$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -41045,25 +41061,25 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$20384$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$20385$0 [58:56] ^ { \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59] };
+  assign \$1  = \port$20393$0 [58:56] ^ { \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$20385$0 [55:50] ^ { \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59] };
+  assign \$3  = \port$20393$0 [55:50] ^ { \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$20385$0 [41:34] ^ { \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59] };
+  assign \$5  = \port$20393$0 [41:34] ^ { \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$20385$0 [49:42] ^ { \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59] };
+  assign \$7  = \port$20393$0 [49:42] ^ { \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$20385$0 [55:50] ^ { \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59] };
+  assign \$12  = \port$20393$0 [55:50] ^ { \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$20385$0 [49:42] ^ { \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59], \port$20385$0 [59] };
+  assign \$14  = \port$20393$0 [49:42] ^ { \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$20385$0 [7:0];
-  assign \$19  = | \port$20385$0 [15:8];
-  assign \$20  = | \port$20385$0 [23:16];
+  assign \$18  = | \port$20393$0 [7:0];
+  assign \$19  = | \port$20393$0 [15:8];
+  assign \$20  = | \port$20393$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -41156,9 +41172,9 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$20384$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$20385$0 [55:0];
+    window_1 <= \port$20393$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$20385$0 [59];
+    sign_1 <= \port$20393$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -41224,14 +41240,14 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$20384$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$20384$0 ;
+  assign \$17  = \port$20392$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
   assign \$108  = \$107 [0];
 endmodule
 
-module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$20025$1 , \port$20032$20 , \port$20032$31 , rate, weight, clk);
+module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$20033$1 , \port$20040$20 , \port$20040$31 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -41412,12 +41428,12 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stocha
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [4:0] \port$20025$1 ;
-  wire [4:0] \port$20025$1 ;
-  input [8:0] \port$20032$20 ;
-  wire [8:0] \port$20032$20 ;
-  input [7:0] \port$20032$31 ;
-  wire [7:0] \port$20032$31 ;
+  input [4:0] \port$20033$1 ;
+  wire [4:0] \port$20033$1 ;
+  input [8:0] \port$20040$20 ;
+  wire [8:0] \port$20040$20 ;
+  input [7:0] \port$20040$31 ;
+  wire [7:0] \port$20040$31 ;
   reg [28:0] product_9 = 29'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -41697,9 +41713,9 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stocha
     .clk(clk),
     .i_key(i_key),
     .o(\o$78 ),
-    .\port$20025$1 (\port$20025$1 ),
-    .\port$20032$20 (\port$20032$20 ),
-    .\port$20032$31 (\port$20032$31 ),
+    .\port$20033$1 (\port$20033$1 ),
+    .\port$20040$20 (\port$20040$20 ),
+    .\port$20040$31 (\port$20040$31 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -41715,8 +41731,8 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stocha
     .i_random(\o$78 [31:16]),
     .i_stochastic(i_stochastic),
     .negative_5(\$133 ),
-    .\port$20510$0 (inexact_11),
-    .\port$20511$0 (total),
+    .\port$20518$0 (inexact_11),
+    .\port$20519$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -41730,7 +41746,7 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stocha
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$20025$1 , \port$20032$20 , \port$20032$31 , o, clk);
+module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$20033$1 , \port$20040$20 , \port$20040$31 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -41760,18 +41776,18 @@ module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$20025$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$20025$1 ;
-  wire [4:0] \port$20025$1 ;
-  input [8:0] \port$20032$20 ;
-  wire [8:0] \port$20032$20 ;
-  input [7:0] \port$20032$31 ;
-  wire [7:0] \port$20032$31 ;
+  input [4:0] \port$20033$1 ;
+  wire [4:0] \port$20033$1 ;
+  input [8:0] \port$20040$20 ;
+  wire [8:0] \port$20040$20 ;
+  input [7:0] \port$20040$31 ;
+  wire [7:0] \port$20040$31 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$20032$20 , \port$20025$1 [4:1], 5'h00, \port$20032$31 , 2'h3, \port$20025$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$20032$20 , \port$20025$1 [4:1], 5'h00, \port$20032$31 , 2'h3, \port$20025$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$20040$20 , \port$20033$1 [4:1], 5'h00, \port$20040$31 , 2'h3, \port$20033$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$20040$20 , \port$20033$1 [4:1], 5'h00, \port$20040$31 , 2'h3, \port$20033$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -41805,7 +41821,7 @@ module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$20025$1 , \port$
   assign \$9  = { state1_2, 7'h00 };
 endmodule
 
-module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20510$0 , \port$20511$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20518$0 , \port$20519$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -41939,10 +41955,10 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20510$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$20510$0 ;
-  wire \port$20510$0 ;
-  input [59:0] \port$20511$0 ;
-  wire [59:0] \port$20511$0 ;
+  input \port$20518$0 ;
+  wire \port$20518$0 ;
+  input [59:0] \port$20519$0 ;
+  wire [59:0] \port$20519$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -41965,25 +41981,25 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20510$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$20511$0 [58:56] ^ { \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59] };
+  assign \$1  = \port$20519$0 [58:56] ^ { \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$20511$0 [55:50] ^ { \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59] };
+  assign \$3  = \port$20519$0 [55:50] ^ { \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$20511$0 [41:34] ^ { \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59] };
+  assign \$5  = \port$20519$0 [41:34] ^ { \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$20511$0 [49:42] ^ { \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59] };
+  assign \$7  = \port$20519$0 [49:42] ^ { \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$20511$0 [55:50] ^ { \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59] };
+  assign \$12  = \port$20519$0 [55:50] ^ { \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$20511$0 [49:42] ^ { \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59], \port$20511$0 [59] };
+  assign \$14  = \port$20519$0 [49:42] ^ { \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$20511$0 [7:0];
-  assign \$19  = | \port$20511$0 [15:8];
-  assign \$20  = | \port$20511$0 [23:16];
+  assign \$18  = | \port$20519$0 [7:0];
+  assign \$19  = | \port$20519$0 [15:8];
+  assign \$20  = | \port$20519$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -42076,9 +42092,9 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20510$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$20511$0 [55:0];
+    window_1 <= \port$20519$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$20511$0 [59];
+    sign_1 <= \port$20519$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -42144,7 +42160,7 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20510$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$20510$0 ;
+  assign \$17  = \port$20518$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
@@ -42622,8 +42638,8 @@ module backspike_default_wg_front (rst, o__ready, address, \i__payload$78 , o_li
     .move(o__ready),
     .o__payload(\o__payload$47 ),
     .o__ready(\o__ready$63 ),
-    .\port$20621$0 (spikes__data),
-    .\port$20751$0 (masks__data),
+    .\port$20629$0 (spikes__data),
+    .\port$20759$0 (masks__data),
     .rst(rst),
     .valid1(\o__valid$62 )
   );
@@ -42973,8 +42989,8 @@ module backspike_default_wg_front_scan (rst, i__valid, i__ready, o_lines__valid,
   backspike_default_wg_front_scan_lines  lines (
     .clk(clk),
     .level(level),
-    .\port$19763$0 (\o__payload$20 [3:0]),
-    .\port$19763$20 (\o__payload$20 [26:20]),
+    .\port$19771$0 (\o__payload$20 [3:0]),
+    .\port$19771$20 (\o__payload$20 [26:20]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -44019,7 +44035,7 @@ module backspike_default_wg_front_scan_events (rst, i__ready, o__ready, i__paylo
   end
 endmodule
 
-module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \port$19763$0 , \port$19763$20 , level, clk);
+module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \port$19771$0 , \port$19771$20 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -44042,10 +44058,10 @@ module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \p
   wire clk;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [3:0] \port$19763$0 ;
-  wire [3:0] \port$19763$0 ;
-  input [6:0] \port$19763$20 ;
-  wire [6:0] \port$19763$20 ;
+  input [3:0] \port$19771$0 ;
+  wire [3:0] \port$19771$0 ;
+  input [6:0] \port$19771$20 ;
+  wire [6:0] \port$19771$20 ;
   output [10:0] r_data;
   wire [10:0] r_data;
   input r_en;
@@ -44063,7 +44079,7 @@ module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \p
   reg [10:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$19763$20 , \port$19763$0  };
+      storage[w_port__addr] <= { \port$19771$20 , \port$19771$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -45355,7 +45371,7 @@ module backspike_default_wg_front_scan_picker (rst, i__valid, i__ready, i__paylo
   assign \$1055  = \$1054 ;
 endmodule
 
-module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$20621$0 , \port$20751$0 , clk);
+module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$20629$0 , \port$20759$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$2 ;
@@ -45374,10 +45390,10 @@ module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__paylo
   wire [274:0] o__payload;
   input o__ready;
   wire o__ready;
-  input [127:0] \port$20621$0 ;
-  wire [127:0] \port$20621$0 ;
-  input [127:0] \port$20751$0 ;
-  wire [127:0] \port$20751$0 ;
+  input [127:0] \port$20629$0 ;
+  wire [127:0] \port$20629$0 ;
+  input [127:0] \port$20759$0 ;
+  wire [127:0] \port$20759$0 ;
   input rst;
   wire rst;
   reg [18:0] tag0 = 19'h00000;
@@ -45430,7 +45446,7 @@ module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__paylo
     end
   end
   assign o__payload[274:256] = tag1;
-  assign o__payload[255:0] = { \port$20751$0 , \port$20621$0  };
+  assign o__payload[255:0] = { \port$20759$0 , \port$20629$0  };
 endmodule
 
 module backspike_default_wg_front_walk (rst, o__ready, o_headers__ready, batch, carry, i__payload, i__valid, source_tiles, \source_first$17 , weights, base_first, delay, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);

@@ -27,7 +27,8 @@ class DescriptorLoader(wiring.Component):
 
     Descriptor words enter a shift register at the last field and move up one field per word, so no
     write decoder is needed; a field's register is as wide as the widest word that passes through
-    it. The words of a table and of records are passed on.
+    it. The words of a table and of records are passed on. Of a table that the layer does not use
+    only those come that are asked for before this is known.
 
     Latency: READ_LATENCY + 1 cycles more than there are words.
     """
@@ -63,9 +64,14 @@ class DescriptorLoader(wiring.Component):
         word = Signal(range(max(words, RECORD_WORDS)))
         connection = Signal(CONNECTION_BITS + 1)
         place = self.layer * DESCRIPTOR_WORDS + word
+        # The last field has come READ_LATENCY + 1 cycles after it was asked for.
+        bare = Cat(self.config[name] for name in kind.bare).any()
+        over = word == words - 1
+        if kind.bare:
+            over |= bare & (word == len(fields) + READ_LATENCY)
         with m.If(asking):
             m.d.sync += word.eq(word + 1)
-            with m.If(~of_record & (word == words - 1)):
+            with m.If(~of_record & over):
                 m.d.sync += [word.eq(0), asking.eq(0)]
                 if kind.record_fields:
                     m.d.sync += [of_record.eq(1), asking.eq(self.config.connections != 0)]

@@ -129,7 +129,7 @@ async def dry_runs(dut):
     await bench.reset()
     bench.tell(MAX)
     found, logits = set(), set()
-    for n in range(300):
+    for n in range(800):
         sets = bench.rng.randint(1, 8)
         cut = Cut(sets, bench.rng.randint(1, 8 // sets))
         if n % 5 == 0:
@@ -258,7 +258,9 @@ class Engine:
         if self.bench.record and (offered or self.finished < len(self.taken)):
             self.check_record(self.tasks[len(self.taken) - (not offered)])
         if offered and int(dut.o__ready.value):
-            config = self.bench.config.unpack(int(dut.config.value)) | self.table
+            config = self.bench.config.unpack(int(dut.config.value))
+            if not any(config[flag] for flag in KINDS[self.bench.engine].bare):
+                config |= self.table  # else nobody looks at it
             tile = packed(WORK).unpack(int(dut.o__payload.value))["tile"]
             self.taken.append((tile, config, self.counts))
 
@@ -277,7 +279,7 @@ async def runs(dut):
     dut = Inside(dut)
     bench = QueueBench(dut, 4)
     await bench.reset()
-    waited = 0
+    waited = bare = full = 0
     for _ in range(8):
         bench.load(2, tight=False)
         tasks = bench.queue(20, 3, 0)
@@ -292,12 +294,17 @@ async def runs(dut):
         assert engine.finished == len(tasks) == len(engine.taken)
         for task, (tile, config, counts) in zip(tasks, engine.taken, strict=True):
             assert tile == task["tile"]
-            assert config == bench.layers[task["layer"]][0]
+            want = bench.layers[task["layer"]][0]
+            assert config == {name: want[name] for name in config}
+            bare += len(config) < len(want)
+            full += len(config) == len(want)
             assert all(counts[name] >= task[f"wait_{name}"] for name in ENGINES)
         assert engine.records > 10 or not bench.record
         waited += len(bench.pulses.cycles["waiting"]) - before
         assert bench.fault == Fault.NONE
     assert waited, "no task had to wait"
+    assert full > 10
+    assert bare > 10 or not bench.table
 
 
 # Outside
