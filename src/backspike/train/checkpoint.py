@@ -14,16 +14,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from backspike.ir.bits import Bits
 from backspike.ir.errors import UserError
 from backspike.ir.learning import Learning
 from backspike.ir.network import Layer, Network
-from backspike.ir.surrogate import Surrogate
 from backspike.ir.validation import check_weights
-from backspike.system.files import as_path, check_name, reason, write_file
+from backspike.system.files import as_path, check_name, write_file
+from backspike.train.graph_json import surrogate_from_json
+from backspike.train.tensor_file import as_written, read_tensors
 from backspike.train.words import plural
 
 FORMAT = 2
@@ -143,21 +143,8 @@ class Checkpoint:
 def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
     """Read and verify a checkpoint. Raises UserError if anything about it is not as written."""
     path = as_path("checkpoint", path)
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise UserError(f"checkpoint {path} is no regular file, must be one")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise UserError(f"checkpoint {path} is not there") from None
-    except OSError as error:
-        raise UserError(f"checkpoint {path} cannot be read: {reason(error)}") from None
-    except (SafetensorError, ValueError, TypeError, KeyError):
-        raise UserError(
-            f"checkpoint {path} cannot be read: it is no safetensors file, or a truncated one"
-        ) from None
-    try:
+    metadata, tensors = read_tensors(path)
+    with as_written(path):
         text, digest = metadata["backspike"], metadata["sha256"]
         weights = [_bits(path, tensors, f"weights.{i}") for i in range(len(tensors))]
         if sha256(text, weights) != digest:
@@ -182,25 +169,13 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
             machine=about.get("machine"),
         )
         check_weights(network, weights)
-    except UserError as error:
-        whole = str(error).startswith("checkpoint ")
-        raise UserError(str(error) if whole else f"checkpoint {path}: {error}") from None
-    except KeyError as error:
-        raise UserError(
-            f"checkpoint {path} was not written by backspike: it has no {error.args[0]}"
-        ) from None
-    except (TypeError, ValueError, AttributeError, RecursionError, OverflowError):
-        raise UserError(
-            f"checkpoint {path} was not written by backspike: its fields are of the wrong kinds"
-        ) from None
-    return checkpoint
+        return checkpoint
 
 
 def _network(about: dict) -> Network:
     layers = []
     for layer in about["layers"]:
-        table = layer["surrogate"]
-        surrogate = Surrogate(table["name"], tuple(table["edges"]), tuple(table["values"]))
+        surrogate = surrogate_from_json(layer["surrogate"])
         layers.append(Layer(**{**layer, "surrogate": surrogate}))
     return Network(inputs=about["inputs"], layers=tuple(layers), steps=about["steps"])
 

@@ -9,11 +9,9 @@ tensor's type and shape. Its `sha256` is a digest of these and of the tensors.
 import json
 import os
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from backspike.ir.bits import Bits
@@ -21,10 +19,11 @@ from backspike.ir.checks import switch, whole
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Graph
 from backspike.ir.validation import check_arrays, check_halves
-from backspike.system.files import as_path, reason, write_file
+from backspike.system.files import as_path, write_file
 from backspike.train.checkpoint import sha256
 from backspike.train.graph_json import graph_from_json, graph_to_json
 from backspike.train.losses import CrossEntropy, Loss, MeanSquared
+from backspike.train.tensor_file import as_written, read_tensors
 
 FORMAT = "graph 1"
 LOSSES = {"CrossEntropy": CrossEntropy, "MeanSquared": MeanSquared}
@@ -103,8 +102,8 @@ class GraphCheckpoint:
 def load_graph_checkpoint(path: str | os.PathLike) -> GraphCheckpoint:
     """Read and verify a checkpoint. Raises UserError if anything about it is not as written."""
     path = as_path("checkpoint", path)
-    metadata, tensors = _read(path)
-    try:
+    metadata, tensors = read_tensors(path)
+    with as_written(path):
         text, digest = metadata["backspike"], metadata["sha256"]
         about = json.loads(text)
         if about["format"] != FORMAT:
@@ -115,34 +114,6 @@ def load_graph_checkpoint(path: str | os.PathLike) -> GraphCheckpoint:
         if _digest(text, tensors) != digest or about["tensors"] != _index(tensors):
             raise UserError(f"checkpoint {path} is damaged: its content differs from its digest")
         return _checkpoint(about, tensors)
-    except UserError as error:
-        whole_text = str(error).startswith("checkpoint ")
-        raise UserError(str(error) if whole_text else f"checkpoint {path}: {error}") from None
-    except KeyError as error:
-        raise UserError(
-            f"checkpoint {path} was not written by backspike: it has no {error.args[0]}"
-        ) from None
-    except (TypeError, ValueError, AttributeError, RecursionError, OverflowError):
-        raise UserError(
-            f"checkpoint {path} was not written by backspike: its fields are of the wrong kinds"
-        ) from None
-
-
-def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise UserError(f"checkpoint {path} is no regular file, must be one")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            names = file.keys()
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in names}
-    except FileNotFoundError:
-        raise UserError(f"checkpoint {path} is not there") from None
-    except OSError as error:
-        raise UserError(f"checkpoint {path} cannot be read: {reason(error)}") from None
-    except (SafetensorError, ValueError, TypeError, KeyError):
-        raise UserError(
-            f"checkpoint {path} cannot be read: it is no safetensors file, or a truncated one"
-        ) from None
 
 
 def _checkpoint(about: dict[str, Any], tensors: dict[str, np.ndarray]) -> GraphCheckpoint:

@@ -44,9 +44,13 @@ def graph_from_json(about: dict[str, Any]) -> Graph:
 def _neuron(about: dict[str, Any] | None) -> LIF | None:
     if about is None:
         return None
-    table = about["surrogate"]
-    surrogate = Surrogate(table["name"], tuple(table["edges"]), tuple(table["values"]))
+    surrogate = surrogate_from_json(about["surrogate"])
     return _made("neuron model", NEURONS, {**about, "surrogate": surrogate})
+
+
+def surrogate_from_json(table: dict[str, Any]) -> Surrogate:
+    """As `dataclasses.asdict` gives it, read from JSON, which has no tuples."""
+    return Surrogate(table["name"], tuple(table["edges"]), tuple(table["values"]))
 
 
 def _made(what: str, kinds: dict[str, Any], about: dict[str, Any]) -> Any:
