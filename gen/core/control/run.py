@@ -44,19 +44,8 @@ class RunControl(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         validated = Signal()  # the last dry run passed, and nothing has changed since
-        batch = self.batch
-        entries = Signal(2 * STEPS_BITS)
-        misshapen = Signal()  # a block is empty or too large, or the last span is
+        batch, misshapen = self.batch, self._misshapen(m)
         many = Signal()  # there are more blocks than can be counted
-        m.d.sync += [
-            entries.eq(batch.steps * batch.samples),
-            misshapen.eq(
-                (entries == 0)
-                | (entries > DEPTH)
-                | (batch.last_steps == 0)
-                | (batch.last_steps > batch.steps)
-            ),
-        ]
         # sets * spans, bit by bit of sets.
         sets, bits_left = Signal(BLOCK_BITS), Signal(range(BLOCK_BITS + 1))
         sum_of_bits = (self.blocks << 1) + Mux(sets[-1], batch.spans, 0)
@@ -111,16 +100,10 @@ class RunControl(wiring.Component):
                     m.next = "DRY_RUN"
             with m.State("DRY_RUN"):
                 with m.If(Cat(faults).any()):
-                    for n in range(len(ENGINES)):
-                        with m.If(faults[n] != Fault.NONE):
-                            m.d.sync += [self.fault.eq(faults[n]), self.fault_engine.eq(n)]
+                    self._keep_fault(m, faults)
                     m.next = "ABORT"
                 with m.Elif(self.queues_running.any() & (self.queues_running == waiting)):
-                    engine = Signal.like(self.fault_engine)
-                    for n in range(len(ENGINES)):
-                        with m.If(waiting[n]):
-                            m.d.comb += engine.eq(n)
-                    m.d.sync += [self.fault.eq(Fault.DEADLOCK), self.fault_engine.eq(engine)]
+                    self._keep_deadlock(m, waiting)
                     m.next = "ABORT"
                 with m.Elif(~self.queues_running.any()):
                     m.d.sync += [validated.eq(1), self.dry_run.eq(0)]
@@ -135,3 +118,32 @@ class RunControl(wiring.Component):
         with m.If(self.changed):
             m.d.sync += validated.eq(0)
         return m
+
+    def _misshapen(self, m: Module) -> Signal:
+        """A block is empty or too large, or the last span is: known two cycles after `batch`."""
+        batch = self.batch
+        entries, misshapen = Signal(2 * STEPS_BITS), Signal()
+        m.d.sync += [
+            entries.eq(batch.steps * batch.samples),
+            misshapen.eq(
+                (entries == 0)
+                | (entries > DEPTH)
+                | (batch.last_steps == 0)
+                | (batch.last_steps > batch.steps)
+            ),
+        ]
+        return misshapen
+
+    def _keep_fault(self, m: Module, faults: list[Signal]) -> None:
+        """Keeps the last queue's fault, if several have one."""
+        for n, fault in enumerate(faults):
+            with m.If(fault != Fault.NONE):
+                m.d.sync += [self.fault.eq(fault), self.fault_engine.eq(n)]
+
+    def _keep_deadlock(self, m: Module, waiting: Signal) -> None:
+        """Keeps that all queues wait, and which is the last of them."""
+        engine = Signal.like(self.fault_engine, name="engine")
+        for n in range(len(ENGINES)):
+            with m.If(waiting[n]):
+                m.d.comb += engine.eq(n)
+        m.d.sync += [self.fault.eq(Fault.DEADLOCK), self.fault_engine.eq(engine)]

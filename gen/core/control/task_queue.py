@@ -31,12 +31,43 @@ WORK = data.StructLayout(
 """What an engine is told of a task."""
 
 
+class Registers:
+    """What a queue keeps while it runs."""
+
+    def __init__(self):
+        self.begin, self.end = Signal(POSITION_BITS), Signal(POSITION_BITS)
+        self.dry_run = Signal()
+        self.fetching = Signal(range(READ_LATENCY + 1))
+        self.task = Signal(TASK, reset_less=True)  # in hand
+        self.layer_loaded = Signal()  # the descriptor of `layer` is
+        self.work = Signal(POSITION_BITS)  # tasks that are issued and not done
+        self.counted = Signal()  # what is in work counts as completed when it is done
+        # The loop that the task in hand is in, and its span.
+        self.in_loop = Signal()
+        self.loop_begin, self.span = Signal(POSITION_BITS), Signal(BLOCK_BITS)
+
+
+class Conditions:
+    """What a queue knows of the task in hand."""
+
+    def __init__(self):
+        self.tokens = Signal()  # all are there
+        self.empty = Signal()  # the engine is
+        self.ready = Signal()  # the engine is, if the task wants it to be
+        self.repeats = Signal()  # the loop's first task comes after it
+        self.issue = Signal()
+        # Of registers, a cycle late.
+        self.exceeds_end, self.at_end = Signal(), Signal()
+        self.last_span, self.misplaced = Signal(), Signal()
+
+
 class TaskQueue(wiring.Component):
     """Works through a range of tasks.
 
     A task is issued when every engine has completed as many tasks of this run as it waits for.
     Counts only grow, so a token is never lost, taken twice or overtaken. Before the first task of
-    another layer, of a loop, and of one with a fence, the engine runs empty.
+    another layer, of a loop, and of one with a fence, the engine runs empty. Another layer is
+    loaded while its task waits.
 
     Tasks of a loop are issued again for each span of the batch, and count as completed in the last
     one: whatever is in work is of one span. A loop must end before another begins.
@@ -79,126 +110,140 @@ class TaskQueue(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        machine, position, completed = self._machine, self.position, self.completed
-        begin, end = Signal(POSITION_BITS), Signal(POSITION_BITS)
-        work = Signal(POSITION_BITS)  # tasks that are issued and not done
-        task = Signal(TASK, reset_less=True)
-        dry_run, layer_loaded = Signal(), Signal()  # loaded: the descriptor of `layer`
-        fetching = Signal(range(READ_LATENCY + 1))
-        tokens, ready, issue, empty = Signal(), Signal(), Signal(), Signal()
-        exceeds_end, at_end = Signal(), Signal()
-        # The loop that the task in hand is in, and its span.
-        loop_begin, span = Signal(POSITION_BITS), Signal(BLOCK_BITS)
-        last_span, repeats = Signal(), Signal()
-        counted = Signal()  # what is in work counts as completed when it is done
-        in_loop, misplaced = Signal(), Signal()
-        m.d.comb += [
-            self.tasks.addr.eq(position),
-            *(self.o.payload[name].eq(task[name]) for name in ("tile", "place", "keep", "step")),
-            self.o.payload.span.eq(span),
-            tokens.eq(
-                (self.counts[0] >= task.wait_fp)
-                & (self.counts[1] >= task.wait_bp)
-                & (self.counts[2] >= task.wait_wg)
-            ),
-            empty.eq(work == 0),
-            ready.eq(empty | ~(task.fence | task.loop)),
-            self.busy.eq(~empty),
-            repeats.eq(task.again & ~last_span & ~dry_run),
-        ]
-        m.d.sync += [
-            exceeds_end.eq((position > end) | (end > machine.tasks)),
-            at_end.eq(position == end),
-            last_span.eq(span + 1 >= self.batch.spans),
-            misplaced.eq((task.place + Mux(task.keep, self.batch.sets, 1)) > machine.states),
-            work.eq(work + (issue & ~dry_run) - self.done),
-        ]
-        with m.If(self.done & counted):
-            m.d.sync += completed.eq(completed + 1)
-
-        def stop(fault):
-            m.d.comb += self.fault.eq(fault)
-            m.next = "IDLE"
-
+        r = Registers()
+        now = self._conditions(m, r)
         with m.FSM() as fsm:
             m.d.comb += self.running.eq(~fsm.ongoing("IDLE"))
             with m.State("IDLE"):
-                m.d.sync += fetching.eq(0)
+                m.d.sync += r.fetching.eq(0)
                 with m.If(self.start):
-                    m.d.sync += [
-                        dry_run.eq(self.dry_run),
-                        position.eq(self.begin),
-                        begin.eq(self.begin),
-                        end.eq(self.end),
-                        completed.eq(0),
-                        work.eq(0),  # what a reset has cut off may still have been done after it
-                        layer_loaded.eq(0),
-                        span.eq(0),
-                        counted.eq(1),
-                        in_loop.eq(0),
-                    ]
+                    self._begin(m, r)
                     m.next = "FETCH"
             with m.State("FETCH"):
-                m.d.sync += fetching.eq(fetching + 1)
-                with m.If(self.abort):
-                    m.next = "IDLE"
-                with m.Elif(fetching == 0):
-                    pass  # the comparisons are of the position before
-                with m.Elif(dry_run & exceeds_end):
-                    stop(Fault.QUEUE)
-                with m.Elif(dry_run & at_end & in_loop):
-                    stop(Fault.LOOP)
-                with m.Elif(at_end):
-                    with m.If(empty):
-                        m.next = "IDLE"
-                with m.Elif(fetching == READ_LATENCY):
-                    m.d.sync += [task.eq(self.tasks.data), fetching.eq(0)]
-                    m.next = "TOKENS"
+                self._fetch(m, r, now)
             with m.State("TOKENS"):
-                with m.If(self.abort):
-                    m.next = "IDLE"
-                with m.Elif(~tokens):
-                    m.d.comb += self.waiting.eq(1)
-                with m.Elif(~ready):
-                    pass  # for the engine itself
-                with m.Elif(layer_loaded & (self.layer == task.layer)):
-                    m.next = "ISSUE"
-                with m.Elif(empty):
-                    m.d.sync += [self.layer.eq(task.layer), layer_loaded.eq(1)]
-                    with m.If(task.layer >= machine.layers):
-                        stop(Fault.LAYER)
-                    with m.Else():
-                        m.d.comb += self.load.eq(1)
-                        m.next = "LOAD"
+                self._wait(m, r, now)
             with m.State("LOAD"):
-                m.d.comb += self.check.eq(self.load_done & dry_run)
+                m.d.comb += self.check.eq(self.load_done & r.dry_run)
                 with m.If(self.load_done):
+                    m.next = "TOKENS"
+                with m.If(self.load_done & now.tokens):
                     m.next = "ISSUE"
                 with m.If(self.check):
                     m.next = "CHECK"
             with m.State("CHECK"):
                 with m.If(self.check_done):
-                    m.next = "ISSUE"
+                    m.next = "TOKENS"
                     with m.If(self.check_fault != Fault.NONE):
-                        stop(self.check_fault)
+                        self._stop(m, self.check_fault)
             with m.State("ISSUE"):
-                m.d.comb += self.o.valid.eq(~dry_run)
-                with m.If(dry_run & ~self.tile_valid):
-                    stop(Fault.TILE)
-                with m.Elif(dry_run & misplaced):
-                    stop(Fault.PLACE)
-                with m.Elif(dry_run & (Mux(task.loop, in_loop, task.again & ~in_loop))):
-                    stop(Fault.LOOP)
-                with m.Elif(dry_run | self.o.ready):
-                    m.d.comb += issue.eq(1)
-                    again = Mux(task.loop, position, loop_begin)
-                    m.d.sync += position.eq(Mux(repeats, again, position + 1))
-                    m.d.sync += in_loop.eq((in_loop | task.loop) & ~task.again)
-                    with m.If(task.loop):
-                        m.d.sync += [loop_begin.eq(position), counted.eq(last_span)]
-                    with m.If(task.again):
-                        m.d.sync += span.eq(Mux(repeats, span + 1, 0))
-                    with m.If(dry_run & (task.again | last_span | ~(in_loop | task.loop))):
-                        m.d.sync += completed.eq(position + 1 - begin)
-                    m.next = "FETCH"
+                self._issue(m, r, now)
         return m
+
+    def _conditions(self, m: Module, r: Registers) -> Conditions:
+        """What is known of the task in hand in every cycle, and what is counted."""
+        task, position, machine = r.task, self.position, self._machine
+        now = Conditions()
+        m.d.comb += [
+            self.tasks.addr.eq(position),
+            *(self.o.payload[name].eq(task[name]) for name in ("tile", "place", "keep", "step")),
+            self.o.payload.span.eq(r.span),
+            now.tokens.eq(
+                (self.counts[0] >= task.wait_fp)
+                & (self.counts[1] >= task.wait_bp)
+                & (self.counts[2] >= task.wait_wg)
+            ),
+            now.empty.eq(r.work == 0),
+            now.ready.eq(now.empty | ~(task.fence | task.loop)),
+            self.busy.eq(~now.empty),
+            now.repeats.eq(task.again & ~now.last_span & ~r.dry_run),
+        ]
+        m.d.sync += [
+            now.exceeds_end.eq((position > r.end) | (r.end > machine.tasks)),
+            now.at_end.eq(position == r.end),
+            now.last_span.eq(r.span + 1 >= self.batch.spans),
+            now.misplaced.eq((task.place + Mux(task.keep, self.batch.sets, 1)) > machine.states),
+            r.work.eq(r.work + (now.issue & ~r.dry_run) - self.done),
+        ]
+        with m.If(self.done & r.counted):
+            m.d.sync += self.completed.eq(self.completed + 1)
+        return now
+
+    def _stop(self, m: Module, fault) -> None:
+        m.d.comb += self.fault.eq(fault)
+        m.next = "IDLE"
+
+    def _begin(self, m: Module, r: Registers) -> None:
+        """A run's registers as it starts."""
+        m.d.sync += [
+            r.dry_run.eq(self.dry_run),
+            self.position.eq(self.begin),
+            r.begin.eq(self.begin),
+            r.end.eq(self.end),
+            self.completed.eq(0),
+            r.work.eq(0),  # what a reset has cut off may still have been done after it
+            r.layer_loaded.eq(0),
+            r.span.eq(0),
+            r.counted.eq(1),
+            r.in_loop.eq(0),
+        ]
+
+    def _fetch(self, m: Module, r: Registers, now: Conditions) -> None:
+        """Takes the next task out of the memory, or ends."""
+        fetching = r.fetching
+        m.d.sync += fetching.eq(fetching + 1)
+        with m.If(self.abort):
+            m.next = "IDLE"
+        with m.Elif(fetching == 0):
+            pass  # the comparisons are of the position before
+        with m.Elif(r.dry_run & now.exceeds_end):
+            self._stop(m, Fault.QUEUE)
+        with m.Elif(r.dry_run & now.at_end & r.in_loop):
+            self._stop(m, Fault.LOOP)
+        with m.Elif(now.at_end):
+            with m.If(now.empty):
+                m.next = "IDLE"
+        with m.Elif(fetching == READ_LATENCY):
+            m.d.sync += [r.task.eq(self.tasks.data), fetching.eq(0)]
+            m.next = "TOKENS"
+
+    def _wait(self, m: Module, r: Registers, now: Conditions) -> None:
+        """Has the task's layer loaded as soon as the engine is empty, and waits for its tokens."""
+        layer = r.task.layer
+        loaded = r.layer_loaded & (self.layer == layer)
+        with m.If(self.abort):
+            m.next = "IDLE"
+        with m.Elif(now.empty & ~loaded):
+            m.d.sync += [self.layer.eq(layer), r.layer_loaded.eq(1)]
+            with m.If(layer >= self._machine.layers):
+                self._stop(m, Fault.LAYER)
+            with m.Else():
+                m.d.comb += self.load.eq(1)
+                m.next = "LOAD"
+        with m.Elif(~now.tokens):
+            m.d.comb += self.waiting.eq(1)
+        with m.Elif(now.ready & loaded):  # else for the engine itself
+            m.next = "ISSUE"
+
+    def _issue(self, m: Module, r: Registers, now: Conditions) -> None:
+        """Hands the task to the engine, and goes on to the next one; a dry run only looks at it."""
+        task, dry_run, position = r.task, r.dry_run, self.position
+        m.d.comb += self.o.valid.eq(~dry_run)
+        with m.If(dry_run & ~self.tile_valid):
+            self._stop(m, Fault.TILE)
+        with m.Elif(dry_run & now.misplaced):
+            self._stop(m, Fault.PLACE)
+        with m.Elif(dry_run & (Mux(task.loop, r.in_loop, task.again & ~r.in_loop))):
+            self._stop(m, Fault.LOOP)
+        with m.Elif(dry_run | self.o.ready):
+            m.d.comb += now.issue.eq(1)
+            again = Mux(task.loop, position, r.loop_begin)
+            m.d.sync += position.eq(Mux(now.repeats, again, position + 1))
+            m.d.sync += r.in_loop.eq((r.in_loop | task.loop) & ~task.again)
+            with m.If(task.loop):
+                m.d.sync += [r.loop_begin.eq(position), r.counted.eq(now.last_span)]
+            with m.If(task.again):
+                m.d.sync += r.span.eq(Mux(now.repeats, r.span + 1, 0))
+            with m.If(dry_run & (task.again | now.last_span | ~(r.in_loop | task.loop))):
+                m.d.sync += self.completed.eq(position + 1 - r.begin)
+            m.next = "FETCH"
