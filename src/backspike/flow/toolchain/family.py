@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from backspike.flow.toolchain import gowin_slices, multiplier_registers
+from backspike.flow.toolchain import carry_logic, gowin_slices, multiplier_registers
 from backspike.gen.boards.board import Board
 from backspike.system.toolset import NEXTPNR, PACKER
 
@@ -46,7 +46,7 @@ class Family:
     places: Callable[[dict], int] | None = None
     packages: tuple[str, ...] = ()
     prepare: str = ""
-    finish: Callable[[dict], object] | None = None
+    finish: tuple[Callable[[dict], object], ...] = ()
 
     @property
     def place(self) -> str:
@@ -94,7 +94,7 @@ FAMILIES = {
             placed=("--textcfg", "top.config"),
             pack=("--compress", "top.config", "top.bit"),
             bitstream="top.bit",
-            finish=multiplier_registers.absorb_registers,
+            finish=(multiplier_registers.absorb_registers, carry_logic.absorb_logic),
         ),
         Family(
             name="ice40",

@@ -20,11 +20,10 @@ SOURCE = "source.v"
 PASS = re.compile(r"^(\d+\.\d+)\. Executing (\S+)")
 """What Yosys says when a pass begins."""
 FINISHING = {
-    name: inspect.getsource(sys.modules[family.finish.__module__])
+    name: [inspect.getsource(sys.modules[step.__module__]) for step in family.finish]
     for name, family in FAMILIES.items()
-    if family.finish is not None
 }
-"""The text, as it was imported, of what finishes a family's netlists."""
+"""The texts, as they were imported, of what finishes a family's netlists."""
 CONFLICT = "Driver-driver conflict"
 """What Yosys warns of where two passes disagree on a wire, before it lets one of them win."""
 
@@ -80,14 +79,15 @@ def synthesise(
     finish = FAMILIES[family].finish
     parts = [tools.version(YOSYS), commands, text]
     folder = cached(f"netlist-{family}", parts, build)
-    if finish is not None:
+    if finish:
 
         def complete(entry: Path) -> None:
             netlist = json.loads((folder / NETLIST).read_text())
-            finish(netlist["modules"][top])
+            for step in finish:
+                step(netlist["modules"][top])
             (entry / NETLIST).write_text(json.dumps(netlist))
 
-        folder = cached(f"finished-{family}", [*parts, top, FINISHING[family]], complete)
+        folder = cached(f"finished-{family}", [*parts, top, *FINISHING[family]], complete)
     return Netlist(folder / NETLIST, top, text)
 
 
