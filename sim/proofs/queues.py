@@ -188,7 +188,8 @@ def tokens(load: Load) -> Bench:
         with m.Else():
             bench.always(Value.cast(inside["task"]) == held[: TASK.size])
         with m.If(inside.state("LOAD", "CHECK", "ISSUE")):
-            bench.always(there & inside["layer_loaded"] & (inside.component.layer == word.layer))
+            bench.always(inside["layer_loaded"] & (inside.component.layer == word.layer))
+        bench.always(~inside.state("ISSUE") | there)
         with m.If(device.o.valid):
             work = device.o.payload
             bench.always(there & (work.tile == word.tile) & (work.place == word.place))
@@ -303,8 +304,8 @@ PROOFS = (
             Bug(
                 "a queue may end before it begins",
                 QUEUE,
-                "((position > end) | (end > machine.tasks))",
-                "(end > machine.tasks)",
+                "((position > r.end) | (r.end > machine.tasks))",
+                "(r.end > machine.tasks)",
             ),
             Bug(
                 "a queue that was changed is not tried again",
@@ -315,8 +316,8 @@ PROOFS = (
             Bug(
                 "a queue may be longer than its memory",
                 QUEUE,
-                "((position > end) | (end > machine.tasks))",
-                "(position > end)",
+                "((position > r.end) | (r.end > machine.tasks))",
+                "(position > r.end)",
             ),
         ),
     ),
@@ -342,6 +343,18 @@ PROOFS = (
                 "with m.Elif(fetching == READ_LATENCY):",
                 "with m.Elif(fetching == READ_LATENCY - 1):",
             ),
+            Bug(
+                "a layer is loaded while the engine has something to do",
+                QUEUE,
+                "m.Elif(now.empty & ~loaded)",
+                "m.Elif(~loaded)",
+            ),
+            Bug(
+                "a task whose layer is loaded waits for nothing more",
+                QUEUE,
+                "m.If(self.load_done & now.tokens)",
+                "m.If(self.load_done)",
+            ),
         ),
     ),
     Proof(
@@ -356,43 +369,43 @@ PROOFS = (
             Bug(
                 "a fence waits for nothing",
                 QUEUE,
-                "ready.eq(empty | ~(task.fence | task.loop))",
-                "ready.eq(empty | ~task.loop)",
+                "ready.eq(now.empty | ~(task.fence | task.loop))",
+                "ready.eq(now.empty | ~task.loop)",
             ),
             Bug(
                 "a span begins while the one before is in work",
                 QUEUE,
-                "ready.eq(empty | ~(task.fence | task.loop))",
-                "ready.eq(empty | ~task.fence)",
+                "ready.eq(now.empty | ~(task.fence | task.loop))",
+                "ready.eq(now.empty | ~task.fence)",
             ),
             Bug(
                 "a loop of one task goes to where the last loop began",
                 QUEUE,
-                "again = Mux(task.loop, position, loop_begin)",
-                "again = loop_begin",
+                "again = Mux(task.loop, position, r.loop_begin)",
+                "again = r.loop_begin",
             ),
             Bug(
                 "the last span is left out",
                 QUEUE,
-                "last_span.eq(span + 1 >= self.batch.spans)",
-                "last_span.eq(span + 2 >= self.batch.spans)",
+                "last_span.eq(r.span + 1 >= self.batch.spans)",
+                "last_span.eq(r.span + 2 >= self.batch.spans)",
             ),
             Bug(
                 "tasks count as completed in every span",
                 QUEUE,
-                "counted.eq(last_span)",
+                "counted.eq(now.last_span)",
                 "counted.eq(1)",
             ),
             Bug(
                 "a dry run counts a loop's tasks one by one",
                 QUEUE,
-                "(task.again | last_span | ~(in_loop | task.loop))",
+                "(task.again | now.last_span | ~(r.in_loop | task.loop))",
                 "1",
             ),
             Bug(
                 "a loop may stay open at the queue's end",
                 QUEUE,
-                "m.Elif(dry_run & at_end & in_loop)",
+                "m.Elif(r.dry_run & now.at_end & r.in_loop)",
                 "m.Elif(0)",
             ),
         ),

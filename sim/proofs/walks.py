@@ -236,8 +236,8 @@ PROOFS = (
             Bug(
                 "a block's sources are those of the first",
                 WALK,
-                "source_base.eq(first.data.source + before)",
-                "source_base.eq(first.data.source)",
+                "source_base.eq(first.source + before)",
+                "source_base.eq(first.source)",
             ),
             Bug(
                 "a column of weights has no stride",
@@ -260,14 +260,14 @@ PROOFS = (
             Bug(
                 "a diagonal connection has the neurons' tile, but is done with the first one",
                 WALK,
-                "source_end.eq(Mux(connection.diagonal, work.tile, connection.tiles - 1))",
+                "source_end.eq(Mux(connection.diagonal, tile, connection.tiles - 1))",
                 "source_end.eq(Mux(connection.diagonal, 0, connection.tiles - 1))",
             ),
             Bug(
                 "a sum ends with each of its connections",
                 WALK,
-                "step.last.eq(last_source & last_connection)",
-                "step.last.eq(last_source)",
+                "payload.last.eq(last_source & last_connection)",
+                "payload.last.eq(last_source)",
             ),
             Bug(
                 "sets have places of their own, whether they keep something or not",

@@ -67,6 +67,23 @@ def step_layout(sources: int, bases: int, rows: int) -> data.StructLayout:
     )
 
 
+class Registers:
+    """Where a walk is. Parameters: bits of source bases, of bases and of rows."""
+
+    def __init__(self, sources: int, bases: int, rows: int):
+        self.work = Signal(WORK, reset_less=True)
+        # Products by the task's tile: of the layer's tiles, and of a connection's.
+        self.tile_bases = Signal(bases, reset_less=True)
+        self.product = Signal(max(sources, rows), reset_less=True)
+        self.base = Signal(bases, reset_less=True)  # in block 0
+        # The source tile, the connection's last one, and what lies between them.
+        self.source, self.source_end = Signal(TILES_BITS), Signal(TILES_BITS)
+        self.source_base = Signal(sources, reset_less=True)
+        self.row = Signal(rows, reset_less=True)
+        self.row_step = Signal(rows, reset_less=True)
+        self.void, self.other = Signal(), Signal()
+
+
 class TileWalk(wiring.Component):
     """For each block of a task: its header, then a step for each source tile of each connection.
 
@@ -110,71 +127,24 @@ class TileWalk(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        blocks, connection = self.batch.blocks, self.connection
-        header, step = self.o_headers.payload, self.o.payload
-        work = Signal(WORK, reset_less=True)
+        r = Registers(self._sources, self._bases, self._rows)
         m.submodules.order = order = BlockOrder(bits=self._blocks, reverse=self._reverse)
-        base = Signal(self._bases, reset_less=True)  # in block 0
-        source = Signal(TILES_BITS)
-        source_end = Signal(TILES_BITS)
-        source_base = Signal(self._sources, reset_less=True)
-        row = Signal(self._rows, reset_less=True)
-        row_step = Signal(self._rows, reset_less=True)
-        void, other = Signal(), Signal()
+        m.d.comb += [
+            order.batch.eq(self.batch),
+            order.step.eq(r.work.step),
+            order.at.eq(r.work.span),
+        ]
+        first, keep_first = self._firsts(m, r)
         last_source, last_connection = Signal(), Signal()
         connection_end = Signal(CONNECTION_BITS)  # constant during a task, as its layer
         m.d.sync += connection_end.eq(self.connections - 1)
-        # Of each connection: where its first tile lies in block 0, and the weights of it.
-        shape = data.StructLayout({"source": self._sources, "row": self._rows})
-        m.submodules.firsts = rows = memory.Memory(shape=shape, depth=CONNECTIONS, init=[])
-        firsts, first = rows.write_port(), rows.read_port(domain="comb")
-        tile_bases = Signal(self._bases, reset_less=True)  # of the layer, before the tile's
-        product = Signal(max(self._sources, self._rows), reset_less=True)
         m.d.comb += [
-            first.addr.eq(self.index),
-            firsts.addr.eq(self.index),
-            firsts.data.source.eq(connection.first + Mux(connection.diagonal, product, 0)),
-            firsts.data.row.eq(connection.weights + Mux(connection.diagonal, 0, product)),
-            order.batch.eq(self.batch),
-            order.step.eq(work.step),
-            order.at.eq(work.span),
-            last_source.eq(source == source_end),
+            last_source.eq(r.source == r.source_end),
             last_connection.eq(self.index == connection_end),
-            header.base.eq(step.base),
-            header.row.eq(first.data.row),
-            header.set.eq(order.set),
-            header.head.eq(order.head),
-            header.tail.eq(order.tail),
-            header.place.eq(work.place + Mux(work.keep, order.set, 0)),
-            header.tile.eq(work.tile),
-            header.last.eq(order.last),
-            step.source_base.eq(source_base),
-            step.base.eq(base + Mux(self.by_set, order.set, order.block)),
-            step.row.eq(row),
-            step.set.eq(order.set),
-            step.tail.eq(order.tail),
-            step.void.eq(void),
-            step.other.eq(other),
-            step.source.eq(source),
-            step.last.eq(last_source & last_connection),
+            self.o.payload.last.eq(last_source & last_connection),
         ]
-
-        def enter():
-            """Goes to the first tile of the connection that is asked for."""
-            outside = connection.delay & (order.tail if self._reverse else order.head)
-            by = 1 if self._reverse else -1
-            before = order.block + Mux(connection.delay, by, 0)
-            if not self._reverse:
-                before = before + Mux(outside, self.batch.spans, 0)
-            m.d.sync += [
-                source.eq(Mux(connection.diagonal, work.tile, 0)),
-                source_end.eq(Mux(connection.diagonal, work.tile, connection.tiles - 1)),
-                source_base.eq(first.data.source + before),
-                row.eq(first.data.row),
-                row_step.eq(connection.source_rows),
-                void.eq(outside & ~self.carry),
-                other.eq(outside & self.carry),
-            ]
+        self._outputs(m, r, order, first)
+        blocks, connection, tile = self.batch.blocks, self.connection, r.work.tile
 
         def next_block():
             m.d.comb += order.next.eq(1)
@@ -186,40 +156,40 @@ class TileWalk(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.i.ready.eq(1)
-                m.d.sync += [work.eq(self.i.payload), self.index.eq(0)]
+                m.d.sync += [r.work.eq(self.i.payload), self.index.eq(0)]
                 with m.If(self.i.valid):
                     m.next = "MULTIPLY"
             with m.State("MULTIPLY"):
                 m.d.comb += order.start.eq(1)
                 m.d.sync += [
-                    tile_bases.eq(work.tile * Mux(self.by_set, self.batch.sets, blocks)),
-                    product.eq(work.tile * Mux(connection.diagonal, blocks, connection.tile_rows)),
+                    r.tile_bases.eq(tile * Mux(self.by_set, self.batch.sets, blocks)),
+                    r.product.eq(tile * Mux(connection.diagonal, blocks, connection.tile_rows)),
                 ]
                 m.next = "ADD"
             with m.State("ADD"):
-                m.d.comb += firsts.en.eq(1)
-                m.d.sync += [base.eq(self.base_first + tile_bases), self.index.eq(self.index + 1)]
+                m.d.comb += keep_first.eq(1)
+                m.d.sync += [r.base.eq(self.base_first + r.tile_bases), self.index.eq(self.index + 1)]
                 m.next = "MULTIPLY"
                 with m.If(last_connection):
                     m.d.sync += self.index.eq(0)
                     m.next = "HEADER"
             with m.State("HEADER"):
                 m.d.comb += self.o_headers.valid.eq(1)
-                enter()
+                self._enter(m, r, order, first)
                 with m.If(self.o_headers.ready):
                     m.next = "STEPS"
                     with m.If(self.skip):
                         next_block()
             with m.State("CONNECT"):
-                enter()
+                self._enter(m, r, order, first)
                 m.next = "STEPS"
             with m.State("STEPS"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
                     m.d.sync += [
-                        source.eq(source + 1),
-                        source_base.eq(source_base + blocks),
-                        row.eq(row + row_step),
+                        r.source.eq(r.source + 1),
+                        r.source_base.eq(r.source_base + blocks),
+                        r.row.eq(r.row + r.row_step),
                     ]
                     with m.If(last_source & last_connection):
                         next_block()
@@ -227,3 +197,58 @@ class TileWalk(wiring.Component):
                         m.d.sync += self.index.eq(self.index + 1)
                         m.next = "CONNECT"
         return m
+
+    def _firsts(self, m: Module, r: Registers):
+        """Of each connection where its first tile lies in block 0, and the weights of it: (of the
+        one that is asked for; whether it is kept, out of the product)."""
+        connection, product = self.connection, r.product
+        shape = data.StructLayout({"source": self._sources, "row": self._rows})
+        m.submodules.firsts = rows = memory.Memory(shape=shape, depth=CONNECTIONS, init=[])
+        write, read = rows.write_port(), rows.read_port(domain="comb")
+        m.d.comb += [
+            read.addr.eq(self.index),
+            write.addr.eq(self.index),
+            write.data.source.eq(connection.first + Mux(connection.diagonal, product, 0)),
+            write.data.row.eq(connection.weights + Mux(connection.diagonal, 0, product)),
+        ]
+        return read.data, write.en
+
+    def _outputs(self, m: Module, r: Registers, order: BlockOrder, first) -> None:
+        """The header and the step in hand, but whether a sum ends with that."""
+        header, step, work = self.o_headers.payload, self.o.payload, r.work
+        m.d.comb += [
+            header.base.eq(step.base),
+            header.row.eq(first.row),
+            header.set.eq(order.set),
+            header.head.eq(order.head),
+            header.tail.eq(order.tail),
+            header.place.eq(work.place + Mux(work.keep, order.set, 0)),
+            header.tile.eq(work.tile),
+            header.last.eq(order.last),
+            step.source_base.eq(r.source_base),
+            step.base.eq(r.base + Mux(self.by_set, order.set, order.block)),
+            step.row.eq(r.row),
+            step.set.eq(order.set),
+            step.tail.eq(order.tail),
+            step.void.eq(r.void),
+            step.other.eq(r.other),
+            step.source.eq(r.source),
+        ]
+
+    def _enter(self, m: Module, r: Registers, order: BlockOrder, first) -> None:
+        """Goes to the first tile of the connection that is asked for."""
+        connection, tile = self.connection, r.work.tile
+        outside = connection.delay & (order.tail if self._reverse else order.head)
+        by = 1 if self._reverse else -1
+        before = order.block + Mux(connection.delay, by, 0)
+        if not self._reverse:
+            before = before + Mux(outside, self.batch.spans, 0)
+        m.d.sync += [
+            r.source.eq(Mux(connection.diagonal, tile, 0)),
+            r.source_end.eq(Mux(connection.diagonal, tile, connection.tiles - 1)),
+            r.source_base.eq(first.source + before),
+            r.row.eq(first.row),
+            r.row_step.eq(connection.source_rows),
+            r.void.eq(outside & ~self.carry),
+            r.other.eq(outside & self.carry),
+        ]
