@@ -35,7 +35,8 @@ class Registers:
     """What a queue keeps while it runs."""
 
     def __init__(self):
-        self.begin, self.end = Signal(POSITION_BITS), Signal(POSITION_BITS)
+        self.begin = Signal(POSITION_BITS)
+        self.end = Signal(POSITION_BITS)
         self.dry_run = Signal()
         self.fetching = Signal(range(READ_LATENCY + 1))
         self.task = Signal(TASK, reset_less=True)  # in hand
@@ -44,7 +45,8 @@ class Registers:
         self.counted = Signal()  # what is in work counts as completed when it is done
         # The loop that the task in hand is in, and its span.
         self.in_loop = Signal()
-        self.loop_begin, self.span = Signal(POSITION_BITS), Signal(BLOCK_BITS)
+        self.loop_begin = Signal(POSITION_BITS)
+        self.span = Signal(BLOCK_BITS)
 
 
 class Conditions:
@@ -57,8 +59,10 @@ class Conditions:
         self.repeats = Signal()  # the loop's first task comes after it
         self.issue = Signal()
         # Of registers, a cycle late.
-        self.exceeds_end, self.at_end = Signal(), Signal()
-        self.last_span, self.misplaced = Signal(), Signal()
+        self.exceeds_end = Signal()
+        self.at_end = Signal()
+        self.last_span = Signal()
+        self.misplaced = Signal()
 
 
 class TaskQueue(wiring.Component):

@@ -77,11 +77,13 @@ class Registers:
         self.product = Signal(max(sources, rows), reset_less=True)
         self.base = Signal(bases, reset_less=True)  # in block 0
         # The source tile, the connection's last one, and what lies between them.
-        self.source, self.source_end = Signal(TILES_BITS), Signal(TILES_BITS)
+        self.source = Signal(TILES_BITS)
+        self.source_end = Signal(TILES_BITS)
         self.source_base = Signal(sources, reset_less=True)
         self.row = Signal(rows, reset_less=True)
         self.row_step = Signal(rows, reset_less=True)
-        self.void, self.other = Signal(), Signal()
+        self.void = Signal()
+        self.other = Signal()
 
 
 class TileWalk(wiring.Component):
