@@ -559,22 +559,22 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     wg_refused <= \$48 ;
   backspike_default_active_memory  active_memory (
     .clk(clk),
-    .\port$18197$8 (\$61 [8]),
-    .\port$18199$8 (\$62 [8]),
-    .\port$18201$8 (\$63 [8]),
-    .\port$18203$8 (\$64 [8]),
-    .\port$18205$8 (\$65 [8]),
-    .\port$18207$8 (\$66 [8]),
-    .\port$18209$8 (\$67 [8]),
-    .\port$18211$8 (\$68 [8]),
-    .\port$18213$8 (\$69 [8]),
-    .\port$18215$8 (\$70 [8]),
-    .\port$18217$8 (\$71 [8]),
-    .\port$18219$8 (\$72 [8]),
-    .\port$18221$8 (\$73 [8]),
-    .\port$18223$8 (\$74 [8]),
-    .\port$18225$8 (\$75 [8]),
-    .\port$18227$8 (\$76 [8]),
+    .\port$18224$8 (\$61 [8]),
+    .\port$18226$8 (\$62 [8]),
+    .\port$18228$8 (\$63 [8]),
+    .\port$18230$8 (\$64 [8]),
+    .\port$18232$8 (\$65 [8]),
+    .\port$18234$8 (\$66 [8]),
+    .\port$18236$8 (\$67 [8]),
+    .\port$18238$8 (\$68 [8]),
+    .\port$18240$8 (\$69 [8]),
+    .\port$18242$8 (\$70 [8]),
+    .\port$18244$8 (\$71 [8]),
+    .\port$18246$8 (\$72 [8]),
+    .\port$18248$8 (\$73 [8]),
+    .\port$18250$8 (\$74 [8]),
+    .\port$18252$8 (\$75 [8]),
+    .\port$18254$8 (\$76 [8]),
     .read0__data(front_active__data),
     .read__addr(\$79 [13:7]),
     .read__en(\$78 ),
@@ -609,39 +609,39 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .labels__data(drain_labels__data),
     .logits__data(\drain_logits__data$149 ),
     .masks__data(front_masks__data),
-    .\port$19100$0 (\$81 ),
-    .\port$19100$13 (\$82 ),
-    .\port$19100$47 (\$83 ),
-    .\port$19141$0 (\$84 ),
-    .\port$19143$0 (\$85 ),
-    .\port$19145$0 (\$86 ),
-    .\port$19147$0 (\$87 ),
-    .\port$19149$0 (\$88 ),
-    .\port$19151$0 (\$89 ),
-    .\port$19153$0 (\$90 ),
-    .\port$19155$0 (\$91 ),
-    .\port$19156$1 (\$92 ),
-    .\port$19170$0 (\$93 ),
-    .\port$19174$0 (\$94 ),
-    .\port$19176$0 (\$95 ),
-    .\port$19178$0 (\$96 ),
-    .\port$19180$0 (\$97 ),
-    .\port$19182$0 (\$98 ),
-    .\port$19184$0 (\$99 ),
-    .\port$19186$0 (\$100 ),
-    .\port$19188$0 (\$101 ),
-    .\port$19190$0 (\$102 ),
-    .\port$19192$0 (\$103 ),
-    .\port$19194$0 (\$104 ),
-    .\port$19196$0 (\$105 ),
-    .\port$19198$0 (\$106 ),
-    .\port$19200$0 (\$107 ),
-    .\port$19202$0 (\$108 ),
-    .\port$19204$0 (\$109 ),
-    .\port$19235$1 (\$110 ),
-    .\port$6346$0 (\$78 ),
-    .\port$6352$0 (\$79 ),
-    .\port$7645$0 (\$80 ),
+    .\port$19127$0 (\$81 ),
+    .\port$19127$13 (\$82 ),
+    .\port$19127$47 (\$83 ),
+    .\port$19168$0 (\$84 ),
+    .\port$19170$0 (\$85 ),
+    .\port$19172$0 (\$86 ),
+    .\port$19174$0 (\$87 ),
+    .\port$19176$0 (\$88 ),
+    .\port$19178$0 (\$89 ),
+    .\port$19180$0 (\$90 ),
+    .\port$19182$0 (\$91 ),
+    .\port$19183$1 (\$92 ),
+    .\port$19197$0 (\$93 ),
+    .\port$19201$0 (\$94 ),
+    .\port$19203$0 (\$95 ),
+    .\port$19205$0 (\$96 ),
+    .\port$19207$0 (\$97 ),
+    .\port$19209$0 (\$98 ),
+    .\port$19211$0 (\$99 ),
+    .\port$19213$0 (\$100 ),
+    .\port$19215$0 (\$101 ),
+    .\port$19217$0 (\$102 ),
+    .\port$19219$0 (\$103 ),
+    .\port$19221$0 (\$104 ),
+    .\port$19223$0 (\$105 ),
+    .\port$19225$0 (\$106 ),
+    .\port$19227$0 (\$107 ),
+    .\port$19229$0 (\$108 ),
+    .\port$19231$0 (\$109 ),
+    .\port$19262$1 (\$110 ),
+    .\port$6364$0 (\$78 ),
+    .\port$6370$0 (\$79 ),
+    .\port$7663$0 (\$80 ),
     .queue_busy(\busy$466 ),
     .queue_descriptors__addr(\read0__addr$258 ),
     .queue_fault(faults__1),
@@ -662,18 +662,18 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$78 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$18148$1 (\$51 [4:0]),
-    .\port$18150$1 (\$52 [4:0]),
-    .\port$18152$1 (\$53 [4:0]),
-    .\port$18154$1 (\$54 [4:0]),
-    .\port$18156$1 (\$55 [4:0]),
-    .\port$18158$1 (\$56 [4:0]),
-    .\port$18160$1 (\$57 [4:0]),
-    .\port$18162$1 (\$58 [4:0]),
-    .\port$18163$1 (\$59 ),
-    .\port$18178$0 (\$60 ),
-    .\port$19100$0 (\$81 ),
-    .\port$19235$1 (\$110 [3:0]),
+    .\port$18175$1 (\$51 [4:0]),
+    .\port$18177$1 (\$52 [4:0]),
+    .\port$18179$1 (\$53 [4:0]),
+    .\port$18181$1 (\$54 [4:0]),
+    .\port$18183$1 (\$55 [4:0]),
+    .\port$18185$1 (\$56 [4:0]),
+    .\port$18187$1 (\$57 [4:0]),
+    .\port$18189$1 (\$58 [4:0]),
+    .\port$18190$1 (\$59 ),
+    .\port$18205$0 (\$60 ),
+    .\port$19127$0 (\$81 ),
+    .\port$19262$1 (\$110 [3:0]),
     .read0__data(\drain_codes__data$95 ),
     .rest(\rest$86 ),
     .rst(rst),
@@ -757,35 +757,35 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .extent(extent),
     .front_row__address(front_row__address),
     .front_spikes__addr(read0__addr),
-    .\port$18148$1 (\$51 ),
-    .\port$18150$1 (\$52 ),
-    .\port$18152$1 (\$53 ),
-    .\port$18154$1 (\$54 ),
-    .\port$18156$1 (\$55 ),
-    .\port$18158$1 (\$56 ),
-    .\port$18160$1 (\$57 ),
-    .\port$18162$1 (\$58 ),
-    .\port$18163$1 (\$59 ),
-    .\port$18178$0 (\$60 ),
-    .\port$18197$0 (\$61 ),
-    .\port$18199$0 (\$62 ),
-    .\port$18201$0 (\$63 ),
-    .\port$18203$0 (\$64 ),
-    .\port$18205$0 (\$65 ),
-    .\port$18207$0 (\$66 ),
-    .\port$18209$0 (\$67 ),
-    .\port$18211$0 (\$68 ),
-    .\port$18213$0 (\$69 ),
-    .\port$18215$0 (\$70 ),
-    .\port$18217$0 (\$71 ),
-    .\port$18219$0 (\$72 ),
-    .\port$18221$0 (\$73 ),
-    .\port$18223$0 (\$74 ),
-    .\port$18225$0 (\$75 ),
-    .\port$18227$0 (\$76 ),
-    .\port$18230$0 (\$77 ),
-    .\port$1912$0 (\$49 ),
-    .\port$3483$0 (\$50 ),
+    .\port$18175$1 (\$51 ),
+    .\port$18177$1 (\$52 ),
+    .\port$18179$1 (\$53 ),
+    .\port$18181$1 (\$54 ),
+    .\port$18183$1 (\$55 ),
+    .\port$18185$1 (\$56 ),
+    .\port$18187$1 (\$57 ),
+    .\port$18189$1 (\$58 ),
+    .\port$18190$1 (\$59 ),
+    .\port$18205$0 (\$60 ),
+    .\port$18224$0 (\$61 ),
+    .\port$18226$0 (\$62 ),
+    .\port$18228$0 (\$63 ),
+    .\port$18230$0 (\$64 ),
+    .\port$18232$0 (\$65 ),
+    .\port$18234$0 (\$66 ),
+    .\port$18236$0 (\$67 ),
+    .\port$18238$0 (\$68 ),
+    .\port$18240$0 (\$69 ),
+    .\port$18242$0 (\$70 ),
+    .\port$18244$0 (\$71 ),
+    .\port$18246$0 (\$72 ),
+    .\port$18248$0 (\$73 ),
+    .\port$18250$0 (\$74 ),
+    .\port$18252$0 (\$75 ),
+    .\port$18254$0 (\$76 ),
+    .\port$18257$0 (\$77 ),
+    .\port$1921$0 (\$49 ),
+    .\port$3492$0 (\$50 ),
     .queue_busy(\busy$455 ),
     .queue_descriptors__addr(\read0__addr$224 ),
     .queue_fault(faults__0),
@@ -809,18 +809,18 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$101 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$12564$0 (\$113 ),
-    .\port$19141$0 (\$84 ),
-    .\port$19143$0 (\$85 ),
-    .\port$19145$0 (\$86 ),
-    .\port$19147$0 (\$87 ),
-    .\port$19149$0 (\$88 ),
-    .\port$19151$0 (\$89 ),
-    .\port$19153$0 (\$90 ),
-    .\port$19155$0 (\$91 ),
-    .\port$19156$1 (\$92 ),
-    .\port$19170$0 (\$93 ),
-    .\port$7645$0 (\$80 ),
+    .\port$12591$0 (\$113 ),
+    .\port$19168$0 (\$84 ),
+    .\port$19170$0 (\$85 ),
+    .\port$19172$0 (\$86 ),
+    .\port$19174$0 (\$87 ),
+    .\port$19176$0 (\$88 ),
+    .\port$19178$0 (\$89 ),
+    .\port$19180$0 (\$90 ),
+    .\port$19182$0 (\$91 ),
+    .\port$19183$1 (\$92 ),
+    .\port$19197$0 (\$93 ),
+    .\port$7663$0 (\$80 ),
     .\read0__addr$23 (\read0__addr$116 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$122 ),
@@ -941,9 +941,9 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$155 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$17445$8 (\buffer$363 [8]),
-    .\port$19100$13 (\$82 ),
-    .\port$19235$5 (\$110 [7:4]),
+    .\port$17472$8 (\buffer$363 [8]),
+    .\port$19127$13 (\$82 ),
+    .\port$19262$5 (\$110 [7:4]),
     .read0__data(drain_labels__data),
     .rest(\rest$163 ),
     .rst(rst)
@@ -991,18 +991,18 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$132 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$18148$6 (\$51 [20:5]),
-    .\port$18150$6 (\$52 [20:5]),
-    .\port$18152$6 (\$53 [20:5]),
-    .\port$18154$6 (\$54 [20:5]),
-    .\port$18156$6 (\$55 [20:5]),
-    .\port$18158$6 (\$56 [20:5]),
-    .\port$18160$6 (\$57 [20:5]),
-    .\port$18162$6 (\$58 [20:5]),
-    .\port$18178$0 (\$60 [4:0]),
-    .\port$19100$47 (\$83 ),
-    .\port$19235$5 (\$110 [7:4]),
-    .\port$3483$0 (\$50 ),
+    .\port$18175$6 (\$51 [20:5]),
+    .\port$18177$6 (\$52 [20:5]),
+    .\port$18179$6 (\$53 [20:5]),
+    .\port$18181$6 (\$54 [20:5]),
+    .\port$18183$6 (\$55 [20:5]),
+    .\port$18185$6 (\$56 [20:5]),
+    .\port$18187$6 (\$57 [20:5]),
+    .\port$18189$6 (\$58 [20:5]),
+    .\port$18205$0 (\$60 [4:0]),
+    .\port$19127$47 (\$83 ),
+    .\port$19262$5 (\$110 [7:4]),
+    .\port$3492$0 (\$50 ),
     .read0__data(\drain_logits__data$149 ),
     .rest(\rest$140 ),
     .rst(rst),
@@ -1015,24 +1015,24 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$184 ),
     .host__response__payload(masks__response__payload),
     .host__response__valid(masks__response__valid),
-    .\port$10451$0 (\$111 ),
-    .\port$19174$0 (\$94 ),
-    .\port$19176$0 (\$95 ),
-    .\port$19178$0 (\$96 ),
-    .\port$19180$0 (\$97 ),
-    .\port$19182$0 (\$98 ),
-    .\port$19184$0 (\$99 ),
-    .\port$19186$0 (\$100 ),
-    .\port$19188$0 (\$101 ),
-    .\port$19190$0 (\$102 ),
-    .\port$19192$0 (\$103 ),
-    .\port$19194$0 (\$104 ),
-    .\port$19196$0 (\$105 ),
-    .\port$19198$0 (\$106 ),
-    .\port$19200$0 (\$107 ),
-    .\port$19202$0 (\$108 ),
-    .\port$19204$0 (\$109 ),
-    .\port$6346$0 (\$78 ),
+    .\port$10478$0 (\$111 ),
+    .\port$19201$0 (\$94 ),
+    .\port$19203$0 (\$95 ),
+    .\port$19205$0 (\$96 ),
+    .\port$19207$0 (\$97 ),
+    .\port$19209$0 (\$98 ),
+    .\port$19211$0 (\$99 ),
+    .\port$19213$0 (\$100 ),
+    .\port$19215$0 (\$101 ),
+    .\port$19217$0 (\$102 ),
+    .\port$19219$0 (\$103 ),
+    .\port$19221$0 (\$104 ),
+    .\port$19223$0 (\$105 ),
+    .\port$19225$0 (\$106 ),
+    .\port$19227$0 (\$107 ),
+    .\port$19229$0 (\$108 ),
+    .\port$19231$0 (\$109 ),
+    .\port$6364$0 (\$78 ),
     .\read0__addr$23 (\$79 [6:0]),
     .read0__data(front_masks__data),
     .read1__addr(\$112 [15:9]),
@@ -1049,26 +1049,26 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$10451$0 (\$111 ),
-    .\port$17445$0 (\buffer$363 [0]),
-    .\port$18197$0 (\$61 [7:0]),
-    .\port$18199$0 (\$62 [7:0]),
-    .\port$18201$0 (\$63 [7:0]),
-    .\port$18203$0 (\$64 [7:0]),
-    .\port$18205$0 (\$65 [7:0]),
-    .\port$18207$0 (\$66 [7:0]),
-    .\port$18209$0 (\$67 [7:0]),
-    .\port$18211$0 (\$68 [7:0]),
-    .\port$18213$0 (\$69 [7:0]),
-    .\port$18215$0 (\$70 [7:0]),
-    .\port$18217$0 (\$71 [7:0]),
-    .\port$18219$0 (\$72 [7:0]),
-    .\port$18221$0 (\$73 [7:0]),
-    .\port$18223$0 (\$74 [7:0]),
-    .\port$18225$0 (\$75 [7:0]),
-    .\port$18227$0 (\$76 [7:0]),
-    .\port$18230$0 (\$77 ),
-    .\port$1912$0 (\$49 ),
+    .\port$10478$0 (\$111 ),
+    .\port$17472$0 (\buffer$363 [0]),
+    .\port$18224$0 (\$61 [7:0]),
+    .\port$18226$0 (\$62 [7:0]),
+    .\port$18228$0 (\$63 [7:0]),
+    .\port$18230$0 (\$64 [7:0]),
+    .\port$18232$0 (\$65 [7:0]),
+    .\port$18234$0 (\$66 [7:0]),
+    .\port$18236$0 (\$67 [7:0]),
+    .\port$18238$0 (\$68 [7:0]),
+    .\port$18240$0 (\$69 [7:0]),
+    .\port$18242$0 (\$70 [7:0]),
+    .\port$18244$0 (\$71 [7:0]),
+    .\port$18246$0 (\$72 [7:0]),
+    .\port$18248$0 (\$73 [7:0]),
+    .\port$18250$0 (\$74 [7:0]),
+    .\port$18252$0 (\$75 [7:0]),
+    .\port$18254$0 (\$76 [7:0]),
+    .\port$18257$0 (\$77 ),
+    .\port$1921$0 (\$49 ),
     .\read0__addr$23 (read0__addr),
     .read0__data(front_spikes__data),
     .read1__addr(\$112 [8:0]),
@@ -1156,9 +1156,9 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .gradients__data(\front_gradients__data$124 ),
     .loaded(loaded),
     .masks__data(\front_masks__data$207 ),
-    .\port$10451$0 (\$111 ),
-    .\port$10457$0 (\$112 ),
-    .\port$12564$0 (\$113 ),
+    .\port$10478$0 (\$111 ),
+    .\port$10484$0 (\$112 ),
+    .\port$12591$0 (\$113 ),
     .queue_busy(\busy$477 ),
     .queue_descriptors__addr(\read0__addr$292 ),
     .queue_fault(faults__2),
@@ -1388,44 +1388,44 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
   assign batch[14:10] = \batch$346 [4:0];
 endmodule
 
-module backspike_default_active_memory (rst, write__en, read__en, read__addr, \port$18197$8 , \port$18199$8 , \port$18201$8 , \port$18203$8 , \port$18205$8 , \port$18207$8 , \port$18209$8 , \port$18211$8 , \port$18213$8 , \port$18215$8 , \port$18217$8 , \port$18219$8 , \port$18221$8 , \port$18223$8 , \port$18225$8 , \port$18227$8 , write__addr
+module backspike_default_active_memory (rst, write__en, read__en, read__addr, \port$18224$8 , \port$18226$8 , \port$18228$8 , \port$18230$8 , \port$18232$8 , \port$18234$8 , \port$18236$8 , \port$18238$8 , \port$18240$8 , \port$18242$8 , \port$18244$8 , \port$18246$8 , \port$18248$8 , \port$18250$8 , \port$18252$8 , \port$18254$8 , write__addr
 , read0__data, clk);
   reg \$initially  = 0;
   reg [15:0] \$1 ;
   input clk;
   wire clk;
-  input \port$18197$8 ;
-  wire \port$18197$8 ;
-  input \port$18199$8 ;
-  wire \port$18199$8 ;
-  input \port$18201$8 ;
-  wire \port$18201$8 ;
-  input \port$18203$8 ;
-  wire \port$18203$8 ;
-  input \port$18205$8 ;
-  wire \port$18205$8 ;
-  input \port$18207$8 ;
-  wire \port$18207$8 ;
-  input \port$18209$8 ;
-  wire \port$18209$8 ;
-  input \port$18211$8 ;
-  wire \port$18211$8 ;
-  input \port$18213$8 ;
-  wire \port$18213$8 ;
-  input \port$18215$8 ;
-  wire \port$18215$8 ;
-  input \port$18217$8 ;
-  wire \port$18217$8 ;
-  input \port$18219$8 ;
-  wire \port$18219$8 ;
-  input \port$18221$8 ;
-  wire \port$18221$8 ;
-  input \port$18223$8 ;
-  wire \port$18223$8 ;
-  input \port$18225$8 ;
-  wire \port$18225$8 ;
-  input \port$18227$8 ;
-  wire \port$18227$8 ;
+  input \port$18224$8 ;
+  wire \port$18224$8 ;
+  input \port$18226$8 ;
+  wire \port$18226$8 ;
+  input \port$18228$8 ;
+  wire \port$18228$8 ;
+  input \port$18230$8 ;
+  wire \port$18230$8 ;
+  input \port$18232$8 ;
+  wire \port$18232$8 ;
+  input \port$18234$8 ;
+  wire \port$18234$8 ;
+  input \port$18236$8 ;
+  wire \port$18236$8 ;
+  input \port$18238$8 ;
+  wire \port$18238$8 ;
+  input \port$18240$8 ;
+  wire \port$18240$8 ;
+  input \port$18242$8 ;
+  wire \port$18242$8 ;
+  input \port$18244$8 ;
+  wire \port$18244$8 ;
+  input \port$18246$8 ;
+  wire \port$18246$8 ;
+  input \port$18248$8 ;
+  wire \port$18248$8 ;
+  input \port$18250$8 ;
+  wire \port$18250$8 ;
+  input \port$18252$8 ;
+  wire \port$18252$8 ;
+  input \port$18254$8 ;
+  wire \port$18254$8 ;
   output [15:0] read0__data;
   reg [15:0] read0__data = 16'h0000;
   input [6:0] read__addr;
@@ -1444,7 +1444,7 @@ module backspike_default_active_memory (rst, write__en, read__en, read__addr, \p
   reg [15:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$18227$8 , \port$18225$8 , \port$18223$8 , \port$18221$8 , \port$18219$8 , \port$18217$8 , \port$18215$8 , \port$18213$8 , \port$18211$8 , \port$18209$8 , \port$18207$8 , \port$18205$8 , \port$18203$8 , \port$18201$8 , \port$18199$8 , \port$18197$8  };
+      copy0[write__addr] <= { \port$18254$8 , \port$18252$8 , \port$18250$8 , \port$18248$8 , \port$18246$8 , \port$18244$8 , \port$18242$8 , \port$18240$8 , \port$18238$8 , \port$18236$8 , \port$18234$8 , \port$18232$8 , \port$18230$8 , \port$18228$8 , \port$18226$8 , \port$18224$8  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
@@ -1464,9 +1464,9 @@ module backspike_default_active_memory (rst, write__en, read__en, read__addr, \p
   end
 endmodule
 
-module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$6346$0 , \port$6352$0 , \port$7645$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, buffer, \begin , \end , start, abort, dry_run
-, counts__0, queue_fault, queue_waiting, counts__1, queue_position, front_gradients__addr, front_column__address, \port$19100$0 , \port$19100$13 , \port$19100$47 , \port$19141$0 , \port$19143$0 , \port$19145$0 , \port$19147$0 , \port$19149$0 , \port$19151$0 , \port$19153$0 , \port$19155$0 , \port$19156$1 , \port$19170$0 , \port$19174$0
-, \port$19176$0 , \port$19178$0 , \port$19180$0 , \port$19182$0 , \port$19184$0 , \port$19186$0 , \port$19188$0 , \port$19190$0 , \port$19192$0 , \port$19194$0 , \port$19196$0 , \port$19198$0 , \port$19200$0 , \port$19202$0 , \port$19204$0 , drain_masks__en, drain_masks__addr, \port$19235$1 , counts__2, codes__data, gradients__data
+module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$6364$0 , \port$6370$0 , \port$7663$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, buffer, \begin , \end , start, abort, dry_run
+, counts__0, queue_fault, queue_waiting, counts__1, queue_position, front_gradients__addr, front_column__address, \port$19127$0 , \port$19127$13 , \port$19127$47 , \port$19168$0 , \port$19170$0 , \port$19172$0 , \port$19174$0 , \port$19176$0 , \port$19178$0 , \port$19180$0 , \port$19182$0 , \port$19183$1 , \port$19197$0 , \port$19201$0
+, \port$19203$0 , \port$19205$0 , \port$19207$0 , \port$19209$0 , \port$19211$0 , \port$19213$0 , \port$19215$0 , \port$19217$0 , \port$19219$0 , \port$19221$0 , \port$19223$0 , \port$19225$0 , \port$19227$0 , \port$19229$0 , \port$19231$0 , drain_masks__en, drain_masks__addr, \port$19262$1 , counts__2, codes__data, gradients__data
 , logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column__vector, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
@@ -1582,72 +1582,72 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
   wire o_events__ready;
   wire o_headers__ready;
   wire o_vectors__ready;
-  output [6:0] \port$19100$0 ;
-  wire [6:0] \port$19100$0 ;
-  output [4:0] \port$19100$13 ;
-  wire [4:0] \port$19100$13 ;
-  output [4:0] \port$19100$47 ;
-  wire [4:0] \port$19100$47 ;
-  output [15:0] \port$19141$0 ;
-  wire [15:0] \port$19141$0 ;
-  output [15:0] \port$19143$0 ;
-  wire [15:0] \port$19143$0 ;
-  output [15:0] \port$19145$0 ;
-  wire [15:0] \port$19145$0 ;
-  output [15:0] \port$19147$0 ;
-  wire [15:0] \port$19147$0 ;
-  output [15:0] \port$19149$0 ;
-  wire [15:0] \port$19149$0 ;
-  output [15:0] \port$19151$0 ;
-  wire [15:0] \port$19151$0 ;
-  output [15:0] \port$19153$0 ;
-  wire [15:0] \port$19153$0 ;
-  output [15:0] \port$19155$0 ;
-  wire [15:0] \port$19155$0 ;
-  output [3:0] \port$19156$1 ;
-  wire [3:0] \port$19156$1 ;
-  output [6:0] \port$19170$0 ;
-  wire [6:0] \port$19170$0 ;
-  output [7:0] \port$19174$0 ;
-  wire [7:0] \port$19174$0 ;
-  output [7:0] \port$19176$0 ;
-  wire [7:0] \port$19176$0 ;
-  output [7:0] \port$19178$0 ;
-  wire [7:0] \port$19178$0 ;
-  output [7:0] \port$19180$0 ;
-  wire [7:0] \port$19180$0 ;
-  output [7:0] \port$19182$0 ;
-  wire [7:0] \port$19182$0 ;
-  output [7:0] \port$19184$0 ;
-  wire [7:0] \port$19184$0 ;
-  output [7:0] \port$19186$0 ;
-  wire [7:0] \port$19186$0 ;
-  output [7:0] \port$19188$0 ;
-  wire [7:0] \port$19188$0 ;
-  output [7:0] \port$19190$0 ;
-  wire [7:0] \port$19190$0 ;
-  output [7:0] \port$19192$0 ;
-  wire [7:0] \port$19192$0 ;
-  output [7:0] \port$19194$0 ;
-  wire [7:0] \port$19194$0 ;
-  output [7:0] \port$19196$0 ;
-  wire [7:0] \port$19196$0 ;
-  output [7:0] \port$19198$0 ;
-  wire [7:0] \port$19198$0 ;
-  output [7:0] \port$19200$0 ;
-  wire [7:0] \port$19200$0 ;
-  output [7:0] \port$19202$0 ;
-  wire [7:0] \port$19202$0 ;
-  output [7:0] \port$19204$0 ;
-  wire [7:0] \port$19204$0 ;
-  output [7:0] \port$19235$1 ;
-  wire [7:0] \port$19235$1 ;
-  output \port$6346$0 ;
-  wire \port$6346$0 ;
-  output [13:0] \port$6352$0 ;
-  wire [13:0] \port$6352$0 ;
-  output \port$7645$0 ;
-  wire \port$7645$0 ;
+  output [6:0] \port$19127$0 ;
+  wire [6:0] \port$19127$0 ;
+  output [4:0] \port$19127$13 ;
+  wire [4:0] \port$19127$13 ;
+  output [4:0] \port$19127$47 ;
+  wire [4:0] \port$19127$47 ;
+  output [15:0] \port$19168$0 ;
+  wire [15:0] \port$19168$0 ;
+  output [15:0] \port$19170$0 ;
+  wire [15:0] \port$19170$0 ;
+  output [15:0] \port$19172$0 ;
+  wire [15:0] \port$19172$0 ;
+  output [15:0] \port$19174$0 ;
+  wire [15:0] \port$19174$0 ;
+  output [15:0] \port$19176$0 ;
+  wire [15:0] \port$19176$0 ;
+  output [15:0] \port$19178$0 ;
+  wire [15:0] \port$19178$0 ;
+  output [15:0] \port$19180$0 ;
+  wire [15:0] \port$19180$0 ;
+  output [15:0] \port$19182$0 ;
+  wire [15:0] \port$19182$0 ;
+  output [3:0] \port$19183$1 ;
+  wire [3:0] \port$19183$1 ;
+  output [6:0] \port$19197$0 ;
+  wire [6:0] \port$19197$0 ;
+  output [7:0] \port$19201$0 ;
+  wire [7:0] \port$19201$0 ;
+  output [7:0] \port$19203$0 ;
+  wire [7:0] \port$19203$0 ;
+  output [7:0] \port$19205$0 ;
+  wire [7:0] \port$19205$0 ;
+  output [7:0] \port$19207$0 ;
+  wire [7:0] \port$19207$0 ;
+  output [7:0] \port$19209$0 ;
+  wire [7:0] \port$19209$0 ;
+  output [7:0] \port$19211$0 ;
+  wire [7:0] \port$19211$0 ;
+  output [7:0] \port$19213$0 ;
+  wire [7:0] \port$19213$0 ;
+  output [7:0] \port$19215$0 ;
+  wire [7:0] \port$19215$0 ;
+  output [7:0] \port$19217$0 ;
+  wire [7:0] \port$19217$0 ;
+  output [7:0] \port$19219$0 ;
+  wire [7:0] \port$19219$0 ;
+  output [7:0] \port$19221$0 ;
+  wire [7:0] \port$19221$0 ;
+  output [7:0] \port$19223$0 ;
+  wire [7:0] \port$19223$0 ;
+  output [7:0] \port$19225$0 ;
+  wire [7:0] \port$19225$0 ;
+  output [7:0] \port$19227$0 ;
+  wire [7:0] \port$19227$0 ;
+  output [7:0] \port$19229$0 ;
+  wire [7:0] \port$19229$0 ;
+  output [7:0] \port$19231$0 ;
+  wire [7:0] \port$19231$0 ;
+  output [7:0] \port$19262$1 ;
+  wire [7:0] \port$19262$1 ;
+  output \port$6364$0 ;
+  wire \port$6364$0 ;
+  output [13:0] \port$6370$0 ;
+  wire [13:0] \port$6370$0 ;
+  output \port$7663$0 ;
+  wire \port$7663$0 ;
   output queue_busy;
   wire queue_busy;
   output [7:0] queue_descriptors__addr;
@@ -1707,19 +1707,19 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
     .i_headers__valid(i_headers__valid),
     .labels__data(labels__data),
     .logits__data(logits__data),
-    .\port$19100$0 (\$4 ),
-    .\port$19100$13 (\$5 ),
-    .\port$19100$47 (\$6 ),
-    .\port$19141$0 (\$7 ),
-    .\port$19143$0 (\$8 ),
-    .\port$19145$0 (\$9 ),
-    .\port$19147$0 (\$10 ),
-    .\port$19149$0 (\$11 ),
-    .\port$19151$0 (\$12 ),
-    .\port$19153$0 (\$13 ),
-    .\port$19155$0 (\$14 ),
-    .\port$19156$1 (\$15 ),
-    .\port$19235$1 (\$33 ),
+    .\port$19127$0 (\$4 ),
+    .\port$19127$13 (\$5 ),
+    .\port$19127$47 (\$6 ),
+    .\port$19168$0 (\$7 ),
+    .\port$19170$0 (\$8 ),
+    .\port$19172$0 (\$9 ),
+    .\port$19174$0 (\$10 ),
+    .\port$19176$0 (\$11 ),
+    .\port$19178$0 (\$12 ),
+    .\port$19180$0 (\$13 ),
+    .\port$19182$0 (\$14 ),
+    .\port$19183$1 (\$15 ),
+    .\port$19262$1 (\$33 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$129 ),
@@ -1835,44 +1835,44 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
     .tasks__data(tasks__data),
     .waiting(queue_waiting)
   );
-  assign \port$6346$0  = \$1 ;
-  assign \port$6352$0  = \$2 ;
-  assign \port$7645$0  = \$3 ;
-  assign \port$19100$0  = \$4 ;
-  assign \port$19100$13  = \$5 ;
-  assign \port$19100$47  = \$6 ;
-  assign \port$19141$0  = \$7 ;
-  assign \port$19143$0  = \$8 ;
-  assign \port$19145$0  = \$9 ;
-  assign \port$19147$0  = \$10 ;
-  assign \port$19149$0  = \$11 ;
-  assign \port$19151$0  = \$12 ;
-  assign \port$19153$0  = \$13 ;
-  assign \port$19155$0  = \$14 ;
-  assign \port$19156$1  = \$15 ;
-  assign \port$19170$0  = \$16 ;
-  assign \port$19174$0  = \$17 ;
-  assign \port$19176$0  = \$18 ;
-  assign \port$19178$0  = \$19 ;
-  assign \port$19180$0  = \$20 ;
-  assign \port$19182$0  = \$21 ;
-  assign \port$19184$0  = \$22 ;
-  assign \port$19186$0  = \$23 ;
-  assign \port$19188$0  = \$24 ;
-  assign \port$19190$0  = \$25 ;
-  assign \port$19192$0  = \$26 ;
-  assign \port$19194$0  = \$27 ;
-  assign \port$19196$0  = \$28 ;
-  assign \port$19198$0  = \$29 ;
-  assign \port$19200$0  = \$30 ;
-  assign \port$19202$0  = \$31 ;
-  assign \port$19204$0  = \$32 ;
-  assign \port$19235$1  = \$33 ;
+  assign \port$6364$0  = \$1 ;
+  assign \port$6370$0  = \$2 ;
+  assign \port$7663$0  = \$3 ;
+  assign \port$19127$0  = \$4 ;
+  assign \port$19127$13  = \$5 ;
+  assign \port$19127$47  = \$6 ;
+  assign \port$19168$0  = \$7 ;
+  assign \port$19170$0  = \$8 ;
+  assign \port$19172$0  = \$9 ;
+  assign \port$19174$0  = \$10 ;
+  assign \port$19176$0  = \$11 ;
+  assign \port$19178$0  = \$12 ;
+  assign \port$19180$0  = \$13 ;
+  assign \port$19182$0  = \$14 ;
+  assign \port$19183$1  = \$15 ;
+  assign \port$19197$0  = \$16 ;
+  assign \port$19201$0  = \$17 ;
+  assign \port$19203$0  = \$18 ;
+  assign \port$19205$0  = \$19 ;
+  assign \port$19207$0  = \$20 ;
+  assign \port$19209$0  = \$21 ;
+  assign \port$19211$0  = \$22 ;
+  assign \port$19213$0  = \$23 ;
+  assign \port$19215$0  = \$24 ;
+  assign \port$19217$0  = \$25 ;
+  assign \port$19219$0  = \$26 ;
+  assign \port$19221$0  = \$27 ;
+  assign \port$19223$0  = \$28 ;
+  assign \port$19225$0  = \$29 ;
+  assign \port$19227$0  = \$30 ;
+  assign \port$19229$0  = \$31 ;
+  assign \port$19231$0  = \$32 ;
+  assign \port$19262$1  = \$33 ;
 endmodule
 
-module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, saturated, gradients__en, done, busy, i_headers__valid, i_headers__payload, batch, extent, buffer, \config , \table , sums, \port$19100$0 , \port$19100$13 , \port$19100$47 , \port$19141$0 , \port$19143$0
-, \port$19145$0 , \port$19147$0 , \port$19149$0 , \port$19151$0 , \port$19153$0 , \port$19155$0 , \port$19156$1 , unit_15, tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12
-, tile_13, tile_14, tile_15, tile_written, unit_16, \port$19235$1 , codes__data, logits__data, labels__data, clk);
+module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, saturated, gradients__en, done, busy, i_headers__valid, i_headers__payload, batch, extent, buffer, \config , \table , sums, \port$19127$0 , \port$19127$13 , \port$19127$47 , \port$19168$0 , \port$19170$0
+, \port$19172$0 , \port$19174$0 , \port$19176$0 , \port$19178$0 , \port$19180$0 , \port$19182$0 , \port$19183$1 , unit_15, tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12
+, tile_13, tile_14, tile_15, tile_written, unit_16, \port$19262$1 , codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -2197,32 +2197,32 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
   reg [7:0] neurons = 8'h00;
   wire [16:0] o;
   wire [33:0] \o$179 ;
-  output [6:0] \port$19100$0 ;
-  wire [6:0] \port$19100$0 ;
-  output [4:0] \port$19100$13 ;
-  wire [4:0] \port$19100$13 ;
-  output [4:0] \port$19100$47 ;
-  wire [4:0] \port$19100$47 ;
-  output [15:0] \port$19141$0 ;
-  wire [15:0] \port$19141$0 ;
-  output [15:0] \port$19143$0 ;
-  wire [15:0] \port$19143$0 ;
-  output [15:0] \port$19145$0 ;
-  wire [15:0] \port$19145$0 ;
-  output [15:0] \port$19147$0 ;
-  wire [15:0] \port$19147$0 ;
-  output [15:0] \port$19149$0 ;
-  wire [15:0] \port$19149$0 ;
-  output [15:0] \port$19151$0 ;
-  wire [15:0] \port$19151$0 ;
-  output [15:0] \port$19153$0 ;
-  wire [15:0] \port$19153$0 ;
-  output [15:0] \port$19155$0 ;
-  wire [15:0] \port$19155$0 ;
-  output [3:0] \port$19156$1 ;
-  wire [3:0] \port$19156$1 ;
-  output [7:0] \port$19235$1 ;
-  wire [7:0] \port$19235$1 ;
+  output [6:0] \port$19127$0 ;
+  wire [6:0] \port$19127$0 ;
+  output [4:0] \port$19127$13 ;
+  wire [4:0] \port$19127$13 ;
+  output [4:0] \port$19127$47 ;
+  wire [4:0] \port$19127$47 ;
+  output [15:0] \port$19168$0 ;
+  wire [15:0] \port$19168$0 ;
+  output [15:0] \port$19170$0 ;
+  wire [15:0] \port$19170$0 ;
+  output [15:0] \port$19172$0 ;
+  wire [15:0] \port$19172$0 ;
+  output [15:0] \port$19174$0 ;
+  wire [15:0] \port$19174$0 ;
+  output [15:0] \port$19176$0 ;
+  wire [15:0] \port$19176$0 ;
+  output [15:0] \port$19178$0 ;
+  wire [15:0] \port$19178$0 ;
+  output [15:0] \port$19180$0 ;
+  wire [15:0] \port$19180$0 ;
+  output [15:0] \port$19182$0 ;
+  wire [15:0] \port$19182$0 ;
+  output [3:0] \port$19183$1 ;
+  wire [3:0] \port$19183$1 ;
+  output [7:0] \port$19262$1 ;
+  wire [7:0] \port$19262$1 ;
   reg [15:0] present = 16'h0000;
   reg [16:0] row_0 = 17'h00000;
   reg [16:0] row_1 = 17'h00000;
@@ -2809,7 +2809,7 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     .clk(clk),
     .free(free),
     .o(o),
-    .\port$9708$26 (i_headers__payload[27:26]),
+    .\port$9726$26 (i_headers__payload[27:26]),
     .rst(rst),
     .skips(skips),
     .start(block_begins),
@@ -2822,9 +2822,9 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     .i(sum),
     .live(\live$152 ),
     .place(header_2[37:28]),
-    .\port$19266$0 (\o$179 [16:0]),
-    .\port$19415$0 (\$251 ),
-    .\port$19416$0 (\$252 ),
+    .\port$19293$0 (\o$179 [16:0]),
+    .\port$19442$0 (\$251 ),
+    .\port$19443$0 (\$252 ),
     .rst(rst),
     .saturated(\saturated$161 ),
     .slot(slot_2),
@@ -2837,9 +2837,9 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     .i(\sum$159 ),
     .live(\live$158 ),
     .place(header_2[37:28]),
-    .\port$19266$17 (\o$179 [33:17]),
-    .\port$19551$0 (\$253 ),
-    .\port$19552$0 (\$254 ),
+    .\port$19293$17 (\o$179 [33:17]),
+    .\port$19578$0 (\$253 ),
+    .\port$19579$0 (\$254 ),
     .rst(rst),
     .saturated(\saturated$162 ),
     .slot(slot_2),
@@ -3182,19 +3182,19 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     end
   end
   assign gradients__en = \$signal ;
-  assign \port$19100$0  = header[6:0];
-  assign \port$19100$13  = header[17:13];
-  assign \port$19100$47  = header[51:47];
-  assign \port$19141$0  = row_0[15:0];
-  assign \port$19143$0  = row_1[15:0];
-  assign \port$19145$0  = row_2[15:0];
-  assign \port$19147$0  = row_3[15:0];
-  assign \port$19149$0  = row_4[15:0];
-  assign \port$19151$0  = row_5[15:0];
-  assign \port$19153$0  = row_6[15:0];
-  assign \port$19155$0  = row_7[15:0];
-  assign \port$19156$1  = slot_15[4:1];
-  assign \port$19235$1  = o[8:1];
+  assign \port$19127$0  = header[6:0];
+  assign \port$19127$13  = header[17:13];
+  assign \port$19127$47  = header[51:47];
+  assign \port$19168$0  = row_0[15:0];
+  assign \port$19170$0  = row_1[15:0];
+  assign \port$19172$0  = row_2[15:0];
+  assign \port$19174$0  = row_3[15:0];
+  assign \port$19176$0  = row_4[15:0];
+  assign \port$19178$0  = row_5[15:0];
+  assign \port$19180$0  = row_6[15:0];
+  assign \port$19182$0  = row_7[15:0];
+  assign \port$19183$1  = slot_15[4:1];
+  assign \port$19262$1  = o[8:1];
 endmodule
 
 module backspike_default_bp_drain_loss (rst, waiting, \begin , buffer, \config , header, slot, o, logits__data, labels__data, clk);
@@ -3326,7 +3326,7 @@ module backspike_default_bp_drain_loss (rst, waiting, \begin , buffer, \config ,
   assign o[15:0] = \$3 ;
 endmodule
 
-module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \port$9708$26 , batch, twice, o, clk);
+module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \port$9726$26 , batch, twice, o, clk);
   reg \$initially  = 0;
   wire [5:0] \$1 ;
   wire \$10 ;
@@ -3457,8 +3457,8 @@ module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \por
   output [16:0] o;
   reg [16:0] o = 17'h00000;
   reg phases_over = 1'h0;
-  input [1:0] \port$9708$26 ;
-  wire [1:0] \port$9708$26 ;
+  input [1:0] \port$9726$26 ;
+  wire [1:0] \port$9726$26 ;
   input rst;
   wire rst;
   reg running = 1'h0;
@@ -3549,9 +3549,9 @@ module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \por
   assign \$76  = { 1'h0, \$signal$25  } - batch[14:10];
   assign \$77  = { 1'h0, \$signal$25  } - batch[14:10];
   assign \$78  = o[0] & o[16];
-  assign \$81  = \port$9708$26 [1] ? end1 : end0;
+  assign \$81  = \port$9726$26 [1] ? end1 : end0;
   assign \$84  = start & \$83 ;
-  assign \start$31  = \port$9708$26 [1] ? begin1 : begin0;
+  assign \start$31  = \port$9726$26 [1] ? begin1 : begin0;
   assign \$85  = o[0] & o[16];
   assign \$86  = ~ \$85 ;
   assign busy = running & \$86 ;
@@ -3850,7 +3850,7 @@ module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \por
     if (\$initially ) begin end
     \$106  = \final ;
     if (start) begin
-      \$106  = \port$9708$26 [0];
+      \$106  = \port$9726$26 [0];
     end
     if (rst) begin
       \$106  = 1'h0;
@@ -3869,11 +3869,11 @@ module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \por
   assign \$38  = \$37 ;
   assign \$40  = \$39 ;
   assign \$45  = \$44 ;
-  assign \$80  = \port$9708$26 [1];
-  assign \$83  = \port$9708$26 [1];
+  assign \$80  = \port$9726$26 [1];
+  assign \$83  = \port$9726$26 [1];
 endmodule
 
-module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config , \table , slot, place, \port$19266$0 , \port$19415$0 , \port$19416$0 , clk);
+module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config , \table , slot, place, \port$19293$0 , \port$19442$0 , \port$19443$0 , clk);
   reg \$initially  = 0;
   wire \$100 ;
   wire [11:0] \$101 ;
@@ -4089,12 +4089,12 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   reg [9:0] place_7 = 10'h000;
   reg [9:0] place_8 = 10'h000;
   reg [9:0] place_9 = 10'h000;
-  input [16:0] \port$19266$0 ;
-  wire [16:0] \port$19266$0 ;
-  output [14:0] \port$19415$0 ;
-  wire [14:0] \port$19415$0 ;
-  output \port$19416$0 ;
-  wire \port$19416$0 ;
+  input [16:0] \port$19293$0 ;
+  wire [16:0] \port$19293$0 ;
+  output [14:0] \port$19442$0 ;
+  wire [14:0] \port$19442$0 ;
+  output \port$19443$0 ;
+  wire \port$19443$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -4288,7 +4288,7 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     slot_3 <= slot_2;
   always @(posedge clk)
-    onehot_2 <= \port$19266$0 [16];
+    onehot_2 <= \port$19293$0 [16];
   always @(posedge clk)
     onehot_3 <= onehot_2;
   always @(posedge clk)
@@ -4300,7 +4300,7 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     e_sign_5 <= e[15];
   always @(posedge clk)
-    logit_2 <= \port$19266$0 [15:0];
+    logit_2 <= \port$19293$0 [15:0];
   always @(posedge clk)
     logit_3 <= logit_2;
   always @(posedge clk)
@@ -4386,10 +4386,10 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   backspike_default_bp_drain_unit0_found  found (
     .clk(clk),
     .o(\o$19 ),
-    .\port$19306$5 (slot_3[10:5]),
-    .\port$19330$5 (slot_12[10:5]),
-    .\port$19415$0 (\$173 ),
-    .\port$19416$0 (\$174 ),
+    .\port$19333$5 (slot_3[10:5]),
+    .\port$19357$5 (slot_12[10:5]),
+    .\port$19442$0 (\$173 ),
+    .\port$19443$0 (\$174 ),
     .rst(rst),
     .write__en(\write$40 )
   );
@@ -4428,14 +4428,14 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   backspike_default_bp_drain_unit0_states  states (
     .clk(clk),
     .o(\o$68 ),
-    .\port$19297$0 (current_2),
-    .\port$19305$5 (slot_2[10:5]),
-    .\port$19310$0 (place_2),
-    .\port$19330$5 (slot_12[10:5]),
-    .\port$19340$0 (place_12),
-    .\port$19348$0 (current_12),
-    .\port$19415$0 (\$173 ),
-    .\port$19416$0 (\$174 ),
+    .\port$19324$0 (current_2),
+    .\port$19332$5 (slot_2[10:5]),
+    .\port$19337$0 (place_2),
+    .\port$19357$5 (slot_12[10:5]),
+    .\port$19367$0 (place_12),
+    .\port$19375$0 (current_12),
+    .\port$19442$0 (\$173 ),
+    .\port$19443$0 (\$174 ),
     .rst(rst),
     .write__en(slot_12[0])
   );
@@ -4461,8 +4461,8 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
       \$170  = 16'h0000;
     end
   end
-  assign \port$19415$0  = \$173 ;
-  assign \port$19416$0  = \$174 ;
+  assign \port$19442$0  = \$173 ;
+  assign \port$19443$0  = \$174 ;
   assign \i_factor$26 [20] = h[20];
   assign \i_factor$26 [19:0] = kappa[19:0];
   assign \i_half$24 [15] = \$63 ;
@@ -4496,19 +4496,19 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   assign \$121  = { \$120 , \config [103:94], 1'h0 };
 endmodule
 
-module backspike_default_bp_drain_unit0_found (rst, write__en, o, \port$19306$5 , \port$19330$5 , \port$19415$0 , \port$19416$0 , clk);
+module backspike_default_bp_drain_unit0_found (rst, write__en, o, \port$19333$5 , \port$19357$5 , \port$19442$0 , \port$19443$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$19306$5 ;
-  wire [5:0] \port$19306$5 ;
-  input [5:0] \port$19330$5 ;
-  wire [5:0] \port$19330$5 ;
-  input [14:0] \port$19415$0 ;
-  wire [14:0] \port$19415$0 ;
-  input \port$19416$0 ;
-  wire \port$19416$0 ;
+  input [5:0] \port$19333$5 ;
+  wire [5:0] \port$19333$5 ;
+  input [5:0] \port$19357$5 ;
+  wire [5:0] \port$19357$5 ;
+  input [14:0] \port$19442$0 ;
+  wire [14:0] \port$19442$0 ;
+  input \port$19443$0 ;
+  wire \port$19443$0 ;
   input rst;
   wire rst;
   input write__en;
@@ -4518,11 +4518,11 @@ module backspike_default_bp_drain_unit0_found (rst, write__en, o, \port$19306$5 
   reg [15:0] file [127:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ 1'h0, \port$19330$5  }] <= { \port$19416$0 , \port$19415$0  };
+      file[{ 1'h0, \port$19357$5  }] <= { \port$19443$0 , \port$19442$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ 1'h0, \port$19306$5  }];
+    _0_ <= file[{ 1'h0, \port$19333$5  }];
   end
   assign o = _0_;
 endmodule
@@ -5390,27 +5390,27 @@ module backspike_default_bp_drain_unit0_round_g (rst, i_negate, i, result, negat
   assign \$118  = \$117 [0];
 endmodule
 
-module backspike_default_bp_drain_unit0_states (rst, o, \port$19297$0 , \port$19305$5 , \port$19310$0 , write__en, \port$19330$5 , \port$19340$0 , \port$19348$0 , \port$19415$0 , \port$19416$0 , clk);
+module backspike_default_bp_drain_unit0_states (rst, o, \port$19324$0 , \port$19332$5 , \port$19337$0 , write__en, \port$19357$5 , \port$19367$0 , \port$19375$0 , \port$19442$0 , \port$19443$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input \port$19297$0 ;
-  wire \port$19297$0 ;
-  input [5:0] \port$19305$5 ;
-  wire [5:0] \port$19305$5 ;
-  input [9:0] \port$19310$0 ;
-  wire [9:0] \port$19310$0 ;
-  input [5:0] \port$19330$5 ;
-  wire [5:0] \port$19330$5 ;
-  input [9:0] \port$19340$0 ;
-  wire [9:0] \port$19340$0 ;
-  input \port$19348$0 ;
-  wire \port$19348$0 ;
-  input [14:0] \port$19415$0 ;
-  wire [14:0] \port$19415$0 ;
-  input \port$19416$0 ;
-  wire \port$19416$0 ;
+  input \port$19324$0 ;
+  wire \port$19324$0 ;
+  input [5:0] \port$19332$5 ;
+  wire [5:0] \port$19332$5 ;
+  input [9:0] \port$19337$0 ;
+  wire [9:0] \port$19337$0 ;
+  input [5:0] \port$19357$5 ;
+  wire [5:0] \port$19357$5 ;
+  input [9:0] \port$19367$0 ;
+  wire [9:0] \port$19367$0 ;
+  input \port$19375$0 ;
+  wire \port$19375$0 ;
+  input [14:0] \port$19442$0 ;
+  wire [14:0] \port$19442$0 ;
+  input \port$19443$0 ;
+  wire \port$19443$0 ;
   input rst;
   wire rst;
   input write__en;
@@ -5420,16 +5420,16 @@ module backspike_default_bp_drain_unit0_states (rst, o, \port$19297$0 , \port$19
   reg [15:0] file [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ \port$19348$0 , \port$19340$0 [3:0], \port$19330$5  }] <= { \port$19416$0 , \port$19415$0  };
+      file[{ \port$19375$0 , \port$19367$0 [3:0], \port$19357$5  }] <= { \port$19443$0 , \port$19442$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ \port$19297$0 , \port$19310$0 [3:0], \port$19305$5  }];
+    _0_ <= file[{ \port$19324$0 , \port$19337$0 [3:0], \port$19332$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config , \table , slot, place, \port$19266$17 , \port$19551$0 , \port$19552$0 , clk);
+module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config , \table , slot, place, \port$19293$17 , \port$19578$0 , \port$19579$0 , clk);
   reg \$initially  = 0;
   wire \$100 ;
   wire [11:0] \$101 ;
@@ -5645,12 +5645,12 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   reg [9:0] place_7 = 10'h000;
   reg [9:0] place_8 = 10'h000;
   reg [9:0] place_9 = 10'h000;
-  input [16:0] \port$19266$17 ;
-  wire [16:0] \port$19266$17 ;
-  output [14:0] \port$19551$0 ;
-  wire [14:0] \port$19551$0 ;
-  output \port$19552$0 ;
-  wire \port$19552$0 ;
+  input [16:0] \port$19293$17 ;
+  wire [16:0] \port$19293$17 ;
+  output [14:0] \port$19578$0 ;
+  wire [14:0] \port$19578$0 ;
+  output \port$19579$0 ;
+  wire \port$19579$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -5844,7 +5844,7 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     slot_3 <= slot_2;
   always @(posedge clk)
-    onehot_2 <= \port$19266$17 [16];
+    onehot_2 <= \port$19293$17 [16];
   always @(posedge clk)
     onehot_3 <= onehot_2;
   always @(posedge clk)
@@ -5856,7 +5856,7 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     e_sign_5 <= e[15];
   always @(posedge clk)
-    logit_2 <= \port$19266$17 [15:0];
+    logit_2 <= \port$19293$17 [15:0];
   always @(posedge clk)
     logit_3 <= logit_2;
   always @(posedge clk)
@@ -5942,10 +5942,10 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   backspike_default_bp_drain_unit1_found  found (
     .clk(clk),
     .o(\o$19 ),
-    .\port$19442$5 (slot_3[10:5]),
-    .\port$19466$5 (slot_12[10:5]),
-    .\port$19551$0 (\$173 ),
-    .\port$19552$0 (\$174 ),
+    .\port$19469$5 (slot_3[10:5]),
+    .\port$19493$5 (slot_12[10:5]),
+    .\port$19578$0 (\$173 ),
+    .\port$19579$0 (\$174 ),
     .rst(rst),
     .write__en(\write$40 )
   );
@@ -5984,14 +5984,14 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   backspike_default_bp_drain_unit1_states  states (
     .clk(clk),
     .o(\o$68 ),
-    .\port$19433$0 (current_2),
-    .\port$19441$5 (slot_2[10:5]),
-    .\port$19446$0 (place_2),
-    .\port$19466$5 (slot_12[10:5]),
-    .\port$19476$0 (place_12),
-    .\port$19484$0 (current_12),
-    .\port$19551$0 (\$173 ),
-    .\port$19552$0 (\$174 ),
+    .\port$19460$0 (current_2),
+    .\port$19468$5 (slot_2[10:5]),
+    .\port$19473$0 (place_2),
+    .\port$19493$5 (slot_12[10:5]),
+    .\port$19503$0 (place_12),
+    .\port$19511$0 (current_12),
+    .\port$19578$0 (\$173 ),
+    .\port$19579$0 (\$174 ),
     .rst(rst),
     .write__en(slot_12[0])
   );
@@ -6017,8 +6017,8 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
       \$170  = 16'h0000;
     end
   end
-  assign \port$19551$0  = \$173 ;
-  assign \port$19552$0  = \$174 ;
+  assign \port$19578$0  = \$173 ;
+  assign \port$19579$0  = \$174 ;
   assign \i_factor$26 [20] = h[20];
   assign \i_factor$26 [19:0] = kappa[19:0];
   assign \i_half$24 [15] = \$63 ;
@@ -6052,19 +6052,19 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   assign \$121  = { \$120 , \config [103:94], 1'h0 };
 endmodule
 
-module backspike_default_bp_drain_unit1_found (rst, write__en, o, \port$19442$5 , \port$19466$5 , \port$19551$0 , \port$19552$0 , clk);
+module backspike_default_bp_drain_unit1_found (rst, write__en, o, \port$19469$5 , \port$19493$5 , \port$19578$0 , \port$19579$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$19442$5 ;
-  wire [5:0] \port$19442$5 ;
-  input [5:0] \port$19466$5 ;
-  wire [5:0] \port$19466$5 ;
-  input [14:0] \port$19551$0 ;
-  wire [14:0] \port$19551$0 ;
-  input \port$19552$0 ;
-  wire \port$19552$0 ;
+  input [5:0] \port$19469$5 ;
+  wire [5:0] \port$19469$5 ;
+  input [5:0] \port$19493$5 ;
+  wire [5:0] \port$19493$5 ;
+  input [14:0] \port$19578$0 ;
+  wire [14:0] \port$19578$0 ;
+  input \port$19579$0 ;
+  wire \port$19579$0 ;
   input rst;
   wire rst;
   input write__en;
@@ -6074,36 +6074,36 @@ module backspike_default_bp_drain_unit1_found (rst, write__en, o, \port$19442$5 
   reg [15:0] file [127:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ 1'h0, \port$19466$5  }] <= { \port$19552$0 , \port$19551$0  };
+      file[{ 1'h0, \port$19493$5  }] <= { \port$19579$0 , \port$19578$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ 1'h0, \port$19442$5  }];
+    _0_ <= file[{ 1'h0, \port$19469$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_bp_drain_unit1_states (rst, o, \port$19433$0 , \port$19441$5 , \port$19446$0 , write__en, \port$19466$5 , \port$19476$0 , \port$19484$0 , \port$19551$0 , \port$19552$0 , clk);
+module backspike_default_bp_drain_unit1_states (rst, o, \port$19460$0 , \port$19468$5 , \port$19473$0 , write__en, \port$19493$5 , \port$19503$0 , \port$19511$0 , \port$19578$0 , \port$19579$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input \port$19433$0 ;
-  wire \port$19433$0 ;
-  input [5:0] \port$19441$5 ;
-  wire [5:0] \port$19441$5 ;
-  input [9:0] \port$19446$0 ;
-  wire [9:0] \port$19446$0 ;
-  input [5:0] \port$19466$5 ;
-  wire [5:0] \port$19466$5 ;
-  input [9:0] \port$19476$0 ;
-  wire [9:0] \port$19476$0 ;
-  input \port$19484$0 ;
-  wire \port$19484$0 ;
-  input [14:0] \port$19551$0 ;
-  wire [14:0] \port$19551$0 ;
-  input \port$19552$0 ;
-  wire \port$19552$0 ;
+  input \port$19460$0 ;
+  wire \port$19460$0 ;
+  input [5:0] \port$19468$5 ;
+  wire [5:0] \port$19468$5 ;
+  input [9:0] \port$19473$0 ;
+  wire [9:0] \port$19473$0 ;
+  input [5:0] \port$19493$5 ;
+  wire [5:0] \port$19493$5 ;
+  input [9:0] \port$19503$0 ;
+  wire [9:0] \port$19503$0 ;
+  input \port$19511$0 ;
+  wire \port$19511$0 ;
+  input [14:0] \port$19578$0 ;
+  wire [14:0] \port$19578$0 ;
+  input \port$19579$0 ;
+  wire \port$19579$0 ;
   input rst;
   wire rst;
   input write__en;
@@ -6113,16 +6113,16 @@ module backspike_default_bp_drain_unit1_states (rst, o, \port$19433$0 , \port$19
   reg [15:0] file [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ \port$19484$0 , \port$19476$0 [3:0], \port$19466$5  }] <= { \port$19552$0 , \port$19551$0  };
+      file[{ \port$19511$0 , \port$19503$0 [3:0], \port$19493$5  }] <= { \port$19579$0 , \port$19578$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ \port$19433$0 , \port$19446$0 [3:0], \port$19441$5  }];
+    _0_ <= file[{ \port$19460$0 , \port$19473$0 [3:0], \port$19468$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_bp_front (rst, refused, o__ready, address, column__valid, o_events__ready, \o__ready$100 , \o__ready$73 , o_headers__ready, batch, i__payload, i__valid, \config , record, o_headers__payload, gradients__addr, \i__payload$58 , \connection$20 , i__ready, o_headers__valid, o_vectors__payload
+module backspike_default_bp_front (rst, refused, o__ready, address, column__valid, o_events__ready, \o__ready$100 , \o__ready$73 , o_headers__ready, batch, i__payload, i__valid, \config , record, o_headers__payload, gradients__addr, \i__payload$58 , i__ready, o_headers__valid, \connection$20 , o_vectors__payload
 , o_vectors__valid, \o_events__payload$98 , \o_events__valid$96 , \row$87 , active__data, masks__data, \row$66 , clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
@@ -7112,8 +7112,8 @@ module backspike_default_bp_front (rst, refused, o__ready, address, column__vali
     .move(o__ready),
     .o__payload(\o__payload$45 ),
     .o__ready(\o__ready$48 ),
-    .\port$20753$0 (active__data),
-    .\port$20757$0 (masks__data),
+    .\port$20780$0 (active__data),
+    .\port$20784$0 (masks__data),
     .rst(rst),
     .valid1(\o__valid$47 )
   );
@@ -7147,13 +7147,13 @@ module backspike_default_bp_front (rst, refused, o__ready, address, column__vali
     .i__payload(i__payload),
     .i__ready(i__ready),
     .i__valid(i__valid),
-    .index(\connection$20 ),
     .o__payload(\o__payload$29 ),
     .o__ready(\o__ready$32 ),
     .o__valid(\i__valid$30 ),
     .o_headers__payload(\o_headers__payload$19 ),
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(o_headers__valid),
+    .read__addr(\connection$20 ),
     .rst(rst),
     .skip(\config [61])
   );
@@ -7611,8 +7611,8 @@ module backspike_default_bp_front_scan (rst, i__valid, r_en, i__ready, o_lines__
   backspike_default_bp_front_scan_lines  lines (
     .clk(clk),
     .level(level),
-    .\port$18820$0 (\o__payload$20 [2:0]),
-    .\port$18820$19 (\o__payload$20 [33:19]),
+    .\port$18847$0 (\o__payload$20 [2:0]),
+    .\port$18847$19 (\o__payload$20 [33:19]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -8760,7 +8760,7 @@ module backspike_default_bp_front_scan_events (rst, i__ready, o__ready, i__paylo
   end
 endmodule
 
-module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$18820$0 , \port$18820$19 , level, clk);
+module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$18847$0 , \port$18847$19 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -8783,10 +8783,10 @@ module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   wire clk;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [2:0] \port$18820$0 ;
-  wire [2:0] \port$18820$0 ;
-  input [14:0] \port$18820$19 ;
-  wire [14:0] \port$18820$19 ;
+  input [2:0] \port$18847$0 ;
+  wire [2:0] \port$18847$0 ;
+  input [14:0] \port$18847$19 ;
+  wire [14:0] \port$18847$19 ;
   output [17:0] r_data;
   wire [17:0] r_data;
   input r_en;
@@ -8804,7 +8804,7 @@ module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   reg [17:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$18820$19 , \port$18820$0  };
+      storage[w_port__addr] <= { \port$18847$19 , \port$18847$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -9458,7 +9458,7 @@ module backspike_default_bp_front_scan_picker (rst, i__valid, i__ready, i__paylo
   assign \$244  = \$243 ;
 endmodule
 
-module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$20753$0 , \port$20757$0 , clk);
+module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$20780$0 , \port$20784$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$2 ;
@@ -9477,10 +9477,10 @@ module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__paylo
   wire [160:0] o__payload;
   input o__ready;
   wire o__ready;
-  input [15:0] \port$20753$0 ;
-  wire [15:0] \port$20753$0 ;
-  input [127:0] \port$20757$0 ;
-  wire [127:0] \port$20757$0 ;
+  input [15:0] \port$20780$0 ;
+  wire [15:0] \port$20780$0 ;
+  input [127:0] \port$20784$0 ;
+  wire [127:0] \port$20784$0 ;
   input rst;
   wire rst;
   reg [16:0] tag0 = 17'h00000;
@@ -9533,7 +9533,7 @@ module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__paylo
     end
   end
   assign o__payload[160:144] = tag1;
-  assign o__payload[143:0] = { \port$20753$0 , \port$20757$0  };
+  assign o__payload[143:0] = { \port$20780$0 , \port$20784$0  };
 endmodule
 
 module backspike_default_bp_front_valued (rst, i__ready, o__ready, i__payload, i__valid, o__payload, o__valid, clk);
@@ -9695,44 +9695,44 @@ module backspike_default_bp_front_values (rst, move, o__ready, i__payload, i__va
   assign o__payload[127:0] = row;
 endmodule
 
-module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__ready, batch, i__payload, i__valid, base_first, skip, connection, index, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
+module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__ready, batch, i__payload, i__valid, base_first, skip, connection, o__payload, o_headers__payload, i__ready, o_headers__valid, o__valid, read__addr, clk);
   reg \$initially  = 0;
-  wire [5:0] \$1 ;
-  wire [9:0] \$10 ;
-  wire \$11 ;
-  wire [7:0] \$12 ;
-  wire [8:0] \$13 ;
-  wire \$14 ;
-  wire \$16 ;
-  wire \$18 ;
-  wire [7:0] \$19 ;
-  wire [12:0] \$2 ;
-  wire [9:0] \$20 ;
-  wire [9:0] \$21 ;
-  wire \$22 ;
-  wire [7:0] \$23 ;
-  wire [8:0] \$24 ;
-  wire \$25 ;
+  wire [7:0] \$1 ;
+  wire \$10 ;
+  wire [5:0] \$17 ;
+  wire [12:0] \$18 ;
+  wire [20:0] \$19 ;
+  wire [8:0] \$2 ;
+  wire [12:0] \$20 ;
+  wire [20:0] \$21 ;
+  wire [7:0] \$22 ;
+  wire [4:0] \$23 ;
+  wire [7:0] \$24 ;
+  wire [9:0] \$25 ;
+  wire [9:0] \$26 ;
   wire \$27 ;
-  wire \$29 ;
-  wire [20:0] \$3 ;
-  wire [9:0] \$30 ;
-  wire [13:0] \$31 ;
-  wire [8:0] \$32 ;
-  wire \$33 ;
-  wire [4:0] \$34 ;
+  wire [7:0] \$28 ;
+  wire [8:0] \$29 ;
+  wire [7:0] \$3 ;
+  wire \$30 ;
+  wire \$32 ;
+  wire \$34 ;
   wire [7:0] \$35 ;
-  wire [8:0] \$36 ;
-  wire [7:0] \$37 ;
-  wire [8:0] \$38 ;
-  wire [6:0] \$39 ;
-  wire [12:0] \$4 ;
-  wire [10:0] \$40 ;
-  wire [6:0] \$41 ;
-  wire [7:0] \$42 ;
+  wire [9:0] \$36 ;
+  wire [9:0] \$37 ;
+  wire \$38 ;
+  wire [7:0] \$39 ;
+  wire [8:0] \$4 ;
+  wire [8:0] \$40 ;
+  wire \$41 ;
   wire \$43 ;
-  wire \$44 ;
-  wire [20:0] \$5 ;
+  wire \$45 ;
+  wire [9:0] \$46 ;
+  wire [13:0] \$47 ;
+  wire [8:0] \$48 ;
+  wire \$49 ;
+  wire \$5 ;
+  wire [4:0] \$50 ;
   reg [3:0] \$51 ;
   reg [32:0] \$52 ;
   reg [3:0] \$53 ;
@@ -9742,20 +9742,17 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
   reg [6:0] \$57 ;
   reg [8:0] \$58 ;
   reg [8:0] \$59 ;
-  wire [7:0] \$6 ;
+  wire [6:0] \$6 ;
   reg [6:0] \$60 ;
   reg [7:0] \$61 ;
   reg [7:0] \$62 ;
   reg \$63 ;
   reg \$64 ;
-  wire [4:0] \$7 ;
-  wire [7:0] \$8 ;
-  wire [9:0] \$9 ;
-  reg \$signal  = 1'h0;
-  reg \$signal$27  = 1'h0;
-  wire \$signal$32 ;
+  wire [10:0] \$7 ;
+  wire [6:0] \$8 ;
+  wire [7:0] \$9 ;
+  wire \$signal ;
   wire [14:0] \$signature__data ;
-  wire [14:0] \$signature__data$35 ;
   reg \$signature__en ;
   reg [6:0] base = 7'h00;
   input [6:0] base_first;
@@ -9778,8 +9775,6 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
   reg i__ready;
   input i__valid;
   wire i__valid;
-  output [3:0] index;
-  reg [3:0] index = 4'h0;
   wire last;
   wire last_connection;
   reg next;
@@ -9795,7 +9790,11 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
   wire o_headers__ready;
   output o_headers__valid;
   reg o_headers__valid;
+  reg other = 1'h0;
   reg [7:0] product = 8'h00;
+  output [3:0] read__addr;
+  reg [3:0] read__addr = 4'h0;
+  wire [14:0] read__data;
   reg [7:0] row = 8'h00;
   reg [7:0] row_step = 8'h00;
   input rst;
@@ -9809,29 +9808,32 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
   reg start;
   wire tail;
   reg [6:0] tile_bases = 7'h00;
+  reg \void  = 1'h0;
   reg [32:0] work = 33'h000000000;
   reg [14:0] firsts [15:0];
   always @(posedge clk) begin
     if (\$signature__en )
-      firsts[index] <= \$signature__data$35 ;
+      firsts[read__addr] <= \$signature__data ;
   end
-  assign \$signature__data  = firsts[index];
-  assign \$36  = { 1'h0, connection[6:0] } + \$35 ;
-  assign \$37  = connection[40] ? 8'h00 : product;
-  assign \$38  = connection[23:16] + \$37 ;
-  assign \$signal$32  = source == source_end;
-  assign last_connection = index == connection_end;
-  assign \$39  = work[18] ? set : 7'h00;
-  assign \$40  = work[17:8] + { 3'h0, \$39  };
-  assign \$42  = base + \$41 ;
-  assign \$43  = \$signal$32  & last_connection;
-  assign \$44  = \$signal$32  & last_connection;
+  assign read__data = firsts[read__addr];
+  assign \$35  = connection[40] ? work[7:0] : 8'h00;
+  assign \$36  = connection[15:7] - 9'h1;
+  assign \$37  = connection[40] ? { 2'h0, work[7:0] } : \$36 ;
+  assign \$38  = connection[41] ? 1'h1 : 1'h0;
+  assign \$39  = block + { 6'h0, \$38  };
+  assign \$40  = { 1'h0, read__data[6:0] } + \$39 ;
+  assign \$41  = connection[41] & tail;
+  assign \$46  = source + 9'h1;
+  assign \$47  = { 6'h0, source_base } + batch[53:41];
+  assign \$48  = row + row_step;
+  assign \$49  = \$signal  & last_connection;
+  assign \$50  = read__addr + 4'h1;
   always @(posedge clk)
     connection_end <= \$51 ;
   always @(posedge clk)
     work <= \$52 ;
   always @(posedge clk)
-    index <= \$53 ;
+    read__addr <= \$53 ;
   always @(posedge clk)
     fsm_state <= \$54 ;
   always @(posedge clk)
@@ -9851,35 +9853,33 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
   always @(posedge clk)
     row_step <= \$62 ;
   always @(posedge clk)
-    \$signal  <= \$63 ;
+    \void  <= \$63 ;
   always @(posedge clk)
-    \$signal$27  <= \$64 ;
-  assign \$1  = connections - 5'h1;
-  assign \$3  = work[7:0] * \$2 ;
-  assign \$4  = connection[40] ? batch[53:41] : { 5'h00, connection[31:24] };
-  assign \$5  = work[7:0] * \$4 ;
-  assign \$6  = base_first + tile_bases;
-  assign \$7  = index + 4'h1;
-  assign \$8  = connection[40] ? work[7:0] : 8'h00;
-  assign \$9  = connection[15:7] - 9'h1;
-  assign \$10  = connection[40] ? { 2'h0, work[7:0] } : \$9 ;
-  assign \$11  = connection[41] ? 1'h1 : 1'h0;
-  assign \$12  = block + { 6'h0, \$11  };
-  assign \$13  = { 1'h0, \$signature__data [6:0] } + \$12 ;
-  assign \$14  = connection[41] & tail;
-  assign \$19  = connection[40] ? work[7:0] : 8'h00;
-  assign \$20  = connection[15:7] - 9'h1;
-  assign \$21  = connection[40] ? { 2'h0, work[7:0] } : \$20 ;
-  assign \$22  = connection[41] ? 1'h1 : 1'h0;
-  assign \$23  = block + { 6'h0, \$22  };
-  assign \$24  = { 1'h0, \$signature__data [6:0] } + \$23 ;
-  assign \$25  = connection[41] & tail;
-  assign \$30  = source + 9'h1;
-  assign \$31  = { 6'h0, source_base } + batch[53:41];
-  assign \$32  = row + row_step;
-  assign \$33  = \$signal$32  & last_connection;
-  assign \$34  = index + 4'h1;
-  assign \$35  = connection[40] ? product : 8'h00;
+    other <= \$64 ;
+  assign \$1  = connection[40] ? product : 8'h00;
+  assign \$2  = { 1'h0, connection[6:0] } + \$1 ;
+  assign \$3  = connection[40] ? 8'h00 : product;
+  assign \$4  = connection[23:16] + \$3 ;
+  assign \$signal  = source == source_end;
+  assign last_connection = read__addr == connection_end;
+  assign \$5  = \$signal  & last_connection;
+  assign \$6  = work[18] ? set : 7'h00;
+  assign \$7  = work[17:8] + { 3'h0, \$6  };
+  assign \$9  = base + \$8 ;
+  assign \$10  = \$signal  & last_connection;
+  assign \$17  = connections - 5'h1;
+  assign \$19  = work[7:0] * \$18 ;
+  assign \$20  = connection[40] ? batch[53:41] : { 5'h00, connection[31:24] };
+  assign \$21  = work[7:0] * \$20 ;
+  assign \$22  = base_first + tile_bases;
+  assign \$23  = read__addr + 4'h1;
+  assign \$24  = connection[40] ? work[7:0] : 8'h00;
+  assign \$25  = connection[15:7] - 9'h1;
+  assign \$26  = connection[40] ? { 2'h0, work[7:0] } : \$25 ;
+  assign \$27  = connection[41] ? 1'h1 : 1'h0;
+  assign \$28  = block + { 6'h0, \$27  };
+  assign \$29  = { 1'h0, read__data[6:0] } + \$28 ;
+  assign \$30  = connection[41] & tail;
   backspike_default_bp_front_walk_order  order (
     .batch(batch),
     .block(block),
@@ -9887,289 +9887,12 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
     .head(head),
     .last(last),
     .next(next),
-    .\port$18747$19 (work[32:19]),
+    .\port$18783$19 (work[32:19]),
     .rst(rst),
     .set(set),
     .start(start),
     .tail(tail)
   );
-  always @* begin
-    if (\$initially ) begin end
-    \$51  = \$1 [3:0];
-    if (rst) begin
-      \$51  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$52  = work;
-    casez (fsm_state)
-      3'h0:
-          \$52  = i__payload;
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$53  = index;
-    casez (fsm_state)
-      3'h0:
-          \$53  = 4'h0;
-      3'h1:
-          /* empty */;
-      3'h2:
-        begin
-          \$53  = \$7 [3:0];
-          if (last_connection) begin
-            \$53  = 4'h0;
-          end
-        end
-      3'h3:
-          if (o_headers__ready) begin
-            if (skip) begin
-              \$53  = 4'h0;
-            end
-          end
-      3'h5:
-          /* empty */;
-      3'h4:
-          if (o__ready) begin
-            if (\$33 ) begin
-              \$53  = 4'h0;
-            end else if (\$signal$32 ) begin
-              \$53  = \$34 [3:0];
-            end
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$53  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$54  = fsm_state;
-    casez (fsm_state)
-      3'h0:
-          if (i__valid) begin
-            \$54  = 3'h1;
-          end
-      3'h1:
-          \$54  = 3'h2;
-      3'h2:
-        begin
-          \$54  = 3'h1;
-          if (last_connection) begin
-            \$54  = 3'h3;
-          end
-        end
-      3'h3:
-          if (o_headers__ready) begin
-            \$54  = 3'h4;
-            if (skip) begin
-              \$54  = 3'h3;
-              if (last) begin
-                \$54  = 3'h0;
-              end
-            end
-          end
-      3'h5:
-          \$54  = 3'h4;
-      3'h4:
-          if (o__ready) begin
-            if (\$33 ) begin
-              \$54  = 3'h3;
-              if (last) begin
-                \$54  = 3'h0;
-              end
-            end else if (\$signal$32 ) begin
-              \$54  = 3'h5;
-            end
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$54  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$55  = tile_bases;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          \$55  = \$3 [6:0];
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$56  = product;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          \$56  = \$5 [7:0];
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$57  = base;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$57  = \$6 [6:0];
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$58  = source;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$58  = { 1'h0, \$8  };
-      3'h5:
-          \$58  = { 1'h0, \$19  };
-      3'h4:
-          if (o__ready) begin
-            \$58  = \$30 [8:0];
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$58  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$59  = source_end;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$59  = \$10 [8:0];
-      3'h5:
-          \$59  = \$21 [8:0];
-      default: ;
-    endcase
-    if (rst) begin
-      \$59  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$60  = source_base;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$60  = \$13 [6:0];
-      3'h5:
-          \$60  = \$24 [6:0];
-      3'h4:
-          if (o__ready) begin
-            \$60  = \$31 [6:0];
-          end
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$61  = row;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$61  = \$signature__data [14:7];
-      3'h5:
-          \$61  = \$signature__data [14:7];
-      3'h4:
-          if (o__ready) begin
-            \$61  = \$32 [7:0];
-          end
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$62  = row_step;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$62  = connection[39:32];
-      3'h5:
-          \$62  = connection[39:32];
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$63  = \$signal ;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$63  = \$16 ;
-      3'h5:
-          \$63  = \$27 ;
-      default: ;
-    endcase
-    if (rst) begin
-      \$63  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$64  = \$signal$27 ;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$64  = \$18 ;
-      3'h5:
-          \$64  = \$29 ;
-      default: ;
-    endcase
-    if (rst) begin
-      \$64  = 1'h0;
-    end
-  end
   always @* begin
     if (\$initially ) begin end
     i__ready = 1'h0;
@@ -10238,7 +9961,7 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
           /* empty */;
       3'h4:
           if (o__ready) begin
-            if (\$44 ) begin
+            if (\$10 ) begin
               next = 1'h1;
             end
           end
@@ -10264,34 +9987,311 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
       default: ;
     endcase
   end
-  assign o__payload[47] = \$43 ;
-  assign o__payload[46:38] = source;
-  assign o__payload[37] = \$signal$27 ;
-  assign o__payload[36] = \$signal ;
-  assign o__payload[35] = tail;
-  assign o__payload[34:22] = { 6'h00, set };
-  assign o__payload[21:14] = row;
-  assign o__payload[13:7] = \$42 [6:0];
-  assign o__payload[6:0] = source_base;
+  always @* begin
+    if (\$initially ) begin end
+    \$51  = \$17 [3:0];
+    if (rst) begin
+      \$51  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$52  = work;
+    casez (fsm_state)
+      3'h0:
+          \$52  = i__payload;
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$53  = read__addr;
+    casez (fsm_state)
+      3'h0:
+          \$53  = 4'h0;
+      3'h1:
+          /* empty */;
+      3'h2:
+        begin
+          \$53  = \$23 [3:0];
+          if (last_connection) begin
+            \$53  = 4'h0;
+          end
+        end
+      3'h3:
+          if (o_headers__ready) begin
+            if (skip) begin
+              \$53  = 4'h0;
+            end
+          end
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (o__ready) begin
+            if (\$49 ) begin
+              \$53  = 4'h0;
+            end else if (\$signal ) begin
+              \$53  = \$50 [3:0];
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$53  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$54  = fsm_state;
+    casez (fsm_state)
+      3'h0:
+          if (i__valid) begin
+            \$54  = 3'h1;
+          end
+      3'h1:
+          \$54  = 3'h2;
+      3'h2:
+        begin
+          \$54  = 3'h1;
+          if (last_connection) begin
+            \$54  = 3'h3;
+          end
+        end
+      3'h3:
+          if (o_headers__ready) begin
+            \$54  = 3'h4;
+            if (skip) begin
+              \$54  = 3'h3;
+              if (last) begin
+                \$54  = 3'h0;
+              end
+            end
+          end
+      3'h5:
+          \$54  = 3'h4;
+      3'h4:
+          if (o__ready) begin
+            if (\$49 ) begin
+              \$54  = 3'h3;
+              if (last) begin
+                \$54  = 3'h0;
+              end
+            end else if (\$signal ) begin
+              \$54  = 3'h5;
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$54  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$55  = tile_bases;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          \$55  = \$19 [6:0];
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$56  = product;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          \$56  = \$21 [7:0];
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$57  = base;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \$57  = \$22 [6:0];
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$58  = source;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          \$58  = { 1'h0, \$24  };
+      3'h5:
+          \$58  = { 1'h0, \$35  };
+      3'h4:
+          if (o__ready) begin
+            \$58  = \$46 [8:0];
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$58  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$59  = source_end;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          \$59  = \$26 [8:0];
+      3'h5:
+          \$59  = \$37 [8:0];
+      default: ;
+    endcase
+    if (rst) begin
+      \$59  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$60  = source_base;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          \$60  = \$29 [6:0];
+      3'h5:
+          \$60  = \$40 [6:0];
+      3'h4:
+          if (o__ready) begin
+            \$60  = \$47 [6:0];
+          end
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$61  = row;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          \$61  = read__data[14:7];
+      3'h5:
+          \$61  = read__data[14:7];
+      3'h4:
+          if (o__ready) begin
+            \$61  = \$48 [7:0];
+          end
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$62  = row_step;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          \$62  = connection[39:32];
+      3'h5:
+          \$62  = connection[39:32];
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$63  = \void ;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          \$63  = \$32 ;
+      3'h5:
+          \$63  = \$43 ;
+      default: ;
+    endcase
+    if (rst) begin
+      \$63  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$64  = other;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          \$64  = \$34 ;
+      3'h5:
+          \$64  = \$45 ;
+      default: ;
+    endcase
+    if (rst) begin
+      \$64  = 1'h0;
+    end
+  end
   assign o_headers__payload[48] = last;
   assign o_headers__payload[47:40] = work[7:0];
-  assign o_headers__payload[39:30] = \$40 [9:0];
+  assign o_headers__payload[39:30] = \$7 [9:0];
   assign o_headers__payload[29] = tail;
   assign o_headers__payload[28] = head;
   assign o_headers__payload[27:15] = { 6'h00, set };
-  assign o_headers__payload[14:7] = \$signature__data [14:7];
+  assign o_headers__payload[14:7] = read__data[14:7];
   assign o_headers__payload[6:0] = o__payload[13:7];
-  assign \$signature__data$35 [14:7] = \$38 [7:0];
-  assign \$signature__data$35 [6:0] = \$36 [6:0];
-  assign \$2  = batch[53:41];
-  assign \$16  = \$14 ;
-  assign \$18  = 1'h0;
-  assign \$27  = \$25 ;
-  assign \$29  = 1'h0;
-  assign \$41  = block;
+  assign o__payload[46:38] = source;
+  assign o__payload[37] = other;
+  assign o__payload[36] = \void ;
+  assign o__payload[35] = tail;
+  assign o__payload[34:22] = { 6'h00, set };
+  assign o__payload[21:14] = row;
+  assign o__payload[13:7] = \$9 [6:0];
+  assign o__payload[6:0] = source_base;
+  assign o__payload[47] = \$5 ;
+  assign \$signature__data [14:7] = \$4 [7:0];
+  assign \$signature__data [6:0] = \$2 [6:0];
+  assign \$8  = block;
+  assign \$18  = batch[53:41];
+  assign \$32  = \$30 ;
+  assign \$34  = 1'h0;
+  assign \$43  = \$41 ;
+  assign \$45  = 1'h0;
 endmodule
 
-module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, \port$18747$19 , start, next, block, set, clk);
+module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, start, next, \port$18783$19 , block, set, clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
   wire [12:0] \$10 ;
@@ -10327,8 +10327,8 @@ module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, \por
   wire last;
   input next;
   wire next;
-  input [13:0] \port$18747$19 ;
-  wire [13:0] \port$18747$19 ;
+  input [13:0] \port$18783$19 ;
+  wire [13:0] \port$18783$19 ;
   input rst;
   wire rst;
   output [6:0] set;
@@ -10349,15 +10349,15 @@ module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, \por
   assign \$7  = { 2'h0, block } + 9'h1ff;
   assign \$8  = { 2'h0, span } + 9'h1ff;
   assign \$9  = { 2'h0, set } + 9'h1ff;
-  assign \$10  = \port$18747$19 [0] ? \port$18747$19 [13:1] : 13'h0000;
+  assign \$10  = \port$18783$19 [0] ? \port$18783$19 [13:1] : 13'h0000;
   assign \$11  = { 6'h0, blocks_end } - \$10 ;
-  assign \$12  = \port$18747$19 [0] ? \port$18747$19 [13:1] : 13'h0000;
+  assign \$12  = \port$18783$19 [0] ? \port$18783$19 [13:1] : 13'h0000;
   assign \$13  = { 6'h0, spans_end } - \$12 ;
   assign head = ~| span;
   assign tail = span == spans_end;
   assign \$14  = ~| set;
   assign \$15  = ~| block;
-  assign last = \port$18747$19 [0] ? \$14  : \$15 ;
+  assign last = \port$18783$19 [0] ? \$14  : \$15 ;
   always @(posedge clk)
     blocks_end <= \$16 ;
   always @(posedge clk)
@@ -10396,7 +10396,7 @@ module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, \por
     \$19  = block;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$18747$19 [0]) begin
+      if (\port$18783$19 [0]) begin
         \$19  = \$5 [6:0];
       end else begin
         \$19  = \$7 [6:0];
@@ -10414,7 +10414,7 @@ module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, \por
     \$20  = set;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$18747$19 [0]) begin
+      if (\port$18783$19 [0]) begin
         \$20  = \$6 [6:0];
       end else begin
         if (head) begin
@@ -10434,7 +10434,7 @@ module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, \por
     \$21  = span;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$18747$19 [0]) begin
+      if (\port$18783$19 [0]) begin
       end else begin
         \$21  = \$8 [6:0];
         if (head) begin
@@ -11401,7 +11401,7 @@ module backspike_default_bp_lanes_lane0_term (rst, load, i_half, i_factor, fixed
 endmodule
 
 module backspike_default_bp_queue (rst, busy, running, descriptors__addr, done, batch, \begin , \end , start, abort, dry_run, counts__0, o__payload, fault, waiting, o__valid, counts__1, position, \config , load_done, \table
-, \record$70 , \connection$68 , o__ready, counts__2, descriptors__data, tasks__data, clk);
+, \record$70 , o__ready, \connection$68 , counts__2, descriptors__data, tasks__data, clk);
   input abort;
   wire abort;
   input [53:0] batch;
@@ -11553,7 +11553,7 @@ module backspike_default_bp_queue (rst, busy, running, descriptors__addr, done, 
     .counts__1(counts__1),
     .counts__2(counts__2),
     .done(done),
-    .dry_run(dry_run),
+    .\dry_run$45 (dry_run),
     .\end$48 (\end ),
     .fault(fault),
     .layer(layer),
@@ -13597,18 +13597,27 @@ module backspike_default_bp_queue_loader (rst, descriptors__addr, start, layer, 
   assign \config [8:0] = tiles;
 endmodule
 
-module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, batch, \begin , \end$48 , start, abort, dry_run, counts__0, o__payload, fault, waiting, load, check, o__valid, counts__1, position, layer
+module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, batch, \begin , \end$48 , start, abort, \dry_run$45 , counts__0, o__payload, fault, load, waiting, check, o__valid, counts__1, position, layer
 , load_done, check_fault, check_done, o__ready, counts__2, tasks__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
-  reg \$100 ;
-  reg \$101 ;
-  reg [2:0] \$102 ;
-  reg [58:0] \$103 ;
-  reg [3:0] \$104 ;
+  reg [10:0] \$100 ;
+  reg [10:0] \$101 ;
+  reg [1:0] \$102 ;
+  reg \$103 ;
+  reg [10:0] \$104 ;
   reg [10:0] \$105 ;
+  reg [10:0] \$106 ;
+  reg \$107 ;
+  reg [12:0] \$108 ;
+  reg \$109 ;
   wire \$11 ;
+  reg \$110 ;
+  reg [2:0] \$111 ;
+  reg [58:0] \$112 ;
+  reg [3:0] \$113 ;
+  reg [10:0] \$114 ;
   wire \$12 ;
   wire \$13 ;
   wire \$15 ;
@@ -13617,9 +13626,6 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   wire \$18 ;
   wire \$19 ;
   wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  wire \$22 ;
   wire \$23 ;
   wire \$24 ;
   wire \$25 ;
@@ -13630,28 +13636,28 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   wire \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire \$37 ;
-  wire \$38 ;
-  wire \$39 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire \$35 ;
   wire \$4 ;
-  wire \$40 ;
-  wire [13:0] \$41 ;
+  wire \$41 ;
   wire \$42 ;
-  wire [12:0] \$43 ;
-  wire [13:0] \$44 ;
-  wire \$45 ;
+  wire \$43 ;
+  wire \$44 ;
+  wire [13:0] \$45 ;
   wire \$46 ;
-  wire \$47 ;
-  wire [11:0] \$48 ;
-  wire [12:0] \$49 ;
+  wire [12:0] \$47 ;
+  wire [13:0] \$48 ;
+  wire \$49 ;
   wire \$5 ;
   wire \$50 ;
-  wire [11:0] \$51 ;
-  wire [2:0] \$52 ;
-  wire \$53 ;
+  wire \$51 ;
+  wire [11:0] \$52 ;
+  wire [12:0] \$53 ;
   wire \$54 ;
-  wire \$55 ;
-  wire \$56 ;
+  wire [11:0] \$55 ;
+  wire [2:0] \$56 ;
   wire \$57 ;
   wire \$58 ;
   wire \$59 ;
@@ -13669,46 +13675,36 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   wire \$7 ;
   wire \$70 ;
   wire \$71 ;
-  wire [10:0] \$72 ;
-  wire [11:0] \$73 ;
-  wire [11:0] \$74 ;
+  wire \$72 ;
+  wire \$73 ;
+  wire \$74 ;
   wire \$75 ;
   wire \$76 ;
   wire \$77 ;
-  wire [13:0] \$78 ;
-  wire [13:0] \$79 ;
+  wire \$78 ;
+  wire \$79 ;
   wire \$8 ;
   wire \$80 ;
-  wire \$81 ;
-  wire \$82 ;
-  wire \$83 ;
+  wire [10:0] \$81 ;
+  wire [11:0] \$82 ;
+  wire [11:0] \$83 ;
   wire \$84 ;
-  wire [11:0] \$85 ;
-  wire [12:0] \$86 ;
-  reg \$87 ;
-  reg \$88 ;
-  reg \$89 ;
+  wire \$85 ;
+  wire \$86 ;
+  wire [13:0] \$87 ;
+  wire [13:0] \$88 ;
+  wire \$89 ;
   wire \$9 ;
-  reg \$90 ;
-  reg [10:0] \$91 ;
-  reg [10:0] \$92 ;
-  reg [1:0] \$93 ;
-  reg \$94 ;
-  reg [10:0] \$95 ;
-  reg [10:0] \$96 ;
-  reg [10:0] \$97 ;
+  wire \$90 ;
+  wire \$91 ;
+  wire \$92 ;
+  wire \$93 ;
+  wire [11:0] \$94 ;
+  wire [12:0] \$95 ;
+  reg \$96 ;
+  reg \$97 ;
   reg \$98 ;
-  reg [12:0] \$99 ;
-  wire \$signal ;
-  wire \$signal$11 ;
-  reg \$signal$14  = 1'h0;
-  reg \$signal$15  = 1'h0;
-  reg \$signal$20  = 1'h0;
-  reg \$signal$22  = 1'h0;
-  reg \$signal$36 ;
-  reg [10:0] \$signal$47  = 11'h000;
-  reg [10:0] \$signal$50  = 11'h000;
-  wire \$signal$9 ;
+  reg \$99 ;
   input abort;
   wire abort;
   reg at_end = 1'h0;
@@ -13716,6 +13712,7 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   wire [53:0] batch;
   input [10:0] \begin ;
   wire [10:0] \begin ;
+  reg [10:0] \begin$47  = 11'h000;
   output busy;
   wire busy;
   output check;
@@ -13747,11 +13744,14 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   wire [10:0] counts__2;
   input done;
   wire done;
-  input dry_run;
-  wire dry_run;
+  reg dry_run = 1'h0;
+  input \dry_run$45 ;
+  wire \dry_run$45 ;
+  wire empty;
   reg [10:0] \end  = 11'h000;
   input [10:0] \end$48 ;
   wire [10:0] \end$48 ;
+  reg exceeds_end = 1'h0;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
   (* enum_value_0001 = "BATCH" *)
@@ -13768,6 +13768,9 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   reg [3:0] fault;
   reg [1:0] fetching = 2'h0;
   reg [2:0] fsm_state = 3'h0;
+  reg in_loop = 1'h0;
+  reg issue;
+  reg last_span = 1'h0;
   output [3:0] layer;
   reg [3:0] layer = 4'h0;
   reg layer_loaded = 1'h0;
@@ -13775,6 +13778,7 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   reg load;
   input load_done;
   wire load_done;
+  reg [10:0] loop_begin = 11'h000;
   reg misplaced = 1'h0;
   output [32:0] o__payload;
   wire [32:0] o__payload;
@@ -13784,6 +13788,7 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   reg o__valid;
   output [10:0] position;
   reg [10:0] position = 11'h000;
+  wire ready;
   wire repeats;
   input rst;
   wire rst;
@@ -13797,6 +13802,7 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   wire [63:0] tasks__data;
   input tile_valid;
   wire tile_valid;
+  wire tokens;
   output waiting;
   reg waiting;
   reg [10:0] work = 11'h000;
@@ -13804,126 +13810,132 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   assign \$2  = counts__1 >= { 1'h0, \task [19:10] };
   assign \$3  = \$1  & \$2 ;
   assign \$4  = counts__2 >= { 1'h0, \task [29:20] };
-  assign \$signal  = \$3  & \$4 ;
-  assign \$signal$9  = ~| work;
+  assign tokens = \$3  & \$4 ;
+  assign empty = ~| work;
   assign \$5  = \task [58] | \task [56];
   assign \$6  = ~ \$5 ;
-  assign \$signal$11  = \$signal$9  | \$6 ;
-  assign busy = ~ \$signal$9 ;
-  assign \$7  = ~ \$signal$14 ;
+  assign ready = empty | \$6 ;
+  assign busy = ~ empty;
+  assign \$7  = ~ last_span;
   assign \$8  = \task [57] & \$7 ;
-  assign \$9  = ~ \$signal$15 ;
+  assign \$9  = ~ dry_run;
   assign repeats = \$8  & \$9 ;
-  assign running = ~ \$31 ;
+  assign running = ~ \$35 ;
   assign \$10  = ~| fetching;
-  assign \$11  = \$signal$15  & \$signal$20 ;
-  assign \$12  = \$signal$15  & at_end;
-  assign \$13  = \$12  & \$signal$22 ;
-  assign \$15  = ~ \$signal ;
-  assign \$16  = ~ \$signal$11 ;
-  assign \$17  = layer == \task [35:32];
-  assign \$18  = layer_loaded & \$17 ;
-  assign \$19  = \task [35:32] >= 4'h4;
-  assign \$20  = load_done & \$signal$15 ;
-  assign \$21  = | check_fault;
-  assign \$22  = ~ \$signal$15 ;
-  assign \$23  = ~ tile_valid;
-  assign \$24  = \$signal$15  & \$23 ;
-  assign \$25  = \$signal$15  & misplaced;
-  assign \$26  = ~ \$signal$22 ;
-  assign \$27  = \task [57] & \$26 ;
-  assign \$28  = \task [56] ? \$signal$22  : \$27 ;
-  assign \$29  = \$signal$15  & \$28 ;
-  assign \$30  = \$signal$15  | o__ready;
-  assign \$31  = ~| fsm_state;
-  assign \$37  = position > \end ;
-  assign \$38  = \end  > 11'h100;
-  assign \$39  = \$37  | \$38 ;
-  assign \$40  = position == \end ;
-  assign \$41  = span + 13'h1;
-  assign \$42  = \$41  >= { 1'h0, batch[27:15] };
-  assign \$43  = \task [54] ? batch[40:28] : 13'h0001;
-  assign \$44  = { 3'h0, \task [53:44] } + \$43 ;
-  assign \$45  = \$44  > 14'h10;
-  assign \$46  = ~ \$signal$15 ;
-  assign \$47  = \$signal$36  & \$46 ;
-  assign \$48  = work + { 10'h0, \$47  };
-  assign \$49  = \$48  - { 11'h0, done };
-  assign \$50  = done & counted;
-  assign \$51  = counts__1 + 11'h1;
-  assign \$52  = fetching + 2'h1;
-  assign \$53  = ~| fetching;
-  assign \$54  = \$signal$15  & \$signal$20 ;
-  assign \$55  = \$signal$15  & at_end;
-  assign \$56  = \$55  & \$signal$22 ;
-  assign \$57  = fetching == 2'h2;
-  assign \$58  = ~ \$signal ;
-  assign \$59  = ~ \$signal$11 ;
-  assign \$60  = layer == \task [35:32];
-  assign \$61  = layer_loaded & \$60 ;
-  assign \$62  = \task [35:32] >= 4'h4;
-  assign \$63  = | check_fault;
-  assign \$64  = ~ tile_valid;
-  assign \$65  = \$signal$15  & \$64 ;
-  assign \$66  = \$signal$15  & misplaced;
-  assign \$67  = ~ \$signal$22 ;
-  assign \$68  = \task [57] & \$67 ;
-  assign \$69  = \task [56] ? \$signal$22  : \$68 ;
-  assign \$70  = \$signal$15  & \$69 ;
-  assign \$71  = \$signal$15  | o__ready;
-  assign \$72  = \task [56] ? position : \$signal$50 ;
-  assign \$73  = position + 11'h1;
-  assign \$74  = repeats ? { 1'h0, \$72  } : \$73 ;
-  assign \$75  = \$signal$22  | \task [56];
-  assign \$76  = ~ \task [57];
-  assign \$77  = \$75  & \$76 ;
-  assign \$78  = span + 13'h1;
-  assign \$79  = repeats ? \$78  : 14'h0000;
-  assign \$80  = \task [57] | \$signal$14 ;
-  assign \$81  = \$signal$22  | \task [56];
-  assign \$82  = ~ \$81 ;
-  assign \$83  = \$80  | \$82 ;
-  assign \$84  = \$signal$15  & \$83 ;
-  assign \$85  = position + 11'h1;
-  assign \$86  = \$85  - { 1'h0, \$signal$47  };
+  assign \$11  = dry_run & exceeds_end;
+  assign \$12  = dry_run & at_end;
+  assign \$13  = \$12  & in_loop;
+  assign \$15  = layer == \task [35:32];
+  assign \$16  = layer_loaded & \$15 ;
+  assign \$17  = ~ \$16 ;
+  assign \$18  = empty & \$17 ;
+  assign \$19  = ~ tokens;
+  assign \$23  = \task [35:32] >= 4'h4;
+  assign \$24  = load_done & dry_run;
+  assign \$25  = | check_fault;
+  assign \$26  = ~ dry_run;
+  assign \$27  = ~ tile_valid;
+  assign \$28  = dry_run & \$27 ;
+  assign \$29  = dry_run & misplaced;
+  assign \$30  = ~ in_loop;
+  assign \$31  = \task [57] & \$30 ;
+  assign \$32  = \task [56] ? in_loop : \$31 ;
+  assign \$33  = dry_run & \$32 ;
+  assign \$34  = dry_run | o__ready;
+  assign \$35  = ~| fsm_state;
+  assign \$41  = position > \end ;
+  assign \$42  = \end  > 11'h100;
+  assign \$43  = \$41  | \$42 ;
+  assign \$44  = position == \end ;
+  assign \$45  = span + 13'h1;
+  assign \$46  = \$45  >= { 1'h0, batch[27:15] };
+  assign \$47  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$48  = { 3'h0, \task [53:44] } + \$47 ;
+  assign \$49  = \$48  > 14'h10;
+  assign \$50  = ~ dry_run;
+  assign \$51  = issue & \$50 ;
+  assign \$52  = work + { 10'h0, \$51  };
+  assign \$53  = \$52  - { 11'h0, done };
+  assign \$54  = done & counted;
+  assign \$55  = counts__1 + 11'h1;
+  assign \$56  = fetching + 2'h1;
+  assign \$57  = ~| fetching;
+  assign \$58  = dry_run & exceeds_end;
+  assign \$59  = dry_run & at_end;
+  assign \$60  = \$59  & in_loop;
+  assign \$61  = fetching == 2'h2;
+  assign \$62  = layer == \task [35:32];
+  assign \$63  = layer_loaded & \$62 ;
+  assign \$64  = ~ \$63 ;
+  assign \$65  = empty & \$64 ;
+  assign \$66  = ~ tokens;
+  assign \$67  = layer == \task [35:32];
+  assign \$68  = layer_loaded & \$67 ;
+  assign \$69  = ready & \$68 ;
+  assign \$70  = \task [35:32] >= 4'h4;
+  assign \$71  = load_done & tokens;
+  assign \$72  = | check_fault;
+  assign \$73  = ~ tile_valid;
+  assign \$74  = dry_run & \$73 ;
+  assign \$75  = dry_run & misplaced;
+  assign \$76  = ~ in_loop;
+  assign \$77  = \task [57] & \$76 ;
+  assign \$78  = \task [56] ? in_loop : \$77 ;
+  assign \$79  = dry_run & \$78 ;
+  assign \$80  = dry_run | o__ready;
+  assign \$81  = \task [56] ? position : loop_begin;
+  assign \$82  = position + 11'h1;
+  assign \$83  = repeats ? { 1'h0, \$81  } : \$82 ;
+  assign \$84  = in_loop | \task [56];
+  assign \$85  = ~ \task [57];
+  assign \$86  = \$84  & \$85 ;
+  assign \$87  = span + 13'h1;
+  assign \$88  = repeats ? \$87  : 14'h0000;
+  assign \$89  = \task [57] | last_span;
+  assign \$90  = in_loop | \task [56];
+  assign \$91  = ~ \$90 ;
+  assign \$92  = \$89  | \$91 ;
+  assign \$93  = dry_run & \$92 ;
+  assign \$94  = position + 11'h1;
+  assign \$95  = \$94  - { 1'h0, \begin$47  };
   always @(posedge clk)
-    \$signal$20  <= \$87 ;
+    exceeds_end <= \$96 ;
   always @(posedge clk)
-    at_end <= \$88 ;
+    at_end <= \$97 ;
   always @(posedge clk)
-    \$signal$14  <= \$89 ;
+    last_span <= \$98 ;
   always @(posedge clk)
-    misplaced <= \$90 ;
+    misplaced <= \$99 ;
   always @(posedge clk)
-    work <= \$91 ;
+    work <= \$100 ;
   always @(posedge clk)
-    counts__1 <= \$92 ;
+    counts__1 <= \$101 ;
   always @(posedge clk)
-    fetching <= \$93 ;
+    fetching <= \$102 ;
   always @(posedge clk)
-    \$signal$15  <= \$94 ;
+    dry_run <= \$103 ;
   always @(posedge clk)
-    position <= \$95 ;
+    position <= \$104 ;
   always @(posedge clk)
-    \$signal$47  <= \$96 ;
+    \begin$47  <= \$105 ;
   always @(posedge clk)
-    \end  <= \$97 ;
+    \end  <= \$106 ;
   always @(posedge clk)
-    layer_loaded <= \$98 ;
+    layer_loaded <= \$107 ;
   always @(posedge clk)
-    span <= \$99 ;
+    span <= \$108 ;
   always @(posedge clk)
-    counted <= \$100 ;
+    counted <= \$109 ;
   always @(posedge clk)
-    \$signal$22  <= \$101 ;
+    in_loop <= \$110 ;
   always @(posedge clk)
-    fsm_state <= \$102 ;
+    fsm_state <= \$111 ;
   always @(posedge clk)
-    \task  <= \$103 ;
+    \task  <= \$112 ;
   always @(posedge clk)
-    layer <= \$104 ;
+    layer <= \$113 ;
   always @(posedge clk)
-    \$signal$50  <= \$105 ;
+    loop_begin <= \$114 ;
   always @* begin
     if (\$initially ) begin end
     fault = 4'h0;
@@ -13940,45 +13952,26 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
           end
       3'h2:
           if (abort) begin
-          end else if (\$15 ) begin
-          end else if (\$16 ) begin
           end else if (\$18 ) begin
-          end else if (\$signal$9 ) begin
-            if (\$19 ) begin
+            if (\$23 ) begin
               fault = 4'h3;
             end
           end
-      3'h4:
+      3'h3:
           /* empty */;
       3'h5:
           if (check_done) begin
-            if (\$21 ) begin
+            if (\$25 ) begin
               fault = check_fault;
             end
           end
-      3'h3:
-          if (\$24 ) begin
+      3'h4:
+          if (\$28 ) begin
             fault = 4'h4;
-          end else if (\$25 ) begin
-            fault = 4'h9;
           end else if (\$29 ) begin
+            fault = 4'h9;
+          end else if (\$33 ) begin
             fault = 4'ha;
-          end
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    waiting = 1'h0;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          if (abort) begin
-          end else if (\$15 ) begin
-            waiting = 1'h1;
           end
       default: ;
     endcase
@@ -13993,15 +13986,29 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$15 ) begin
-          end else if (\$16 ) begin
           end else if (\$18 ) begin
-          end else if (\$signal$9 ) begin
             (* full_case = 32'd1 *)
-            if (\$19 ) begin
+            if (\$23 ) begin
             end else begin
               load = 1'h1;
             end
+          end
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    waiting = 1'h0;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          if (abort) begin
+          end else if (\$18 ) begin
+          end else if (\$19 ) begin
+            waiting = 1'h1;
           end
       default: ;
     endcase
@@ -14016,8 +14023,8 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
           /* empty */;
       3'h2:
           /* empty */;
-      3'h4:
-          check = \$20 ;
+      3'h3:
+          check = \$24 ;
       default: ;
     endcase
   end
@@ -14031,18 +14038,18 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
           /* empty */;
       3'h2:
           /* empty */;
-      3'h4:
+      3'h3:
           /* empty */;
       3'h5:
           /* empty */;
-      3'h3:
-          o__valid = \$22 ;
+      3'h4:
+          o__valid = \$26 ;
       default: ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$signal$36  = 1'h0;
+    issue = 1'h0;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -14050,443 +14057,439 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
           /* empty */;
       3'h2:
           /* empty */;
-      3'h4:
+      3'h3:
           /* empty */;
       3'h5:
           /* empty */;
-      3'h3:
-          if (\$24 ) begin
-          end else if (\$25 ) begin
+      3'h4:
+          if (\$28 ) begin
           end else if (\$29 ) begin
-          end else if (\$30 ) begin
-            \$signal$36  = 1'h1;
+          end else if (\$33 ) begin
+          end else if (\$34 ) begin
+            issue = 1'h1;
           end
       default: ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$87  = \$39 ;
+    \$96  = \$43 ;
     if (rst) begin
-      \$87  = 1'h0;
+      \$96  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$88  = \$40 ;
+    \$97  = \$44 ;
     if (rst) begin
-      \$88  = 1'h0;
+      \$97  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$89  = \$42 ;
-    if (rst) begin
-      \$89  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$90  = \$45 ;
-    if (rst) begin
-      \$90  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$91  = \$49 [10:0];
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$91  = 11'h000;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$91  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$92  = counts__1;
-    if (\$50 ) begin
-      \$92  = \$51 [10:0];
-    end
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$92  = 11'h000;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h3:
-          if (\$65 ) begin
-          end else if (\$66 ) begin
-          end else if (\$70 ) begin
-          end else if (\$71 ) begin
-            if (\$84 ) begin
-              \$92  = \$86 [10:0];
-            end
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$92  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$93  = fetching;
-    casez (fsm_state)
-      3'h0:
-          \$93  = 2'h0;
-      3'h1:
-        begin
-          \$93  = \$52 [1:0];
-          if (abort) begin
-          end else if (\$53 ) begin
-          end else if (\$54 ) begin
-          end else if (\$56 ) begin
-          end else if (at_end) begin
-          end else if (\$57 ) begin
-            \$93  = 2'h0;
-          end
-        end
-      default: ;
-    endcase
-    if (rst) begin
-      \$93  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$94  = \$signal$15 ;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$94  = dry_run;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$94  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$95  = position;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$95  = \begin ;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h3:
-          if (\$65 ) begin
-          end else if (\$66 ) begin
-          end else if (\$70 ) begin
-          end else if (\$71 ) begin
-            \$95  = \$74 [10:0];
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$95  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$96  = \$signal$47 ;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$96  = \begin ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$96  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$97  = \end ;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$97  = \end$48 ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$97  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$98  = layer_loaded;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$98  = 1'h0;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          if (abort) begin
-          end else if (\$58 ) begin
-          end else if (\$59 ) begin
-          end else if (\$61 ) begin
-          end else if (\$signal$9 ) begin
-            \$98  = 1'h1;
-          end
-      default: ;
-    endcase
+    \$98  = \$46 ;
     if (rst) begin
       \$98  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$99  = span;
+    \$99  = \$49 ;
+    if (rst) begin
+      \$99  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$100  = \$53 [10:0];
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$99  = 13'h0000;
+            \$100  = 11'h000;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$100  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$101  = counts__1;
+    if (\$54 ) begin
+      \$101  = \$55 [10:0];
+    end
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$101  = 11'h000;
           end
       3'h1:
           /* empty */;
       3'h2:
           /* empty */;
-      3'h4:
+      3'h3:
           /* empty */;
       3'h5:
           /* empty */;
-      3'h3:
-          if (\$65 ) begin
-          end else if (\$66 ) begin
-          end else if (\$70 ) begin
-          end else if (\$71 ) begin
-            if (\task [57]) begin
-              \$99  = \$79 [12:0];
+      3'h4:
+          if (\$74 ) begin
+          end else if (\$75 ) begin
+          end else if (\$79 ) begin
+          end else if (\$80 ) begin
+            if (\$93 ) begin
+              \$101  = \$95 [10:0];
             end
           end
       default: ;
     endcase
     if (rst) begin
-      \$99  = 13'h0000;
+      \$101  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$100  = counted;
+    \$102  = fetching;
     casez (fsm_state)
       3'h0:
-          if (start) begin
-            \$100  = 1'h1;
-          end
+          \$102  = 2'h0;
       3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h3:
-          if (\$65 ) begin
-          end else if (\$66 ) begin
-          end else if (\$70 ) begin
-          end else if (\$71 ) begin
-            if (\task [56]) begin
-              \$100  = \$signal$14 ;
-            end
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$100  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$101  = \$signal$22 ;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$101  = 1'h0;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h3:
-          if (\$65 ) begin
-          end else if (\$66 ) begin
-          end else if (\$70 ) begin
-          end else if (\$71 ) begin
-            \$101  = \$77 ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$101  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$102  = fsm_state;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$102  = 3'h1;
-          end
-      3'h1:
-          if (abort) begin
-            \$102  = 3'h0;
-          end else if (\$53 ) begin
-          end else if (\$54 ) begin
-            \$102  = 3'h0;
-          end else if (\$56 ) begin
-            \$102  = 3'h0;
-          end else if (at_end) begin
-            if (\$signal$9 ) begin
-              \$102  = 3'h0;
-            end
-          end else if (\$57 ) begin
-            \$102  = 3'h2;
-          end
-      3'h2:
-          if (abort) begin
-            \$102  = 3'h0;
-          end else if (\$58 ) begin
-          end else if (\$59 ) begin
-          end else if (\$61 ) begin
-            \$102  = 3'h3;
-          end else if (\$signal$9 ) begin
-            (* full_case = 32'd1 *)
-            if (\$62 ) begin
-              \$102  = 3'h0;
-            end else begin
-              \$102  = 3'h4;
-            end
-          end
-      3'h4:
         begin
-          if (load_done) begin
-            \$102  = 3'h3;
-          end
-          if (check) begin
-            \$102  = 3'h5;
+          \$102  = \$56 [1:0];
+          if (abort) begin
+          end else if (\$57 ) begin
+          end else if (\$58 ) begin
+          end else if (\$60 ) begin
+          end else if (at_end) begin
+          end else if (\$61 ) begin
+            \$102  = 2'h0;
           end
         end
-      3'h5:
-          if (check_done) begin
-            \$102  = 3'h3;
-            if (\$63 ) begin
-              \$102  = 3'h0;
-            end
+      default: ;
+    endcase
+    if (rst) begin
+      \$102  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$103  = dry_run;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$103  = \dry_run$45 ;
           end
+      default: ;
+    endcase
+    if (rst) begin
+      \$103  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$104  = position;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$104  = \begin ;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
       3'h3:
-          if (\$65 ) begin
-            \$102  = 3'h0;
-          end else if (\$66 ) begin
-            \$102  = 3'h0;
-          end else if (\$70 ) begin
-            \$102  = 3'h0;
-          end else if (\$71 ) begin
-            \$102  = 3'h1;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$102  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$103  = \task ;
-    casez (fsm_state)
-      3'h0:
           /* empty */;
-      3'h1:
-          if (abort) begin
-          end else if (\$53 ) begin
-          end else if (\$54 ) begin
-          end else if (\$56 ) begin
-          end else if (at_end) begin
-          end else if (\$57 ) begin
-            \$103  = tasks__data[58:0];
-          end
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$104  = layer;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          if (abort) begin
-          end else if (\$58 ) begin
-          end else if (\$59 ) begin
-          end else if (\$61 ) begin
-          end else if (\$signal$9 ) begin
-            \$104  = \task [35:32];
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$104  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$105  = \$signal$50 ;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
+      3'h5:
           /* empty */;
       3'h4:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h3:
-          if (\$65 ) begin
-          end else if (\$66 ) begin
-          end else if (\$70 ) begin
-          end else if (\$71 ) begin
-            if (\task [56]) begin
-              \$105  = position;
-            end
+          if (\$74 ) begin
+          end else if (\$75 ) begin
+          end else if (\$79 ) begin
+          end else if (\$80 ) begin
+            \$104  = \$83 [10:0];
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$104  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$105  = \begin$47 ;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$105  = \begin ;
           end
       default: ;
     endcase
     if (rst) begin
       \$105  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$106  = \end ;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$106  = \end$48 ;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$106  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$107  = layer_loaded;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$107  = 1'h0;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          if (abort) begin
+          end else if (\$65 ) begin
+            \$107  = 1'h1;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$107  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$108  = span;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$108  = 13'h0000;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$74 ) begin
+          end else if (\$75 ) begin
+          end else if (\$79 ) begin
+          end else if (\$80 ) begin
+            if (\task [57]) begin
+              \$108  = \$88 [12:0];
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$108  = 13'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$109  = counted;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$109  = 1'h1;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$74 ) begin
+          end else if (\$75 ) begin
+          end else if (\$79 ) begin
+          end else if (\$80 ) begin
+            if (\task [56]) begin
+              \$109  = last_span;
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$109  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$110  = in_loop;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$110  = 1'h0;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$74 ) begin
+          end else if (\$75 ) begin
+          end else if (\$79 ) begin
+          end else if (\$80 ) begin
+            \$110  = \$86 ;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$110  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$111  = fsm_state;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$111  = 3'h1;
+          end
+      3'h1:
+          if (abort) begin
+            \$111  = 3'h0;
+          end else if (\$57 ) begin
+          end else if (\$58 ) begin
+            \$111  = 3'h0;
+          end else if (\$60 ) begin
+            \$111  = 3'h0;
+          end else if (at_end) begin
+            if (empty) begin
+              \$111  = 3'h0;
+            end
+          end else if (\$61 ) begin
+            \$111  = 3'h2;
+          end
+      3'h2:
+          if (abort) begin
+            \$111  = 3'h0;
+          end else if (\$65 ) begin
+            (* full_case = 32'd1 *)
+            if (\$70 ) begin
+              \$111  = 3'h0;
+            end else begin
+              \$111  = 3'h3;
+            end
+          end else if (\$66 ) begin
+          end else if (\$69 ) begin
+            \$111  = 3'h4;
+          end
+      3'h3:
+        begin
+          if (load_done) begin
+            \$111  = 3'h2;
+          end
+          if (\$71 ) begin
+            \$111  = 3'h4;
+          end
+          if (check) begin
+            \$111  = 3'h5;
+          end
+        end
+      3'h5:
+          if (check_done) begin
+            \$111  = 3'h2;
+            if (\$72 ) begin
+              \$111  = 3'h0;
+            end
+          end
+      3'h4:
+          if (\$74 ) begin
+            \$111  = 3'h0;
+          end else if (\$75 ) begin
+            \$111  = 3'h0;
+          end else if (\$79 ) begin
+            \$111  = 3'h0;
+          end else if (\$80 ) begin
+            \$111  = 3'h1;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$111  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$112  = \task ;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          if (abort) begin
+          end else if (\$57 ) begin
+          end else if (\$58 ) begin
+          end else if (\$60 ) begin
+          end else if (at_end) begin
+          end else if (\$61 ) begin
+            \$112  = tasks__data[58:0];
+          end
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$113  = layer;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          if (abort) begin
+          end else if (\$65 ) begin
+            \$113  = \task [35:32];
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$113  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$114  = loop_begin;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$74 ) begin
+          end else if (\$75 ) begin
+          end else if (\$79 ) begin
+          end else if (\$80 ) begin
+            if (\task [56]) begin
+              \$114  = position;
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$114  = 11'h000;
     end
   end
   assign o__payload[32:20] = span;
@@ -14581,7 +14584,7 @@ module backspike_default_bp_queue_records (rst, connection, record, o, clk);
   assign o[8:0] = \$signature__data ;
 endmodule
 
-module backspike_default_codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$18148$1 , \port$18150$1 , \port$18152$1 , \port$18154$1 , \port$18156$1 , \port$18158$1 , \port$18160$1 , \port$18162$1 , \port$18163$1 , \port$18178$0 , \port$19100$0 , \port$19235$1 , read0__data, host__response__payload
+module backspike_default_codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$18175$1 , \port$18177$1 , \port$18179$1 , \port$18181$1 , \port$18183$1 , \port$18185$1 , \port$18187$1 , \port$18189$1 , \port$18190$1 , \port$18205$0 , \port$19127$0 , \port$19262$1 , read0__data, host__response__payload
 , clk);
   reg \$initially  = 0;
   wire [10:0] address;
@@ -14597,30 +14600,30 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input [4:0] \port$18148$1 ;
-  wire [4:0] \port$18148$1 ;
-  input [4:0] \port$18150$1 ;
-  wire [4:0] \port$18150$1 ;
-  input [4:0] \port$18152$1 ;
-  wire [4:0] \port$18152$1 ;
-  input [4:0] \port$18154$1 ;
-  wire [4:0] \port$18154$1 ;
-  input [4:0] \port$18156$1 ;
-  wire [4:0] \port$18156$1 ;
-  input [4:0] \port$18158$1 ;
-  wire [4:0] \port$18158$1 ;
-  input [4:0] \port$18160$1 ;
-  wire [4:0] \port$18160$1 ;
-  input [4:0] \port$18162$1 ;
-  wire [4:0] \port$18162$1 ;
-  input [3:0] \port$18163$1 ;
-  wire [3:0] \port$18163$1 ;
-  input [6:0] \port$18178$0 ;
-  wire [6:0] \port$18178$0 ;
-  input [6:0] \port$19100$0 ;
-  wire [6:0] \port$19100$0 ;
-  input [3:0] \port$19235$1 ;
-  wire [3:0] \port$19235$1 ;
+  input [4:0] \port$18175$1 ;
+  wire [4:0] \port$18175$1 ;
+  input [4:0] \port$18177$1 ;
+  wire [4:0] \port$18177$1 ;
+  input [4:0] \port$18179$1 ;
+  wire [4:0] \port$18179$1 ;
+  input [4:0] \port$18181$1 ;
+  wire [4:0] \port$18181$1 ;
+  input [4:0] \port$18183$1 ;
+  wire [4:0] \port$18183$1 ;
+  input [4:0] \port$18185$1 ;
+  wire [4:0] \port$18185$1 ;
+  input [4:0] \port$18187$1 ;
+  wire [4:0] \port$18187$1 ;
+  input [4:0] \port$18189$1 ;
+  wire [4:0] \port$18189$1 ;
+  input [3:0] \port$18190$1 ;
+  wire [3:0] \port$18190$1 ;
+  input [6:0] \port$18205$0 ;
+  wire [6:0] \port$18205$0 ;
+  input [6:0] \port$19127$0 ;
+  wire [6:0] \port$19127$0 ;
+  input [3:0] \port$19262$1 ;
+  wire [3:0] \port$19262$1 ;
   reg [10:0] read0__addr;
   output [39:0] read0__data;
   wire [39:0] read0__data;
@@ -14632,16 +14635,16 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
   wire write__en;
   backspike_default_codes_memory_rows  rows (
     .clk(clk),
-    .\port$18148$1 (\port$18148$1 ),
-    .\port$18150$1 (\port$18150$1 ),
-    .\port$18152$1 (\port$18152$1 ),
-    .\port$18154$1 (\port$18154$1 ),
-    .\port$18156$1 (\port$18156$1 ),
-    .\port$18158$1 (\port$18158$1 ),
-    .\port$18160$1 (\port$18160$1 ),
-    .\port$18162$1 (\port$18162$1 ),
-    .\port$18163$1 (\port$18163$1 ),
-    .\port$18178$0 (\port$18178$0 ),
+    .\port$18175$1 (\port$18175$1 ),
+    .\port$18177$1 (\port$18177$1 ),
+    .\port$18179$1 (\port$18179$1 ),
+    .\port$18181$1 (\port$18181$1 ),
+    .\port$18183$1 (\port$18183$1 ),
+    .\port$18185$1 (\port$18185$1 ),
+    .\port$18187$1 (\port$18187$1 ),
+    .\port$18189$1 (\port$18189$1 ),
+    .\port$18190$1 (\port$18190$1 ),
+    .\port$18205$0 (\port$18205$0 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -14655,41 +14658,41 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$20653$0 (read0__data),
+    .\port$20680$0 (read0__data),
     .rst(rst)
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$19100$0 , \port$19235$1  };
+    read0__addr = { \port$19127$0 , \port$19262$1  };
     if (rest) begin
       read0__addr = address;
     end
   end
 endmodule
 
-module backspike_default_codes_memory_rows (rst, write__en, \port$18148$1 , \port$18150$1 , \port$18152$1 , \port$18154$1 , \port$18156$1 , \port$18158$1 , \port$18160$1 , \port$18162$1 , \port$18163$1 , \port$18178$0 , read__addr, read0__data, clk);
+module backspike_default_codes_memory_rows (rst, write__en, \port$18175$1 , \port$18177$1 , \port$18179$1 , \port$18181$1 , \port$18183$1 , \port$18185$1 , \port$18187$1 , \port$18189$1 , \port$18190$1 , \port$18205$0 , read__addr, read0__data, clk);
   input clk;
   wire clk;
-  input [4:0] \port$18148$1 ;
-  wire [4:0] \port$18148$1 ;
-  input [4:0] \port$18150$1 ;
-  wire [4:0] \port$18150$1 ;
-  input [4:0] \port$18152$1 ;
-  wire [4:0] \port$18152$1 ;
-  input [4:0] \port$18154$1 ;
-  wire [4:0] \port$18154$1 ;
-  input [4:0] \port$18156$1 ;
-  wire [4:0] \port$18156$1 ;
-  input [4:0] \port$18158$1 ;
-  wire [4:0] \port$18158$1 ;
-  input [4:0] \port$18160$1 ;
-  wire [4:0] \port$18160$1 ;
-  input [4:0] \port$18162$1 ;
-  wire [4:0] \port$18162$1 ;
-  input [3:0] \port$18163$1 ;
-  wire [3:0] \port$18163$1 ;
-  input [6:0] \port$18178$0 ;
-  wire [6:0] \port$18178$0 ;
+  input [4:0] \port$18175$1 ;
+  wire [4:0] \port$18175$1 ;
+  input [4:0] \port$18177$1 ;
+  wire [4:0] \port$18177$1 ;
+  input [4:0] \port$18179$1 ;
+  wire [4:0] \port$18179$1 ;
+  input [4:0] \port$18181$1 ;
+  wire [4:0] \port$18181$1 ;
+  input [4:0] \port$18183$1 ;
+  wire [4:0] \port$18183$1 ;
+  input [4:0] \port$18185$1 ;
+  wire [4:0] \port$18185$1 ;
+  input [4:0] \port$18187$1 ;
+  wire [4:0] \port$18187$1 ;
+  input [4:0] \port$18189$1 ;
+  wire [4:0] \port$18189$1 ;
+  input [3:0] \port$18190$1 ;
+  wire [3:0] \port$18190$1 ;
+  input [6:0] \port$18205$0 ;
+  wire [6:0] \port$18205$0 ;
   output [39:0] read0__data;
   reg [39:0] read0__data = 40'h0000000000;
   input [10:0] read__addr;
@@ -14703,7 +14706,7 @@ module backspike_default_codes_memory_rows (rst, write__en, \port$18148$1 , \por
   reg [39:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$18178$0 , \port$18163$1  }] <= { \port$18162$1 , \port$18160$1 , \port$18158$1 , \port$18156$1 , \port$18154$1 , \port$18152$1 , \port$18150$1 , \port$18148$1  };
+      copy0[{ \port$18205$0 , \port$18190$1  }] <= { \port$18189$1 , \port$18187$1 , \port$18185$1 , \port$18183$1 , \port$18181$1 , \port$18179$1 , \port$18177$1 , \port$18175$1  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -14714,7 +14717,7 @@ module backspike_default_codes_memory_rows (rst, write__en, \port$18148$1 , \por
     read0__data <= read__data;
 endmodule
 
-module backspike_default_codes_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$20653$0 , host__response__payload, address, clk);
+module backspike_default_codes_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$20680$0 , host__response__payload, address, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   wire \$10 ;
@@ -14748,8 +14751,8 @@ module backspike_default_codes_memory_window (rst, host__request__valid, host__r
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input [39:0] \port$20653$0 ;
-  wire [39:0] \port$20653$0 ;
+  input [39:0] \port$20680$0 ;
+  wire [39:0] \port$20680$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -14793,9 +14796,9 @@ module backspike_default_codes_memory_window (rst, host__request__valid, host__r
     (* full_case = 32'd1 *)
     casez (word2)
       1'h0:
-          \$1  = { 3'h0, \port$20653$0 [19:15], 3'h0, \port$20653$0 [14:10], 3'h0, \port$20653$0 [9:5], 3'h0, \port$20653$0 [4:0] };
+          \$1  = { 3'h0, \port$20680$0 [19:15], 3'h0, \port$20680$0 [14:10], 3'h0, \port$20680$0 [9:5], 3'h0, \port$20680$0 [4:0] };
       1'h1:
-          \$1  = { 3'h0, \port$20653$0 [39:35], 3'h0, \port$20653$0 [34:30], 3'h0, \port$20653$0 [29:25], 3'h0, \port$20653$0 [24:20] };
+          \$1  = { 3'h0, \port$20680$0 [39:35], 3'h0, \port$20680$0 [34:30], 3'h0, \port$20680$0 [29:25], 3'h0, \port$20680$0 [24:20] };
       default: ;
     endcase
   end
@@ -14936,7 +14939,8 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
   reg \$72 ;
   wire \$8 ;
   wire \$9 ;
-  reg [12:0] \$signal  = 13'h0000;
+  reg [9:0] \$signal  = 10'h000;
+  reg [12:0] \$signal$25  = 13'h0000;
   output abort;
   reg abort = 1'h0;
   input [53:0] batch;
@@ -14957,7 +14961,6 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
   output dry_run;
   reg dry_run = 1'h0;
   reg [1:0] engine;
-  reg [9:0] entries = 10'h000;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
   (* enum_value_0001 = "BATCH" *)
@@ -15100,7 +15103,7 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
   assign \$49  = fsm_state == 3'h1;
   assign running = fsm_state == 3'h2;
   always @(posedge clk)
-    entries <= \$54 ;
+    \$signal  <= \$54 ;
   always @(posedge clk)
     misshapen <= \$55 ;
   always @(posedge clk)
@@ -15130,7 +15133,7 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
   always @(posedge clk)
     fsm_state <= \$68 ;
   always @(posedge clk)
-    \$signal  <= \$69 ;
+    \$signal$25  <= \$69 ;
   always @(posedge clk)
     blocks <= \$70 ;
   always @(posedge clk)
@@ -15138,8 +15141,8 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
   always @(posedge clk)
     validated <= \$72 ;
   assign \$1  = batch[4:0] * batch[14:10];
-  assign \$2  = ~| entries;
-  assign \$3  = entries > 10'h10;
+  assign \$2  = ~| \$signal ;
+  assign \$3  = \$signal  > 10'h10;
   assign \$4  = \$2  | \$3 ;
   assign \$5  = ~| batch[9:5];
   assign \$6  = \$4  | \$5 ;
@@ -15154,9 +15157,9 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
   assign \$15  = misshapen | many;
   assign \$16  = ~| blocks;
   assign \$17  = \$15  | \$16 ;
-  assign \$19  = \$signal [12] ? batch[27:15] : 13'h0000;
+  assign \$19  = \$signal$25 [12] ? batch[27:15] : 13'h0000;
   assign \$20  = \$18  + { 1'h0, \$19  };
-  assign \$23  = \$signal [12] ? batch[27:15] : 13'h0000;
+  assign \$23  = \$signal$25 [12] ? batch[27:15] : 13'h0000;
   assign \$24  = \$22  + { 1'h0, \$23  };
   assign \$25  = | \$24 [14:13];
   assign \$26  = many | \$25 ;
@@ -15452,7 +15455,7 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
   end
   always @* begin
     if (\$initially ) begin end
-    \$69  = \$signal ;
+    \$69  = \$signal$25 ;
     casez (fsm_state)
       3'h3:
           if (doorbell) begin
@@ -15564,7 +15567,7 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
     endcase
   end
   assign \$18  = { blocks, 1'h0 };
-  assign \$21  = { \$signal , 1'h0 };
+  assign \$21  = { \$signal$25 , 1'h0 };
   assign \$22  = { blocks, 1'h0 };
 endmodule
 
@@ -16949,9 +16952,9 @@ module backspike_default_counters_window (rst, host__request__valid, host__reque
   assign \$7  = host__request__payload[5:1];
 endmodule
 
-module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$1912$0 , front_spikes__addr, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, \port$3483$0 , drain_spikes__en, drain_active__en, batch, extent, buffer, carry
-, \begin , \end , start, abort, dry_run, queue_fault, queue_waiting, counts__0, queue_position, front_row__address, \port$18148$1 , \port$18150$1 , \port$18152$1 , \port$18154$1 , \port$18156$1 , \port$18158$1 , \port$18160$1 , \port$18162$1 , \port$18163$1 , \port$18178$0 , \port$18197$0
-, \port$18199$0 , \port$18201$0 , \port$18203$0 , \port$18205$0 , \port$18207$0 , \port$18209$0 , \port$18211$0 , \port$18213$0 , \port$18215$0 , \port$18217$0 , \port$18219$0 , \port$18221$0 , \port$18223$0 , \port$18225$0 , \port$18227$0 , \port$18230$0 , counts__1, counts__2, spikes__data, descriptors__data, tasks__data
+module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$1921$0 , front_spikes__addr, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, \port$3492$0 , drain_spikes__en, drain_active__en, batch, extent, buffer, carry
+, \begin , \end , start, abort, dry_run, queue_fault, queue_waiting, counts__0, queue_position, front_row__address, \port$18175$1 , \port$18177$1 , \port$18179$1 , \port$18181$1 , \port$18183$1 , \port$18185$1 , \port$18187$1 , \port$18189$1 , \port$18190$1 , \port$18205$0 , \port$18224$0
+, \port$18226$0 , \port$18228$0 , \port$18230$0 , \port$18232$0 , \port$18234$0 , \port$18236$0 , \port$18238$0 , \port$18240$0 , \port$18242$0 , \port$18244$0 , \port$18246$0 , \port$18248$0 , \port$18250$0 , \port$18252$0 , \port$18254$0 , \port$18257$0 , counts__1, counts__2, spikes__data, descriptors__data, tasks__data
 , row__vector, clk);
   wire \$1 ;
   wire [20:0] \$10 ;
@@ -17054,64 +17057,64 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
   wire o_events__ready;
   wire o_headers__ready;
   wire o_vectors__ready;
-  output [20:0] \port$18148$1 ;
-  wire [20:0] \port$18148$1 ;
-  output [20:0] \port$18150$1 ;
-  wire [20:0] \port$18150$1 ;
-  output [20:0] \port$18152$1 ;
-  wire [20:0] \port$18152$1 ;
-  output [20:0] \port$18154$1 ;
-  wire [20:0] \port$18154$1 ;
-  output [20:0] \port$18156$1 ;
-  wire [20:0] \port$18156$1 ;
-  output [20:0] \port$18158$1 ;
-  wire [20:0] \port$18158$1 ;
-  output [20:0] \port$18160$1 ;
-  wire [20:0] \port$18160$1 ;
-  output [20:0] \port$18162$1 ;
-  wire [20:0] \port$18162$1 ;
-  output [3:0] \port$18163$1 ;
-  wire [3:0] \port$18163$1 ;
-  output [6:0] \port$18178$0 ;
-  wire [6:0] \port$18178$0 ;
-  output [8:0] \port$18197$0 ;
-  wire [8:0] \port$18197$0 ;
-  output [8:0] \port$18199$0 ;
-  wire [8:0] \port$18199$0 ;
-  output [8:0] \port$18201$0 ;
-  wire [8:0] \port$18201$0 ;
-  output [8:0] \port$18203$0 ;
-  wire [8:0] \port$18203$0 ;
-  output [8:0] \port$18205$0 ;
-  wire [8:0] \port$18205$0 ;
-  output [8:0] \port$18207$0 ;
-  wire [8:0] \port$18207$0 ;
-  output [8:0] \port$18209$0 ;
-  wire [8:0] \port$18209$0 ;
-  output [8:0] \port$18211$0 ;
-  wire [8:0] \port$18211$0 ;
-  output [8:0] \port$18213$0 ;
-  wire [8:0] \port$18213$0 ;
-  output [8:0] \port$18215$0 ;
-  wire [8:0] \port$18215$0 ;
-  output [8:0] \port$18217$0 ;
-  wire [8:0] \port$18217$0 ;
-  output [8:0] \port$18219$0 ;
-  wire [8:0] \port$18219$0 ;
-  output [8:0] \port$18221$0 ;
-  wire [8:0] \port$18221$0 ;
-  output [8:0] \port$18223$0 ;
-  wire [8:0] \port$18223$0 ;
-  output [8:0] \port$18225$0 ;
-  wire [8:0] \port$18225$0 ;
-  output [8:0] \port$18227$0 ;
-  wire [8:0] \port$18227$0 ;
-  output [7:0] \port$18230$0 ;
-  wire [7:0] \port$18230$0 ;
-  output \port$1912$0 ;
-  wire \port$1912$0 ;
-  output [3:0] \port$3483$0 ;
-  wire [3:0] \port$3483$0 ;
+  output [20:0] \port$18175$1 ;
+  wire [20:0] \port$18175$1 ;
+  output [20:0] \port$18177$1 ;
+  wire [20:0] \port$18177$1 ;
+  output [20:0] \port$18179$1 ;
+  wire [20:0] \port$18179$1 ;
+  output [20:0] \port$18181$1 ;
+  wire [20:0] \port$18181$1 ;
+  output [20:0] \port$18183$1 ;
+  wire [20:0] \port$18183$1 ;
+  output [20:0] \port$18185$1 ;
+  wire [20:0] \port$18185$1 ;
+  output [20:0] \port$18187$1 ;
+  wire [20:0] \port$18187$1 ;
+  output [20:0] \port$18189$1 ;
+  wire [20:0] \port$18189$1 ;
+  output [3:0] \port$18190$1 ;
+  wire [3:0] \port$18190$1 ;
+  output [6:0] \port$18205$0 ;
+  wire [6:0] \port$18205$0 ;
+  output [8:0] \port$18224$0 ;
+  wire [8:0] \port$18224$0 ;
+  output [8:0] \port$18226$0 ;
+  wire [8:0] \port$18226$0 ;
+  output [8:0] \port$18228$0 ;
+  wire [8:0] \port$18228$0 ;
+  output [8:0] \port$18230$0 ;
+  wire [8:0] \port$18230$0 ;
+  output [8:0] \port$18232$0 ;
+  wire [8:0] \port$18232$0 ;
+  output [8:0] \port$18234$0 ;
+  wire [8:0] \port$18234$0 ;
+  output [8:0] \port$18236$0 ;
+  wire [8:0] \port$18236$0 ;
+  output [8:0] \port$18238$0 ;
+  wire [8:0] \port$18238$0 ;
+  output [8:0] \port$18240$0 ;
+  wire [8:0] \port$18240$0 ;
+  output [8:0] \port$18242$0 ;
+  wire [8:0] \port$18242$0 ;
+  output [8:0] \port$18244$0 ;
+  wire [8:0] \port$18244$0 ;
+  output [8:0] \port$18246$0 ;
+  wire [8:0] \port$18246$0 ;
+  output [8:0] \port$18248$0 ;
+  wire [8:0] \port$18248$0 ;
+  output [8:0] \port$18250$0 ;
+  wire [8:0] \port$18250$0 ;
+  output [8:0] \port$18252$0 ;
+  wire [8:0] \port$18252$0 ;
+  output [8:0] \port$18254$0 ;
+  wire [8:0] \port$18254$0 ;
+  output [7:0] \port$18257$0 ;
+  wire [7:0] \port$18257$0 ;
+  output \port$1921$0 ;
+  wire \port$1921$0 ;
+  output [3:0] \port$3492$0 ;
+  wire [3:0] \port$3492$0 ;
   output queue_busy;
   wire queue_busy;
   output [7:0] queue_descriptors__addr;
@@ -17175,18 +17178,18 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
     .extent(extent),
     .i_headers__payload(i_headers__payload),
     .logits__en(drain_logits__en),
-    .\port$18148$1 (\$3 ),
-    .\port$18150$1 (\$4 ),
-    .\port$18152$1 (\$5 ),
-    .\port$18154$1 (\$6 ),
-    .\port$18156$1 (\$7 ),
-    .\port$18158$1 (\$8 ),
-    .\port$18160$1 (\$9 ),
-    .\port$18162$1 (\$10 ),
-    .\port$18163$1 (\$11 ),
-    .\port$18178$0 (\$12 ),
-    .\port$18230$0 (\$29 ),
-    .\port$3483$0 (\$2 ),
+    .\port$18175$1 (\$3 ),
+    .\port$18177$1 (\$4 ),
+    .\port$18179$1 (\$5 ),
+    .\port$18181$1 (\$6 ),
+    .\port$18183$1 (\$7 ),
+    .\port$18185$1 (\$8 ),
+    .\port$18187$1 (\$9 ),
+    .\port$18189$1 (\$10 ),
+    .\port$18190$1 (\$11 ),
+    .\port$18205$0 (\$12 ),
+    .\port$18257$0 (\$29 ),
+    .\port$3492$0 (\$2 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -17297,40 +17300,40 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
     .tasks__data(tasks__data),
     .waiting(queue_waiting)
   );
-  assign \port$1912$0  = \$1 ;
-  assign \port$3483$0  = \$2 ;
-  assign \port$18148$1  = \$3 ;
-  assign \port$18150$1  = \$4 ;
-  assign \port$18152$1  = \$5 ;
-  assign \port$18154$1  = \$6 ;
-  assign \port$18156$1  = \$7 ;
-  assign \port$18158$1  = \$8 ;
-  assign \port$18160$1  = \$9 ;
-  assign \port$18162$1  = \$10 ;
-  assign \port$18163$1  = \$11 ;
-  assign \port$18178$0  = \$12 ;
-  assign \port$18197$0  = \$13 ;
-  assign \port$18199$0  = \$14 ;
-  assign \port$18201$0  = \$15 ;
-  assign \port$18203$0  = \$16 ;
-  assign \port$18205$0  = \$17 ;
-  assign \port$18207$0  = \$18 ;
-  assign \port$18209$0  = \$19 ;
-  assign \port$18211$0  = \$20 ;
-  assign \port$18213$0  = \$21 ;
-  assign \port$18215$0  = \$22 ;
-  assign \port$18217$0  = \$23 ;
-  assign \port$18219$0  = \$24 ;
-  assign \port$18221$0  = \$25 ;
-  assign \port$18223$0  = \$26 ;
-  assign \port$18225$0  = \$27 ;
-  assign \port$18227$0  = \$28 ;
-  assign \port$18230$0  = \$29 ;
+  assign \port$1921$0  = \$1 ;
+  assign \port$3492$0  = \$2 ;
+  assign \port$18175$1  = \$3 ;
+  assign \port$18177$1  = \$4 ;
+  assign \port$18179$1  = \$5 ;
+  assign \port$18181$1  = \$6 ;
+  assign \port$18183$1  = \$7 ;
+  assign \port$18185$1  = \$8 ;
+  assign \port$18187$1  = \$9 ;
+  assign \port$18189$1  = \$10 ;
+  assign \port$18190$1  = \$11 ;
+  assign \port$18205$0  = \$12 ;
+  assign \port$18224$0  = \$13 ;
+  assign \port$18226$0  = \$14 ;
+  assign \port$18228$0  = \$15 ;
+  assign \port$18230$0  = \$16 ;
+  assign \port$18232$0  = \$17 ;
+  assign \port$18234$0  = \$18 ;
+  assign \port$18236$0  = \$19 ;
+  assign \port$18238$0  = \$20 ;
+  assign \port$18240$0  = \$21 ;
+  assign \port$18242$0  = \$22 ;
+  assign \port$18244$0  = \$23 ;
+  assign \port$18246$0  = \$24 ;
+  assign \port$18248$0  = \$25 ;
+  assign \port$18250$0  = \$26 ;
+  assign \port$18252$0  = \$27 ;
+  assign \port$18254$0  = \$28 ;
+  assign \port$18257$0  = \$29 ;
 endmodule
 
-module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logits__en, \port$3483$0 , spikes__en, active__en, done, busy, i_headers__payload, batch, extent, buffer, carry, \config , \table , sums, \port$18148$1 , \port$18150$1 , \port$18152$1
-, \port$18154$1 , \port$18156$1 , \port$18158$1 , \port$18160$1 , \port$18162$1 , \port$18163$1 , \port$18178$0 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13
-, tile_14, tile_15, \port$18230$0 , entry, clk);
+module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logits__en, \port$3492$0 , spikes__en, active__en, done, busy, i_headers__payload, batch, extent, buffer, carry, \config , \table , sums, \port$18175$1 , \port$18177$1 , \port$18179$1
+, \port$18181$1 , \port$18183$1 , \port$18185$1 , \port$18187$1 , \port$18189$1 , \port$18190$1 , \port$18205$0 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13
+, tile_14, tile_15, \port$18257$0 , entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [51:0] \$10 ;
@@ -17677,30 +17680,30 @@ module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logi
   wire logits__en;
   reg [7:0] neurons = 8'h00;
   wire [16:0] o;
-  output [20:0] \port$18148$1 ;
-  wire [20:0] \port$18148$1 ;
-  output [20:0] \port$18150$1 ;
-  wire [20:0] \port$18150$1 ;
-  output [20:0] \port$18152$1 ;
-  wire [20:0] \port$18152$1 ;
-  output [20:0] \port$18154$1 ;
-  wire [20:0] \port$18154$1 ;
-  output [20:0] \port$18156$1 ;
-  wire [20:0] \port$18156$1 ;
-  output [20:0] \port$18158$1 ;
-  wire [20:0] \port$18158$1 ;
-  output [20:0] \port$18160$1 ;
-  wire [20:0] \port$18160$1 ;
-  output [20:0] \port$18162$1 ;
-  wire [20:0] \port$18162$1 ;
-  output [3:0] \port$18163$1 ;
-  wire [3:0] \port$18163$1 ;
-  output [6:0] \port$18178$0 ;
-  wire [6:0] \port$18178$0 ;
-  output [7:0] \port$18230$0 ;
-  wire [7:0] \port$18230$0 ;
-  output [3:0] \port$3483$0 ;
-  wire [3:0] \port$3483$0 ;
+  output [20:0] \port$18175$1 ;
+  wire [20:0] \port$18175$1 ;
+  output [20:0] \port$18177$1 ;
+  wire [20:0] \port$18177$1 ;
+  output [20:0] \port$18179$1 ;
+  wire [20:0] \port$18179$1 ;
+  output [20:0] \port$18181$1 ;
+  wire [20:0] \port$18181$1 ;
+  output [20:0] \port$18183$1 ;
+  wire [20:0] \port$18183$1 ;
+  output [20:0] \port$18185$1 ;
+  wire [20:0] \port$18185$1 ;
+  output [20:0] \port$18187$1 ;
+  wire [20:0] \port$18187$1 ;
+  output [20:0] \port$18189$1 ;
+  wire [20:0] \port$18189$1 ;
+  output [3:0] \port$18190$1 ;
+  wire [3:0] \port$18190$1 ;
+  output [6:0] \port$18205$0 ;
+  wire [6:0] \port$18205$0 ;
+  output [7:0] \port$18257$0 ;
+  wire [7:0] \port$18257$0 ;
+  output [3:0] \port$3492$0 ;
+  wire [3:0] \port$3492$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] row_0 = 22'h000000;
   reg [21:0] row_1 = 22'h000000;
@@ -18256,7 +18259,7 @@ module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logi
     .carry(carry),
     .clk(clk),
     .o(o),
-    .\port$4813$26 (i_headers__payload[27:26]),
+    .\port$4822$26 (i_headers__payload[27:26]),
     .rst(rst),
     .start(block_begins),
     .twice(\config [64])
@@ -18620,22 +18623,22 @@ module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logi
       \$267  = 1'h0;
     end
   end
-  assign \port$3483$0  = \$16 ;
-  assign \port$18148$1  = row_0[21:1];
-  assign \port$18150$1  = row_1[21:1];
-  assign \port$18152$1  = row_2[21:1];
-  assign \port$18154$1  = row_3[21:1];
-  assign \port$18156$1  = row_4[21:1];
-  assign \port$18158$1  = row_5[21:1];
-  assign \port$18160$1  = row_6[21:1];
-  assign \port$18162$1  = row_7[21:1];
-  assign \port$18163$1  = slot_17[4:1];
-  assign \port$18178$0  = header_17[6:0];
-  assign \port$18230$0  = header_18[7:0];
+  assign \port$3492$0  = \$16 ;
+  assign \port$18175$1  = row_0[21:1];
+  assign \port$18177$1  = row_1[21:1];
+  assign \port$18179$1  = row_2[21:1];
+  assign \port$18181$1  = row_3[21:1];
+  assign \port$18183$1  = row_4[21:1];
+  assign \port$18185$1  = row_5[21:1];
+  assign \port$18187$1  = row_6[21:1];
+  assign \port$18189$1  = row_7[21:1];
+  assign \port$18190$1  = slot_17[4:1];
+  assign \port$18205$0  = header_17[6:0];
+  assign \port$18257$0  = header_18[7:0];
   assign entry = o[4:1];
 endmodule
 
-module backspike_default_fp_drain_sequencer (rst, start, busy, \port$4813$26 , batch, carry, twice, o, clk);
+module backspike_default_fp_drain_sequencer (rst, start, busy, \port$4822$26 , batch, carry, twice, o, clk);
   reg \$initially  = 0;
   wire [5:0] \$1 ;
   wire \$10 ;
@@ -18762,8 +18765,8 @@ module backspike_default_fp_drain_sequencer (rst, start, busy, \port$4813$26 , b
   output [16:0] o;
   reg [16:0] o = 17'h00000;
   reg phases_over = 1'h0;
-  input [1:0] \port$4813$26 ;
-  wire [1:0] \port$4813$26 ;
+  input [1:0] \port$4822$26 ;
+  wire [1:0] \port$4822$26 ;
   input rst;
   wire rst;
   reg running = 1'h0;
@@ -18849,10 +18852,10 @@ module backspike_default_fp_drain_sequencer (rst, start, busy, \port$4813$26 , b
   assign \$75  = { 1'h0, \$signal$23  } + batch[14:10];
   assign \$76  = o[0] & o[16];
   assign \$77  = ~ carry;
-  assign \$78  = \port$4813$26 [0] & \$77 ;
-  assign \$79  = \port$4813$26 [1] ? end1 : end0;
+  assign \$78  = \port$4822$26 [0] & \$77 ;
+  assign \$79  = \port$4822$26 [1] ? end1 : end0;
   assign \$80  = ~ carry;
-  assign \$81  = \port$4813$26 [0] & \$80 ;
+  assign \$81  = \port$4822$26 [0] & \$80 ;
   assign \$82  = start & \$81 ;
   assign \$83  = o[0] & o[16];
   assign \$84  = ~ \$83 ;
@@ -19134,7 +19137,7 @@ module backspike_default_fp_drain_sequencer (rst, start, busy, \port$4813$26 , b
     if (\$initially ) begin end
     \$102  = \final ;
     if (start) begin
-      \$102  = \port$4813$26 [1];
+      \$102  = \port$4822$26 [1];
     end
     if (rst) begin
       \$102  = 1'h0;
@@ -19633,8 +19636,8 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit0_currents  currents (
     .clk(clk),
     .o(\o$66 ),
-    .\port$18120$5 (slot[10:5]),
-    .\port$18319$5 (slot_16[10:5]),
+    .\port$18147$5 (slot[10:5]),
+    .\port$18346$5 (slot_16[10:5]),
     .rst(rst),
     .write__data(u_16),
     .write__en(\write$47 )
@@ -19657,8 +19660,8 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit0_lookup  lookup (
     .clk(clk),
     .o(code),
-    .\port$3919$0 (\$4 ),
-    .\port$3920$0 (\$5 ),
+    .\port$3928$0 (\$4 ),
+    .\port$3929$0 (\$5 ),
     .rst(rst),
     .\table (\table )
   );
@@ -19673,12 +19676,12 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit0_states  states (
     .clk(clk),
     .o(\o$58 ),
-    .\port$18120$5 (slot[10:5]),
-    .\port$18124$28 (place),
-    .\port$18319$5 (slot_16[10:5]),
-    .\port$18335$0 (place_16),
-    .\port$18341$0 (current_16),
-    .\port$3913$0 (current),
+    .\port$18147$5 (slot[10:5]),
+    .\port$18151$28 (place),
+    .\port$18346$5 (slot_16[10:5]),
+    .\port$18362$0 (place_16),
+    .\port$18368$0 (current_16),
+    .\port$3922$0 (current),
     .rst(rst),
     .write__data(\i$43 ),
     .write__en(slot_16[0])
@@ -19686,8 +19689,8 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit0_subtract  subtract (
     .clk(clk),
     .i_b(\config [96:81]),
-    .\port$18398$0 (\$89 ),
-    .\port$18399$0 (\$90 ),
+    .\port$18425$0 (\$89 ),
+    .\port$18426$0 (\$90 ),
     .result(\$91 ),
     .rst(rst),
     .saturated(\saturated$53 )
@@ -19709,15 +19712,15 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   assign \$76  = { exact_sum[51], exact_sum, 2'h0 };
 endmodule
 
-module backspike_default_fp_drain_unit0_currents (rst, write__en, o, \port$18120$5 , write__data, \port$18319$5 , clk);
+module backspike_default_fp_drain_unit0_currents (rst, write__en, o, \port$18147$5 , write__data, \port$18346$5 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$18120$5 ;
-  wire [5:0] \port$18120$5 ;
-  input [5:0] \port$18319$5 ;
-  wire [5:0] \port$18319$5 ;
+  input [5:0] \port$18147$5 ;
+  wire [5:0] \port$18147$5 ;
+  input [5:0] \port$18346$5 ;
+  wire [5:0] \port$18346$5 ;
   input rst;
   wire rst;
   input [15:0] write__data;
@@ -19729,11 +19732,11 @@ module backspike_default_fp_drain_unit0_currents (rst, write__en, o, \port$18120
   reg [15:0] file [127:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ 1'h0, \port$18319$5  }] <= write__data;
+      file[{ 1'h0, \port$18346$5  }] <= write__data;
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ 1'h0, \port$18120$5  }];
+    _0_ <= file[{ 1'h0, \port$18147$5  }];
   end
   assign o = _0_;
 endmodule
@@ -19904,7 +19907,7 @@ module backspike_default_fp_drain_unit0_leaked (rst, i_factor, i_half, fixed, ca
   assign \$36  = { 2'h0, \$35 [98:2] };
 endmodule
 
-module backspike_default_fp_drain_unit0_lookup (rst, \port$3919$0 , \port$3920$0 , \table , o, clk);
+module backspike_default_fp_drain_unit0_lookup (rst, \port$3928$0 , \port$3929$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -19945,10 +19948,10 @@ module backspike_default_fp_drain_unit0_lookup (rst, \port$3919$0 , \port$3920$0
   reg [15:0] key_3 = 16'h0000;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$3919$0 ;
-  wire [14:0] \port$3919$0 ;
-  input \port$3920$0 ;
-  wire \port$3920$0 ;
+  input [14:0] \port$3928$0 ;
+  wire [14:0] \port$3928$0 ;
+  input \port$3929$0 ;
+  wire \port$3929$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -19975,7 +19978,7 @@ module backspike_default_fp_drain_unit0_lookup (rst, \port$3919$0 , \port$3920$0
   assign addressed2 = \table [0] & \$5 ;
   assign \$6  = ~| \table [1];
   assign addressed3 = \table [0] & \$6 ;
-  assign \$11  = { \port$3920$0 , \port$3919$0  } >= \$10 ;
+  assign \$11  = { \port$3929$0 , \port$3928$0  } >= \$10 ;
   assign \$12  = ~| \table [4];
   assign \$13  = addressed1 & \$12 ;
   assign \$15  = addressed1 & \$14 ;
@@ -19992,7 +19995,7 @@ module backspike_default_fp_drain_unit0_lookup (rst, \port$3919$0 , \port$3920$0
   always @(posedge clk)
     edge1_1 <= \$22 ;
   always @(posedge clk)
-    key_1 <= { \port$3920$0 , \port$3919$0  };
+    key_1 <= { \port$3929$0 , \port$3928$0  };
   always @(posedge clk)
     \$signature__addr  <= { bits0_1, \$17  };
   always @(posedge clk)
@@ -20353,23 +20356,23 @@ module backspike_default_fp_drain_unit0_round_u (rst, i, result, negative_4, sat
   assign \$118  = \$117 [0];
 endmodule
 
-module backspike_default_fp_drain_unit0_states (rst, \port$3913$0 , write__data, o, \port$18120$5 , \port$18124$28 , write__en, \port$18319$5 , \port$18335$0 , \port$18341$0 , clk);
+module backspike_default_fp_drain_unit0_states (rst, \port$3922$0 , write__data, o, \port$18147$5 , \port$18151$28 , write__en, \port$18346$5 , \port$18362$0 , \port$18368$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$18120$5 ;
-  wire [5:0] \port$18120$5 ;
-  input [9:0] \port$18124$28 ;
-  wire [9:0] \port$18124$28 ;
-  input [5:0] \port$18319$5 ;
-  wire [5:0] \port$18319$5 ;
-  input [9:0] \port$18335$0 ;
-  wire [9:0] \port$18335$0 ;
-  input \port$18341$0 ;
-  wire \port$18341$0 ;
-  input \port$3913$0 ;
-  wire \port$3913$0 ;
+  input [5:0] \port$18147$5 ;
+  wire [5:0] \port$18147$5 ;
+  input [9:0] \port$18151$28 ;
+  wire [9:0] \port$18151$28 ;
+  input [5:0] \port$18346$5 ;
+  wire [5:0] \port$18346$5 ;
+  input [9:0] \port$18362$0 ;
+  wire [9:0] \port$18362$0 ;
+  input \port$18368$0 ;
+  wire \port$18368$0 ;
+  input \port$3922$0 ;
+  wire \port$3922$0 ;
   input rst;
   wire rst;
   input [15:0] write__data;
@@ -20381,16 +20384,16 @@ module backspike_default_fp_drain_unit0_states (rst, \port$3913$0 , write__data,
   reg [15:0] file [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ \port$18341$0 , \port$18335$0 [3:0], \port$18319$5  }] <= write__data;
+      file[{ \port$18368$0 , \port$18362$0 [3:0], \port$18346$5  }] <= write__data;
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ \port$3913$0 , \port$18124$28 [3:0], \port$18120$5  }];
+    _0_ <= file[{ \port$3922$0 , \port$18151$28 [3:0], \port$18147$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$18398$0 , \port$18399$0 , result, saturated, clk);
+module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$18425$0 , \port$18426$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -20519,10 +20522,10 @@ module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$18398$0 , \por
   reg minus_1 = 1'h0;
   reg minus_2 = 1'h0;
   reg [3:0] places_4 = 4'h0;
-  input [14:0] \port$18398$0 ;
-  wire [14:0] \port$18398$0 ;
-  input \port$18399$0 ;
-  wire \port$18399$0 ;
+  input [14:0] \port$18425$0 ;
+  wire [14:0] \port$18425$0 ;
+  input \port$18426$0 ;
+  wire \port$18426$0 ;
   output [14:0] result;
   reg [14:0] result = 15'h7bff;
   input rst;
@@ -20535,13 +20538,13 @@ module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$18398$0 , \por
   reg [14:0] total_3 = 15'h0000;
   reg [14:0] total_4 = 15'h0000;
   reg up_5 = 1'h0;
-  assign \$1  = ~| \port$18398$0 [14:10];
-  assign exponent_a = \port$18398$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ~| \port$18425$0 [14:10];
+  assign exponent_a = \port$18425$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ~| i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ~| ahead;
-  assign \$4  = \$3  & \port$18399$0 ;
+  assign \$4  = \$3  & \port$18426$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller_1[4:0], 3'h0 };
   assign \$6  = distance_1[3] & \$5 ;
@@ -20607,13 +20610,13 @@ module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$18398$0 , \por
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$18398$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$18398$0 [9:0] };
-  assign \$79  = | \port$18398$0 [14:10];
+  assign \$77  = | \port$18425$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$18425$0 [9:0] };
+  assign \$79  = | \port$18425$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$18398$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$18425$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$18399$0  == i_b[15];
+  assign \$83  = \port$18426$0  == i_b[15];
   assign \$84  = down_by1[0] | lost_by1;
   assign \$85  = ~ { distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4] };
   assign \$86  = { down_by1[13:1], \$84  } & \$85 ;
@@ -21168,8 +21171,8 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit1_currents  currents (
     .clk(clk),
     .o(\o$66 ),
-    .\port$18120$5 (slot[10:5]),
-    .\port$18482$5 (slot_16[10:5]),
+    .\port$18147$5 (slot[10:5]),
+    .\port$18509$5 (slot_16[10:5]),
     .rst(rst),
     .write__data(u_16),
     .write__en(\write$47 )
@@ -21192,8 +21195,8 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit1_lookup  lookup (
     .clk(clk),
     .o(code),
-    .\port$4356$0 (\$4 ),
-    .\port$4357$0 (\$5 ),
+    .\port$4365$0 (\$4 ),
+    .\port$4366$0 (\$5 ),
     .rst(rst),
     .\table (\table )
   );
@@ -21208,12 +21211,12 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit1_states  states (
     .clk(clk),
     .o(\o$58 ),
-    .\port$18120$5 (slot[10:5]),
-    .\port$18124$28 (place),
-    .\port$18482$5 (slot_16[10:5]),
-    .\port$18498$0 (place_16),
-    .\port$18504$0 (current_16),
-    .\port$4350$0 (current),
+    .\port$18147$5 (slot[10:5]),
+    .\port$18151$28 (place),
+    .\port$18509$5 (slot_16[10:5]),
+    .\port$18525$0 (place_16),
+    .\port$18531$0 (current_16),
+    .\port$4359$0 (current),
     .rst(rst),
     .write__data(\i$43 ),
     .write__en(slot_16[0])
@@ -21221,8 +21224,8 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit1_subtract  subtract (
     .clk(clk),
     .i_b(\config [96:81]),
-    .\port$18561$0 (\$89 ),
-    .\port$18562$0 (\$90 ),
+    .\port$18588$0 (\$89 ),
+    .\port$18589$0 (\$90 ),
     .result(\$91 ),
     .rst(rst),
     .saturated(\saturated$53 )
@@ -21244,15 +21247,15 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   assign \$76  = { exact_sum[51], exact_sum, 2'h0 };
 endmodule
 
-module backspike_default_fp_drain_unit1_currents (rst, write__en, o, \port$18120$5 , write__data, \port$18482$5 , clk);
+module backspike_default_fp_drain_unit1_currents (rst, write__en, o, \port$18147$5 , write__data, \port$18509$5 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$18120$5 ;
-  wire [5:0] \port$18120$5 ;
-  input [5:0] \port$18482$5 ;
-  wire [5:0] \port$18482$5 ;
+  input [5:0] \port$18147$5 ;
+  wire [5:0] \port$18147$5 ;
+  input [5:0] \port$18509$5 ;
+  wire [5:0] \port$18509$5 ;
   input rst;
   wire rst;
   input [15:0] write__data;
@@ -21264,16 +21267,16 @@ module backspike_default_fp_drain_unit1_currents (rst, write__en, o, \port$18120
   reg [15:0] file [127:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ 1'h0, \port$18482$5  }] <= write__data;
+      file[{ 1'h0, \port$18509$5  }] <= write__data;
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ 1'h0, \port$18120$5  }];
+    _0_ <= file[{ 1'h0, \port$18147$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_fp_drain_unit1_lookup (rst, \port$4356$0 , \port$4357$0 , \table , o, clk);
+module backspike_default_fp_drain_unit1_lookup (rst, \port$4365$0 , \port$4366$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -21314,10 +21317,10 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$4356$0 , \port$4357$0
   reg [15:0] key_3 = 16'h0000;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$4356$0 ;
-  wire [14:0] \port$4356$0 ;
-  input \port$4357$0 ;
-  wire \port$4357$0 ;
+  input [14:0] \port$4365$0 ;
+  wire [14:0] \port$4365$0 ;
+  input \port$4366$0 ;
+  wire \port$4366$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -21344,7 +21347,7 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$4356$0 , \port$4357$0
   assign addressed2 = \table [0] & \$5 ;
   assign \$6  = ~| \table [1];
   assign addressed3 = \table [0] & \$6 ;
-  assign \$11  = { \port$4357$0 , \port$4356$0  } >= \$10 ;
+  assign \$11  = { \port$4366$0 , \port$4365$0  } >= \$10 ;
   assign \$12  = ~| \table [4];
   assign \$13  = addressed1 & \$12 ;
   assign \$15  = addressed1 & \$14 ;
@@ -21361,7 +21364,7 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$4356$0 , \port$4357$0
   always @(posedge clk)
     edge1_1 <= \$22 ;
   always @(posedge clk)
-    key_1 <= { \port$4357$0 , \port$4356$0  };
+    key_1 <= { \port$4366$0 , \port$4365$0  };
   always @(posedge clk)
     \$signature__addr  <= { bits0_1, \$17  };
   always @(posedge clk)
@@ -21398,23 +21401,23 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$4356$0 , \port$4357$0
   assign \$14  = \table [4];
 endmodule
 
-module backspike_default_fp_drain_unit1_states (rst, \port$4350$0 , write__data, o, \port$18120$5 , \port$18124$28 , write__en, \port$18482$5 , \port$18498$0 , \port$18504$0 , clk);
+module backspike_default_fp_drain_unit1_states (rst, \port$4359$0 , write__data, o, \port$18147$5 , \port$18151$28 , write__en, \port$18509$5 , \port$18525$0 , \port$18531$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$18120$5 ;
-  wire [5:0] \port$18120$5 ;
-  input [9:0] \port$18124$28 ;
-  wire [9:0] \port$18124$28 ;
-  input [5:0] \port$18482$5 ;
-  wire [5:0] \port$18482$5 ;
-  input [9:0] \port$18498$0 ;
-  wire [9:0] \port$18498$0 ;
-  input \port$18504$0 ;
-  wire \port$18504$0 ;
-  input \port$4350$0 ;
-  wire \port$4350$0 ;
+  input [5:0] \port$18147$5 ;
+  wire [5:0] \port$18147$5 ;
+  input [9:0] \port$18151$28 ;
+  wire [9:0] \port$18151$28 ;
+  input [5:0] \port$18509$5 ;
+  wire [5:0] \port$18509$5 ;
+  input [9:0] \port$18525$0 ;
+  wire [9:0] \port$18525$0 ;
+  input \port$18531$0 ;
+  wire \port$18531$0 ;
+  input \port$4359$0 ;
+  wire \port$4359$0 ;
   input rst;
   wire rst;
   input [15:0] write__data;
@@ -21426,16 +21429,16 @@ module backspike_default_fp_drain_unit1_states (rst, \port$4350$0 , write__data,
   reg [15:0] file [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ \port$18504$0 , \port$18498$0 [3:0], \port$18482$5  }] <= write__data;
+      file[{ \port$18531$0 , \port$18525$0 [3:0], \port$18509$5  }] <= write__data;
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ \port$4350$0 , \port$18124$28 [3:0], \port$18120$5  }];
+    _0_ <= file[{ \port$4359$0 , \port$18151$28 [3:0], \port$18147$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$18561$0 , \port$18562$0 , result, saturated, clk);
+module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$18588$0 , \port$18589$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -21564,10 +21567,10 @@ module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$18561$0 , \por
   reg minus_1 = 1'h0;
   reg minus_2 = 1'h0;
   reg [3:0] places_4 = 4'h0;
-  input [14:0] \port$18561$0 ;
-  wire [14:0] \port$18561$0 ;
-  input \port$18562$0 ;
-  wire \port$18562$0 ;
+  input [14:0] \port$18588$0 ;
+  wire [14:0] \port$18588$0 ;
+  input \port$18589$0 ;
+  wire \port$18589$0 ;
   output [14:0] result;
   reg [14:0] result = 15'h7bff;
   input rst;
@@ -21580,13 +21583,13 @@ module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$18561$0 , \por
   reg [14:0] total_3 = 15'h0000;
   reg [14:0] total_4 = 15'h0000;
   reg up_5 = 1'h0;
-  assign \$1  = ~| \port$18561$0 [14:10];
-  assign exponent_a = \port$18561$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ~| \port$18588$0 [14:10];
+  assign exponent_a = \port$18588$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ~| i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ~| ahead;
-  assign \$4  = \$3  & \port$18562$0 ;
+  assign \$4  = \$3  & \port$18589$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller_1[4:0], 3'h0 };
   assign \$6  = distance_1[3] & \$5 ;
@@ -21652,13 +21655,13 @@ module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$18561$0 , \por
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$18561$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$18561$0 [9:0] };
-  assign \$79  = | \port$18561$0 [14:10];
+  assign \$77  = | \port$18588$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$18588$0 [9:0] };
+  assign \$79  = | \port$18588$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$18561$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$18588$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$18562$0  == i_b[15];
+  assign \$83  = \port$18589$0  == i_b[15];
   assign \$84  = down_by1[0] | lost_by1;
   assign \$85  = ~ { distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4] };
   assign \$86  = { down_by1[13:1], \$84  } & \$85 ;
@@ -21738,8 +21741,8 @@ module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$18561$0 , \por
   assign \$72  = { \$71 [14:0], 1'h0 };
 endmodule
 
-module backspike_default_fp_front (rst, grant, refused, o__ready, spikes__addr, row__valid, o_events__ready, \o__ready$85 , o_headers__ready, batch, extent, buffer, carry, i__payload, i__valid, \config , record, o_headers__payload, o_events__payload, \i__payload$70 , \connection$22
-, i__ready, o_headers__valid, o_events__valid, o_vectors__payload, o_vectors__valid, row, \row$78 , clk);
+module backspike_default_fp_front (rst, grant, refused, o__ready, spikes__addr, row__valid, o_events__ready, \o__ready$85 , o_headers__ready, batch, extent, buffer, carry, i__payload, i__valid, \config , record, o_headers__payload, o_events__payload, \i__payload$70 , i__ready
+, o_headers__valid, \connection$22 , o_events__valid, o_vectors__payload, o_vectors__valid, row, \row$78 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -22174,14 +22177,14 @@ module backspike_default_fp_front (rst, grant, refused, o__ready, spikes__addr, 
     .i__payload(i__payload),
     .i__ready(i__ready),
     .i__valid(i__valid),
-    .index(\connection$22 ),
     .o__payload(\o__payload$31 ),
     .o__ready(\o__ready$35 ),
     .o__valid(\i__valid$33 ),
     .o_headers__payload(\o_headers__payload$21 ),
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(o_headers__valid),
-    .\port$17695$30 (\config [42:30]),
+    .\port$17722$30 (\config [42:30]),
+    .read__addr(\connection$22 ),
     .rst(rst)
   );
   always @* begin
@@ -22566,8 +22569,8 @@ module backspike_default_fp_front_scan (rst, i__valid, r_en, i__ready, o_lines__
   backspike_default_fp_front_scan_lines  lines (
     .clk(clk),
     .level(level),
-    .\port$17865$0 (\o__payload$20 [2:0]),
-    .\port$17865$19 (\o__payload$20 [26:19]),
+    .\port$17892$0 (\o__payload$20 [2:0]),
+    .\port$17892$19 (\o__payload$20 [26:19]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -23715,7 +23718,7 @@ module backspike_default_fp_front_scan_events (rst, i__ready, o__ready, i__paylo
   end
 endmodule
 
-module backspike_default_fp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$17865$0 , \port$17865$19 , level, clk);
+module backspike_default_fp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$17892$0 , \port$17892$19 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -23738,10 +23741,10 @@ module backspike_default_fp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   wire clk;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [2:0] \port$17865$0 ;
-  wire [2:0] \port$17865$0 ;
-  input [7:0] \port$17865$19 ;
-  wire [7:0] \port$17865$19 ;
+  input [2:0] \port$17892$0 ;
+  wire [2:0] \port$17892$0 ;
+  input [7:0] \port$17892$19 ;
+  wire [7:0] \port$17892$19 ;
   output [10:0] r_data;
   wire [10:0] r_data;
   input r_en;
@@ -23759,7 +23762,7 @@ module backspike_default_fp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   reg [10:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$17865$19 , \port$17865$0  };
+      storage[w_port__addr] <= { \port$17892$19 , \port$17892$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -24489,58 +24492,58 @@ module backspike_default_fp_front_tiles (rst, o__ready, move, i__valid, i__paylo
   assign o__payload[127:0] = row;
 endmodule
 
-module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready, batch, carry, i__payload, i__valid, \port$17695$30 , connection, index, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
+module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready, batch, carry, i__payload, i__valid, \port$17722$30 , connection, o__payload, o_headers__payload, i__ready, o_headers__valid, o__valid, read__addr, clk);
   reg \$initially  = 0;
-  wire [5:0] \$1 ;
-  wire [9:0] \$10 ;
-  wire [1:0] \$11 ;
-  wire [9:0] \$12 ;
-  wire \$13 ;
-  wire [12:0] \$14 ;
-  wire [14:0] \$15 ;
-  wire [15:0] \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
-  wire [12:0] \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  wire [7:0] \$22 ;
-  wire [9:0] \$23 ;
-  wire [9:0] \$24 ;
-  wire [1:0] \$25 ;
+  wire [7:0] \$1 ;
+  wire \$10 ;
+  wire [5:0] \$17 ;
+  wire [12:0] \$18 ;
+  wire [20:0] \$19 ;
+  wire [8:0] \$2 ;
+  wire [12:0] \$20 ;
+  wire [20:0] \$21 ;
+  wire [8:0] \$22 ;
+  wire [4:0] \$23 ;
+  wire [7:0] \$24 ;
+  wire [9:0] \$25 ;
   wire [9:0] \$26 ;
-  wire \$27 ;
-  wire [12:0] \$28 ;
-  wire [14:0] \$29 ;
-  wire [20:0] \$3 ;
-  wire [15:0] \$30 ;
-  wire \$31 ;
-  wire \$32 ;
+  wire [1:0] \$27 ;
+  wire [9:0] \$28 ;
+  wire \$29 ;
+  wire [7:0] \$3 ;
+  wire [12:0] \$30 ;
+  wire [14:0] \$31 ;
+  wire [15:0] \$32 ;
   wire \$33 ;
   wire \$34 ;
   wire \$35 ;
-  wire [9:0] \$36 ;
-  wire [13:0] \$37 ;
-  wire [8:0] \$38 ;
-  wire \$39 ;
-  wire [12:0] \$4 ;
-  wire [4:0] \$40 ;
-  wire [7:0] \$41 ;
-  wire [8:0] \$42 ;
-  wire [7:0] \$43 ;
-  wire [8:0] \$44 ;
-  wire [7:0] \$45 ;
-  wire [10:0] \$46 ;
-  wire [7:0] \$47 ;
-  wire [8:0] \$48 ;
+  wire \$36 ;
+  wire \$37 ;
+  wire [7:0] \$38 ;
+  wire [9:0] \$39 ;
+  wire [8:0] \$4 ;
+  wire [9:0] \$40 ;
+  wire [1:0] \$41 ;
+  wire [9:0] \$42 ;
+  wire \$43 ;
+  wire [12:0] \$44 ;
+  wire [14:0] \$45 ;
+  wire [15:0] \$46 ;
+  wire \$47 ;
+  wire \$48 ;
   wire \$49 ;
-  wire [20:0] \$5 ;
+  wire \$5 ;
   wire \$50 ;
+  wire \$51 ;
+  wire [9:0] \$52 ;
+  wire [13:0] \$53 ;
+  wire [8:0] \$54 ;
+  wire \$55 ;
+  wire [4:0] \$56 ;
   reg [3:0] \$57 ;
   reg [32:0] \$58 ;
   reg [3:0] \$59 ;
-  wire [8:0] \$6 ;
+  wire [7:0] \$6 ;
   reg [2:0] \$60 ;
   reg [7:0] \$61 ;
   reg [7:0] \$62 ;
@@ -24551,15 +24554,12 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
   reg [7:0] \$67 ;
   reg [7:0] \$68 ;
   reg \$69 ;
-  wire [4:0] \$7 ;
+  wire [10:0] \$7 ;
   reg \$70 ;
   wire [7:0] \$8 ;
-  wire [9:0] \$9 ;
-  reg \$signal  = 1'h0;
-  reg \$signal$27  = 1'h0;
-  wire \$signal$32 ;
+  wire [8:0] \$9 ;
+  wire \$signal ;
   wire [15:0] \$signature__data ;
-  wire [15:0] \$signature__data$35 ;
   reg \$signature__en ;
   reg [7:0] base = 8'h00;
   input [53:0] batch;
@@ -24582,8 +24582,6 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
   reg i__ready;
   input i__valid;
   wire i__valid;
-  output [3:0] index;
-  reg [3:0] index = 4'h0;
   wire last;
   wire last_connection;
   reg next;
@@ -24599,9 +24597,13 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
   wire o_headers__ready;
   output o_headers__valid;
   reg o_headers__valid;
-  input [12:0] \port$17695$30 ;
-  wire [12:0] \port$17695$30 ;
+  reg other = 1'h0;
+  input [12:0] \port$17722$30 ;
+  wire [12:0] \port$17722$30 ;
   reg [7:0] product = 8'h00;
+  output [3:0] read__addr;
+  reg [3:0] read__addr = 4'h0;
+  wire [15:0] read__data;
   reg [7:0] row = 8'h00;
   reg [7:0] row_step = 8'h00;
   input rst;
@@ -24613,42 +24615,49 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
   reg start;
   wire tail;
   reg [7:0] tile_bases = 8'h00;
+  reg \void  = 1'h0;
   reg [32:0] work = 33'h000000000;
   reg [15:0] firsts [15:0];
   always @(posedge clk) begin
     if (\$signature__en )
-      firsts[index] <= \$signature__data$35 ;
+      firsts[read__addr] <= \$signature__data ;
   end
-  assign \$signature__data  = firsts[index];
-  assign \$30  = $signed({ { 6{1'h0} }, { 1'h0, \$signature__data [7:0] } }) + $signed(\$29 );
-  assign \$31  = connection[42] & head;
-  assign \$32  = ~ carry;
-  assign \$33  = \$31  & \$32 ;
-  assign \$34  = connection[42] & head;
-  assign \$35  = \$34  & carry;
-  assign \$36  = source + 9'h1;
-  assign \$37  = { 5'h0, source_base } + batch[53:41];
-  assign \$38  = row + row_step;
-  assign \$39  = \$signal$32  & last_connection;
-  assign \$40  = index + 4'h1;
-  assign \$41  = connection[41] ? product : 8'h00;
-  assign \$42  = connection[7:0] + \$41 ;
-  assign \$43  = connection[41] ? 8'h00 : product;
-  assign \$44  = connection[24:17] + \$43 ;
-  assign \$signal$32  = source == source_end;
-  assign last_connection = index == connection_end;
-  assign \$45  = work[18] ? set : 8'h00;
-  assign \$46  = work[17:8] + { 2'h0, \$45  };
-  assign \$47  = by_set ? set : block;
-  assign \$48  = base + \$47 ;
-  assign \$49  = \$signal$32  & last_connection;
-  assign \$50  = \$signal$32  & last_connection;
+  assign read__data = firsts[read__addr];
+  assign \$28  = $signed({ 1'h0, block }) + $signed({ { 7{\$27 [1]} }, \$27  });
+  assign \$29  = connection[42] & head;
+  assign \$30  = \$29  ? batch[27:15] : 13'h0000;
+  assign \$31  = $signed({ { 4{\$28 [9]} }, \$28  }) + $signed({ 1'h0, \$30  });
+  assign \$32  = $signed({ { 6{1'h0} }, { 1'h0, read__data[7:0] } }) + $signed(\$31 );
+  assign \$33  = connection[42] & head;
+  assign \$34  = ~ carry;
+  assign \$35  = \$33  & \$34 ;
+  assign \$36  = connection[42] & head;
+  assign \$37  = \$36  & carry;
+  assign \$38  = connection[41] ? work[7:0] : 8'h00;
+  assign \$39  = connection[16:8] - 9'h1;
+  assign \$40  = connection[41] ? { 2'h0, work[7:0] } : \$39 ;
+  assign \$41  = connection[42] ? 2'h3 : 2'h0;
+  assign \$42  = $signed({ 1'h0, block }) + $signed({ { 7{\$41 [1]} }, \$41  });
+  assign \$43  = connection[42] & head;
+  assign \$44  = \$43  ? batch[27:15] : 13'h0000;
+  assign \$45  = $signed({ { 4{\$42 [9]} }, \$42  }) + $signed({ 1'h0, \$44  });
+  assign \$46  = $signed({ { 6{1'h0} }, { 1'h0, read__data[7:0] } }) + $signed(\$45 );
+  assign \$47  = connection[42] & head;
+  assign \$48  = ~ carry;
+  assign \$49  = \$47  & \$48 ;
+  assign \$50  = connection[42] & head;
+  assign \$51  = \$50  & carry;
+  assign \$52  = source + 9'h1;
+  assign \$53  = { 5'h0, source_base } + batch[53:41];
+  assign \$54  = row + row_step;
+  assign \$55  = \$signal  & last_connection;
+  assign \$56  = read__addr + 4'h1;
   always @(posedge clk)
     connection_end <= \$57 ;
   always @(posedge clk)
     work <= \$58 ;
   always @(posedge clk)
-    index <= \$59 ;
+    read__addr <= \$59 ;
   always @(posedge clk)
     fsm_state <= \$60 ;
   always @(posedge clk)
@@ -24668,38 +24677,32 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
   always @(posedge clk)
     row_step <= \$68 ;
   always @(posedge clk)
-    \$signal  <= \$69 ;
+    \void  <= \$69 ;
   always @(posedge clk)
-    \$signal$27  <= \$70 ;
-  assign \$1  = \port$17695$30 [4:0] - 5'h1;
-  assign \$2  = by_set ? batch[40:28] : batch[53:41];
-  assign \$3  = work[7:0] * \$2 ;
-  assign \$4  = connection[41] ? batch[53:41] : { 5'h00, connection[32:25] };
-  assign \$5  = work[7:0] * \$4 ;
-  assign \$6  = \port$17695$30 [12:5] + tile_bases;
-  assign \$7  = index + 4'h1;
-  assign \$8  = connection[41] ? work[7:0] : 8'h00;
-  assign \$9  = connection[16:8] - 9'h1;
-  assign \$10  = connection[41] ? { 2'h0, work[7:0] } : \$9 ;
-  assign \$11  = connection[42] ? 2'h3 : 2'h0;
-  assign \$12  = $signed({ 1'h0, block }) + $signed({ { 7{\$11 [1]} }, \$11  });
-  assign \$13  = connection[42] & head;
-  assign \$14  = \$13  ? batch[27:15] : 13'h0000;
-  assign \$15  = $signed({ { 4{\$12 [9]} }, \$12  }) + $signed({ 1'h0, \$14  });
-  assign \$16  = $signed({ { 6{1'h0} }, { 1'h0, \$signature__data [7:0] } }) + $signed(\$15 );
-  assign \$17  = connection[42] & head;
-  assign \$18  = ~ carry;
-  assign \$19  = \$17  & \$18 ;
-  assign \$20  = connection[42] & head;
-  assign \$21  = \$20  & carry;
-  assign \$22  = connection[41] ? work[7:0] : 8'h00;
-  assign \$23  = connection[16:8] - 9'h1;
-  assign \$24  = connection[41] ? { 2'h0, work[7:0] } : \$23 ;
-  assign \$25  = connection[42] ? 2'h3 : 2'h0;
-  assign \$26  = $signed({ 1'h0, block }) + $signed({ { 7{\$25 [1]} }, \$25  });
-  assign \$27  = connection[42] & head;
-  assign \$28  = \$27  ? batch[27:15] : 13'h0000;
-  assign \$29  = $signed({ { 4{\$26 [9]} }, \$26  }) + $signed({ 1'h0, \$28  });
+    other <= \$70 ;
+  assign \$1  = connection[41] ? product : 8'h00;
+  assign \$2  = connection[7:0] + \$1 ;
+  assign \$3  = connection[41] ? 8'h00 : product;
+  assign \$4  = connection[24:17] + \$3 ;
+  assign \$signal  = source == source_end;
+  assign last_connection = read__addr == connection_end;
+  assign \$5  = \$signal  & last_connection;
+  assign \$6  = work[18] ? set : 8'h00;
+  assign \$7  = work[17:8] + { 2'h0, \$6  };
+  assign \$8  = by_set ? set : block;
+  assign \$9  = base + \$8 ;
+  assign \$10  = \$signal  & last_connection;
+  assign \$17  = \port$17722$30 [4:0] - 5'h1;
+  assign \$18  = by_set ? batch[40:28] : batch[53:41];
+  assign \$19  = work[7:0] * \$18 ;
+  assign \$20  = connection[41] ? batch[53:41] : { 5'h00, connection[32:25] };
+  assign \$21  = work[7:0] * \$20 ;
+  assign \$22  = \port$17722$30 [12:5] + tile_bases;
+  assign \$23  = read__addr + 4'h1;
+  assign \$24  = connection[41] ? work[7:0] : 8'h00;
+  assign \$25  = connection[16:8] - 9'h1;
+  assign \$26  = connection[41] ? { 2'h0, work[7:0] } : \$25 ;
+  assign \$27  = connection[42] ? 2'h3 : 2'h0;
   backspike_default_fp_front_walk_order  order (
     .batch(batch),
     .block(block),
@@ -24707,279 +24710,12 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
     .head(head),
     .last(last),
     .next(next),
-    .\port$17792$19 (work[32:19]),
+    .\port$17828$19 (work[32:19]),
     .rst(rst),
     .set(set),
     .start(start),
     .tail(tail)
   );
-  always @* begin
-    if (\$initially ) begin end
-    \$57  = \$1 [3:0];
-    if (rst) begin
-      \$57  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$58  = work;
-    casez (fsm_state)
-      3'h0:
-          \$58  = i__payload;
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$59  = index;
-    casez (fsm_state)
-      3'h0:
-          \$59  = 4'h0;
-      3'h1:
-          /* empty */;
-      3'h2:
-        begin
-          \$59  = \$7 [3:0];
-          if (last_connection) begin
-            \$59  = 4'h0;
-          end
-        end
-      3'h3:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h4:
-          if (o__ready) begin
-            if (\$39 ) begin
-              \$59  = 4'h0;
-            end else if (\$signal$32 ) begin
-              \$59  = \$40 [3:0];
-            end
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$59  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$60  = fsm_state;
-    casez (fsm_state)
-      3'h0:
-          if (i__valid) begin
-            \$60  = 3'h1;
-          end
-      3'h1:
-          \$60  = 3'h2;
-      3'h2:
-        begin
-          \$60  = 3'h1;
-          if (last_connection) begin
-            \$60  = 3'h3;
-          end
-        end
-      3'h3:
-          if (o_headers__ready) begin
-            \$60  = 3'h4;
-          end
-      3'h5:
-          \$60  = 3'h4;
-      3'h4:
-          if (o__ready) begin
-            if (\$39 ) begin
-              \$60  = 3'h3;
-              if (last) begin
-                \$60  = 3'h0;
-              end
-            end else if (\$signal$32 ) begin
-              \$60  = 3'h5;
-            end
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$60  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$61  = tile_bases;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          \$61  = \$3 [7:0];
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$62  = product;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          \$62  = \$5 [7:0];
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$63  = base;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$63  = \$6 [7:0];
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$64  = source;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$64  = { 1'h0, \$8  };
-      3'h5:
-          \$64  = { 1'h0, \$22  };
-      3'h4:
-          if (o__ready) begin
-            \$64  = \$36 [8:0];
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$64  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$65  = source_end;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$65  = \$10 [8:0];
-      3'h5:
-          \$65  = \$24 [8:0];
-      default: ;
-    endcase
-    if (rst) begin
-      \$65  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$66  = source_base;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$66  = \$16 [7:0];
-      3'h5:
-          \$66  = \$30 [7:0];
-      3'h4:
-          if (o__ready) begin
-            \$66  = \$37 [7:0];
-          end
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$67  = row;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$67  = \$signature__data [15:8];
-      3'h5:
-          \$67  = \$signature__data [15:8];
-      3'h4:
-          if (o__ready) begin
-            \$67  = \$38 [7:0];
-          end
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$68  = row_step;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$68  = connection[40:33];
-      3'h5:
-          \$68  = connection[40:33];
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$69  = \$signal ;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$69  = \$19 ;
-      3'h5:
-          \$69  = \$33 ;
-      default: ;
-    endcase
-    if (rst) begin
-      \$69  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$70  = \$signal$27 ;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$70  = \$21 ;
-      3'h5:
-          \$70  = \$35 ;
-      default: ;
-    endcase
-    if (rst) begin
-      \$70  = 1'h0;
-    end
-  end
   always @* begin
     if (\$initially ) begin end
     i__ready = 1'h0;
@@ -25044,7 +24780,7 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
           /* empty */;
       3'h4:
           if (o__ready) begin
-            if (\$50 ) begin
+            if (\$10 ) begin
               next = 1'h1;
             end
           end
@@ -25070,28 +24806,295 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
       default: ;
     endcase
   end
-  assign o__payload[49] = \$49 ;
-  assign o__payload[48:40] = source;
-  assign o__payload[39] = \$signal$27 ;
-  assign o__payload[38] = \$signal ;
-  assign o__payload[37] = tail;
-  assign o__payload[36:24] = { 5'h00, set };
-  assign o__payload[23:16] = row;
-  assign o__payload[15:8] = \$48 [7:0];
-  assign o__payload[7:0] = source_base;
+  always @* begin
+    if (\$initially ) begin end
+    \$57  = \$17 [3:0];
+    if (rst) begin
+      \$57  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$58  = work;
+    casez (fsm_state)
+      3'h0:
+          \$58  = i__payload;
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$59  = read__addr;
+    casez (fsm_state)
+      3'h0:
+          \$59  = 4'h0;
+      3'h1:
+          /* empty */;
+      3'h2:
+        begin
+          \$59  = \$23 [3:0];
+          if (last_connection) begin
+            \$59  = 4'h0;
+          end
+        end
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (o__ready) begin
+            if (\$55 ) begin
+              \$59  = 4'h0;
+            end else if (\$signal ) begin
+              \$59  = \$56 [3:0];
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$59  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$60  = fsm_state;
+    casez (fsm_state)
+      3'h0:
+          if (i__valid) begin
+            \$60  = 3'h1;
+          end
+      3'h1:
+          \$60  = 3'h2;
+      3'h2:
+        begin
+          \$60  = 3'h1;
+          if (last_connection) begin
+            \$60  = 3'h3;
+          end
+        end
+      3'h3:
+          if (o_headers__ready) begin
+            \$60  = 3'h4;
+          end
+      3'h5:
+          \$60  = 3'h4;
+      3'h4:
+          if (o__ready) begin
+            if (\$55 ) begin
+              \$60  = 3'h3;
+              if (last) begin
+                \$60  = 3'h0;
+              end
+            end else if (\$signal ) begin
+              \$60  = 3'h5;
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$60  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$61  = tile_bases;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          \$61  = \$19 [7:0];
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$62  = product;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          \$62  = \$21 [7:0];
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$63  = base;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \$63  = \$22 [7:0];
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$64  = source;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          \$64  = { 1'h0, \$24  };
+      3'h5:
+          \$64  = { 1'h0, \$38  };
+      3'h4:
+          if (o__ready) begin
+            \$64  = \$52 [8:0];
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$64  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$65  = source_end;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          \$65  = \$26 [8:0];
+      3'h5:
+          \$65  = \$40 [8:0];
+      default: ;
+    endcase
+    if (rst) begin
+      \$65  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$66  = source_base;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          \$66  = \$32 [7:0];
+      3'h5:
+          \$66  = \$46 [7:0];
+      3'h4:
+          if (o__ready) begin
+            \$66  = \$53 [7:0];
+          end
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$67  = row;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          \$67  = read__data[15:8];
+      3'h5:
+          \$67  = read__data[15:8];
+      3'h4:
+          if (o__ready) begin
+            \$67  = \$54 [7:0];
+          end
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$68  = row_step;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          \$68  = connection[40:33];
+      3'h5:
+          \$68  = connection[40:33];
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$69  = \void ;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          \$69  = \$35 ;
+      3'h5:
+          \$69  = \$49 ;
+      default: ;
+    endcase
+    if (rst) begin
+      \$69  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$70  = other;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          \$70  = \$37 ;
+      3'h5:
+          \$70  = \$51 ;
+      default: ;
+    endcase
+    if (rst) begin
+      \$70  = 1'h0;
+    end
+  end
   assign o_headers__payload[49] = last;
   assign o_headers__payload[48:41] = work[7:0];
-  assign o_headers__payload[40:31] = \$46 [9:0];
+  assign o_headers__payload[40:31] = \$7 [9:0];
   assign o_headers__payload[30] = tail;
   assign o_headers__payload[29] = head;
   assign o_headers__payload[28:16] = { 5'h00, set };
-  assign o_headers__payload[15:8] = \$signature__data [15:8];
+  assign o_headers__payload[15:8] = read__data[15:8];
   assign o_headers__payload[7:0] = o__payload[15:8];
-  assign \$signature__data$35 [15:8] = \$44 [7:0];
-  assign \$signature__data$35 [7:0] = \$42 [7:0];
+  assign o__payload[48:40] = source;
+  assign o__payload[39] = other;
+  assign o__payload[38] = \void ;
+  assign o__payload[37] = tail;
+  assign o__payload[36:24] = { 5'h00, set };
+  assign o__payload[23:16] = row;
+  assign o__payload[15:8] = \$9 [7:0];
+  assign o__payload[7:0] = source_base;
+  assign o__payload[49] = \$5 ;
+  assign \$signature__data [15:8] = \$4 [7:0];
+  assign \$signature__data [7:0] = \$2 [7:0];
 endmodule
 
-module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, \port$17792$19 , start, next, block, set, clk);
+module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, start, next, \port$17828$19 , block, set, clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
   wire [12:0] \$10 ;
@@ -25125,8 +25128,8 @@ module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, \por
   wire last;
   input next;
   wire next;
-  input [13:0] \port$17792$19 ;
-  wire [13:0] \port$17792$19 ;
+  input [13:0] \port$17828$19 ;
+  wire [13:0] \port$17828$19 ;
   input rst;
   wire rst;
   output [7:0] set;
@@ -25147,13 +25150,13 @@ module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, \por
   assign \$7  = block + 8'h1;
   assign \$8  = span + 8'h1;
   assign \$9  = set + 8'h1;
-  assign \$10  = \port$17792$19 [0] ? \port$17792$19 [13:1] : 13'h0000;
-  assign \$11  = \port$17792$19 [0] ? \port$17792$19 [13:1] : 13'h0000;
+  assign \$10  = \port$17828$19 [0] ? \port$17828$19 [13:1] : 13'h0000;
+  assign \$11  = \port$17828$19 [0] ? \port$17828$19 [13:1] : 13'h0000;
   assign head = ~| span;
   assign tail = span == spans_end;
   assign \$12  = set == sets_end;
   assign \$13  = block == blocks_end;
-  assign last = \port$17792$19 [0] ? \$12  : \$13 ;
+  assign last = \port$17828$19 [0] ? \$12  : \$13 ;
   always @(posedge clk)
     blocks_end <= \$14 ;
   always @(posedge clk)
@@ -25192,7 +25195,7 @@ module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, \por
     \$17  = block;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$17792$19 [0]) begin
+      if (\port$17828$19 [0]) begin
         \$17  = \$5 [7:0];
       end else begin
         \$17  = \$7 [7:0];
@@ -25210,7 +25213,7 @@ module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, \por
     \$18  = set;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$17792$19 [0]) begin
+      if (\port$17828$19 [0]) begin
         \$18  = \$6 [7:0];
       end else begin
         if (tail) begin
@@ -25230,7 +25233,7 @@ module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, \por
     \$19  = span;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$17792$19 [0]) begin
+      if (\port$17828$19 [0]) begin
       end else begin
         \$19  = \$8 [7:0];
         if (tail) begin
@@ -26076,7 +26079,7 @@ module backspike_default_fp_lanes_lane0_term (rst, load, en, i, fixed, carry, cl
 endmodule
 
 module backspike_default_fp_queue (rst, busy, running, descriptors__addr, done, batch, \begin , \end , start, abort, dry_run, o__payload, fault, waiting, o__valid, counts__0, position, \config , load_done, \table , \record$70
-, \connection$68 , o__ready, counts__1, counts__2, descriptors__data, tasks__data, clk);
+, o__ready, \connection$68 , counts__1, counts__2, descriptors__data, tasks__data, clk);
   input abort;
   wire abort;
   input [53:0] batch;
@@ -26228,7 +26231,7 @@ module backspike_default_fp_queue (rst, busy, running, descriptors__addr, done, 
     .counts__1(counts__1),
     .counts__2(counts__2),
     .done(done),
-    .dry_run(dry_run),
+    .\dry_run$45 (dry_run),
     .\end$48 (\end ),
     .fault(fault),
     .layer(layer),
@@ -28002,18 +28005,27 @@ module backspike_default_fp_queue_loader (rst, descriptors__addr, start, layer, 
   assign \$8  = readout[0];
 endmodule
 
-module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, batch, \begin , \end$48 , start, abort, dry_run, o__payload, fault, waiting, load, check, o__valid, counts__0, position, layer, load_done
+module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, batch, \begin , \end$48 , start, abort, \dry_run$45 , o__payload, fault, load, waiting, check, o__valid, counts__0, position, layer, load_done
 , check_fault, check_done, o__ready, counts__1, counts__2, tasks__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
-  reg \$100 ;
-  reg \$101 ;
-  reg [2:0] \$102 ;
-  reg [58:0] \$103 ;
-  reg [3:0] \$104 ;
+  reg [10:0] \$100 ;
+  reg [10:0] \$101 ;
+  reg [1:0] \$102 ;
+  reg \$103 ;
+  reg [10:0] \$104 ;
   reg [10:0] \$105 ;
+  reg [10:0] \$106 ;
+  reg \$107 ;
+  reg [12:0] \$108 ;
+  reg \$109 ;
   wire \$11 ;
+  reg \$110 ;
+  reg [2:0] \$111 ;
+  reg [58:0] \$112 ;
+  reg [3:0] \$113 ;
+  reg [10:0] \$114 ;
   wire \$12 ;
   wire \$13 ;
   wire \$15 ;
@@ -28022,9 +28034,6 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   wire \$18 ;
   wire \$19 ;
   wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  wire \$22 ;
   wire \$23 ;
   wire \$24 ;
   wire \$25 ;
@@ -28035,28 +28044,28 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   wire \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire \$37 ;
-  wire \$38 ;
-  wire \$39 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire \$35 ;
   wire \$4 ;
-  wire \$40 ;
-  wire [13:0] \$41 ;
+  wire \$41 ;
   wire \$42 ;
-  wire [12:0] \$43 ;
-  wire [13:0] \$44 ;
-  wire \$45 ;
+  wire \$43 ;
+  wire \$44 ;
+  wire [13:0] \$45 ;
   wire \$46 ;
-  wire \$47 ;
-  wire [11:0] \$48 ;
-  wire [12:0] \$49 ;
+  wire [12:0] \$47 ;
+  wire [13:0] \$48 ;
+  wire \$49 ;
   wire \$5 ;
   wire \$50 ;
-  wire [11:0] \$51 ;
-  wire [2:0] \$52 ;
-  wire \$53 ;
+  wire \$51 ;
+  wire [11:0] \$52 ;
+  wire [12:0] \$53 ;
   wire \$54 ;
-  wire \$55 ;
-  wire \$56 ;
+  wire [11:0] \$55 ;
+  wire [2:0] \$56 ;
   wire \$57 ;
   wire \$58 ;
   wire \$59 ;
@@ -28074,46 +28083,36 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   wire \$7 ;
   wire \$70 ;
   wire \$71 ;
-  wire [10:0] \$72 ;
-  wire [11:0] \$73 ;
-  wire [11:0] \$74 ;
+  wire \$72 ;
+  wire \$73 ;
+  wire \$74 ;
   wire \$75 ;
   wire \$76 ;
   wire \$77 ;
-  wire [13:0] \$78 ;
-  wire [13:0] \$79 ;
+  wire \$78 ;
+  wire \$79 ;
   wire \$8 ;
   wire \$80 ;
-  wire \$81 ;
-  wire \$82 ;
-  wire \$83 ;
+  wire [10:0] \$81 ;
+  wire [11:0] \$82 ;
+  wire [11:0] \$83 ;
   wire \$84 ;
-  wire [11:0] \$85 ;
-  wire [12:0] \$86 ;
-  reg \$87 ;
-  reg \$88 ;
-  reg \$89 ;
+  wire \$85 ;
+  wire \$86 ;
+  wire [13:0] \$87 ;
+  wire [13:0] \$88 ;
+  wire \$89 ;
   wire \$9 ;
-  reg \$90 ;
-  reg [10:0] \$91 ;
-  reg [10:0] \$92 ;
-  reg [1:0] \$93 ;
-  reg \$94 ;
-  reg [10:0] \$95 ;
-  reg [10:0] \$96 ;
-  reg [10:0] \$97 ;
+  wire \$90 ;
+  wire \$91 ;
+  wire \$92 ;
+  wire \$93 ;
+  wire [11:0] \$94 ;
+  wire [12:0] \$95 ;
+  reg \$96 ;
+  reg \$97 ;
   reg \$98 ;
-  reg [12:0] \$99 ;
-  wire \$signal ;
-  wire \$signal$11 ;
-  reg \$signal$14  = 1'h0;
-  reg \$signal$15  = 1'h0;
-  reg \$signal$20  = 1'h0;
-  reg \$signal$22  = 1'h0;
-  reg \$signal$36 ;
-  reg [10:0] \$signal$47  = 11'h000;
-  reg [10:0] \$signal$50  = 11'h000;
-  wire \$signal$9 ;
+  reg \$99 ;
   input abort;
   wire abort;
   reg at_end = 1'h0;
@@ -28121,6 +28120,7 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   wire [53:0] batch;
   input [10:0] \begin ;
   wire [10:0] \begin ;
+  reg [10:0] \begin$47  = 11'h000;
   output busy;
   wire busy;
   output check;
@@ -28152,11 +28152,14 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   wire [10:0] counts__2;
   input done;
   wire done;
-  input dry_run;
-  wire dry_run;
+  reg dry_run = 1'h0;
+  input \dry_run$45 ;
+  wire \dry_run$45 ;
+  wire empty;
   reg [10:0] \end  = 11'h000;
   input [10:0] \end$48 ;
   wire [10:0] \end$48 ;
+  reg exceeds_end = 1'h0;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
   (* enum_value_0001 = "BATCH" *)
@@ -28173,6 +28176,9 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   reg [3:0] fault;
   reg [1:0] fetching = 2'h0;
   reg [2:0] fsm_state = 3'h0;
+  reg in_loop = 1'h0;
+  reg issue;
+  reg last_span = 1'h0;
   output [3:0] layer;
   reg [3:0] layer = 4'h0;
   reg layer_loaded = 1'h0;
@@ -28180,6 +28186,7 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   reg load;
   input load_done;
   wire load_done;
+  reg [10:0] loop_begin = 11'h000;
   reg misplaced = 1'h0;
   output [32:0] o__payload;
   wire [32:0] o__payload;
@@ -28189,6 +28196,7 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   reg o__valid;
   output [10:0] position;
   reg [10:0] position = 11'h000;
+  wire ready;
   wire repeats;
   input rst;
   wire rst;
@@ -28202,6 +28210,7 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   wire [63:0] tasks__data;
   input tile_valid;
   wire tile_valid;
+  wire tokens;
   output waiting;
   reg waiting;
   reg [10:0] work = 11'h000;
@@ -28209,126 +28218,132 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   assign \$2  = counts__1 >= { 1'h0, \task [19:10] };
   assign \$3  = \$1  & \$2 ;
   assign \$4  = counts__2 >= { 1'h0, \task [29:20] };
-  assign \$signal  = \$3  & \$4 ;
-  assign \$signal$9  = ~| work;
+  assign tokens = \$3  & \$4 ;
+  assign empty = ~| work;
   assign \$5  = \task [58] | \task [56];
   assign \$6  = ~ \$5 ;
-  assign \$signal$11  = \$signal$9  | \$6 ;
-  assign busy = ~ \$signal$9 ;
-  assign \$7  = ~ \$signal$14 ;
+  assign ready = empty | \$6 ;
+  assign busy = ~ empty;
+  assign \$7  = ~ last_span;
   assign \$8  = \task [57] & \$7 ;
-  assign \$9  = ~ \$signal$15 ;
+  assign \$9  = ~ dry_run;
   assign repeats = \$8  & \$9 ;
-  assign running = ~ \$31 ;
+  assign running = ~ \$35 ;
   assign \$10  = ~| fetching;
-  assign \$11  = \$signal$15  & \$signal$20 ;
-  assign \$12  = \$signal$15  & at_end;
-  assign \$13  = \$12  & \$signal$22 ;
-  assign \$15  = ~ \$signal ;
-  assign \$16  = ~ \$signal$11 ;
-  assign \$17  = layer == \task [35:32];
-  assign \$18  = layer_loaded & \$17 ;
-  assign \$19  = \task [35:32] >= 4'h4;
-  assign \$20  = load_done & \$signal$15 ;
-  assign \$21  = | check_fault;
-  assign \$22  = ~ \$signal$15 ;
-  assign \$23  = ~ tile_valid;
-  assign \$24  = \$signal$15  & \$23 ;
-  assign \$25  = \$signal$15  & misplaced;
-  assign \$26  = ~ \$signal$22 ;
-  assign \$27  = \task [57] & \$26 ;
-  assign \$28  = \task [56] ? \$signal$22  : \$27 ;
-  assign \$29  = \$signal$15  & \$28 ;
-  assign \$30  = \$signal$15  | o__ready;
-  assign \$31  = ~| fsm_state;
-  assign \$37  = position > \end ;
-  assign \$38  = \end  > 11'h100;
-  assign \$39  = \$37  | \$38 ;
-  assign \$40  = position == \end ;
-  assign \$41  = span + 13'h1;
-  assign \$42  = \$41  >= { 1'h0, batch[27:15] };
-  assign \$43  = \task [54] ? batch[40:28] : 13'h0001;
-  assign \$44  = { 3'h0, \task [53:44] } + \$43 ;
-  assign \$45  = \$44  > 14'h10;
-  assign \$46  = ~ \$signal$15 ;
-  assign \$47  = \$signal$36  & \$46 ;
-  assign \$48  = work + { 10'h0, \$47  };
-  assign \$49  = \$48  - { 11'h0, done };
-  assign \$50  = done & counted;
-  assign \$51  = counts__0 + 11'h1;
-  assign \$52  = fetching + 2'h1;
-  assign \$53  = ~| fetching;
-  assign \$54  = \$signal$15  & \$signal$20 ;
-  assign \$55  = \$signal$15  & at_end;
-  assign \$56  = \$55  & \$signal$22 ;
-  assign \$57  = fetching == 2'h2;
-  assign \$58  = ~ \$signal ;
-  assign \$59  = ~ \$signal$11 ;
-  assign \$60  = layer == \task [35:32];
-  assign \$61  = layer_loaded & \$60 ;
-  assign \$62  = \task [35:32] >= 4'h4;
-  assign \$63  = | check_fault;
-  assign \$64  = ~ tile_valid;
-  assign \$65  = \$signal$15  & \$64 ;
-  assign \$66  = \$signal$15  & misplaced;
-  assign \$67  = ~ \$signal$22 ;
-  assign \$68  = \task [57] & \$67 ;
-  assign \$69  = \task [56] ? \$signal$22  : \$68 ;
-  assign \$70  = \$signal$15  & \$69 ;
-  assign \$71  = \$signal$15  | o__ready;
-  assign \$72  = \task [56] ? position : \$signal$50 ;
-  assign \$73  = position + 11'h1;
-  assign \$74  = repeats ? { 1'h0, \$72  } : \$73 ;
-  assign \$75  = \$signal$22  | \task [56];
-  assign \$76  = ~ \task [57];
-  assign \$77  = \$75  & \$76 ;
-  assign \$78  = span + 13'h1;
-  assign \$79  = repeats ? \$78  : 14'h0000;
-  assign \$80  = \task [57] | \$signal$14 ;
-  assign \$81  = \$signal$22  | \task [56];
-  assign \$82  = ~ \$81 ;
-  assign \$83  = \$80  | \$82 ;
-  assign \$84  = \$signal$15  & \$83 ;
-  assign \$85  = position + 11'h1;
-  assign \$86  = \$85  - { 1'h0, \$signal$47  };
+  assign \$11  = dry_run & exceeds_end;
+  assign \$12  = dry_run & at_end;
+  assign \$13  = \$12  & in_loop;
+  assign \$15  = layer == \task [35:32];
+  assign \$16  = layer_loaded & \$15 ;
+  assign \$17  = ~ \$16 ;
+  assign \$18  = empty & \$17 ;
+  assign \$19  = ~ tokens;
+  assign \$23  = \task [35:32] >= 4'h4;
+  assign \$24  = load_done & dry_run;
+  assign \$25  = | check_fault;
+  assign \$26  = ~ dry_run;
+  assign \$27  = ~ tile_valid;
+  assign \$28  = dry_run & \$27 ;
+  assign \$29  = dry_run & misplaced;
+  assign \$30  = ~ in_loop;
+  assign \$31  = \task [57] & \$30 ;
+  assign \$32  = \task [56] ? in_loop : \$31 ;
+  assign \$33  = dry_run & \$32 ;
+  assign \$34  = dry_run | o__ready;
+  assign \$35  = ~| fsm_state;
+  assign \$41  = position > \end ;
+  assign \$42  = \end  > 11'h100;
+  assign \$43  = \$41  | \$42 ;
+  assign \$44  = position == \end ;
+  assign \$45  = span + 13'h1;
+  assign \$46  = \$45  >= { 1'h0, batch[27:15] };
+  assign \$47  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$48  = { 3'h0, \task [53:44] } + \$47 ;
+  assign \$49  = \$48  > 14'h10;
+  assign \$50  = ~ dry_run;
+  assign \$51  = issue & \$50 ;
+  assign \$52  = work + { 10'h0, \$51  };
+  assign \$53  = \$52  - { 11'h0, done };
+  assign \$54  = done & counted;
+  assign \$55  = counts__0 + 11'h1;
+  assign \$56  = fetching + 2'h1;
+  assign \$57  = ~| fetching;
+  assign \$58  = dry_run & exceeds_end;
+  assign \$59  = dry_run & at_end;
+  assign \$60  = \$59  & in_loop;
+  assign \$61  = fetching == 2'h2;
+  assign \$62  = layer == \task [35:32];
+  assign \$63  = layer_loaded & \$62 ;
+  assign \$64  = ~ \$63 ;
+  assign \$65  = empty & \$64 ;
+  assign \$66  = ~ tokens;
+  assign \$67  = layer == \task [35:32];
+  assign \$68  = layer_loaded & \$67 ;
+  assign \$69  = ready & \$68 ;
+  assign \$70  = \task [35:32] >= 4'h4;
+  assign \$71  = load_done & tokens;
+  assign \$72  = | check_fault;
+  assign \$73  = ~ tile_valid;
+  assign \$74  = dry_run & \$73 ;
+  assign \$75  = dry_run & misplaced;
+  assign \$76  = ~ in_loop;
+  assign \$77  = \task [57] & \$76 ;
+  assign \$78  = \task [56] ? in_loop : \$77 ;
+  assign \$79  = dry_run & \$78 ;
+  assign \$80  = dry_run | o__ready;
+  assign \$81  = \task [56] ? position : loop_begin;
+  assign \$82  = position + 11'h1;
+  assign \$83  = repeats ? { 1'h0, \$81  } : \$82 ;
+  assign \$84  = in_loop | \task [56];
+  assign \$85  = ~ \task [57];
+  assign \$86  = \$84  & \$85 ;
+  assign \$87  = span + 13'h1;
+  assign \$88  = repeats ? \$87  : 14'h0000;
+  assign \$89  = \task [57] | last_span;
+  assign \$90  = in_loop | \task [56];
+  assign \$91  = ~ \$90 ;
+  assign \$92  = \$89  | \$91 ;
+  assign \$93  = dry_run & \$92 ;
+  assign \$94  = position + 11'h1;
+  assign \$95  = \$94  - { 1'h0, \begin$47  };
   always @(posedge clk)
-    \$signal$20  <= \$87 ;
+    exceeds_end <= \$96 ;
   always @(posedge clk)
-    at_end <= \$88 ;
+    at_end <= \$97 ;
   always @(posedge clk)
-    \$signal$14  <= \$89 ;
+    last_span <= \$98 ;
   always @(posedge clk)
-    misplaced <= \$90 ;
+    misplaced <= \$99 ;
   always @(posedge clk)
-    work <= \$91 ;
+    work <= \$100 ;
   always @(posedge clk)
-    counts__0 <= \$92 ;
+    counts__0 <= \$101 ;
   always @(posedge clk)
-    fetching <= \$93 ;
+    fetching <= \$102 ;
   always @(posedge clk)
-    \$signal$15  <= \$94 ;
+    dry_run <= \$103 ;
   always @(posedge clk)
-    position <= \$95 ;
+    position <= \$104 ;
   always @(posedge clk)
-    \$signal$47  <= \$96 ;
+    \begin$47  <= \$105 ;
   always @(posedge clk)
-    \end  <= \$97 ;
+    \end  <= \$106 ;
   always @(posedge clk)
-    layer_loaded <= \$98 ;
+    layer_loaded <= \$107 ;
   always @(posedge clk)
-    span <= \$99 ;
+    span <= \$108 ;
   always @(posedge clk)
-    counted <= \$100 ;
+    counted <= \$109 ;
   always @(posedge clk)
-    \$signal$22  <= \$101 ;
+    in_loop <= \$110 ;
   always @(posedge clk)
-    fsm_state <= \$102 ;
+    fsm_state <= \$111 ;
   always @(posedge clk)
-    \task  <= \$103 ;
+    \task  <= \$112 ;
   always @(posedge clk)
-    layer <= \$104 ;
+    layer <= \$113 ;
   always @(posedge clk)
-    \$signal$50  <= \$105 ;
+    loop_begin <= \$114 ;
   always @* begin
     if (\$initially ) begin end
     fault = 4'h0;
@@ -28345,45 +28360,26 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
           end
       3'h2:
           if (abort) begin
-          end else if (\$15 ) begin
-          end else if (\$16 ) begin
           end else if (\$18 ) begin
-          end else if (\$signal$9 ) begin
-            if (\$19 ) begin
+            if (\$23 ) begin
               fault = 4'h3;
             end
           end
-      3'h4:
+      3'h3:
           /* empty */;
       3'h5:
           if (check_done) begin
-            if (\$21 ) begin
+            if (\$25 ) begin
               fault = check_fault;
             end
           end
-      3'h3:
-          if (\$24 ) begin
+      3'h4:
+          if (\$28 ) begin
             fault = 4'h4;
-          end else if (\$25 ) begin
-            fault = 4'h9;
           end else if (\$29 ) begin
+            fault = 4'h9;
+          end else if (\$33 ) begin
             fault = 4'ha;
-          end
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    waiting = 1'h0;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          if (abort) begin
-          end else if (\$15 ) begin
-            waiting = 1'h1;
           end
       default: ;
     endcase
@@ -28398,15 +28394,29 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$15 ) begin
-          end else if (\$16 ) begin
           end else if (\$18 ) begin
-          end else if (\$signal$9 ) begin
             (* full_case = 32'd1 *)
-            if (\$19 ) begin
+            if (\$23 ) begin
             end else begin
               load = 1'h1;
             end
+          end
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    waiting = 1'h0;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          if (abort) begin
+          end else if (\$18 ) begin
+          end else if (\$19 ) begin
+            waiting = 1'h1;
           end
       default: ;
     endcase
@@ -28421,8 +28431,8 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
           /* empty */;
       3'h2:
           /* empty */;
-      3'h4:
-          check = \$20 ;
+      3'h3:
+          check = \$24 ;
       default: ;
     endcase
   end
@@ -28436,18 +28446,18 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
           /* empty */;
       3'h2:
           /* empty */;
-      3'h4:
+      3'h3:
           /* empty */;
       3'h5:
           /* empty */;
-      3'h3:
-          o__valid = \$22 ;
+      3'h4:
+          o__valid = \$26 ;
       default: ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$signal$36  = 1'h0;
+    issue = 1'h0;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -28455,443 +28465,439 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
           /* empty */;
       3'h2:
           /* empty */;
-      3'h4:
+      3'h3:
           /* empty */;
       3'h5:
           /* empty */;
-      3'h3:
-          if (\$24 ) begin
-          end else if (\$25 ) begin
+      3'h4:
+          if (\$28 ) begin
           end else if (\$29 ) begin
-          end else if (\$30 ) begin
-            \$signal$36  = 1'h1;
+          end else if (\$33 ) begin
+          end else if (\$34 ) begin
+            issue = 1'h1;
           end
       default: ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$87  = \$39 ;
+    \$96  = \$43 ;
     if (rst) begin
-      \$87  = 1'h0;
+      \$96  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$88  = \$40 ;
+    \$97  = \$44 ;
     if (rst) begin
-      \$88  = 1'h0;
+      \$97  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$89  = \$42 ;
-    if (rst) begin
-      \$89  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$90  = \$45 ;
-    if (rst) begin
-      \$90  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$91  = \$49 [10:0];
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$91  = 11'h000;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$91  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$92  = counts__0;
-    if (\$50 ) begin
-      \$92  = \$51 [10:0];
-    end
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$92  = 11'h000;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h3:
-          if (\$65 ) begin
-          end else if (\$66 ) begin
-          end else if (\$70 ) begin
-          end else if (\$71 ) begin
-            if (\$84 ) begin
-              \$92  = \$86 [10:0];
-            end
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$92  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$93  = fetching;
-    casez (fsm_state)
-      3'h0:
-          \$93  = 2'h0;
-      3'h1:
-        begin
-          \$93  = \$52 [1:0];
-          if (abort) begin
-          end else if (\$53 ) begin
-          end else if (\$54 ) begin
-          end else if (\$56 ) begin
-          end else if (at_end) begin
-          end else if (\$57 ) begin
-            \$93  = 2'h0;
-          end
-        end
-      default: ;
-    endcase
-    if (rst) begin
-      \$93  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$94  = \$signal$15 ;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$94  = dry_run;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$94  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$95  = position;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$95  = \begin ;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h3:
-          if (\$65 ) begin
-          end else if (\$66 ) begin
-          end else if (\$70 ) begin
-          end else if (\$71 ) begin
-            \$95  = \$74 [10:0];
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$95  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$96  = \$signal$47 ;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$96  = \begin ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$96  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$97  = \end ;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$97  = \end$48 ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$97  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$98  = layer_loaded;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$98  = 1'h0;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          if (abort) begin
-          end else if (\$58 ) begin
-          end else if (\$59 ) begin
-          end else if (\$61 ) begin
-          end else if (\$signal$9 ) begin
-            \$98  = 1'h1;
-          end
-      default: ;
-    endcase
+    \$98  = \$46 ;
     if (rst) begin
       \$98  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$99  = span;
+    \$99  = \$49 ;
+    if (rst) begin
+      \$99  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$100  = \$53 [10:0];
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$99  = 13'h0000;
+            \$100  = 11'h000;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$100  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$101  = counts__0;
+    if (\$54 ) begin
+      \$101  = \$55 [10:0];
+    end
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$101  = 11'h000;
           end
       3'h1:
           /* empty */;
       3'h2:
           /* empty */;
-      3'h4:
+      3'h3:
           /* empty */;
       3'h5:
           /* empty */;
-      3'h3:
-          if (\$65 ) begin
-          end else if (\$66 ) begin
-          end else if (\$70 ) begin
-          end else if (\$71 ) begin
-            if (\task [57]) begin
-              \$99  = \$79 [12:0];
+      3'h4:
+          if (\$74 ) begin
+          end else if (\$75 ) begin
+          end else if (\$79 ) begin
+          end else if (\$80 ) begin
+            if (\$93 ) begin
+              \$101  = \$95 [10:0];
             end
           end
       default: ;
     endcase
     if (rst) begin
-      \$99  = 13'h0000;
+      \$101  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$100  = counted;
+    \$102  = fetching;
     casez (fsm_state)
       3'h0:
-          if (start) begin
-            \$100  = 1'h1;
-          end
+          \$102  = 2'h0;
       3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h3:
-          if (\$65 ) begin
-          end else if (\$66 ) begin
-          end else if (\$70 ) begin
-          end else if (\$71 ) begin
-            if (\task [56]) begin
-              \$100  = \$signal$14 ;
-            end
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$100  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$101  = \$signal$22 ;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$101  = 1'h0;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h3:
-          if (\$65 ) begin
-          end else if (\$66 ) begin
-          end else if (\$70 ) begin
-          end else if (\$71 ) begin
-            \$101  = \$77 ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$101  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$102  = fsm_state;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$102  = 3'h1;
-          end
-      3'h1:
-          if (abort) begin
-            \$102  = 3'h0;
-          end else if (\$53 ) begin
-          end else if (\$54 ) begin
-            \$102  = 3'h0;
-          end else if (\$56 ) begin
-            \$102  = 3'h0;
-          end else if (at_end) begin
-            if (\$signal$9 ) begin
-              \$102  = 3'h0;
-            end
-          end else if (\$57 ) begin
-            \$102  = 3'h2;
-          end
-      3'h2:
-          if (abort) begin
-            \$102  = 3'h0;
-          end else if (\$58 ) begin
-          end else if (\$59 ) begin
-          end else if (\$61 ) begin
-            \$102  = 3'h3;
-          end else if (\$signal$9 ) begin
-            (* full_case = 32'd1 *)
-            if (\$62 ) begin
-              \$102  = 3'h0;
-            end else begin
-              \$102  = 3'h4;
-            end
-          end
-      3'h4:
         begin
-          if (load_done) begin
-            \$102  = 3'h3;
-          end
-          if (check) begin
-            \$102  = 3'h5;
+          \$102  = \$56 [1:0];
+          if (abort) begin
+          end else if (\$57 ) begin
+          end else if (\$58 ) begin
+          end else if (\$60 ) begin
+          end else if (at_end) begin
+          end else if (\$61 ) begin
+            \$102  = 2'h0;
           end
         end
-      3'h5:
-          if (check_done) begin
-            \$102  = 3'h3;
-            if (\$63 ) begin
-              \$102  = 3'h0;
-            end
+      default: ;
+    endcase
+    if (rst) begin
+      \$102  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$103  = dry_run;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$103  = \dry_run$45 ;
           end
+      default: ;
+    endcase
+    if (rst) begin
+      \$103  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$104  = position;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$104  = \begin ;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
       3'h3:
-          if (\$65 ) begin
-            \$102  = 3'h0;
-          end else if (\$66 ) begin
-            \$102  = 3'h0;
-          end else if (\$70 ) begin
-            \$102  = 3'h0;
-          end else if (\$71 ) begin
-            \$102  = 3'h1;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$102  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$103  = \task ;
-    casez (fsm_state)
-      3'h0:
           /* empty */;
-      3'h1:
-          if (abort) begin
-          end else if (\$53 ) begin
-          end else if (\$54 ) begin
-          end else if (\$56 ) begin
-          end else if (at_end) begin
-          end else if (\$57 ) begin
-            \$103  = tasks__data[58:0];
-          end
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$104  = layer;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          if (abort) begin
-          end else if (\$58 ) begin
-          end else if (\$59 ) begin
-          end else if (\$61 ) begin
-          end else if (\$signal$9 ) begin
-            \$104  = \task [35:32];
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$104  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$105  = \$signal$50 ;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
+      3'h5:
           /* empty */;
       3'h4:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h3:
-          if (\$65 ) begin
-          end else if (\$66 ) begin
-          end else if (\$70 ) begin
-          end else if (\$71 ) begin
-            if (\task [56]) begin
-              \$105  = position;
-            end
+          if (\$74 ) begin
+          end else if (\$75 ) begin
+          end else if (\$79 ) begin
+          end else if (\$80 ) begin
+            \$104  = \$83 [10:0];
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$104  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$105  = \begin$47 ;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$105  = \begin ;
           end
       default: ;
     endcase
     if (rst) begin
       \$105  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$106  = \end ;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$106  = \end$48 ;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$106  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$107  = layer_loaded;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$107  = 1'h0;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          if (abort) begin
+          end else if (\$65 ) begin
+            \$107  = 1'h1;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$107  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$108  = span;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$108  = 13'h0000;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$74 ) begin
+          end else if (\$75 ) begin
+          end else if (\$79 ) begin
+          end else if (\$80 ) begin
+            if (\task [57]) begin
+              \$108  = \$88 [12:0];
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$108  = 13'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$109  = counted;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$109  = 1'h1;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$74 ) begin
+          end else if (\$75 ) begin
+          end else if (\$79 ) begin
+          end else if (\$80 ) begin
+            if (\task [56]) begin
+              \$109  = last_span;
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$109  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$110  = in_loop;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$110  = 1'h0;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$74 ) begin
+          end else if (\$75 ) begin
+          end else if (\$79 ) begin
+          end else if (\$80 ) begin
+            \$110  = \$86 ;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$110  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$111  = fsm_state;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$111  = 3'h1;
+          end
+      3'h1:
+          if (abort) begin
+            \$111  = 3'h0;
+          end else if (\$57 ) begin
+          end else if (\$58 ) begin
+            \$111  = 3'h0;
+          end else if (\$60 ) begin
+            \$111  = 3'h0;
+          end else if (at_end) begin
+            if (empty) begin
+              \$111  = 3'h0;
+            end
+          end else if (\$61 ) begin
+            \$111  = 3'h2;
+          end
+      3'h2:
+          if (abort) begin
+            \$111  = 3'h0;
+          end else if (\$65 ) begin
+            (* full_case = 32'd1 *)
+            if (\$70 ) begin
+              \$111  = 3'h0;
+            end else begin
+              \$111  = 3'h3;
+            end
+          end else if (\$66 ) begin
+          end else if (\$69 ) begin
+            \$111  = 3'h4;
+          end
+      3'h3:
+        begin
+          if (load_done) begin
+            \$111  = 3'h2;
+          end
+          if (\$71 ) begin
+            \$111  = 3'h4;
+          end
+          if (check) begin
+            \$111  = 3'h5;
+          end
+        end
+      3'h5:
+          if (check_done) begin
+            \$111  = 3'h2;
+            if (\$72 ) begin
+              \$111  = 3'h0;
+            end
+          end
+      3'h4:
+          if (\$74 ) begin
+            \$111  = 3'h0;
+          end else if (\$75 ) begin
+            \$111  = 3'h0;
+          end else if (\$79 ) begin
+            \$111  = 3'h0;
+          end else if (\$80 ) begin
+            \$111  = 3'h1;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$111  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$112  = \task ;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          if (abort) begin
+          end else if (\$57 ) begin
+          end else if (\$58 ) begin
+          end else if (\$60 ) begin
+          end else if (at_end) begin
+          end else if (\$61 ) begin
+            \$112  = tasks__data[58:0];
+          end
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$113  = layer;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          if (abort) begin
+          end else if (\$65 ) begin
+            \$113  = \task [35:32];
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$113  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$114  = loop_begin;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$74 ) begin
+          end else if (\$75 ) begin
+          end else if (\$79 ) begin
+          end else if (\$80 ) begin
+            if (\task [56]) begin
+              \$114  = position;
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$114  = 11'h000;
     end
   end
   assign o__payload[32:20] = span;
@@ -28998,7 +29004,7 @@ module backspike_default_fp_queue_records (rst, connection, record, o, clk);
   assign o[8:0] = \$signature__data ;
 endmodule
 
-module backspike_default_gradients_memory (rst, rest, host__request__valid, \port$7645$0 , \write__en$14 , read1__addr, \port$12564$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$23 , \port$19141$0 , \port$19143$0 , \port$19145$0 , \port$19147$0 , \port$19149$0 , \port$19151$0 , \port$19153$0 , \port$19155$0 , \port$19156$1 , \port$19170$0
+module backspike_default_gradients_memory (rst, rest, host__request__valid, \port$7663$0 , \write__en$14 , read1__addr, \port$12591$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$23 , \port$19168$0 , \port$19170$0 , \port$19172$0 , \port$19174$0 , \port$19176$0 , \port$19178$0 , \port$19180$0 , \port$19182$0 , \port$19183$1 , \port$19197$0
 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
@@ -29016,30 +29022,30 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input \port$12564$0 ;
-  wire \port$12564$0 ;
-  input [15:0] \port$19141$0 ;
-  wire [15:0] \port$19141$0 ;
-  input [15:0] \port$19143$0 ;
-  wire [15:0] \port$19143$0 ;
-  input [15:0] \port$19145$0 ;
-  wire [15:0] \port$19145$0 ;
-  input [15:0] \port$19147$0 ;
-  wire [15:0] \port$19147$0 ;
-  input [15:0] \port$19149$0 ;
-  wire [15:0] \port$19149$0 ;
-  input [15:0] \port$19151$0 ;
-  wire [15:0] \port$19151$0 ;
-  input [15:0] \port$19153$0 ;
-  wire [15:0] \port$19153$0 ;
-  input [15:0] \port$19155$0 ;
-  wire [15:0] \port$19155$0 ;
-  input [3:0] \port$19156$1 ;
-  wire [3:0] \port$19156$1 ;
-  input [6:0] \port$19170$0 ;
-  wire [6:0] \port$19170$0 ;
-  input \port$7645$0 ;
-  wire \port$7645$0 ;
+  input \port$12591$0 ;
+  wire \port$12591$0 ;
+  input [15:0] \port$19168$0 ;
+  wire [15:0] \port$19168$0 ;
+  input [15:0] \port$19170$0 ;
+  wire [15:0] \port$19170$0 ;
+  input [15:0] \port$19172$0 ;
+  wire [15:0] \port$19172$0 ;
+  input [15:0] \port$19174$0 ;
+  wire [15:0] \port$19174$0 ;
+  input [15:0] \port$19176$0 ;
+  wire [15:0] \port$19176$0 ;
+  input [15:0] \port$19178$0 ;
+  wire [15:0] \port$19178$0 ;
+  input [15:0] \port$19180$0 ;
+  wire [15:0] \port$19180$0 ;
+  input [15:0] \port$19182$0 ;
+  wire [15:0] \port$19182$0 ;
+  input [3:0] \port$19183$1 ;
+  wire [3:0] \port$19183$1 ;
+  input [6:0] \port$19197$0 ;
+  wire [6:0] \port$19197$0 ;
+  input \port$7663$0 ;
+  wire \port$7663$0 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$23 ;
   wire [10:0] \read0__addr$23 ;
@@ -29060,8 +29066,8 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$19170$0 , \port$19156$1  };
-  assign write__data = rest ? { data, data, data, data } : { \port$19155$0 , \port$19153$0 , \port$19151$0 , \port$19149$0 , \port$19147$0 , \port$19145$0 , \port$19143$0 , \port$19141$0  };
+  assign write__addr = rest ? address : { \port$19197$0 , \port$19183$1  };
+  assign write__data = rest ? { data, data, data, data } : { \port$19182$0 , \port$19180$0 , \port$19178$0 , \port$19176$0 , \port$19174$0 , \port$19172$0 , \port$19170$0 , \port$19168$0  };
   backspike_default_gradients_memory_rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -29069,7 +29075,7 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$12564$0 ),
+    .\read__en$19 (\port$12591$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -29097,7 +29103,7 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$7645$0 , \port$7645$0  };
+    read0__en = { \port$7663$0 , \port$7663$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -32756,7 +32762,7 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   assign \$238  = \$236 ;
 endmodule
 
-module backspike_default_labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, \port$17445$8 , host__request__payload, \port$19100$13 , \port$19235$5 , read0__data, host__response__payload, clk);
+module backspike_default_labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, \port$17472$8 , host__request__payload, \port$19127$13 , \port$19262$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   input clk;
   wire clk;
@@ -32771,12 +32777,12 @@ module backspike_default_labels_memory (rst, rest, host__request__valid, host__r
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input \port$17445$8 ;
-  wire \port$17445$8 ;
-  input [4:0] \port$19100$13 ;
-  wire [4:0] \port$19100$13 ;
-  input [3:0] \port$19235$5 ;
-  wire [3:0] \port$19235$5 ;
+  input \port$17472$8 ;
+  wire \port$17472$8 ;
+  input [4:0] \port$19127$13 ;
+  wire [4:0] \port$19127$13 ;
+  input [3:0] \port$19262$5 ;
+  wire [3:0] \port$19262$5 ;
   reg [9:0] read0__addr;
   output [15:0] read0__data;
   wire [15:0] read0__data;
@@ -32810,7 +32816,7 @@ module backspike_default_labels_memory (rst, rest, host__request__valid, host__r
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$17445$8 , \port$19100$13 , \port$19235$5  };
+    read0__addr = { \port$17472$8 , \port$19127$13 , \port$19262$5  };
     if (rest) begin
       read0__addr = write__addr;
     end
@@ -33522,7 +33528,7 @@ module backspike_default_layers_bp_memory_window (rst, host__request__valid, hos
   assign \$7  = host__request__payload[8:1];
 endmodule
 
-module backspike_default_logits_memory (rst, rest, host__request__valid, \write__en$14 , \port$3483$0 , host__request__ready, host__response__valid, host__request__payload, \port$18148$6 , \port$18150$6 , \port$18152$6 , \port$18154$6 , \port$18156$6 , \port$18158$6 , \port$18160$6 , \port$18162$6 , \port$18178$0 , \port$19100$47 , \port$19235$5 , read0__data, host__response__payload
+module backspike_default_logits_memory (rst, rest, host__request__valid, \write__en$14 , \port$3492$0 , host__request__ready, host__response__valid, host__request__payload, \port$18175$6 , \port$18177$6 , \port$18179$6 , \port$18181$6 , \port$18183$6 , \port$18185$6 , \port$18187$6 , \port$18189$6 , \port$18205$0 , \port$19127$47 , \port$19262$5 , read0__data, host__response__payload
 , clk);
   reg \$initially  = 0;
   wire [8:0] address;
@@ -33540,30 +33546,30 @@ module backspike_default_logits_memory (rst, rest, host__request__valid, \write_
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input [15:0] \port$18148$6 ;
-  wire [15:0] \port$18148$6 ;
-  input [15:0] \port$18150$6 ;
-  wire [15:0] \port$18150$6 ;
-  input [15:0] \port$18152$6 ;
-  wire [15:0] \port$18152$6 ;
-  input [15:0] \port$18154$6 ;
-  wire [15:0] \port$18154$6 ;
-  input [15:0] \port$18156$6 ;
-  wire [15:0] \port$18156$6 ;
-  input [15:0] \port$18158$6 ;
-  wire [15:0] \port$18158$6 ;
-  input [15:0] \port$18160$6 ;
-  wire [15:0] \port$18160$6 ;
-  input [15:0] \port$18162$6 ;
-  wire [15:0] \port$18162$6 ;
-  input [4:0] \port$18178$0 ;
-  wire [4:0] \port$18178$0 ;
-  input [4:0] \port$19100$47 ;
-  wire [4:0] \port$19100$47 ;
-  input [3:0] \port$19235$5 ;
-  wire [3:0] \port$19235$5 ;
-  input [3:0] \port$3483$0 ;
-  wire [3:0] \port$3483$0 ;
+  input [15:0] \port$18175$6 ;
+  wire [15:0] \port$18175$6 ;
+  input [15:0] \port$18177$6 ;
+  wire [15:0] \port$18177$6 ;
+  input [15:0] \port$18179$6 ;
+  wire [15:0] \port$18179$6 ;
+  input [15:0] \port$18181$6 ;
+  wire [15:0] \port$18181$6 ;
+  input [15:0] \port$18183$6 ;
+  wire [15:0] \port$18183$6 ;
+  input [15:0] \port$18185$6 ;
+  wire [15:0] \port$18185$6 ;
+  input [15:0] \port$18187$6 ;
+  wire [15:0] \port$18187$6 ;
+  input [15:0] \port$18189$6 ;
+  wire [15:0] \port$18189$6 ;
+  input [4:0] \port$18205$0 ;
+  wire [4:0] \port$18205$0 ;
+  input [4:0] \port$19127$47 ;
+  wire [4:0] \port$19127$47 ;
+  input [3:0] \port$19262$5 ;
+  wire [3:0] \port$19262$5 ;
+  input [3:0] \port$3492$0 ;
+  wire [3:0] \port$3492$0 ;
   reg [8:0] read0__addr;
   output [127:0] read0__data;
   wire [127:0] read0__data;
@@ -33577,8 +33583,8 @@ module backspike_default_logits_memory (rst, rest, host__request__valid, \write_
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$18178$0 , \port$3483$0  };
-  assign write__data = rest ? { data, data, data, data } : { \port$18162$6 , \port$18160$6 , \port$18158$6 , \port$18156$6 , \port$18154$6 , \port$18152$6 , \port$18150$6 , \port$18148$6  };
+  assign write__addr = rest ? address : { \port$18205$0 , \port$3492$0  };
+  assign write__data = rest ? { data, data, data, data } : { \port$18189$6 , \port$18187$6 , \port$18185$6 , \port$18183$6 , \port$18181$6 , \port$18179$6 , \port$18177$6 , \port$18175$6  };
   backspike_default_logits_memory_rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -33603,7 +33609,7 @@ module backspike_default_logits_memory (rst, rest, host__request__valid, \write_
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$19100$47 , \port$19235$5  };
+    read0__addr = { \port$19127$47 , \port$19262$5  };
     if (rest) begin
       read0__addr = address;
     end
@@ -33846,8 +33852,8 @@ module backspike_default_logits_memory_window (rst, host__request__valid, host__
   assign \$22  = \$21 ;
 endmodule
 
-module backspike_default_masks_memory (rst, rest, host__request__valid, \port$6346$0 , \read0__addr$23 , \port$10451$0 , read1__addr, host__request__ready, host__response__valid, host__request__payload, \port$19174$0 , \port$19176$0 , \port$19178$0 , \port$19180$0 , \port$19182$0 , \port$19184$0 , \port$19186$0 , \port$19188$0 , \port$19190$0 , \port$19192$0 , \port$19194$0
-, \port$19196$0 , \port$19198$0 , \port$19200$0 , \port$19202$0 , \port$19204$0 , \write__en$14 , \write__addr$17 , read0__data, read1__data, host__response__payload, clk);
+module backspike_default_masks_memory (rst, rest, host__request__valid, \port$6364$0 , \read0__addr$23 , \port$10478$0 , read1__addr, host__request__ready, host__response__valid, host__request__payload, \port$19201$0 , \port$19203$0 , \port$19205$0 , \port$19207$0 , \port$19209$0 , \port$19211$0 , \port$19213$0 , \port$19215$0 , \port$19217$0 , \port$19219$0 , \port$19221$0
+, \port$19223$0 , \port$19225$0 , \port$19227$0 , \port$19229$0 , \port$19231$0 , \write__en$14 , \write__addr$17 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [6:0] address;
   input clk;
@@ -33864,42 +33870,42 @@ module backspike_default_masks_memory (rst, rest, host__request__valid, \port$63
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input \port$10451$0 ;
-  wire \port$10451$0 ;
-  input [7:0] \port$19174$0 ;
-  wire [7:0] \port$19174$0 ;
-  input [7:0] \port$19176$0 ;
-  wire [7:0] \port$19176$0 ;
-  input [7:0] \port$19178$0 ;
-  wire [7:0] \port$19178$0 ;
-  input [7:0] \port$19180$0 ;
-  wire [7:0] \port$19180$0 ;
-  input [7:0] \port$19182$0 ;
-  wire [7:0] \port$19182$0 ;
-  input [7:0] \port$19184$0 ;
-  wire [7:0] \port$19184$0 ;
-  input [7:0] \port$19186$0 ;
-  wire [7:0] \port$19186$0 ;
-  input [7:0] \port$19188$0 ;
-  wire [7:0] \port$19188$0 ;
-  input [7:0] \port$19190$0 ;
-  wire [7:0] \port$19190$0 ;
-  input [7:0] \port$19192$0 ;
-  wire [7:0] \port$19192$0 ;
-  input [7:0] \port$19194$0 ;
-  wire [7:0] \port$19194$0 ;
-  input [7:0] \port$19196$0 ;
-  wire [7:0] \port$19196$0 ;
-  input [7:0] \port$19198$0 ;
-  wire [7:0] \port$19198$0 ;
-  input [7:0] \port$19200$0 ;
-  wire [7:0] \port$19200$0 ;
-  input [7:0] \port$19202$0 ;
-  wire [7:0] \port$19202$0 ;
-  input [7:0] \port$19204$0 ;
-  wire [7:0] \port$19204$0 ;
-  input \port$6346$0 ;
-  wire \port$6346$0 ;
+  input \port$10478$0 ;
+  wire \port$10478$0 ;
+  input [7:0] \port$19201$0 ;
+  wire [7:0] \port$19201$0 ;
+  input [7:0] \port$19203$0 ;
+  wire [7:0] \port$19203$0 ;
+  input [7:0] \port$19205$0 ;
+  wire [7:0] \port$19205$0 ;
+  input [7:0] \port$19207$0 ;
+  wire [7:0] \port$19207$0 ;
+  input [7:0] \port$19209$0 ;
+  wire [7:0] \port$19209$0 ;
+  input [7:0] \port$19211$0 ;
+  wire [7:0] \port$19211$0 ;
+  input [7:0] \port$19213$0 ;
+  wire [7:0] \port$19213$0 ;
+  input [7:0] \port$19215$0 ;
+  wire [7:0] \port$19215$0 ;
+  input [7:0] \port$19217$0 ;
+  wire [7:0] \port$19217$0 ;
+  input [7:0] \port$19219$0 ;
+  wire [7:0] \port$19219$0 ;
+  input [7:0] \port$19221$0 ;
+  wire [7:0] \port$19221$0 ;
+  input [7:0] \port$19223$0 ;
+  wire [7:0] \port$19223$0 ;
+  input [7:0] \port$19225$0 ;
+  wire [7:0] \port$19225$0 ;
+  input [7:0] \port$19227$0 ;
+  wire [7:0] \port$19227$0 ;
+  input [7:0] \port$19229$0 ;
+  wire [7:0] \port$19229$0 ;
+  input [7:0] \port$19231$0 ;
+  wire [7:0] \port$19231$0 ;
+  input \port$6364$0 ;
+  wire \port$6364$0 ;
   reg [6:0] read0__addr;
   input [6:0] \read0__addr$23 ;
   wire [6:0] \read0__addr$23 ;
@@ -33923,7 +33929,7 @@ module backspike_default_masks_memory (rst, rest, host__request__valid, \port$63
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
   assign write__addr = rest ? address : \write__addr$17 ;
-  assign write__data = rest ? { data, data, data, data } : { \port$19204$0 [7], \port$19202$0 [7], \port$19200$0 [7], \port$19198$0 [7], \port$19196$0 [7], \port$19194$0 [7], \port$19192$0 [7], \port$19190$0 [7], \port$19188$0 [7], \port$19186$0 [7], \port$19184$0 [7], \port$19182$0 [7], \port$19180$0 [7], \port$19178$0 [7], \port$19176$0 [7], \port$19174$0 [7], \port$19204$0 [6], \port$19202$0 [6], \port$19200$0 [6], \port$19198$0 [6], \port$19196$0 [6], \port$19194$0 [6], \port$19192$0 [6], \port$19190$0 [6], \port$19188$0 [6], \port$19186$0 [6], \port$19184$0 [6], \port$19182$0 [6], \port$19180$0 [6], \port$19178$0 [6], \port$19176$0 [6], \port$19174$0 [6], \port$19204$0 [5], \port$19202$0 [5], \port$19200$0 [5], \port$19198$0 [5], \port$19196$0 [5], \port$19194$0 [5], \port$19192$0 [5], \port$19190$0 [5], \port$19188$0 [5], \port$19186$0 [5], \port$19184$0 [5], \port$19182$0 [5], \port$19180$0 [5], \port$19178$0 [5], \port$19176$0 [5], \port$19174$0 [5], \port$19204$0 [4], \port$19202$0 [4], \port$19200$0 [4], \port$19198$0 [4], \port$19196$0 [4], \port$19194$0 [4], \port$19192$0 [4], \port$19190$0 [4], \port$19188$0 [4], \port$19186$0 [4], \port$19184$0 [4], \port$19182$0 [4], \port$19180$0 [4], \port$19178$0 [4], \port$19176$0 [4], \port$19174$0 [4], \port$19204$0 [3], \port$19202$0 [3], \port$19200$0 [3], \port$19198$0 [3], \port$19196$0 [3], \port$19194$0 [3], \port$19192$0 [3], \port$19190$0 [3], \port$19188$0 [3], \port$19186$0 [3], \port$19184$0 [3], \port$19182$0 [3], \port$19180$0 [3], \port$19178$0 [3], \port$19176$0 [3], \port$19174$0 [3], \port$19204$0 [2], \port$19202$0 [2], \port$19200$0 [2], \port$19198$0 [2], \port$19196$0 [2], \port$19194$0 [2], \port$19192$0 [2], \port$19190$0 [2], \port$19188$0 [2], \port$19186$0 [2], \port$19184$0 [2], \port$19182$0 [2], \port$19180$0 [2], \port$19178$0 [2], \port$19176$0 [2], \port$19174$0 [2], \port$19204$0 [1], \port$19202$0 [1], \port$19200$0 [1], \port$19198$0 [1], \port$19196$0 [1], \port$19194$0 [1], \port$19192$0 [1], \port$19190$0 [1], \port$19188$0 [1], \port$19186$0 [1], \port$19184$0 [1], \port$19182$0 [1], \port$19180$0 [1], \port$19178$0 [1], \port$19176$0 [1], \port$19174$0 [1], \port$19204$0 [0], \port$19202$0 [0], \port$19200$0 [0], \port$19198$0 [0], \port$19196$0 [0], \port$19194$0 [0], \port$19192$0 [0], \port$19190$0 [0], \port$19188$0 [0], \port$19186$0 [0], \port$19184$0 [0], \port$19182$0 [0], \port$19180$0 [0], \port$19178$0 [0], \port$19176$0 [0], \port$19174$0 [0] };
+  assign write__data = rest ? { data, data, data, data } : { \port$19231$0 [7], \port$19229$0 [7], \port$19227$0 [7], \port$19225$0 [7], \port$19223$0 [7], \port$19221$0 [7], \port$19219$0 [7], \port$19217$0 [7], \port$19215$0 [7], \port$19213$0 [7], \port$19211$0 [7], \port$19209$0 [7], \port$19207$0 [7], \port$19205$0 [7], \port$19203$0 [7], \port$19201$0 [7], \port$19231$0 [6], \port$19229$0 [6], \port$19227$0 [6], \port$19225$0 [6], \port$19223$0 [6], \port$19221$0 [6], \port$19219$0 [6], \port$19217$0 [6], \port$19215$0 [6], \port$19213$0 [6], \port$19211$0 [6], \port$19209$0 [6], \port$19207$0 [6], \port$19205$0 [6], \port$19203$0 [6], \port$19201$0 [6], \port$19231$0 [5], \port$19229$0 [5], \port$19227$0 [5], \port$19225$0 [5], \port$19223$0 [5], \port$19221$0 [5], \port$19219$0 [5], \port$19217$0 [5], \port$19215$0 [5], \port$19213$0 [5], \port$19211$0 [5], \port$19209$0 [5], \port$19207$0 [5], \port$19205$0 [5], \port$19203$0 [5], \port$19201$0 [5], \port$19231$0 [4], \port$19229$0 [4], \port$19227$0 [4], \port$19225$0 [4], \port$19223$0 [4], \port$19221$0 [4], \port$19219$0 [4], \port$19217$0 [4], \port$19215$0 [4], \port$19213$0 [4], \port$19211$0 [4], \port$19209$0 [4], \port$19207$0 [4], \port$19205$0 [4], \port$19203$0 [4], \port$19201$0 [4], \port$19231$0 [3], \port$19229$0 [3], \port$19227$0 [3], \port$19225$0 [3], \port$19223$0 [3], \port$19221$0 [3], \port$19219$0 [3], \port$19217$0 [3], \port$19215$0 [3], \port$19213$0 [3], \port$19211$0 [3], \port$19209$0 [3], \port$19207$0 [3], \port$19205$0 [3], \port$19203$0 [3], \port$19201$0 [3], \port$19231$0 [2], \port$19229$0 [2], \port$19227$0 [2], \port$19225$0 [2], \port$19223$0 [2], \port$19221$0 [2], \port$19219$0 [2], \port$19217$0 [2], \port$19215$0 [2], \port$19213$0 [2], \port$19211$0 [2], \port$19209$0 [2], \port$19207$0 [2], \port$19205$0 [2], \port$19203$0 [2], \port$19201$0 [2], \port$19231$0 [1], \port$19229$0 [1], \port$19227$0 [1], \port$19225$0 [1], \port$19223$0 [1], \port$19221$0 [1], \port$19219$0 [1], \port$19217$0 [1], \port$19215$0 [1], \port$19213$0 [1], \port$19211$0 [1], \port$19209$0 [1], \port$19207$0 [1], \port$19205$0 [1], \port$19203$0 [1], \port$19201$0 [1], \port$19231$0 [0], \port$19229$0 [0], \port$19227$0 [0], \port$19225$0 [0], \port$19223$0 [0], \port$19221$0 [0], \port$19219$0 [0], \port$19217$0 [0], \port$19215$0 [0], \port$19213$0 [0], \port$19211$0 [0], \port$19209$0 [0], \port$19207$0 [0], \port$19205$0 [0], \port$19203$0 [0], \port$19201$0 [0] };
   backspike_default_masks_memory_rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -33931,7 +33937,7 @@ module backspike_default_masks_memory (rst, rest, host__request__valid, \port$63
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$10451$0 ),
+    .\read__en$19 (\port$10478$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -33959,7 +33965,7 @@ module backspike_default_masks_memory (rst, rest, host__request__valid, \port$63
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$6346$0 , \port$6346$0  };
+    read0__en = { \port$6364$0 , \port$6364$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -34233,8 +34239,8 @@ module backspike_default_masks_memory_window (rst, host__request__valid, host__r
   assign \$12  = { 2'h0, host__request__payload[9:3] };
 endmodule
 
-module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1912$0 , \read0__addr$23 , \write__en$14 , \port$10451$0 , read1__addr, host__request__ready, host__response__valid, \port$17445$0 , host__request__payload, \port$18197$0 , \port$18199$0 , \port$18201$0 , \port$18203$0 , \port$18205$0 , \port$18207$0 , \port$18209$0 , \port$18211$0 , \port$18213$0
-, \port$18215$0 , \port$18217$0 , \port$18219$0 , \port$18221$0 , \port$18223$0 , \port$18225$0 , \port$18227$0 , \port$18230$0 , read0__data, read1__data, host__response__payload, clk);
+module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1921$0 , \read0__addr$23 , \write__en$14 , \port$10478$0 , read1__addr, host__request__ready, host__response__valid, \port$17472$0 , host__request__payload, \port$18224$0 , \port$18226$0 , \port$18228$0 , \port$18230$0 , \port$18232$0 , \port$18234$0 , \port$18236$0 , \port$18238$0 , \port$18240$0
+, \port$18242$0 , \port$18244$0 , \port$18246$0 , \port$18248$0 , \port$18250$0 , \port$18252$0 , \port$18254$0 , \port$18257$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -34251,46 +34257,46 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input \port$10451$0 ;
-  wire \port$10451$0 ;
-  input \port$17445$0 ;
-  wire \port$17445$0 ;
-  input [7:0] \port$18197$0 ;
-  wire [7:0] \port$18197$0 ;
-  input [7:0] \port$18199$0 ;
-  wire [7:0] \port$18199$0 ;
-  input [7:0] \port$18201$0 ;
-  wire [7:0] \port$18201$0 ;
-  input [7:0] \port$18203$0 ;
-  wire [7:0] \port$18203$0 ;
-  input [7:0] \port$18205$0 ;
-  wire [7:0] \port$18205$0 ;
-  input [7:0] \port$18207$0 ;
-  wire [7:0] \port$18207$0 ;
-  input [7:0] \port$18209$0 ;
-  wire [7:0] \port$18209$0 ;
-  input [7:0] \port$18211$0 ;
-  wire [7:0] \port$18211$0 ;
-  input [7:0] \port$18213$0 ;
-  wire [7:0] \port$18213$0 ;
-  input [7:0] \port$18215$0 ;
-  wire [7:0] \port$18215$0 ;
-  input [7:0] \port$18217$0 ;
-  wire [7:0] \port$18217$0 ;
-  input [7:0] \port$18219$0 ;
-  wire [7:0] \port$18219$0 ;
-  input [7:0] \port$18221$0 ;
-  wire [7:0] \port$18221$0 ;
-  input [7:0] \port$18223$0 ;
-  wire [7:0] \port$18223$0 ;
-  input [7:0] \port$18225$0 ;
-  wire [7:0] \port$18225$0 ;
-  input [7:0] \port$18227$0 ;
-  wire [7:0] \port$18227$0 ;
+  input \port$10478$0 ;
+  wire \port$10478$0 ;
+  input \port$17472$0 ;
+  wire \port$17472$0 ;
+  input [7:0] \port$18224$0 ;
+  wire [7:0] \port$18224$0 ;
+  input [7:0] \port$18226$0 ;
+  wire [7:0] \port$18226$0 ;
+  input [7:0] \port$18228$0 ;
+  wire [7:0] \port$18228$0 ;
   input [7:0] \port$18230$0 ;
   wire [7:0] \port$18230$0 ;
-  input \port$1912$0 ;
-  wire \port$1912$0 ;
+  input [7:0] \port$18232$0 ;
+  wire [7:0] \port$18232$0 ;
+  input [7:0] \port$18234$0 ;
+  wire [7:0] \port$18234$0 ;
+  input [7:0] \port$18236$0 ;
+  wire [7:0] \port$18236$0 ;
+  input [7:0] \port$18238$0 ;
+  wire [7:0] \port$18238$0 ;
+  input [7:0] \port$18240$0 ;
+  wire [7:0] \port$18240$0 ;
+  input [7:0] \port$18242$0 ;
+  wire [7:0] \port$18242$0 ;
+  input [7:0] \port$18244$0 ;
+  wire [7:0] \port$18244$0 ;
+  input [7:0] \port$18246$0 ;
+  wire [7:0] \port$18246$0 ;
+  input [7:0] \port$18248$0 ;
+  wire [7:0] \port$18248$0 ;
+  input [7:0] \port$18250$0 ;
+  wire [7:0] \port$18250$0 ;
+  input [7:0] \port$18252$0 ;
+  wire [7:0] \port$18252$0 ;
+  input [7:0] \port$18254$0 ;
+  wire [7:0] \port$18254$0 ;
+  input [7:0] \port$18257$0 ;
+  wire [7:0] \port$18257$0 ;
+  input \port$1921$0 ;
+  wire \port$1921$0 ;
   reg [8:0] read0__addr;
   input [8:0] \read0__addr$23 ;
   wire [8:0] \read0__addr$23 ;
@@ -34311,8 +34317,8 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$17445$0 , \port$18230$0  };
-  assign write__data = rest ? { data, data, data, data } : { \port$18227$0 [7], \port$18225$0 [7], \port$18223$0 [7], \port$18221$0 [7], \port$18219$0 [7], \port$18217$0 [7], \port$18215$0 [7], \port$18213$0 [7], \port$18211$0 [7], \port$18209$0 [7], \port$18207$0 [7], \port$18205$0 [7], \port$18203$0 [7], \port$18201$0 [7], \port$18199$0 [7], \port$18197$0 [7], \port$18227$0 [6], \port$18225$0 [6], \port$18223$0 [6], \port$18221$0 [6], \port$18219$0 [6], \port$18217$0 [6], \port$18215$0 [6], \port$18213$0 [6], \port$18211$0 [6], \port$18209$0 [6], \port$18207$0 [6], \port$18205$0 [6], \port$18203$0 [6], \port$18201$0 [6], \port$18199$0 [6], \port$18197$0 [6], \port$18227$0 [5], \port$18225$0 [5], \port$18223$0 [5], \port$18221$0 [5], \port$18219$0 [5], \port$18217$0 [5], \port$18215$0 [5], \port$18213$0 [5], \port$18211$0 [5], \port$18209$0 [5], \port$18207$0 [5], \port$18205$0 [5], \port$18203$0 [5], \port$18201$0 [5], \port$18199$0 [5], \port$18197$0 [5], \port$18227$0 [4], \port$18225$0 [4], \port$18223$0 [4], \port$18221$0 [4], \port$18219$0 [4], \port$18217$0 [4], \port$18215$0 [4], \port$18213$0 [4], \port$18211$0 [4], \port$18209$0 [4], \port$18207$0 [4], \port$18205$0 [4], \port$18203$0 [4], \port$18201$0 [4], \port$18199$0 [4], \port$18197$0 [4], \port$18227$0 [3], \port$18225$0 [3], \port$18223$0 [3], \port$18221$0 [3], \port$18219$0 [3], \port$18217$0 [3], \port$18215$0 [3], \port$18213$0 [3], \port$18211$0 [3], \port$18209$0 [3], \port$18207$0 [3], \port$18205$0 [3], \port$18203$0 [3], \port$18201$0 [3], \port$18199$0 [3], \port$18197$0 [3], \port$18227$0 [2], \port$18225$0 [2], \port$18223$0 [2], \port$18221$0 [2], \port$18219$0 [2], \port$18217$0 [2], \port$18215$0 [2], \port$18213$0 [2], \port$18211$0 [2], \port$18209$0 [2], \port$18207$0 [2], \port$18205$0 [2], \port$18203$0 [2], \port$18201$0 [2], \port$18199$0 [2], \port$18197$0 [2], \port$18227$0 [1], \port$18225$0 [1], \port$18223$0 [1], \port$18221$0 [1], \port$18219$0 [1], \port$18217$0 [1], \port$18215$0 [1], \port$18213$0 [1], \port$18211$0 [1], \port$18209$0 [1], \port$18207$0 [1], \port$18205$0 [1], \port$18203$0 [1], \port$18201$0 [1], \port$18199$0 [1], \port$18197$0 [1], \port$18227$0 [0], \port$18225$0 [0], \port$18223$0 [0], \port$18221$0 [0], \port$18219$0 [0], \port$18217$0 [0], \port$18215$0 [0], \port$18213$0 [0], \port$18211$0 [0], \port$18209$0 [0], \port$18207$0 [0], \port$18205$0 [0], \port$18203$0 [0], \port$18201$0 [0], \port$18199$0 [0], \port$18197$0 [0] };
+  assign write__addr = rest ? address : { \port$17472$0 , \port$18257$0  };
+  assign write__data = rest ? { data, data, data, data } : { \port$18254$0 [7], \port$18252$0 [7], \port$18250$0 [7], \port$18248$0 [7], \port$18246$0 [7], \port$18244$0 [7], \port$18242$0 [7], \port$18240$0 [7], \port$18238$0 [7], \port$18236$0 [7], \port$18234$0 [7], \port$18232$0 [7], \port$18230$0 [7], \port$18228$0 [7], \port$18226$0 [7], \port$18224$0 [7], \port$18254$0 [6], \port$18252$0 [6], \port$18250$0 [6], \port$18248$0 [6], \port$18246$0 [6], \port$18244$0 [6], \port$18242$0 [6], \port$18240$0 [6], \port$18238$0 [6], \port$18236$0 [6], \port$18234$0 [6], \port$18232$0 [6], \port$18230$0 [6], \port$18228$0 [6], \port$18226$0 [6], \port$18224$0 [6], \port$18254$0 [5], \port$18252$0 [5], \port$18250$0 [5], \port$18248$0 [5], \port$18246$0 [5], \port$18244$0 [5], \port$18242$0 [5], \port$18240$0 [5], \port$18238$0 [5], \port$18236$0 [5], \port$18234$0 [5], \port$18232$0 [5], \port$18230$0 [5], \port$18228$0 [5], \port$18226$0 [5], \port$18224$0 [5], \port$18254$0 [4], \port$18252$0 [4], \port$18250$0 [4], \port$18248$0 [4], \port$18246$0 [4], \port$18244$0 [4], \port$18242$0 [4], \port$18240$0 [4], \port$18238$0 [4], \port$18236$0 [4], \port$18234$0 [4], \port$18232$0 [4], \port$18230$0 [4], \port$18228$0 [4], \port$18226$0 [4], \port$18224$0 [4], \port$18254$0 [3], \port$18252$0 [3], \port$18250$0 [3], \port$18248$0 [3], \port$18246$0 [3], \port$18244$0 [3], \port$18242$0 [3], \port$18240$0 [3], \port$18238$0 [3], \port$18236$0 [3], \port$18234$0 [3], \port$18232$0 [3], \port$18230$0 [3], \port$18228$0 [3], \port$18226$0 [3], \port$18224$0 [3], \port$18254$0 [2], \port$18252$0 [2], \port$18250$0 [2], \port$18248$0 [2], \port$18246$0 [2], \port$18244$0 [2], \port$18242$0 [2], \port$18240$0 [2], \port$18238$0 [2], \port$18236$0 [2], \port$18234$0 [2], \port$18232$0 [2], \port$18230$0 [2], \port$18228$0 [2], \port$18226$0 [2], \port$18224$0 [2], \port$18254$0 [1], \port$18252$0 [1], \port$18250$0 [1], \port$18248$0 [1], \port$18246$0 [1], \port$18244$0 [1], \port$18242$0 [1], \port$18240$0 [1], \port$18238$0 [1], \port$18236$0 [1], \port$18234$0 [1], \port$18232$0 [1], \port$18230$0 [1], \port$18228$0 [1], \port$18226$0 [1], \port$18224$0 [1], \port$18254$0 [0], \port$18252$0 [0], \port$18250$0 [0], \port$18248$0 [0], \port$18246$0 [0], \port$18244$0 [0], \port$18242$0 [0], \port$18240$0 [0], \port$18238$0 [0], \port$18236$0 [0], \port$18234$0 [0], \port$18232$0 [0], \port$18230$0 [0], \port$18228$0 [0], \port$18226$0 [0], \port$18224$0 [0] };
   backspike_default_spikes_memory_rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -34320,7 +34326,7 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$10451$0 ),
+    .\read__en$19 (\port$10478$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -34348,7 +34354,7 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$1912$0 , \port$1912$0  };
+    read0__en = { \port$1921$0 , \port$1921$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -34650,7 +34656,7 @@ module backspike_default_tasks_bp_memory (rst, rest, host__request__valid, host_
   wire [1:0] write__en;
   backspike_default_tasks_bp_memory_rows  rows (
     .clk(clk),
-    .\port$20862$0 (data),
+    .\port$20889$0 (data),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -34679,11 +34685,11 @@ module backspike_default_tasks_bp_memory (rst, rest, host__request__valid, host_
   end
 endmodule
 
-module backspike_default_tasks_bp_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20862$0 , clk);
+module backspike_default_tasks_bp_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20889$0 , clk);
   input clk;
   wire clk;
-  input [31:0] \port$20862$0 ;
-  wire [31:0] \port$20862$0 ;
+  input [31:0] \port$20889$0 ;
+  wire [31:0] \port$20889$0 ;
   output [63:0] read0__data;
   reg [63:0] read0__data = 64'h0000000000000000;
   input [7:0] read__addr;
@@ -34699,9 +34705,9 @@ module backspike_default_tasks_bp_memory_rows (rst, write__en, read__addr, read0
   reg [63:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en[0])
-      copy0[write__addr][31:0] <= \port$20862$0 ;
+      copy0[write__addr][31:0] <= \port$20889$0 ;
     if (write__en[1])
-      copy0[write__addr][63:32] <= \port$20862$0 ;
+      copy0[write__addr][63:32] <= \port$20889$0 ;
   end
   reg [63:0] _0_;
   always @(posedge clk) begin
@@ -34907,7 +34913,7 @@ module backspike_default_tasks_fp_memory (rst, rest, host__request__valid, host_
   wire [1:0] write__en;
   backspike_default_tasks_fp_memory_rows  rows (
     .clk(clk),
-    .\port$20814$0 (data),
+    .\port$20841$0 (data),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -34936,11 +34942,11 @@ module backspike_default_tasks_fp_memory (rst, rest, host__request__valid, host_
   end
 endmodule
 
-module backspike_default_tasks_fp_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20814$0 , clk);
+module backspike_default_tasks_fp_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20841$0 , clk);
   input clk;
   wire clk;
-  input [31:0] \port$20814$0 ;
-  wire [31:0] \port$20814$0 ;
+  input [31:0] \port$20841$0 ;
+  wire [31:0] \port$20841$0 ;
   output [63:0] read0__data;
   reg [63:0] read0__data = 64'h0000000000000000;
   input [7:0] read__addr;
@@ -34956,9 +34962,9 @@ module backspike_default_tasks_fp_memory_rows (rst, write__en, read__addr, read0
   reg [63:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en[0])
-      copy0[write__addr][31:0] <= \port$20814$0 ;
+      copy0[write__addr][31:0] <= \port$20841$0 ;
     if (write__en[1])
-      copy0[write__addr][63:32] <= \port$20814$0 ;
+      copy0[write__addr][63:32] <= \port$20841$0 ;
   end
   reg [63:0] _0_;
   always @(posedge clk) begin
@@ -34997,7 +35003,7 @@ module backspike_default_tasks_wg_memory (rst, rest, host__request__valid, host_
   wire [1:0] write__en;
   backspike_default_tasks_wg_memory_rows  rows (
     .clk(clk),
-    .\port$20910$0 (data),
+    .\port$20937$0 (data),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -35026,11 +35032,11 @@ module backspike_default_tasks_wg_memory (rst, rest, host__request__valid, host_
   end
 endmodule
 
-module backspike_default_tasks_wg_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20910$0 , clk);
+module backspike_default_tasks_wg_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20937$0 , clk);
   input clk;
   wire clk;
-  input [31:0] \port$20910$0 ;
-  wire [31:0] \port$20910$0 ;
+  input [31:0] \port$20937$0 ;
+  wire [31:0] \port$20937$0 ;
   output [63:0] read0__data;
   reg [63:0] read0__data = 64'h0000000000000000;
   input [7:0] read__addr;
@@ -35046,9 +35052,9 @@ module backspike_default_tasks_wg_memory_rows (rst, write__en, read__addr, read0
   reg [63:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en[0])
-      copy0[write__addr][31:0] <= \port$20910$0 ;
+      copy0[write__addr][31:0] <= \port$20937$0 ;
     if (write__en[1])
-      copy0[write__addr][63:32] <= \port$20910$0 ;
+      copy0[write__addr][63:32] <= \port$20937$0 ;
   end
   reg [63:0] _0_;
   always @(posedge clk) begin
@@ -35916,7 +35922,7 @@ module backspike_default_weights_window (rst, host__request__valid, host__reques
   assign \$22  = \$21 ;
 endmodule
 
-module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__addr, \port$10451$0 , \port$10457$0 , front_gradients__addr, \port$12564$0 , stall_vector, stall_drain, \event , drain_saturated, drain_row_valid, drain_row_address, drain_rows, batch, extent, buffer, carry, \begin , \end
+module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__addr, \port$10478$0 , \port$10484$0 , front_gradients__addr, \port$12591$0 , stall_vector, stall_drain, \event , drain_saturated, drain_row_valid, drain_row_address, drain_rows, batch, extent, buffer, carry, \begin , \end
 , start, abort, dry_run, counts__0, counts__1, queue_fault, queue_waiting, counts__2, queue_position, loaded, drain_row_write, drain_row_load, drain_row_data, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, clk);
   wire \$1 ;
   wire [15:0] \$2 ;
@@ -35997,12 +36003,12 @@ module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__
   wire o_events__ready;
   wire o_headers__ready;
   wire o_vectors__ready;
-  output \port$10451$0 ;
-  wire \port$10451$0 ;
-  output [15:0] \port$10457$0 ;
-  wire [15:0] \port$10457$0 ;
-  output \port$12564$0 ;
-  wire \port$12564$0 ;
+  output \port$10478$0 ;
+  wire \port$10478$0 ;
+  output [15:0] \port$10484$0 ;
+  wire [15:0] \port$10484$0 ;
+  output \port$12591$0 ;
+  wire \port$12591$0 ;
   output queue_busy;
   wire queue_busy;
   output [7:0] queue_descriptors__addr;
@@ -36148,9 +36154,9 @@ module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__
     .tasks__data(tasks__data),
     .waiting(queue_waiting)
   );
-  assign \port$10451$0  = \$1 ;
-  assign \port$10457$0  = \$2 ;
-  assign \port$12564$0  = \$3 ;
+  assign \port$10478$0  = \$1 ;
+  assign \port$10484$0  = \$2 ;
+  assign \port$12591$0  = \$3 ;
 endmodule
 
 module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_valid, row_address, busy, row, i_headers__payload, \config , sums, row_end_19, done_21, row_load, row_data, entry, row_vector, clk);
@@ -36812,9 +36818,9 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     .i_stochastic(\config [91]),
     .live(slot_1[0]),
     .old(old),
-    .\port$20033$1 (slot_9[5:1]),
-    .\port$20040$20 (header_9[28:20]),
-    .\port$20040$31 (header_9[38:31]),
+    .\port$20060$1 (slot_9[5:1]),
+    .\port$20067$20 (header_9[28:20]),
+    .\port$20067$31 (header_9[38:31]),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$132 ),
@@ -36827,9 +36833,9 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     .i_stochastic(\config [91]),
     .live(slot_1[0]),
     .old(\old$115 ),
-    .\port$20033$1 (slot_9[5:1]),
-    .\port$20040$20 (header_9[28:20]),
-    .\port$20040$31 (header_9[38:31]),
+    .\port$20060$1 (slot_9[5:1]),
+    .\port$20067$20 (header_9[28:20]),
+    .\port$20067$31 (header_9[38:31]),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$133 ),
@@ -36842,9 +36848,9 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     .i_stochastic(\config [91]),
     .live(slot_1[0]),
     .old(\old$122 ),
-    .\port$20033$1 (slot_9[5:1]),
-    .\port$20040$20 (header_9[28:20]),
-    .\port$20040$31 (header_9[38:31]),
+    .\port$20060$1 (slot_9[5:1]),
+    .\port$20067$20 (header_9[28:20]),
+    .\port$20067$31 (header_9[38:31]),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$134 ),
@@ -36857,9 +36863,9 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     .i_stochastic(\config [91]),
     .live(slot_1[0]),
     .old(\old$129 ),
-    .\port$20033$1 (slot_9[5:1]),
-    .\port$20040$20 (header_9[28:20]),
-    .\port$20040$31 (header_9[38:31]),
+    .\port$20060$1 (slot_9[5:1]),
+    .\port$20067$20 (header_9[28:20]),
+    .\port$20067$31 (header_9[38:31]),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$135 ),
@@ -38165,7 +38171,7 @@ module backspike_default_wg_drain_sequencer (rst, start, touched, busy, row, las
   assign \$1786  = \$1785 ;
 endmodule
 
-module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$20033$1 , \port$20040$20 , \port$20040$31 , rate, weight, clk);
+module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$20060$1 , \port$20067$20 , \port$20067$31 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -38346,12 +38352,12 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stocha
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [4:0] \port$20033$1 ;
-  wire [4:0] \port$20033$1 ;
-  input [8:0] \port$20040$20 ;
-  wire [8:0] \port$20040$20 ;
-  input [7:0] \port$20040$31 ;
-  wire [7:0] \port$20040$31 ;
+  input [4:0] \port$20060$1 ;
+  wire [4:0] \port$20060$1 ;
+  input [8:0] \port$20067$20 ;
+  wire [8:0] \port$20067$20 ;
+  input [7:0] \port$20067$31 ;
+  wire [7:0] \port$20067$31 ;
   reg [28:0] product_9 = 29'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -38631,9 +38637,9 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stocha
     .clk(clk),
     .i_key(i_key),
     .o(\o$78 ),
-    .\port$20033$1 (\port$20033$1 ),
-    .\port$20040$20 (\port$20040$20 ),
-    .\port$20040$31 (\port$20040$31 ),
+    .\port$20060$1 (\port$20060$1 ),
+    .\port$20067$20 (\port$20067$20 ),
+    .\port$20067$31 (\port$20067$31 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -38649,8 +38655,8 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stocha
     .i_random(\o$78 [31:16]),
     .i_stochastic(i_stochastic),
     .negative_5(\$133 ),
-    .\port$20140$0 (inexact_11),
-    .\port$20141$0 (total),
+    .\port$20167$0 (inexact_11),
+    .\port$20168$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -38664,7 +38670,7 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stocha
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit0_hash (rst, i_key, \port$20033$1 , \port$20040$20 , \port$20040$31 , o, clk);
+module backspike_default_wg_drain_unit0_hash (rst, i_key, \port$20060$1 , \port$20067$20 , \port$20067$31 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -38694,18 +38700,18 @@ module backspike_default_wg_drain_unit0_hash (rst, i_key, \port$20033$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$20033$1 ;
-  wire [4:0] \port$20033$1 ;
-  input [8:0] \port$20040$20 ;
-  wire [8:0] \port$20040$20 ;
-  input [7:0] \port$20040$31 ;
-  wire [7:0] \port$20040$31 ;
+  input [4:0] \port$20060$1 ;
+  wire [4:0] \port$20060$1 ;
+  input [8:0] \port$20067$20 ;
+  wire [8:0] \port$20067$20 ;
+  input [7:0] \port$20067$31 ;
+  wire [7:0] \port$20067$31 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$20040$20 , \port$20033$1 [4:1], 5'h00, \port$20040$31 , 2'h0, \port$20033$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$20040$20 , \port$20033$1 [4:1], 5'h00, \port$20040$31 , 2'h0, \port$20033$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$20067$20 , \port$20060$1 [4:1], 5'h00, \port$20067$31 , 2'h0, \port$20060$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$20067$20 , \port$20060$1 [4:1], 5'h00, \port$20067$31 , 2'h0, \port$20060$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -39061,7 +39067,7 @@ module backspike_default_wg_drain_unit0_round_d (rst, i, result, negative_4, sat
   assign \$118  = \$117 [0];
 endmodule
 
-module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$20140$0 , \port$20141$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$20167$0 , \port$20168$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -39195,10 +39201,10 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$20140$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$20140$0 ;
-  wire \port$20140$0 ;
-  input [59:0] \port$20141$0 ;
-  wire [59:0] \port$20141$0 ;
+  input \port$20167$0 ;
+  wire \port$20167$0 ;
+  input [59:0] \port$20168$0 ;
+  wire [59:0] \port$20168$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -39221,25 +39227,25 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$20140$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$20141$0 [58:56] ^ { \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59] };
+  assign \$1  = \port$20168$0 [58:56] ^ { \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$20141$0 [55:50] ^ { \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59] };
+  assign \$3  = \port$20168$0 [55:50] ^ { \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$20141$0 [41:34] ^ { \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59] };
+  assign \$5  = \port$20168$0 [41:34] ^ { \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$20141$0 [49:42] ^ { \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59] };
+  assign \$7  = \port$20168$0 [49:42] ^ { \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$20141$0 [55:50] ^ { \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59] };
+  assign \$12  = \port$20168$0 [55:50] ^ { \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$20141$0 [49:42] ^ { \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59], \port$20141$0 [59] };
+  assign \$14  = \port$20168$0 [49:42] ^ { \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$20141$0 [7:0];
-  assign \$19  = | \port$20141$0 [15:8];
-  assign \$20  = | \port$20141$0 [23:16];
+  assign \$18  = | \port$20168$0 [7:0];
+  assign \$19  = | \port$20168$0 [15:8];
+  assign \$20  = | \port$20168$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -39332,9 +39338,9 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$20140$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$20141$0 [55:0];
+    window_1 <= \port$20168$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$20141$0 [59];
+    sign_1 <= \port$20168$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -39400,14 +39406,14 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$20140$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$20140$0 ;
+  assign \$17  = \port$20167$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
   assign \$108  = \$107 [0];
 endmodule
 
-module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$20033$1 , \port$20040$20 , \port$20040$31 , rate, weight, clk);
+module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$20060$1 , \port$20067$20 , \port$20067$31 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -39588,12 +39594,12 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stocha
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [4:0] \port$20033$1 ;
-  wire [4:0] \port$20033$1 ;
-  input [8:0] \port$20040$20 ;
-  wire [8:0] \port$20040$20 ;
-  input [7:0] \port$20040$31 ;
-  wire [7:0] \port$20040$31 ;
+  input [4:0] \port$20060$1 ;
+  wire [4:0] \port$20060$1 ;
+  input [8:0] \port$20067$20 ;
+  wire [8:0] \port$20067$20 ;
+  input [7:0] \port$20067$31 ;
+  wire [7:0] \port$20067$31 ;
   reg [28:0] product_9 = 29'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -39873,9 +39879,9 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stocha
     .clk(clk),
     .i_key(i_key),
     .o(\o$78 ),
-    .\port$20033$1 (\port$20033$1 ),
-    .\port$20040$20 (\port$20040$20 ),
-    .\port$20040$31 (\port$20040$31 ),
+    .\port$20060$1 (\port$20060$1 ),
+    .\port$20067$20 (\port$20067$20 ),
+    .\port$20067$31 (\port$20067$31 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -39891,8 +39897,8 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stocha
     .i_random(\o$78 [31:16]),
     .i_stochastic(i_stochastic),
     .negative_5(\$133 ),
-    .\port$20266$0 (inexact_11),
-    .\port$20267$0 (total),
+    .\port$20293$0 (inexact_11),
+    .\port$20294$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -39906,7 +39912,7 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stocha
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$20033$1 , \port$20040$20 , \port$20040$31 , o, clk);
+module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$20060$1 , \port$20067$20 , \port$20067$31 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -39936,18 +39942,18 @@ module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$20033$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$20033$1 ;
-  wire [4:0] \port$20033$1 ;
-  input [8:0] \port$20040$20 ;
-  wire [8:0] \port$20040$20 ;
-  input [7:0] \port$20040$31 ;
-  wire [7:0] \port$20040$31 ;
+  input [4:0] \port$20060$1 ;
+  wire [4:0] \port$20060$1 ;
+  input [8:0] \port$20067$20 ;
+  wire [8:0] \port$20067$20 ;
+  input [7:0] \port$20067$31 ;
+  wire [7:0] \port$20067$31 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$20040$20 , \port$20033$1 [4:1], 5'h00, \port$20040$31 , 2'h1, \port$20033$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$20040$20 , \port$20033$1 [4:1], 5'h00, \port$20040$31 , 2'h1, \port$20033$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$20067$20 , \port$20060$1 [4:1], 5'h00, \port$20067$31 , 2'h1, \port$20060$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$20067$20 , \port$20060$1 [4:1], 5'h00, \port$20067$31 , 2'h1, \port$20060$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -39981,7 +39987,7 @@ module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$20033$1 , \port$
   assign \$9  = { state1_2, 7'h00 };
 endmodule
 
-module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$20266$0 , \port$20267$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$20293$0 , \port$20294$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -40115,10 +40121,10 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$20266$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$20266$0 ;
-  wire \port$20266$0 ;
-  input [59:0] \port$20267$0 ;
-  wire [59:0] \port$20267$0 ;
+  input \port$20293$0 ;
+  wire \port$20293$0 ;
+  input [59:0] \port$20294$0 ;
+  wire [59:0] \port$20294$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -40141,25 +40147,25 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$20266$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$20267$0 [58:56] ^ { \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59] };
+  assign \$1  = \port$20294$0 [58:56] ^ { \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$20267$0 [55:50] ^ { \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59] };
+  assign \$3  = \port$20294$0 [55:50] ^ { \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$20267$0 [41:34] ^ { \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59] };
+  assign \$5  = \port$20294$0 [41:34] ^ { \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$20267$0 [49:42] ^ { \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59] };
+  assign \$7  = \port$20294$0 [49:42] ^ { \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$20267$0 [55:50] ^ { \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59] };
+  assign \$12  = \port$20294$0 [55:50] ^ { \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$20267$0 [49:42] ^ { \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59], \port$20267$0 [59] };
+  assign \$14  = \port$20294$0 [49:42] ^ { \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$20267$0 [7:0];
-  assign \$19  = | \port$20267$0 [15:8];
-  assign \$20  = | \port$20267$0 [23:16];
+  assign \$18  = | \port$20294$0 [7:0];
+  assign \$19  = | \port$20294$0 [15:8];
+  assign \$20  = | \port$20294$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -40252,9 +40258,9 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$20266$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$20267$0 [55:0];
+    window_1 <= \port$20294$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$20267$0 [59];
+    sign_1 <= \port$20294$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -40320,14 +40326,14 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$20266$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$20266$0 ;
+  assign \$17  = \port$20293$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
   assign \$108  = \$107 [0];
 endmodule
 
-module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$20033$1 , \port$20040$20 , \port$20040$31 , rate, weight, clk);
+module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$20060$1 , \port$20067$20 , \port$20067$31 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -40508,12 +40514,12 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stocha
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [4:0] \port$20033$1 ;
-  wire [4:0] \port$20033$1 ;
-  input [8:0] \port$20040$20 ;
-  wire [8:0] \port$20040$20 ;
-  input [7:0] \port$20040$31 ;
-  wire [7:0] \port$20040$31 ;
+  input [4:0] \port$20060$1 ;
+  wire [4:0] \port$20060$1 ;
+  input [8:0] \port$20067$20 ;
+  wire [8:0] \port$20067$20 ;
+  input [7:0] \port$20067$31 ;
+  wire [7:0] \port$20067$31 ;
   reg [28:0] product_9 = 29'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -40793,9 +40799,9 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stocha
     .clk(clk),
     .i_key(i_key),
     .o(\o$78 ),
-    .\port$20033$1 (\port$20033$1 ),
-    .\port$20040$20 (\port$20040$20 ),
-    .\port$20040$31 (\port$20040$31 ),
+    .\port$20060$1 (\port$20060$1 ),
+    .\port$20067$20 (\port$20067$20 ),
+    .\port$20067$31 (\port$20067$31 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -40811,8 +40817,8 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stocha
     .i_random(\o$78 [31:16]),
     .i_stochastic(i_stochastic),
     .negative_5(\$133 ),
-    .\port$20392$0 (inexact_11),
-    .\port$20393$0 (total),
+    .\port$20419$0 (inexact_11),
+    .\port$20420$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -40826,7 +40832,7 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stocha
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$20033$1 , \port$20040$20 , \port$20040$31 , o, clk);
+module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$20060$1 , \port$20067$20 , \port$20067$31 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -40856,18 +40862,18 @@ module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$20033$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$20033$1 ;
-  wire [4:0] \port$20033$1 ;
-  input [8:0] \port$20040$20 ;
-  wire [8:0] \port$20040$20 ;
-  input [7:0] \port$20040$31 ;
-  wire [7:0] \port$20040$31 ;
+  input [4:0] \port$20060$1 ;
+  wire [4:0] \port$20060$1 ;
+  input [8:0] \port$20067$20 ;
+  wire [8:0] \port$20067$20 ;
+  input [7:0] \port$20067$31 ;
+  wire [7:0] \port$20067$31 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$20040$20 , \port$20033$1 [4:1], 5'h00, \port$20040$31 , 2'h2, \port$20033$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$20040$20 , \port$20033$1 [4:1], 5'h00, \port$20040$31 , 2'h2, \port$20033$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$20067$20 , \port$20060$1 [4:1], 5'h00, \port$20067$31 , 2'h2, \port$20060$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$20067$20 , \port$20060$1 [4:1], 5'h00, \port$20067$31 , 2'h2, \port$20060$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -40901,7 +40907,7 @@ module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$20033$1 , \port$
   assign \$9  = { state1_2, 7'h00 };
 endmodule
 
-module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$20392$0 , \port$20393$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$20419$0 , \port$20420$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -41035,10 +41041,10 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$20392$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$20392$0 ;
-  wire \port$20392$0 ;
-  input [59:0] \port$20393$0 ;
-  wire [59:0] \port$20393$0 ;
+  input \port$20419$0 ;
+  wire \port$20419$0 ;
+  input [59:0] \port$20420$0 ;
+  wire [59:0] \port$20420$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -41061,25 +41067,25 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$20392$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$20393$0 [58:56] ^ { \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59] };
+  assign \$1  = \port$20420$0 [58:56] ^ { \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$20393$0 [55:50] ^ { \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59] };
+  assign \$3  = \port$20420$0 [55:50] ^ { \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$20393$0 [41:34] ^ { \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59] };
+  assign \$5  = \port$20420$0 [41:34] ^ { \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$20393$0 [49:42] ^ { \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59] };
+  assign \$7  = \port$20420$0 [49:42] ^ { \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$20393$0 [55:50] ^ { \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59] };
+  assign \$12  = \port$20420$0 [55:50] ^ { \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$20393$0 [49:42] ^ { \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59], \port$20393$0 [59] };
+  assign \$14  = \port$20420$0 [49:42] ^ { \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$20393$0 [7:0];
-  assign \$19  = | \port$20393$0 [15:8];
-  assign \$20  = | \port$20393$0 [23:16];
+  assign \$18  = | \port$20420$0 [7:0];
+  assign \$19  = | \port$20420$0 [15:8];
+  assign \$20  = | \port$20420$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -41172,9 +41178,9 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$20392$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$20393$0 [55:0];
+    window_1 <= \port$20420$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$20393$0 [59];
+    sign_1 <= \port$20420$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -41240,14 +41246,14 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$20392$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$20392$0 ;
+  assign \$17  = \port$20419$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
   assign \$108  = \$107 [0];
 endmodule
 
-module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$20033$1 , \port$20040$20 , \port$20040$31 , rate, weight, clk);
+module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$20060$1 , \port$20067$20 , \port$20067$31 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -41428,12 +41434,12 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stocha
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [4:0] \port$20033$1 ;
-  wire [4:0] \port$20033$1 ;
-  input [8:0] \port$20040$20 ;
-  wire [8:0] \port$20040$20 ;
-  input [7:0] \port$20040$31 ;
-  wire [7:0] \port$20040$31 ;
+  input [4:0] \port$20060$1 ;
+  wire [4:0] \port$20060$1 ;
+  input [8:0] \port$20067$20 ;
+  wire [8:0] \port$20067$20 ;
+  input [7:0] \port$20067$31 ;
+  wire [7:0] \port$20067$31 ;
   reg [28:0] product_9 = 29'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -41713,9 +41719,9 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stocha
     .clk(clk),
     .i_key(i_key),
     .o(\o$78 ),
-    .\port$20033$1 (\port$20033$1 ),
-    .\port$20040$20 (\port$20040$20 ),
-    .\port$20040$31 (\port$20040$31 ),
+    .\port$20060$1 (\port$20060$1 ),
+    .\port$20067$20 (\port$20067$20 ),
+    .\port$20067$31 (\port$20067$31 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -41731,8 +41737,8 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stocha
     .i_random(\o$78 [31:16]),
     .i_stochastic(i_stochastic),
     .negative_5(\$133 ),
-    .\port$20518$0 (inexact_11),
-    .\port$20519$0 (total),
+    .\port$20545$0 (inexact_11),
+    .\port$20546$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -41746,7 +41752,7 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stocha
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$20033$1 , \port$20040$20 , \port$20040$31 , o, clk);
+module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$20060$1 , \port$20067$20 , \port$20067$31 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -41776,18 +41782,18 @@ module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$20033$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$20033$1 ;
-  wire [4:0] \port$20033$1 ;
-  input [8:0] \port$20040$20 ;
-  wire [8:0] \port$20040$20 ;
-  input [7:0] \port$20040$31 ;
-  wire [7:0] \port$20040$31 ;
+  input [4:0] \port$20060$1 ;
+  wire [4:0] \port$20060$1 ;
+  input [8:0] \port$20067$20 ;
+  wire [8:0] \port$20067$20 ;
+  input [7:0] \port$20067$31 ;
+  wire [7:0] \port$20067$31 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$20040$20 , \port$20033$1 [4:1], 5'h00, \port$20040$31 , 2'h3, \port$20033$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$20040$20 , \port$20033$1 [4:1], 5'h00, \port$20040$31 , 2'h3, \port$20033$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$20067$20 , \port$20060$1 [4:1], 5'h00, \port$20067$31 , 2'h3, \port$20060$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$20067$20 , \port$20060$1 [4:1], 5'h00, \port$20067$31 , 2'h3, \port$20060$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -41821,7 +41827,7 @@ module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$20033$1 , \port$
   assign \$9  = { state1_2, 7'h00 };
 endmodule
 
-module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20518$0 , \port$20519$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20545$0 , \port$20546$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -41955,10 +41961,10 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20518$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$20518$0 ;
-  wire \port$20518$0 ;
-  input [59:0] \port$20519$0 ;
-  wire [59:0] \port$20519$0 ;
+  input \port$20545$0 ;
+  wire \port$20545$0 ;
+  input [59:0] \port$20546$0 ;
+  wire [59:0] \port$20546$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -41981,25 +41987,25 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20518$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$20519$0 [58:56] ^ { \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59] };
+  assign \$1  = \port$20546$0 [58:56] ^ { \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$20519$0 [55:50] ^ { \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59] };
+  assign \$3  = \port$20546$0 [55:50] ^ { \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$20519$0 [41:34] ^ { \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59] };
+  assign \$5  = \port$20546$0 [41:34] ^ { \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$20519$0 [49:42] ^ { \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59] };
+  assign \$7  = \port$20546$0 [49:42] ^ { \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$20519$0 [55:50] ^ { \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59] };
+  assign \$12  = \port$20546$0 [55:50] ^ { \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$20519$0 [49:42] ^ { \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59], \port$20519$0 [59] };
+  assign \$14  = \port$20546$0 [49:42] ^ { \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$20519$0 [7:0];
-  assign \$19  = | \port$20519$0 [15:8];
-  assign \$20  = | \port$20519$0 [23:16];
+  assign \$18  = | \port$20546$0 [7:0];
+  assign \$19  = | \port$20546$0 [15:8];
+  assign \$20  = | \port$20546$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -42092,9 +42098,9 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20518$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$20519$0 [55:0];
+    window_1 <= \port$20546$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$20519$0 [59];
+    sign_1 <= \port$20546$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -42160,7 +42166,7 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20518$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$20518$0 ;
+  assign \$17  = \port$20545$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
@@ -42638,8 +42644,8 @@ module backspike_default_wg_front (rst, o__ready, address, \i__payload$78 , o_li
     .move(o__ready),
     .o__payload(\o__payload$47 ),
     .o__ready(\o__ready$63 ),
-    .\port$20629$0 (spikes__data),
-    .\port$20759$0 (masks__data),
+    .\port$20656$0 (spikes__data),
+    .\port$20786$0 (masks__data),
     .rst(rst),
     .valid1(\o__valid$62 )
   );
@@ -42989,8 +42995,8 @@ module backspike_default_wg_front_scan (rst, i__valid, i__ready, o_lines__valid,
   backspike_default_wg_front_scan_lines  lines (
     .clk(clk),
     .level(level),
-    .\port$19771$0 (\o__payload$20 [3:0]),
-    .\port$19771$20 (\o__payload$20 [26:20]),
+    .\port$19798$0 (\o__payload$20 [3:0]),
+    .\port$19798$20 (\o__payload$20 [26:20]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -44035,7 +44041,7 @@ module backspike_default_wg_front_scan_events (rst, i__ready, o__ready, i__paylo
   end
 endmodule
 
-module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \port$19771$0 , \port$19771$20 , level, clk);
+module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \port$19798$0 , \port$19798$20 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -44058,10 +44064,10 @@ module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \p
   wire clk;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [3:0] \port$19771$0 ;
-  wire [3:0] \port$19771$0 ;
-  input [6:0] \port$19771$20 ;
-  wire [6:0] \port$19771$20 ;
+  input [3:0] \port$19798$0 ;
+  wire [3:0] \port$19798$0 ;
+  input [6:0] \port$19798$20 ;
+  wire [6:0] \port$19798$20 ;
   output [10:0] r_data;
   wire [10:0] r_data;
   input r_en;
@@ -44079,7 +44085,7 @@ module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \p
   reg [10:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$19771$20 , \port$19771$0  };
+      storage[w_port__addr] <= { \port$19798$20 , \port$19798$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -45371,7 +45377,7 @@ module backspike_default_wg_front_scan_picker (rst, i__valid, i__ready, i__paylo
   assign \$1055  = \$1054 ;
 endmodule
 
-module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$20629$0 , \port$20759$0 , clk);
+module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$20656$0 , \port$20786$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$2 ;
@@ -45390,10 +45396,10 @@ module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__paylo
   wire [274:0] o__payload;
   input o__ready;
   wire o__ready;
-  input [127:0] \port$20629$0 ;
-  wire [127:0] \port$20629$0 ;
-  input [127:0] \port$20759$0 ;
-  wire [127:0] \port$20759$0 ;
+  input [127:0] \port$20656$0 ;
+  wire [127:0] \port$20656$0 ;
+  input [127:0] \port$20786$0 ;
+  wire [127:0] \port$20786$0 ;
   input rst;
   wire rst;
   reg [18:0] tag0 = 19'h00000;
@@ -45446,7 +45452,7 @@ module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__paylo
     end
   end
   assign o__payload[274:256] = tag1;
-  assign o__payload[255:0] = { \port$20759$0 , \port$20629$0  };
+  assign o__payload[255:0] = { \port$20786$0 , \port$20656$0  };
 endmodule
 
 module backspike_default_wg_front_walk (rst, o__ready, o_headers__ready, batch, carry, i__payload, i__valid, source_tiles, \source_first$17 , weights, base_first, delay, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
@@ -46710,7 +46716,7 @@ module backspike_default_wg_queue (rst, busy, running, descriptors__addr, batch,
     .counts__1(counts__1),
     .counts__2(counts__2),
     .done(done),
-    .dry_run(dry_run),
+    .\dry_run$45 (dry_run),
     .\end$48 (\end ),
     .fault(fault),
     .layer(layer),
@@ -47864,18 +47870,27 @@ module backspike_default_wg_queue_loader (rst, descriptors__addr, start, layer, 
   assign \config [8:0] = tiles;
 endmodule
 
-module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, \begin , \end$48 , start, abort, dry_run, counts__0, counts__1, o__payload, fault, waiting, load, check, o__valid, counts__2, position, layer
+module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, \begin , \end$48 , start, abort, \dry_run$45 , counts__0, counts__1, o__payload, fault, load, waiting, check, o__valid, counts__2, position, layer
 , load_done, check_fault, check_done, o__ready, done, tasks__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
-  reg \$100 ;
-  reg \$101 ;
-  reg [2:0] \$102 ;
-  reg [58:0] \$103 ;
-  reg [3:0] \$104 ;
+  reg [10:0] \$100 ;
+  reg [10:0] \$101 ;
+  reg [1:0] \$102 ;
+  reg \$103 ;
+  reg [10:0] \$104 ;
   reg [10:0] \$105 ;
+  reg [10:0] \$106 ;
+  reg \$107 ;
+  reg [12:0] \$108 ;
+  reg \$109 ;
   wire \$11 ;
+  reg \$110 ;
+  reg [2:0] \$111 ;
+  reg [58:0] \$112 ;
+  reg [3:0] \$113 ;
+  reg [10:0] \$114 ;
   wire \$12 ;
   wire \$13 ;
   wire \$15 ;
@@ -47884,9 +47899,6 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   wire \$18 ;
   wire \$19 ;
   wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  wire \$22 ;
   wire \$23 ;
   wire \$24 ;
   wire \$25 ;
@@ -47897,28 +47909,28 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   wire \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire \$37 ;
-  wire \$38 ;
-  wire \$39 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire \$35 ;
   wire \$4 ;
-  wire \$40 ;
-  wire [13:0] \$41 ;
+  wire \$41 ;
   wire \$42 ;
-  wire [12:0] \$43 ;
-  wire [13:0] \$44 ;
-  wire \$45 ;
+  wire \$43 ;
+  wire \$44 ;
+  wire [13:0] \$45 ;
   wire \$46 ;
-  wire \$47 ;
-  wire [11:0] \$48 ;
-  wire [12:0] \$49 ;
+  wire [12:0] \$47 ;
+  wire [13:0] \$48 ;
+  wire \$49 ;
   wire \$5 ;
   wire \$50 ;
-  wire [11:0] \$51 ;
-  wire [2:0] \$52 ;
-  wire \$53 ;
+  wire \$51 ;
+  wire [11:0] \$52 ;
+  wire [12:0] \$53 ;
   wire \$54 ;
-  wire \$55 ;
-  wire \$56 ;
+  wire [11:0] \$55 ;
+  wire [2:0] \$56 ;
   wire \$57 ;
   wire \$58 ;
   wire \$59 ;
@@ -47936,46 +47948,36 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   wire \$7 ;
   wire \$70 ;
   wire \$71 ;
-  wire [10:0] \$72 ;
-  wire [11:0] \$73 ;
-  wire [11:0] \$74 ;
+  wire \$72 ;
+  wire \$73 ;
+  wire \$74 ;
   wire \$75 ;
   wire \$76 ;
   wire \$77 ;
-  wire [13:0] \$78 ;
-  wire [13:0] \$79 ;
+  wire \$78 ;
+  wire \$79 ;
   wire \$8 ;
   wire \$80 ;
-  wire \$81 ;
-  wire \$82 ;
-  wire \$83 ;
+  wire [10:0] \$81 ;
+  wire [11:0] \$82 ;
+  wire [11:0] \$83 ;
   wire \$84 ;
-  wire [11:0] \$85 ;
-  wire [12:0] \$86 ;
-  reg \$87 ;
-  reg \$88 ;
-  reg \$89 ;
+  wire \$85 ;
+  wire \$86 ;
+  wire [13:0] \$87 ;
+  wire [13:0] \$88 ;
+  wire \$89 ;
   wire \$9 ;
-  reg \$90 ;
-  reg [10:0] \$91 ;
-  reg [10:0] \$92 ;
-  reg [1:0] \$93 ;
-  reg \$94 ;
-  reg [10:0] \$95 ;
-  reg [10:0] \$96 ;
-  reg [10:0] \$97 ;
+  wire \$90 ;
+  wire \$91 ;
+  wire \$92 ;
+  wire \$93 ;
+  wire [11:0] \$94 ;
+  wire [12:0] \$95 ;
+  reg \$96 ;
+  reg \$97 ;
   reg \$98 ;
-  reg [12:0] \$99 ;
-  wire \$signal ;
-  wire \$signal$11 ;
-  reg \$signal$14  = 1'h0;
-  reg \$signal$15  = 1'h0;
-  reg \$signal$20  = 1'h0;
-  reg \$signal$22  = 1'h0;
-  reg \$signal$36 ;
-  reg [10:0] \$signal$47  = 11'h000;
-  reg [10:0] \$signal$50  = 11'h000;
-  wire \$signal$9 ;
+  reg \$99 ;
   input abort;
   wire abort;
   reg at_end = 1'h0;
@@ -47983,6 +47985,7 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   wire [53:0] batch;
   input [10:0] \begin ;
   wire [10:0] \begin ;
+  reg [10:0] \begin$47  = 11'h000;
   output busy;
   wire busy;
   output check;
@@ -48014,11 +48017,14 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   reg [10:0] counts__2 = 11'h000;
   input done;
   wire done;
-  input dry_run;
-  wire dry_run;
+  reg dry_run = 1'h0;
+  input \dry_run$45 ;
+  wire \dry_run$45 ;
+  wire empty;
   reg [10:0] \end  = 11'h000;
   input [10:0] \end$48 ;
   wire [10:0] \end$48 ;
+  reg exceeds_end = 1'h0;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
   (* enum_value_0001 = "BATCH" *)
@@ -48035,6 +48041,9 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   reg [3:0] fault;
   reg [1:0] fetching = 2'h0;
   reg [2:0] fsm_state = 3'h0;
+  reg in_loop = 1'h0;
+  reg issue;
+  reg last_span = 1'h0;
   output [3:0] layer;
   reg [3:0] layer = 4'h0;
   reg layer_loaded = 1'h0;
@@ -48042,6 +48051,7 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   reg load;
   input load_done;
   wire load_done;
+  reg [10:0] loop_begin = 11'h000;
   reg misplaced = 1'h0;
   output [32:0] o__payload;
   wire [32:0] o__payload;
@@ -48051,6 +48061,7 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   reg o__valid;
   output [10:0] position;
   reg [10:0] position = 11'h000;
+  wire ready;
   wire repeats;
   input rst;
   wire rst;
@@ -48064,6 +48075,7 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   wire [63:0] tasks__data;
   input tile_valid;
   wire tile_valid;
+  wire tokens;
   output waiting;
   reg waiting;
   reg [10:0] work = 11'h000;
@@ -48071,126 +48083,132 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   assign \$2  = counts__1 >= { 1'h0, \task [19:10] };
   assign \$3  = \$1  & \$2 ;
   assign \$4  = counts__2 >= { 1'h0, \task [29:20] };
-  assign \$signal  = \$3  & \$4 ;
-  assign \$signal$9  = ~| work;
+  assign tokens = \$3  & \$4 ;
+  assign empty = ~| work;
   assign \$5  = \task [58] | \task [56];
   assign \$6  = ~ \$5 ;
-  assign \$signal$11  = \$signal$9  | \$6 ;
-  assign busy = ~ \$signal$9 ;
-  assign \$7  = ~ \$signal$14 ;
+  assign ready = empty | \$6 ;
+  assign busy = ~ empty;
+  assign \$7  = ~ last_span;
   assign \$8  = \task [57] & \$7 ;
-  assign \$9  = ~ \$signal$15 ;
+  assign \$9  = ~ dry_run;
   assign repeats = \$8  & \$9 ;
-  assign running = ~ \$31 ;
+  assign running = ~ \$35 ;
   assign \$10  = ~| fetching;
-  assign \$11  = \$signal$15  & \$signal$20 ;
-  assign \$12  = \$signal$15  & at_end;
-  assign \$13  = \$12  & \$signal$22 ;
-  assign \$15  = ~ \$signal ;
-  assign \$16  = ~ \$signal$11 ;
-  assign \$17  = layer == \task [35:32];
-  assign \$18  = layer_loaded & \$17 ;
-  assign \$19  = \task [35:32] >= 4'h4;
-  assign \$20  = load_done & \$signal$15 ;
-  assign \$21  = | check_fault;
-  assign \$22  = ~ \$signal$15 ;
-  assign \$23  = ~ tile_valid;
-  assign \$24  = \$signal$15  & \$23 ;
-  assign \$25  = \$signal$15  & misplaced;
-  assign \$26  = ~ \$signal$22 ;
-  assign \$27  = \task [57] & \$26 ;
-  assign \$28  = \task [56] ? \$signal$22  : \$27 ;
-  assign \$29  = \$signal$15  & \$28 ;
-  assign \$30  = \$signal$15  | o__ready;
-  assign \$31  = ~| fsm_state;
-  assign \$37  = position > \end ;
-  assign \$38  = \end  > 11'h100;
-  assign \$39  = \$37  | \$38 ;
-  assign \$40  = position == \end ;
-  assign \$41  = span + 13'h1;
-  assign \$42  = \$41  >= { 1'h0, batch[27:15] };
-  assign \$43  = \task [54] ? batch[40:28] : 13'h0001;
-  assign \$44  = { 3'h0, \task [53:44] } + \$43 ;
-  assign \$45  = \$44  > 14'h10;
-  assign \$46  = ~ \$signal$15 ;
-  assign \$47  = \$signal$36  & \$46 ;
-  assign \$48  = work + { 10'h0, \$47  };
-  assign \$49  = \$48  - { 11'h0, done };
-  assign \$50  = done & counted;
-  assign \$51  = counts__2 + 11'h1;
-  assign \$52  = fetching + 2'h1;
-  assign \$53  = ~| fetching;
-  assign \$54  = \$signal$15  & \$signal$20 ;
-  assign \$55  = \$signal$15  & at_end;
-  assign \$56  = \$55  & \$signal$22 ;
-  assign \$57  = fetching == 2'h2;
-  assign \$58  = ~ \$signal ;
-  assign \$59  = ~ \$signal$11 ;
-  assign \$60  = layer == \task [35:32];
-  assign \$61  = layer_loaded & \$60 ;
-  assign \$62  = \task [35:32] >= 4'h4;
-  assign \$63  = | check_fault;
-  assign \$64  = ~ tile_valid;
-  assign \$65  = \$signal$15  & \$64 ;
-  assign \$66  = \$signal$15  & misplaced;
-  assign \$67  = ~ \$signal$22 ;
-  assign \$68  = \task [57] & \$67 ;
-  assign \$69  = \task [56] ? \$signal$22  : \$68 ;
-  assign \$70  = \$signal$15  & \$69 ;
-  assign \$71  = \$signal$15  | o__ready;
-  assign \$72  = \task [56] ? position : \$signal$50 ;
-  assign \$73  = position + 11'h1;
-  assign \$74  = repeats ? { 1'h0, \$72  } : \$73 ;
-  assign \$75  = \$signal$22  | \task [56];
-  assign \$76  = ~ \task [57];
-  assign \$77  = \$75  & \$76 ;
-  assign \$78  = span + 13'h1;
-  assign \$79  = repeats ? \$78  : 14'h0000;
-  assign \$80  = \task [57] | \$signal$14 ;
-  assign \$81  = \$signal$22  | \task [56];
-  assign \$82  = ~ \$81 ;
-  assign \$83  = \$80  | \$82 ;
-  assign \$84  = \$signal$15  & \$83 ;
-  assign \$85  = position + 11'h1;
-  assign \$86  = \$85  - { 1'h0, \$signal$47  };
+  assign \$11  = dry_run & exceeds_end;
+  assign \$12  = dry_run & at_end;
+  assign \$13  = \$12  & in_loop;
+  assign \$15  = layer == \task [35:32];
+  assign \$16  = layer_loaded & \$15 ;
+  assign \$17  = ~ \$16 ;
+  assign \$18  = empty & \$17 ;
+  assign \$19  = ~ tokens;
+  assign \$23  = \task [35:32] >= 4'h4;
+  assign \$24  = load_done & dry_run;
+  assign \$25  = | check_fault;
+  assign \$26  = ~ dry_run;
+  assign \$27  = ~ tile_valid;
+  assign \$28  = dry_run & \$27 ;
+  assign \$29  = dry_run & misplaced;
+  assign \$30  = ~ in_loop;
+  assign \$31  = \task [57] & \$30 ;
+  assign \$32  = \task [56] ? in_loop : \$31 ;
+  assign \$33  = dry_run & \$32 ;
+  assign \$34  = dry_run | o__ready;
+  assign \$35  = ~| fsm_state;
+  assign \$41  = position > \end ;
+  assign \$42  = \end  > 11'h100;
+  assign \$43  = \$41  | \$42 ;
+  assign \$44  = position == \end ;
+  assign \$45  = span + 13'h1;
+  assign \$46  = \$45  >= { 1'h0, batch[27:15] };
+  assign \$47  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$48  = { 3'h0, \task [53:44] } + \$47 ;
+  assign \$49  = \$48  > 14'h10;
+  assign \$50  = ~ dry_run;
+  assign \$51  = issue & \$50 ;
+  assign \$52  = work + { 10'h0, \$51  };
+  assign \$53  = \$52  - { 11'h0, done };
+  assign \$54  = done & counted;
+  assign \$55  = counts__2 + 11'h1;
+  assign \$56  = fetching + 2'h1;
+  assign \$57  = ~| fetching;
+  assign \$58  = dry_run & exceeds_end;
+  assign \$59  = dry_run & at_end;
+  assign \$60  = \$59  & in_loop;
+  assign \$61  = fetching == 2'h2;
+  assign \$62  = layer == \task [35:32];
+  assign \$63  = layer_loaded & \$62 ;
+  assign \$64  = ~ \$63 ;
+  assign \$65  = empty & \$64 ;
+  assign \$66  = ~ tokens;
+  assign \$67  = layer == \task [35:32];
+  assign \$68  = layer_loaded & \$67 ;
+  assign \$69  = ready & \$68 ;
+  assign \$70  = \task [35:32] >= 4'h4;
+  assign \$71  = load_done & tokens;
+  assign \$72  = | check_fault;
+  assign \$73  = ~ tile_valid;
+  assign \$74  = dry_run & \$73 ;
+  assign \$75  = dry_run & misplaced;
+  assign \$76  = ~ in_loop;
+  assign \$77  = \task [57] & \$76 ;
+  assign \$78  = \task [56] ? in_loop : \$77 ;
+  assign \$79  = dry_run & \$78 ;
+  assign \$80  = dry_run | o__ready;
+  assign \$81  = \task [56] ? position : loop_begin;
+  assign \$82  = position + 11'h1;
+  assign \$83  = repeats ? { 1'h0, \$81  } : \$82 ;
+  assign \$84  = in_loop | \task [56];
+  assign \$85  = ~ \task [57];
+  assign \$86  = \$84  & \$85 ;
+  assign \$87  = span + 13'h1;
+  assign \$88  = repeats ? \$87  : 14'h0000;
+  assign \$89  = \task [57] | last_span;
+  assign \$90  = in_loop | \task [56];
+  assign \$91  = ~ \$90 ;
+  assign \$92  = \$89  | \$91 ;
+  assign \$93  = dry_run & \$92 ;
+  assign \$94  = position + 11'h1;
+  assign \$95  = \$94  - { 1'h0, \begin$47  };
   always @(posedge clk)
-    \$signal$20  <= \$87 ;
+    exceeds_end <= \$96 ;
   always @(posedge clk)
-    at_end <= \$88 ;
+    at_end <= \$97 ;
   always @(posedge clk)
-    \$signal$14  <= \$89 ;
+    last_span <= \$98 ;
   always @(posedge clk)
-    misplaced <= \$90 ;
+    misplaced <= \$99 ;
   always @(posedge clk)
-    work <= \$91 ;
+    work <= \$100 ;
   always @(posedge clk)
-    counts__2 <= \$92 ;
+    counts__2 <= \$101 ;
   always @(posedge clk)
-    fetching <= \$93 ;
+    fetching <= \$102 ;
   always @(posedge clk)
-    \$signal$15  <= \$94 ;
+    dry_run <= \$103 ;
   always @(posedge clk)
-    position <= \$95 ;
+    position <= \$104 ;
   always @(posedge clk)
-    \$signal$47  <= \$96 ;
+    \begin$47  <= \$105 ;
   always @(posedge clk)
-    \end  <= \$97 ;
+    \end  <= \$106 ;
   always @(posedge clk)
-    layer_loaded <= \$98 ;
+    layer_loaded <= \$107 ;
   always @(posedge clk)
-    span <= \$99 ;
+    span <= \$108 ;
   always @(posedge clk)
-    counted <= \$100 ;
+    counted <= \$109 ;
   always @(posedge clk)
-    \$signal$22  <= \$101 ;
+    in_loop <= \$110 ;
   always @(posedge clk)
-    fsm_state <= \$102 ;
+    fsm_state <= \$111 ;
   always @(posedge clk)
-    \task  <= \$103 ;
+    \task  <= \$112 ;
   always @(posedge clk)
-    layer <= \$104 ;
+    layer <= \$113 ;
   always @(posedge clk)
-    \$signal$50  <= \$105 ;
+    loop_begin <= \$114 ;
   always @* begin
     if (\$initially ) begin end
     fault = 4'h0;
@@ -48207,45 +48225,26 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
           end
       3'h2:
           if (abort) begin
-          end else if (\$15 ) begin
-          end else if (\$16 ) begin
           end else if (\$18 ) begin
-          end else if (\$signal$9 ) begin
-            if (\$19 ) begin
+            if (\$23 ) begin
               fault = 4'h3;
             end
           end
-      3'h4:
+      3'h3:
           /* empty */;
       3'h5:
           if (check_done) begin
-            if (\$21 ) begin
+            if (\$25 ) begin
               fault = check_fault;
             end
           end
-      3'h3:
-          if (\$24 ) begin
+      3'h4:
+          if (\$28 ) begin
             fault = 4'h4;
-          end else if (\$25 ) begin
-            fault = 4'h9;
           end else if (\$29 ) begin
+            fault = 4'h9;
+          end else if (\$33 ) begin
             fault = 4'ha;
-          end
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    waiting = 1'h0;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          if (abort) begin
-          end else if (\$15 ) begin
-            waiting = 1'h1;
           end
       default: ;
     endcase
@@ -48260,15 +48259,29 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$15 ) begin
-          end else if (\$16 ) begin
           end else if (\$18 ) begin
-          end else if (\$signal$9 ) begin
             (* full_case = 32'd1 *)
-            if (\$19 ) begin
+            if (\$23 ) begin
             end else begin
               load = 1'h1;
             end
+          end
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    waiting = 1'h0;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          if (abort) begin
+          end else if (\$18 ) begin
+          end else if (\$19 ) begin
+            waiting = 1'h1;
           end
       default: ;
     endcase
@@ -48283,8 +48296,8 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
           /* empty */;
       3'h2:
           /* empty */;
-      3'h4:
-          check = \$20 ;
+      3'h3:
+          check = \$24 ;
       default: ;
     endcase
   end
@@ -48298,18 +48311,18 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
           /* empty */;
       3'h2:
           /* empty */;
-      3'h4:
+      3'h3:
           /* empty */;
       3'h5:
           /* empty */;
-      3'h3:
-          o__valid = \$22 ;
+      3'h4:
+          o__valid = \$26 ;
       default: ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$signal$36  = 1'h0;
+    issue = 1'h0;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -48317,443 +48330,439 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
           /* empty */;
       3'h2:
           /* empty */;
-      3'h4:
+      3'h3:
           /* empty */;
       3'h5:
           /* empty */;
-      3'h3:
-          if (\$24 ) begin
-          end else if (\$25 ) begin
+      3'h4:
+          if (\$28 ) begin
           end else if (\$29 ) begin
-          end else if (\$30 ) begin
-            \$signal$36  = 1'h1;
+          end else if (\$33 ) begin
+          end else if (\$34 ) begin
+            issue = 1'h1;
           end
       default: ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$87  = \$39 ;
+    \$96  = \$43 ;
     if (rst) begin
-      \$87  = 1'h0;
+      \$96  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$88  = \$40 ;
+    \$97  = \$44 ;
     if (rst) begin
-      \$88  = 1'h0;
+      \$97  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$89  = \$42 ;
-    if (rst) begin
-      \$89  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$90  = \$45 ;
-    if (rst) begin
-      \$90  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$91  = \$49 [10:0];
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$91  = 11'h000;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$91  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$92  = counts__2;
-    if (\$50 ) begin
-      \$92  = \$51 [10:0];
-    end
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$92  = 11'h000;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h3:
-          if (\$65 ) begin
-          end else if (\$66 ) begin
-          end else if (\$70 ) begin
-          end else if (\$71 ) begin
-            if (\$84 ) begin
-              \$92  = \$86 [10:0];
-            end
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$92  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$93  = fetching;
-    casez (fsm_state)
-      3'h0:
-          \$93  = 2'h0;
-      3'h1:
-        begin
-          \$93  = \$52 [1:0];
-          if (abort) begin
-          end else if (\$53 ) begin
-          end else if (\$54 ) begin
-          end else if (\$56 ) begin
-          end else if (at_end) begin
-          end else if (\$57 ) begin
-            \$93  = 2'h0;
-          end
-        end
-      default: ;
-    endcase
-    if (rst) begin
-      \$93  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$94  = \$signal$15 ;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$94  = dry_run;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$94  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$95  = position;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$95  = \begin ;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h3:
-          if (\$65 ) begin
-          end else if (\$66 ) begin
-          end else if (\$70 ) begin
-          end else if (\$71 ) begin
-            \$95  = \$74 [10:0];
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$95  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$96  = \$signal$47 ;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$96  = \begin ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$96  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$97  = \end ;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$97  = \end$48 ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$97  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$98  = layer_loaded;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$98  = 1'h0;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          if (abort) begin
-          end else if (\$58 ) begin
-          end else if (\$59 ) begin
-          end else if (\$61 ) begin
-          end else if (\$signal$9 ) begin
-            \$98  = 1'h1;
-          end
-      default: ;
-    endcase
+    \$98  = \$46 ;
     if (rst) begin
       \$98  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$99  = span;
+    \$99  = \$49 ;
+    if (rst) begin
+      \$99  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$100  = \$53 [10:0];
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$99  = 13'h0000;
+            \$100  = 11'h000;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$100  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$101  = counts__2;
+    if (\$54 ) begin
+      \$101  = \$55 [10:0];
+    end
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$101  = 11'h000;
           end
       3'h1:
           /* empty */;
       3'h2:
           /* empty */;
-      3'h4:
+      3'h3:
           /* empty */;
       3'h5:
           /* empty */;
-      3'h3:
-          if (\$65 ) begin
-          end else if (\$66 ) begin
-          end else if (\$70 ) begin
-          end else if (\$71 ) begin
-            if (\task [57]) begin
-              \$99  = \$79 [12:0];
+      3'h4:
+          if (\$74 ) begin
+          end else if (\$75 ) begin
+          end else if (\$79 ) begin
+          end else if (\$80 ) begin
+            if (\$93 ) begin
+              \$101  = \$95 [10:0];
             end
           end
       default: ;
     endcase
     if (rst) begin
-      \$99  = 13'h0000;
+      \$101  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$100  = counted;
+    \$102  = fetching;
     casez (fsm_state)
       3'h0:
-          if (start) begin
-            \$100  = 1'h1;
-          end
+          \$102  = 2'h0;
       3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h3:
-          if (\$65 ) begin
-          end else if (\$66 ) begin
-          end else if (\$70 ) begin
-          end else if (\$71 ) begin
-            if (\task [56]) begin
-              \$100  = \$signal$14 ;
-            end
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$100  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$101  = \$signal$22 ;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$101  = 1'h0;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h3:
-          if (\$65 ) begin
-          end else if (\$66 ) begin
-          end else if (\$70 ) begin
-          end else if (\$71 ) begin
-            \$101  = \$77 ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$101  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$102  = fsm_state;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$102  = 3'h1;
-          end
-      3'h1:
-          if (abort) begin
-            \$102  = 3'h0;
-          end else if (\$53 ) begin
-          end else if (\$54 ) begin
-            \$102  = 3'h0;
-          end else if (\$56 ) begin
-            \$102  = 3'h0;
-          end else if (at_end) begin
-            if (\$signal$9 ) begin
-              \$102  = 3'h0;
-            end
-          end else if (\$57 ) begin
-            \$102  = 3'h2;
-          end
-      3'h2:
-          if (abort) begin
-            \$102  = 3'h0;
-          end else if (\$58 ) begin
-          end else if (\$59 ) begin
-          end else if (\$61 ) begin
-            \$102  = 3'h3;
-          end else if (\$signal$9 ) begin
-            (* full_case = 32'd1 *)
-            if (\$62 ) begin
-              \$102  = 3'h0;
-            end else begin
-              \$102  = 3'h4;
-            end
-          end
-      3'h4:
         begin
-          if (load_done) begin
-            \$102  = 3'h3;
-          end
-          if (check) begin
-            \$102  = 3'h5;
+          \$102  = \$56 [1:0];
+          if (abort) begin
+          end else if (\$57 ) begin
+          end else if (\$58 ) begin
+          end else if (\$60 ) begin
+          end else if (at_end) begin
+          end else if (\$61 ) begin
+            \$102  = 2'h0;
           end
         end
-      3'h5:
-          if (check_done) begin
-            \$102  = 3'h3;
-            if (\$63 ) begin
-              \$102  = 3'h0;
-            end
+      default: ;
+    endcase
+    if (rst) begin
+      \$102  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$103  = dry_run;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$103  = \dry_run$45 ;
           end
+      default: ;
+    endcase
+    if (rst) begin
+      \$103  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$104  = position;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$104  = \begin ;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
       3'h3:
-          if (\$65 ) begin
-            \$102  = 3'h0;
-          end else if (\$66 ) begin
-            \$102  = 3'h0;
-          end else if (\$70 ) begin
-            \$102  = 3'h0;
-          end else if (\$71 ) begin
-            \$102  = 3'h1;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$102  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$103  = \task ;
-    casez (fsm_state)
-      3'h0:
           /* empty */;
-      3'h1:
-          if (abort) begin
-          end else if (\$53 ) begin
-          end else if (\$54 ) begin
-          end else if (\$56 ) begin
-          end else if (at_end) begin
-          end else if (\$57 ) begin
-            \$103  = tasks__data[58:0];
-          end
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$104  = layer;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          if (abort) begin
-          end else if (\$58 ) begin
-          end else if (\$59 ) begin
-          end else if (\$61 ) begin
-          end else if (\$signal$9 ) begin
-            \$104  = \task [35:32];
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$104  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$105  = \$signal$50 ;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
+      3'h5:
           /* empty */;
       3'h4:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h3:
-          if (\$65 ) begin
-          end else if (\$66 ) begin
-          end else if (\$70 ) begin
-          end else if (\$71 ) begin
-            if (\task [56]) begin
-              \$105  = position;
-            end
+          if (\$74 ) begin
+          end else if (\$75 ) begin
+          end else if (\$79 ) begin
+          end else if (\$80 ) begin
+            \$104  = \$83 [10:0];
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$104  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$105  = \begin$47 ;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$105  = \begin ;
           end
       default: ;
     endcase
     if (rst) begin
       \$105  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$106  = \end ;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$106  = \end$48 ;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$106  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$107  = layer_loaded;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$107  = 1'h0;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          if (abort) begin
+          end else if (\$65 ) begin
+            \$107  = 1'h1;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$107  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$108  = span;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$108  = 13'h0000;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$74 ) begin
+          end else if (\$75 ) begin
+          end else if (\$79 ) begin
+          end else if (\$80 ) begin
+            if (\task [57]) begin
+              \$108  = \$88 [12:0];
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$108  = 13'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$109  = counted;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$109  = 1'h1;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$74 ) begin
+          end else if (\$75 ) begin
+          end else if (\$79 ) begin
+          end else if (\$80 ) begin
+            if (\task [56]) begin
+              \$109  = last_span;
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$109  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$110  = in_loop;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$110  = 1'h0;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$74 ) begin
+          end else if (\$75 ) begin
+          end else if (\$79 ) begin
+          end else if (\$80 ) begin
+            \$110  = \$86 ;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$110  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$111  = fsm_state;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$111  = 3'h1;
+          end
+      3'h1:
+          if (abort) begin
+            \$111  = 3'h0;
+          end else if (\$57 ) begin
+          end else if (\$58 ) begin
+            \$111  = 3'h0;
+          end else if (\$60 ) begin
+            \$111  = 3'h0;
+          end else if (at_end) begin
+            if (empty) begin
+              \$111  = 3'h0;
+            end
+          end else if (\$61 ) begin
+            \$111  = 3'h2;
+          end
+      3'h2:
+          if (abort) begin
+            \$111  = 3'h0;
+          end else if (\$65 ) begin
+            (* full_case = 32'd1 *)
+            if (\$70 ) begin
+              \$111  = 3'h0;
+            end else begin
+              \$111  = 3'h3;
+            end
+          end else if (\$66 ) begin
+          end else if (\$69 ) begin
+            \$111  = 3'h4;
+          end
+      3'h3:
+        begin
+          if (load_done) begin
+            \$111  = 3'h2;
+          end
+          if (\$71 ) begin
+            \$111  = 3'h4;
+          end
+          if (check) begin
+            \$111  = 3'h5;
+          end
+        end
+      3'h5:
+          if (check_done) begin
+            \$111  = 3'h2;
+            if (\$72 ) begin
+              \$111  = 3'h0;
+            end
+          end
+      3'h4:
+          if (\$74 ) begin
+            \$111  = 3'h0;
+          end else if (\$75 ) begin
+            \$111  = 3'h0;
+          end else if (\$79 ) begin
+            \$111  = 3'h0;
+          end else if (\$80 ) begin
+            \$111  = 3'h1;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$111  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$112  = \task ;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          if (abort) begin
+          end else if (\$57 ) begin
+          end else if (\$58 ) begin
+          end else if (\$60 ) begin
+          end else if (at_end) begin
+          end else if (\$61 ) begin
+            \$112  = tasks__data[58:0];
+          end
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$113  = layer;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          if (abort) begin
+          end else if (\$65 ) begin
+            \$113  = \task [35:32];
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$113  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$114  = loop_begin;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$74 ) begin
+          end else if (\$75 ) begin
+          end else if (\$79 ) begin
+          end else if (\$80 ) begin
+            if (\task [56]) begin
+              \$114  = position;
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$114  = 11'h000;
     end
   end
   assign o__payload[32:20] = span;

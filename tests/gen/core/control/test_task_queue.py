@@ -235,6 +235,24 @@ async def loads_once(dut):
 
 
 @cocotb.test()
+async def loads_early(dut):
+    """A layer is loaded while its task waits for others, but not under a task before it."""
+    bench = QueueBench(dut, 7)
+    await bench.reset()
+    other = next(name for name in ENGINES if name != ENGINES[bench.own])
+    for before in (0, 1):
+        tasks = [of(layer=1)] * before + [of(layer=2, **{f"wait_{other}": 40})]
+        bench.loads.clear()
+        await bench.start(tasks, dry_run=False, spans=1)
+        await bench.until(lambda: int(bench.dut.waiting.value) and bench.taken == bench.finished)
+        await bench.until(lambda: bench.loads[-1:] == [2] and int(bench.dut.waiting.value))
+        assert bench.counts[ENGINES.index(other)] < 40
+        assert bench.taken == before
+        await bench.finish()
+        assert bench.loads == [1] * before + [2]
+
+
+@cocotb.test()
 async def places(dut):
     """A place beyond those that there are is refused, with a place for each set if it is kept."""
     bench = QueueBench(dut, 4)
