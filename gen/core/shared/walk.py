@@ -170,7 +170,10 @@ class TileWalk(wiring.Component):
                 m.next = "ADD"
             with m.State("ADD"):
                 m.d.comb += keep_first.eq(1)
-                m.d.sync += [r.base.eq(self.base_first + r.tile_bases), self.index.eq(self.index + 1)]
+                m.d.sync += [
+                    r.base.eq(self.base_first + r.tile_bases),
+                    self.index.eq(self.index + 1),
+                ]
                 m.next = "MULTIPLY"
                 with m.If(last_connection):
                     m.d.sync += self.index.eq(0)

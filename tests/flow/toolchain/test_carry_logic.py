@@ -34,7 +34,7 @@ def module(table: int, half="0", operand="B", spare="0", init=SUM, inject="NO", 
     pins = {f"{pin}{n}": OPERANDS[n] for n in (0, 1) for pin in "AB"}
     pins |= {f"{pin}{n}": bit for n in (0, 1) for pin, bit in (("C", spare), ("D", "1"))}
     pins |= {"CIN": CARRY_IN, operand + half: GATED}
-    parameters = {name: f"{init:016b}" for name in ("INIT0", "INIT1")}
+    parameters = dict.fromkeys(("INIT0", "INIT1"), f"{init:016b}")
     parameters |= {"INJECT1_0": inject, "INJECT1_1": inject}
     outputs = {"S0": 50, "S1": 51, "COUT": 52}
     return {
