@@ -9,12 +9,11 @@ import pytest
 from backspike.gen.core.layout import CONNECTIONS
 from backspike.gen.core.shared.walk import TileWalk, connection_layout
 from backspike.sim.bench.cocotb_bench import bench_parameters
-from tests.support.batches import Batch, Place, Work
+from tests.support.batches import Place, Work
 from tests.support.coroutines import each_coroutine
-from tests.support.streams import Bench, packed
-from tests.support.tiles import same_fields
+from tests.support.streams import packed
+from tests.support.walks import BASES, BLOCKS, ROWS, Fields, WalkBench, check_shapes
 
-BLOCKS, BASES, ROWS = 5, 8, 10
 TO_HEADER = 1
 """Cycles from a task to its first header, and two for each connection."""
 
@@ -26,27 +25,23 @@ def make(reverse: bool) -> TileWalk:
 # cocotb
 
 
-class WalkBench(Bench):
-    """A walk with everything constant driven; it answers for the connection that is asked for."""
+class TileBench(WalkBench):
+    """A walk through the tiles of connections; it answers for the one that is asked for."""
 
     def __init__(self, dut, seed: int, stall: float):
-        super().__init__(dut, seed)
-        rng = self.rng
         self.reverse = bench_parameters()["reverse"]
-        component = make(self.reverse)
-        self.tasks = self.source("i", stall=stall)
-        self.headers = self.sink("o_headers", component.o_headers.payload.shape(), stall)
-        self.steps = self.sink("o", component.o.payload.shape(), stall)
+        super().__init__(dut, seed, stall, make(self.reverse))
+        rng = self.rng
         count = CONNECTIONS if seed == 0 else rng.choice([1, 1, 2, 3, 5])
-        self.values = {
-            "base_first": rng.randrange(40),
-            "by_set": rng.randrange(2),
-            "connections": count,
-            "carry": 0 if self.reverse else rng.randrange(2),
-            "skip": int(rng.random() < 0.2),
-        }
-        for name, value in self.values.items():
-            getattr(dut, name).value = value
+        self.give(
+            {
+                "base_first": rng.randrange(40),
+                "by_set": rng.randrange(2),
+                "connections": count,
+                "carry": 0 if self.reverse else rng.randrange(2),
+                "skip": int(rng.random() < 0.2),
+            }
+        )
         self.records = [
             {
                 "first": rng.randrange(40),
@@ -63,10 +58,6 @@ class WalkBench(Bench):
         self.words = [layout.pack(record) for record in self.records]
         self.words += [rng.getrandbits(layout.width) for _ in range(count, CONNECTIONS)]
         self.responders.append(self)
-        # As many blocks as there are bits for, at the most.
-        sets, spans = (8, 4) if seed == 1 else (rng.randint(1, 4), rng.randint(1, 4))
-        self.batch = Batch(1, 1, 1, spans, sets, sets, 0)
-        dut.batch.value = self.batch.batch_port()
 
     def respond(self) -> None:
         self.dut.connection.value = self.words[int(self.dut.index.value)]
@@ -80,29 +71,17 @@ class WalkBench(Bench):
         by_set = tile * self.batch.sets + at.set
         return self.values["base_first"] + (by_set if self.values["by_set"] else by_block)
 
-    def step(self, record: dict[str, int], tile: int, at: Place, beyond: int) -> dict:
-        batch, carry = self.batch, self.values["carry"]
+    def step(self, record: dict[str, int], tile: int, at: Place, beyond: int) -> Fields:
         source = tile if record["diagonal"] else beyond
-        outside = record["delay"] & (at.tail if self.reverse else at.head)
-        block = at.block
-        if record["delay"]:
-            block += 1 if self.reverse else -1
-            if outside:
-                block = at.set * batch.spans + batch.spans - 1  # of the batch before
-        source_base = (record["first"] + source * batch.blocks + block) % (1 << BASES)
+        delay, reverse = record["delay"], self.reverse
         return {
-            "source_base": None if outside and not carry else source_base,
+            **self.arriving(record["first"], source, at, delay=delay, reverse=reverse),
             "base": self.base(tile, at),
             "row": self.row(record, tile, beyond),
-            "set": at.set,
-            "tail": at.tail,
-            "void": int(outside and not carry),
-            "other": int(outside and carry),
-            "source": source,
         }
 
-    def wanted(self, work: Work) -> tuple[list[dict], list[dict]]:
-        """Headers and steps of a task: a sum for each block."""
+    def wanted(self, work: Work) -> tuple[list[Fields], list[Fields]]:
+        """A sum for each block."""
         headers, steps = [], []
         tile = work.tile
         for at in work.order(self.batch, self.reverse):
@@ -118,41 +97,21 @@ class WalkBench(Bench):
         return headers, steps
 
 
-async def walk(dut, seed: int, stall: float) -> WalkBench:
-    bench = WalkBench(dut, seed, stall)
-    await bench.reset()
-    await bench.tick(2)  # the batch is there before a task
-    tasks = [Work.draw(bench.rng, bench.rng.randrange(10), bench.batch) for _ in range(4)]
-    wanted = [bench.wanted(work) for work in tasks]
-    headers, steps = (
-        [row for part in parts for row in part] for parts in zip(*wanted, strict=True)
-    )
-    bench.tasks.queue.extend(work.port() for work in tasks)
-    await bench.until(lambda: len(bench.headers.got) >= len(headers))
-    await bench.until(lambda: len(bench.steps.got) >= len(steps))
-    await bench.tick(20)
-    same_fields("headers", bench.headers.got, headers)
-    same_fields("steps", bench.steps.got, steps)
-    if not stall:
-        sent, count = bench.tasks.sent, len(bench.records)
-        first = TO_HEADER + 2 * count
-        assert bench.headers.cycles[0] == sent[0] + first
-        between = 0 if bench.values["skip"] else count - 1  # from connection to connection
-        took = [first + len(h) * (1 + between) + len(s) for h, s in wanted]
-        ends = [begin + cycles for begin, cycles in zip(sent[:-1], took[:-1], strict=True)]
-        assert sent[1:] == ends, "a step, a header and a further connection take a cycle each"
-    return bench
-
-
 @cocotb.test()
 @cocotb.parametrize(stall=[0.0, 0.5])
 async def walks(dut, stall):
-    """Headers and steps of random tasks equal plain loops, and without stalls one takes a cycle."""
-    benches = [await walk(dut, seed, stall) for seed in range(30)]
-    batches = [bench.batch for bench in benches]
-    assert any(batch.blocks == 1 << BLOCKS for batch in batches)
-    assert any(batch.sets == 1 < batch.spans for batch in batches)
-    assert any(batch.spans == 1 < batch.sets for batch in batches)
+    """Headers and steps of random tasks equal plain loops, and without stalls one takes a cycle,
+    as does a further connection."""
+    benches = []
+    for seed in range(30):
+        benches.append(bench := TileBench(dut, seed, stall))
+        counts = await bench.play(4)
+        if not stall:
+            connections = len(bench.records)
+            first = TO_HEADER + 2 * connections
+            between = 0 if bench.values["skip"] else connections - 1  # one to the next
+            bench.check_times(first, [first + h * (1 + between) + s for h, s in counts])
+    check_shapes([bench.batch for bench in benches])
     assert any(len(bench.records) == CONNECTIONS for bench in benches)
     kinds = {
         (record["diagonal"], record["delay"], bench.values["carry"])
