@@ -52,6 +52,17 @@ class BlockLoops:
         """It is of the last span."""
         return self.span == self.spans - 1
 
+    def before(self, delay, carry) -> tuple[Value, Value, Value]:
+        """(block, void, other): which one the sources of a connection are of, with a delay that of
+        the span before, in this order; whether there is none; whether the batch before has it."""
+        if self.reverse:
+            outside, late = delay & self.tail, self.block + 1
+        else:
+            outside = delay & self.head
+            end_of_set = self.set * self.spans + self.spans - 1
+            late = Mux(self.head, end_of_set, self.block - 1)
+        return Mux(delay, late, self.block), outside & ~carry, outside & carry
+
     @property
     def at_begin(self) -> Value:
         """It is the first one; with `step` of its span."""

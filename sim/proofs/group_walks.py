@@ -67,11 +67,7 @@ class Walk:
         """What is said of each header and step: its place in the loops, and the formulas."""
         bench, m, values, loops = self.bench, self.bench.module, self.values, self.loops
         header, step = self.device.o_headers.payload, self.device.o.payload
-        outside = values["delay"] & loops.head
-        end_of_set = loops.set * loops.spans + loops.spans - 1
-        before = Mux(loops.head, end_of_set, loops.block - 1)
-        block = Mux(values["delay"], before, loops.block)
-        void, other = outside & ~values["carry"], outside & values["carry"]
+        block, void, other = loops.before(values["delay"], values["carry"])
         source_base = (values["source_first"] + self.source * loops.blocks + block)[:BITS]
         row = (values["weights"] + self.tile * self.tiles + self.first)[:BITS]
         base = (values["base_first"] + self.tile * loops.blocks + loops.block)[:BITS]

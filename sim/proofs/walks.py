@@ -122,15 +122,7 @@ class Walk:
         lies = Mux(values["by_set"], loops.sets, loops.blocks)
         self.base_first = (values["base_first"] + tile * lies)[:BITS]
         base = (self.base_first + Mux(values["by_set"], loops.set, loops.block))[:BITS]
-        # With a delay: that of the span before, in this order, which may be the batch before's.
-        if loops.reverse:
-            outside, before = here.delay & loops.tail, loops.block + 1
-        else:
-            outside = here.delay & loops.head
-            end_of_set = loops.set * loops.spans + loops.spans - 1
-            before = Mux(loops.head, end_of_set, loops.block - 1)
-        self.void, self.other = outside & ~values["carry"], outside & values["carry"]
-        block = Mux(here.delay, before, loops.block)
+        block, self.void, self.other = loops.before(here.delay, values["carry"])
         self.source_base = (here.first + self.source * loops.blocks + block)[:BITS]
         rows = Mux(here.diagonal, 0, tile * here.tile_rows)
         beyond = self.source - self.source_begin
