@@ -41,7 +41,7 @@ class Deframer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.crc = crc = CRC(data_width=8).create()
+        m.submodules.crc = crc = CRC(data_width=4).create()
         escaped, bad, skip = Signal(), Signal(), Signal()
         # What came, and what it is, a cycle later.
         came, error, flag, escape = (Signal(name=n) for n in ("came", "error", "flag", "escape"))
@@ -57,13 +57,16 @@ class Deframer(wiring.Component):
         plain = Signal(8)
         end = Signal()
         take = Signal()
+        second, upper = Signal(), Signal(4, reset_less=True)  # half of the byte before
+        m.d.sync += [second.eq(take), upper.eq(plain[4:])]
         m.d.comb += [
             plain.eq(byte ^ Mux(escaped, FLIP, 0)),
             end.eq(came & flag),
             take.eq(came & ~flag & (~escape | escaped)),
+            # A byte's halves, one after the other: that takes half of the LUTs.
             crc.start.eq(end),
-            crc.valid.eq(take),
-            crc.data.eq(plain),
+            crc.valid.eq(take | second),
+            crc.data.eq(Mux(second, upper, plain[:4])),
             self.damaged.eq(bad | escaped | ~crc.match_detected),
             self.done.eq(end & ~skip & ~self.hold & ((self.length != 0) | bad | escaped)),
         ]

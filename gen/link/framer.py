@@ -31,7 +31,8 @@ class Framer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.crc = crc = CRC(data_width=8).create()
+        # It takes a byte's halves, one after the other: so it has half of the LUTs.
+        m.submodules.crc = crc = CRC(data_width=4).create()
         held = Signal(OUTGOING, reset_less=True)
         part = Signal(range(WORDS + 2), reset_less=True)  # header, words, CRC
         rest = Signal(WORD, reset_less=True)
@@ -40,7 +41,7 @@ class Framer(wiring.Component):
         byte = rest[:8]
         special = Signal(reset_less=True)  # the byte has to be escaped
         last = part == held.words + 1
-        m.d.comb += [self.words.addr.eq(part - 1), crc.data.eq(byte)]
+        m.d.comb += self.words.addr.eq(part - 1)
         m.d.sync += special.eq((byte == FLAG) | (byte == ESCAPE))
 
         flags = Signal(range(CLOSING))
@@ -56,9 +57,10 @@ class Framer(wiring.Component):
                 with m.If(self.o.ready):
                     m.next = "INSPECT"
             with m.State("INSPECT"):
+                m.d.comb += [crc.valid.eq(1), crc.data.eq(byte[:4])]
                 m.next = "BYTES"
             with m.State("BYTES"):
-                m.d.comb += self.o.valid.eq(1)
+                m.d.comb += [self.o.valid.eq(1), crc.data.eq(byte[4:])]
                 with m.If(special & ~escaped):
                     m.d.comb += self.o.payload.eq(ESCAPE)
                     with m.If(self.o.ready):

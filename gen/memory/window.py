@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable
 
-from amaranth.hdl import Array, Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -18,11 +18,17 @@ def words_of(width: int) -> int:
     return 1 << (words - 1).bit_length()
 
 
+def choosing(words: int) -> int:
+    """Cycles that it takes to choose one of a row's words."""
+    return int(words > 1)
+
+
 class RowWindow(wiring.Component):
     """Shows rows of `width` bits as words, lowest first. The host writes single words.
 
-    Latency: a read is answered latency + 1 cycles after its request, a write 1 cycle after.
-    Throughput: a read per cycle, a write every 2 cycles.
+    Latency: a read is answered latency + 1 cycles after its request, and one more (`choosing`)
+    where a row has several words; a write 1 cycle after. Throughput: a read per cycle, a write
+    every 2 cycles.
 
     Parameters: width in bits; depth in rows; latency of the memory's read; halves: words are pairs
     of FP16 numbers, and anything else (infinity, NaN, -0) is refused; allowed: function of a word,
@@ -41,6 +47,7 @@ class RowWindow(wiring.Component):
         self._width, self._latency, self._halves = width, latency, halves
         self._allowed = allowed
         self._words = words_of(width)
+        self.answered = latency + 1 + choosing(self._words)
         super().__init__(
             {
                 "host": In(HostBus(ceil_log2(depth * self._words))),
@@ -59,7 +66,7 @@ class RowWindow(wiring.Component):
         data = Signal(WORD)
         writing = Signal()
         # A read passes the address register, then the memory. The word's place goes with it.
-        reading = [Signal(name=f"reading{n}") for n in range(self._latency + 1)]
+        reading = [Signal(name=f"reading{n}") for n in range(self.answered)]
         words = [Signal(max(1, bits), name=f"word{n}") for n in range(self._latency + 1)]
         refused = Signal(reset_less=True)  # the word in `data` must not be written
         # A word may be wider than the row. The bits above read as zero and must be written as zero.
@@ -73,9 +80,7 @@ class RowWindow(wiring.Component):
         m.d.comb += [
             self.address.eq(address),
             self.data.eq(data),
-            response.payload.data.eq(
-                Array(row.word_select(n, WORD) for n in range(self._words))[words[-1]]
-            ),
+            response.payload.data.eq(self._word(m, row, words[-1])),
         ]
         # A write is answered in the next cycle. No request is taken before.
         m.d.comb += [
@@ -96,3 +101,17 @@ class RowWindow(wiring.Component):
             *(later.eq(now) for now, later in itertools.pairwise(words)),
         ]
         return m
+
+    def _word(self, m: Module, row: Value, word: Value) -> Value:
+        """A word of the row. Of several each has a register that is cleared unless it is the one:
+        joining these takes a third of a choice's LUTs."""
+        if self._words == 1:
+            return row
+        found = Const(0, WORD)
+        for n in range(self._words):
+            part = Signal(WORD, name=f"part{n}", reset_less=True)
+            m.d.sync += part.eq(row.word_select(n, WORD))
+            with m.If(word != n):
+                m.d.sync += part.eq(0)
+            found |= part
+        return found

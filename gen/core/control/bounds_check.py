@@ -3,21 +3,12 @@
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
 
 from backspike.gen.core.engines import EngineKind
 from backspike.gen.core.faults import Fault
 from backspike.gen.core.layout import BATCH, CONNECTION_BITS, TILES_BITS
-from backspike.gen.core.shared.bitops import select_onehot
+from backspike.gen.core.shared.bitops import exceeds, select_onehot
 from backspike.gen.machine import Machine
-
-
-def exceeds(total, limit: int):
-    """total > limit; if that is a power of two, without a subtraction."""
-    if limit & (limit - 1):
-        return total > limit
-    bit = exact_log2(limit)
-    return total[bit + 1 :].any() | (total[bit] & total[:bit].any())
 
 
 class BoundsCheck(wiring.Component):
@@ -25,7 +16,7 @@ class BoundsCheck(wiring.Component):
     of its connections; and that these bring no more terms than a sum has room for.
 
     A layer without source tiles would never finish, and weights of too few source tiles are not
-    the layer's: its base is set past the limit, so the check refuses it.
+    the layer's: such an extent is not `valid`.
 
     Latency: 5 cycles an extent, up to the first that does not fit.
     """
@@ -61,17 +52,17 @@ class BoundsCheck(wiring.Component):
         if kind.record_fields:
             extents += kind.record_extents(self.config, self.record, self.batch)
         limits = [extent.memory.size(self._machine) for extent in extents]
-        rows = [
-            (
-                Mux(extent.applies, Mux(extent.valid, extent.base, limit + 1), 0),
-                Mux(extent.applies, extent.count, 0),
-                Value.cast(extent.times),
-            )
-            for extent, limit in zip(extents, limits, strict=True)
-        ]
         check = Signal(len(extents))  # one-hot
+        # What a memory that is not used takes does not matter, and of one that is there is nothing
+        # to look at where its extent is not valid.
+        used, invalid = Signal(len(extents)), Signal(len(extents))
+        m.d.comb += [
+            used.eq(Cat(Value.cast(extent.applies).any() for extent in extents)),
+            invalid.eq(Cat(~Value.cast(extent.valid).any() for extent in extents)),
+        ]
         operands = []
-        for name, column in zip(("base", "count", "times"), zip(*rows, strict=True), strict=True):
+        for name in ("base", "count", "times"):
+            column = [Value.cast(getattr(extent, name)) for extent in extents]
             chosen = select_onehot(column, check)
             operands.append(Signal(len(chosen), name=name, reset_less=True))
             m.d.sync += operands[-1].eq(chosen)
@@ -79,7 +70,8 @@ class BoundsCheck(wiring.Component):
         product = Signal(len(count) + len(times), reset_less=True)
         total = Signal(max(len(base), len(product)) + 1, reset_less=True)
         excess = Signal(len(extents), reset_less=True)
-        m.d.sync += excess.eq(Cat(exceeds(total, limit) for limit in limits) & check)
+        beyond = Cat(exceeds(total, limit) for limit in limits) | invalid
+        m.d.sync += excess.eq(beyond & used & check)
         fault = select_onehot([Const(e.memory.fault.value, 4) for e in extents], check)
         last, many = self._last(m, check, own)
         with m.FSM() as fsm:

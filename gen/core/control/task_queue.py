@@ -1,6 +1,6 @@
 """An engine's queue of tasks: fetched in order, held back until their tokens are there, counted."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,6 +8,7 @@ from backspike.gen.core.faults import Fault
 from backspike.gen.core.layout import (
     BATCH,
     BLOCK_BITS,
+    COUNT_BITS,
     LAYER_BITS,
     PLACE_BITS,
     POSITION_BITS,
@@ -15,6 +16,7 @@ from backspike.gen.core.layout import (
     TASK_BITS,
     TILE_BITS,
 )
+from backspike.gen.core.shared.bitops import exceeds
 from backspike.gen.machine import Machine
 from backspike.gen.memory.rows import READ_LATENCY, read_signature
 from backspike.ir.constants import ENGINES
@@ -148,6 +150,7 @@ class TaskQueue(wiring.Component):
         """What is known of the task in hand in every cycle, and what is counted."""
         task, position, machine = r.task, self.position, self._machine
         now = Conditions()
+        enters = now.issue & ~r.dry_run
         m.d.comb += [
             self.tasks.addr.eq(position),
             *(self.o.payload[name].eq(task[name]) for name in ("tile", "place", "keep", "step")),
@@ -163,11 +166,15 @@ class TaskQueue(wiring.Component):
             now.repeats.eq(task.again & ~now.last_span & ~r.dry_run),
         ]
         m.d.sync += [
-            now.exceeds_end.eq((position > r.end) | (r.end > machine.tasks)),
+            now.exceeds_end.eq((position > r.end) | exceeds(r.end, machine.tasks)),
             now.at_end.eq(position == r.end),
             now.last_span.eq(r.span + 1 >= self.batch.spans),
-            now.misplaced.eq((task.place + Mux(task.keep, self.batch.sets, 1)) > machine.states),
-            r.work.eq(r.work + (now.issue & ~r.dry_run) - self.done),
+            now.misplaced.eq(
+                exceeds(task.place + Mux(task.keep, self.batch.sets, 1), machine.states)
+            ),
+            r.work.eq(
+                r.work + Cat(enters ^ self.done, (self.done & ~enters).replicate(COUNT_BITS))
+            ),
         ]
         with m.If(self.done & r.counted):
             m.d.sync += self.completed.eq(self.completed + 1)

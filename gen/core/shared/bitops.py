@@ -3,6 +3,7 @@
 import itertools
 
 from amaranth.hdl import Cat, Const, Mux
+from amaranth.utils import exact_log2
 
 PART = 4
 """Bits of a group: a LUT takes them together. A carry chain would be longer and slower."""
@@ -78,3 +79,11 @@ def select_onehot(values, one_hot):
         ).any()
         for bit in range(max(map(len, values)))
     )
+
+
+def exceeds(total, limit: int):
+    """total > limit; if that is a power of two, without a subtraction."""
+    if limit & (limit - 1):
+        return total > limit
+    bit = exact_log2(limit)
+    return total[bit + 1 :].any() | (total[bit] & total[:bit].any())

@@ -5,7 +5,7 @@ import pytest
 
 from backspike.gen.memory.host import HostMemory
 from backspike.gen.memory.rows import READ_LATENCY
-from backspike.gen.memory.window import words_of
+from backspike.gen.memory.window import choosing, words_of
 from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.host_traffic import IDLE, check_answers, ports, random_accesses
 
@@ -62,7 +62,7 @@ def test_host_and_engines_take_turns(kind):
             data &= np.uint64(0x7BFF_7BFF_7BFF_7BFF)
         if parameters.get("host_only"):
             en[:] = False
-        start = 2 + READ_LATENCY  # the host's reads must be over
+        start = 3 + READ_LATENCY  # the host's reads must be over
         en[:start] = False
         en[-READ_LATENCY:] = False
         at = {f"read{n}": (to + rng.integers(1, DEPTH, cycles)) % DEPTH for n in range(readers)}
@@ -83,7 +83,8 @@ def test_host_and_engines_take_turns(kind):
             half = rng.integers(0, 1 << 16, 2)
             return int(half[0]) | int(half[1]) << 16
 
-        accesses = random_accesses(rng, 300, DEPTH * words, READ_LATENCY, word, 0.8)
+        latency = READ_LATENCY + choosing(words)
+        accesses = random_accesses(rng, 300, DEPTH * words, latency, word, 0.8)
         if not writable:  # the register file lets no write through
             accesses = [a for a in accesses if not a.write]
         inputs = ports(accesses, (DEPTH * words - 1).bit_length())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backspike.gen.memory.window import RowWindow, words_of
+from backspike.gen.memory.window import RowWindow, choosing, words_of
 from backspike.sim.bench.array_bench import ArrayBench
 from tests.support.host_traffic import check_answers, ports, random_accesses
 
@@ -39,7 +39,8 @@ def test_accesses(width, latency, halves, busy):
             return int(low) | int(high) << 16
         return int(rng.integers(0, 1 << min(32, width) + (rng.random() < 0.2) * (width < 32)))
 
-    accesses = random_accesses(rng, 1500, DEPTH * words, latency, data, busy)
+    later = choosing(words)
+    accesses = random_accesses(rng, 1500, DEPTH * words, latency + later, data, busy)
     inputs = ports(accesses, (DEPTH * words - 1).bit_length())
     cycles = len(inputs["host__request__valid"])
 
@@ -60,7 +61,7 @@ def test_accesses(width, latency, halves, busy):
                 rows[row] = rows[row] & ~(mask << shift) | (a.data & mask) << shift
         else:
             for limb in range(answers.shape[1]):
-                answers[a.answered, limb] = rows[row] >> 64 * limb & (1 << 64) - 1
+                answers[a.answered - later, limb] = rows[row] >> 64 * limb & (1 << 64) - 1
             expected[a] = rows[row] >> shift & mask, 0
     row_input = answers if answers.shape[1] > 1 else answers[:, 0]
     window = RowWindow(width=width, depth=DEPTH, latency=latency, halves=halves)

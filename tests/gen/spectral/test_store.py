@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from backspike.gen.memory.rows import READ_LATENCY
+from backspike.gen.memory.window import choosing
 from backspike.gen.spectral.machine import SpectralMachine
 from backspike.gen.spectral.store import FrameStore
 from backspike.ir.spectral_constants import MANTISSA
@@ -97,7 +98,8 @@ def test_host_and_passes_take_turns(bits):
             ("pixels", points, pixel_word, model.pixels),
             ("samples", 2 * points, sample_word, model.words),
         ):
-            accesses = random_accesses(rng, 300, words, READ_LATENCY, word, 0.8)
+            latency = READ_LATENCY + choosing(words // points)
+            accesses = random_accesses(rng, 300, words, latency, word, 0.8)
             if window == "pixels":  # the register file lets no read through
                 accesses = [a for a in accesses if a.write]
             cycles, before = accesses[-1].answered + IDLE, model.writes
