@@ -8,6 +8,7 @@ from amaranth.lib.data import View
 from backspike.gen.core.engines import UPDATE
 from backspike.gen.core.layout import (
     BATCH,
+    BLOCK_BITS,
     COUNT_BITS,
     POSITION_BITS,
     TASK,
@@ -154,16 +155,61 @@ def counts(load: Load) -> Bench:
     bench.always(device.busy == (queue.course.work != 0))
     bench.always(~device.o.valid | control.running)
     bench.kept(device.o)
+    # A layer's descriptor changes only while the engine has nothing to do.
+    config = Value.cast(device.config)
+    changed = config != bench.past(config, "config_before")
+    bench.always(~(changed & bench.past(1, "begun")) | (queue.course.work == 0))
     bench.possible(control.running & device.running & (queue.begin == 7))
     return bench
 
 
+class Alone:
+    """A queue alone, with a loader and a check that take as long as they like; it runs what was
+    tried, and all else is arbitrary.
+
+    tasks: how many it has at the most; spans: bits of their number; own: it is told its own count.
+    """
+
+    def __init__(self, load: Load, *, tasks: int, spans: int, own: bool = False):
+        self.bench = bench = Bench()
+        module = load(QUEUE)
+        module.POSITION_BITS, module.BLOCK_BITS = tasks.bit_length(), spans
+        queue = module.TaskQueue(replace(MACHINE, tasks=tasks))
+        wired = ("begin", "end", "batch", *(("counts",) if own else ()))
+        self.inside = bench.device(queue, "queue", wired=wired)
+        self.device = device = self.inside.component
+        m = bench.module
+        self.begin, self.end = (
+            bench.constant(len(device.begin), name) for name in ("begin", "end")
+        )
+        self.spans = bench.constant(spans, "spans")
+        bench.given(self.spans != 0)
+        m.d.comb += [
+            device.begin.eq(self.begin),
+            device.end.eq(self.end),
+            device.batch.spans.eq(self.spans),
+        ]
+        bench.given(~(device.start & device.running))
+        bench.given(~device.abort | self.inside["dry_run"])
+        for n, count in enumerate(device.counts if own else ()):
+            if n == FIRST:
+                m.d.comb += count.eq(device.completed)
+            else:
+                bench.free(count)
+        self.course = Course(
+            bench, self.inside, begin=self.begin, end=self.end, spans=self.spans, most=tasks
+        )
+        bench.given(~device.start | device.dry_run | self.course.fits)
+        bench.given(~(device.load_done & ~self.inside.state("LOAD")))
+        self.course.claims()
+
+
 def tokens(load: Load) -> Bench:
     """A task is issued as the memory has it, with its layer loaded and all its tokens there; with
-    a fence, or at a loop's begin, only while nothing is in work."""
-    queue = Queue(load)
-    bench, inside, m = queue.bench, queue.inside, queue.bench.module
-    device = queue.device
+    a fence, or at a loop's begin, only while nothing is in work, as a layer is loaded."""
+    queue = Alone(load, tasks=TASKS, spans=BLOCK_BITS, own=True)
+    bench, inside, device = queue.bench, queue.inside, queue.device
+    m, work = bench.module, queue.course.work
     # Any place of the task memory holds any word, for ever; the memory takes READ_LATENCY cycles.
     place, held = bench.constant(COUNT_BITS, "place"), bench.constant(TASK_BITS, "held")
     word = View(TASK, held[: TASK.size])
@@ -188,18 +234,16 @@ def tokens(load: Load) -> Bench:
         with m.Else():
             bench.always(Value.cast(inside["task"]) == held[: TASK.size])
         with m.If(inside.state("LOAD", "CHECK", "ISSUE")):
-            bench.always(inside["layer_loaded"] & (inside.component.layer == word.layer))
+            bench.always(inside["layer_loaded"] & (device.layer == word.layer))
         bench.always(~inside.state("ISSUE") | there)
         with m.If(device.o.valid):
-            work = device.o.payload
-            bench.always(there & (work.tile == word.tile) & (work.place == word.place))
-            bench.always((work.keep == word.keep) & (work.step == word.step))
-            bench.always(~(word.fence | word.loop) | (queue.course.work == 0))
-    # A layer's descriptor changes only while the engine has nothing to do.
-    config = Value.cast(device.config)
-    changed = config != bench.past(config, "config_before")
-    bench.always(~(changed & bench.past(1, "begun")) | (queue.course.work == 0))
-    bench.possible(here & inside.state("LOAD") & (place == 5) & (word.wait_fp == 3))
+            payload = device.o.payload
+            bench.always(there & (payload.tile == word.tile) & (payload.place == word.place))
+            bench.always((payload.keep == word.keep) & (payload.step == word.step))
+            bench.always(~(word.fence | word.loop) | (work == 0))
+    bench.always(~device.load | (work == 0))
+    bench.possible(here & inside.state("LOAD") & ~there & (place == 1) & (word.layer == 3))
+    bench.possible(here & device.o.valid & (place == 1) & (word.wait_fp == 3))
     return bench
 
 
@@ -255,25 +299,12 @@ class Followed:
 def loops(load: Load) -> Bench:
     """A loop's tasks are issued once a span, in order, and are completed in the last one.
 
-    Only a queue, with a loader and a check that take as long as they like; it runs what was tried.
-    It has up to FEW tasks, and a batch up to 7 spans, which are nothing but counted and compared.
+    There are up to FEW tasks, and a batch has up to 7 spans: they are nothing but counted and
+    compared.
     """
-    bench = Bench()
-    module = load(QUEUE)
-    module.POSITION_BITS, module.BLOCK_BITS = FEW.bit_length(), SPAN_BITS
-    queue = module.TaskQueue(replace(MACHINE, tasks=FEW))
-    inside = bench.device(queue, "queue", wired=("begin", "end", "batch"))
-    device, m = inside.component, bench.module
-    begin, end = (bench.constant(len(device.begin), name) for name in ("begin", "end"))
-    spans = bench.constant(SPAN_BITS, "spans")
-    bench.given(spans != 0)
-    m.d.comb += [device.begin.eq(begin), device.end.eq(end), device.batch.spans.eq(spans)]
-    bench.given(~(device.start & device.running))
-    bench.given(~device.abort | inside["dry_run"])
-    course = Course(bench, inside, begin=begin, end=end, spans=spans, most=FEW)
-    bench.given(~device.start | device.dry_run | course.fits)
-    bench.given(~(device.load_done & ~inside.state("LOAD")))
-    course.claims()
+    queue = Alone(load, tasks=FEW, spans=SPAN_BITS)
+    bench, course, device, spans = queue.bench, queue.course, queue.device, queue.spans
+    m, begin, end = bench.module, queue.begin, queue.end
     followed = Followed(bench, course)
     followed.claims()
     # A dry run leaves no loop open, none within another, and none that only ends.
@@ -295,7 +326,8 @@ PROOFS = (
     Proof(
         name="queue-counts",
         claim="completed <= the queue's tasks <= 1024, and no more are in work: no counter of a "
-        "queue overflows; nothing runs that was not tried",
+        "queue overflows; nothing runs that was not tried; a layer's descriptor changes while "
+        "nothing is in work",
         bench=counts,
         depth=4,
         search=18,
@@ -325,11 +357,10 @@ PROOFS = (
         name="queue-tokens",
         claim="a task is issued as it stands in the memory, its layer loaded, and not before all "
         "engines have completed as many tasks as it waits for; with a fence, when its own engine "
-        "is empty",
+        "is empty, which it also is when a layer is loaded",
         bench=tokens,
         depth=4,
-        search=16,
-        cut="t:$mul",
+        search=18,
         bugs=(
             Bug(
                 "only two of the three tokens are waited for",
