@@ -395,7 +395,7 @@ PROOFS = (
         "counts a loop's tasks when it ends",
         bench=loops,
         depth=2,
-        search=16,
+        search=18,
         bugs=(
             Bug(
                 "a fence waits for nothing",
