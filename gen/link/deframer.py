@@ -63,7 +63,7 @@ class Deframer(wiring.Component):
             plain.eq(byte ^ Mux(escaped, FLIP, 0)),
             end.eq(came & flag),
             take.eq(came & ~flag & (~escape | escaped)),
-            # A byte's halves, one after the other: that takes half of the LUTs.
+            # A byte's halves, one after the other: that takes two thirds of the LUTs.
             crc.start.eq(end),
             crc.valid.eq(take | second),
             crc.data.eq(Mux(second, upper, plain[:4])),

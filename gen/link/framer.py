@@ -31,7 +31,7 @@ class Framer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # It takes a byte's halves, one after the other: so it has half of the LUTs.
+        # It takes a byte's halves, one after the other: so it has two thirds of the LUTs.
         m.submodules.crc = crc = CRC(data_width=4).create()
         held = Signal(OUTGOING, reset_less=True)
         part = Signal(range(WORDS + 2), reset_less=True)  # header, words, CRC
