@@ -559,22 +559,22 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     wg_refused <= \$48 ;
   backspike_default_active_memory  active_memory (
     .clk(clk),
-    .\port$18224$8 (\$61 [8]),
-    .\port$18226$8 (\$62 [8]),
-    .\port$18228$8 (\$63 [8]),
-    .\port$18230$8 (\$64 [8]),
-    .\port$18232$8 (\$65 [8]),
-    .\port$18234$8 (\$66 [8]),
-    .\port$18236$8 (\$67 [8]),
-    .\port$18238$8 (\$68 [8]),
-    .\port$18240$8 (\$69 [8]),
-    .\port$18242$8 (\$70 [8]),
-    .\port$18244$8 (\$71 [8]),
-    .\port$18246$8 (\$72 [8]),
-    .\port$18248$8 (\$73 [8]),
-    .\port$18250$8 (\$74 [8]),
-    .\port$18252$8 (\$75 [8]),
-    .\port$18254$8 (\$76 [8]),
+    .\port$17684$8 (\$61 [8]),
+    .\port$17686$8 (\$62 [8]),
+    .\port$17688$8 (\$63 [8]),
+    .\port$17690$8 (\$64 [8]),
+    .\port$17692$8 (\$65 [8]),
+    .\port$17694$8 (\$66 [8]),
+    .\port$17696$8 (\$67 [8]),
+    .\port$17698$8 (\$68 [8]),
+    .\port$17700$8 (\$69 [8]),
+    .\port$17702$8 (\$70 [8]),
+    .\port$17704$8 (\$71 [8]),
+    .\port$17706$8 (\$72 [8]),
+    .\port$17708$8 (\$73 [8]),
+    .\port$17710$8 (\$74 [8]),
+    .\port$17712$8 (\$75 [8]),
+    .\port$17714$8 (\$76 [8]),
     .read0__data(front_active__data),
     .read__addr(\$79 [13:7]),
     .read__en(\$78 ),
@@ -609,39 +609,39 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .labels__data(drain_labels__data),
     .logits__data(\drain_logits__data$149 ),
     .masks__data(front_masks__data),
-    .\port$19127$0 (\$81 ),
-    .\port$19127$13 (\$82 ),
-    .\port$19127$47 (\$83 ),
-    .\port$19168$0 (\$84 ),
-    .\port$19170$0 (\$85 ),
-    .\port$19172$0 (\$86 ),
-    .\port$19174$0 (\$87 ),
-    .\port$19176$0 (\$88 ),
-    .\port$19178$0 (\$89 ),
-    .\port$19180$0 (\$90 ),
-    .\port$19182$0 (\$91 ),
-    .\port$19183$1 (\$92 ),
-    .\port$19197$0 (\$93 ),
-    .\port$19201$0 (\$94 ),
-    .\port$19203$0 (\$95 ),
-    .\port$19205$0 (\$96 ),
-    .\port$19207$0 (\$97 ),
-    .\port$19209$0 (\$98 ),
-    .\port$19211$0 (\$99 ),
-    .\port$19213$0 (\$100 ),
-    .\port$19215$0 (\$101 ),
-    .\port$19217$0 (\$102 ),
-    .\port$19219$0 (\$103 ),
-    .\port$19221$0 (\$104 ),
-    .\port$19223$0 (\$105 ),
-    .\port$19225$0 (\$106 ),
-    .\port$19227$0 (\$107 ),
-    .\port$19229$0 (\$108 ),
-    .\port$19231$0 (\$109 ),
-    .\port$19262$1 (\$110 ),
-    .\port$6364$0 (\$78 ),
-    .\port$6370$0 (\$79 ),
-    .\port$7663$0 (\$80 ),
+    .\port$18587$0 (\$81 ),
+    .\port$18587$13 (\$82 ),
+    .\port$18587$47 (\$83 ),
+    .\port$18628$0 (\$84 ),
+    .\port$18630$0 (\$85 ),
+    .\port$18632$0 (\$86 ),
+    .\port$18634$0 (\$87 ),
+    .\port$18636$0 (\$88 ),
+    .\port$18638$0 (\$89 ),
+    .\port$18640$0 (\$90 ),
+    .\port$18642$0 (\$91 ),
+    .\port$18643$1 (\$92 ),
+    .\port$18657$0 (\$93 ),
+    .\port$18661$0 (\$94 ),
+    .\port$18663$0 (\$95 ),
+    .\port$18665$0 (\$96 ),
+    .\port$18667$0 (\$97 ),
+    .\port$18669$0 (\$98 ),
+    .\port$18671$0 (\$99 ),
+    .\port$18673$0 (\$100 ),
+    .\port$18675$0 (\$101 ),
+    .\port$18677$0 (\$102 ),
+    .\port$18679$0 (\$103 ),
+    .\port$18681$0 (\$104 ),
+    .\port$18683$0 (\$105 ),
+    .\port$18685$0 (\$106 ),
+    .\port$18687$0 (\$107 ),
+    .\port$18689$0 (\$108 ),
+    .\port$18691$0 (\$109 ),
+    .\port$18722$1 (\$110 ),
+    .\port$5835$0 (\$78 ),
+    .\port$5841$0 (\$79 ),
+    .\port$7134$0 (\$80 ),
     .queue_busy(\busy$466 ),
     .queue_descriptors__addr(\read0__addr$258 ),
     .queue_fault(faults__1),
@@ -662,18 +662,18 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$78 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$18175$1 (\$51 [4:0]),
-    .\port$18177$1 (\$52 [4:0]),
-    .\port$18179$1 (\$53 [4:0]),
-    .\port$18181$1 (\$54 [4:0]),
-    .\port$18183$1 (\$55 [4:0]),
-    .\port$18185$1 (\$56 [4:0]),
-    .\port$18187$1 (\$57 [4:0]),
-    .\port$18189$1 (\$58 [4:0]),
-    .\port$18190$1 (\$59 ),
-    .\port$18205$0 (\$60 ),
-    .\port$19127$0 (\$81 ),
-    .\port$19262$1 (\$110 [3:0]),
+    .\port$17635$1 (\$51 [4:0]),
+    .\port$17637$1 (\$52 [4:0]),
+    .\port$17639$1 (\$53 [4:0]),
+    .\port$17641$1 (\$54 [4:0]),
+    .\port$17643$1 (\$55 [4:0]),
+    .\port$17645$1 (\$56 [4:0]),
+    .\port$17647$1 (\$57 [4:0]),
+    .\port$17649$1 (\$58 [4:0]),
+    .\port$17650$1 (\$59 ),
+    .\port$17665$0 (\$60 ),
+    .\port$18587$0 (\$81 ),
+    .\port$18722$1 (\$110 [3:0]),
     .read0__data(\drain_codes__data$95 ),
     .rest(\rest$86 ),
     .rst(rst),
@@ -757,35 +757,35 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .extent(extent),
     .front_row__address(front_row__address),
     .front_spikes__addr(read0__addr),
-    .\port$18175$1 (\$51 ),
-    .\port$18177$1 (\$52 ),
-    .\port$18179$1 (\$53 ),
-    .\port$18181$1 (\$54 ),
-    .\port$18183$1 (\$55 ),
-    .\port$18185$1 (\$56 ),
-    .\port$18187$1 (\$57 ),
-    .\port$18189$1 (\$58 ),
-    .\port$18190$1 (\$59 ),
-    .\port$18205$0 (\$60 ),
-    .\port$18224$0 (\$61 ),
-    .\port$18226$0 (\$62 ),
-    .\port$18228$0 (\$63 ),
-    .\port$18230$0 (\$64 ),
-    .\port$18232$0 (\$65 ),
-    .\port$18234$0 (\$66 ),
-    .\port$18236$0 (\$67 ),
-    .\port$18238$0 (\$68 ),
-    .\port$18240$0 (\$69 ),
-    .\port$18242$0 (\$70 ),
-    .\port$18244$0 (\$71 ),
-    .\port$18246$0 (\$72 ),
-    .\port$18248$0 (\$73 ),
-    .\port$18250$0 (\$74 ),
-    .\port$18252$0 (\$75 ),
-    .\port$18254$0 (\$76 ),
-    .\port$18257$0 (\$77 ),
-    .\port$1921$0 (\$49 ),
-    .\port$3492$0 (\$50 ),
+    .\port$1722$0 (\$49 ),
+    .\port$17635$1 (\$51 ),
+    .\port$17637$1 (\$52 ),
+    .\port$17639$1 (\$53 ),
+    .\port$17641$1 (\$54 ),
+    .\port$17643$1 (\$55 ),
+    .\port$17645$1 (\$56 ),
+    .\port$17647$1 (\$57 ),
+    .\port$17649$1 (\$58 ),
+    .\port$17650$1 (\$59 ),
+    .\port$17665$0 (\$60 ),
+    .\port$17684$0 (\$61 ),
+    .\port$17686$0 (\$62 ),
+    .\port$17688$0 (\$63 ),
+    .\port$17690$0 (\$64 ),
+    .\port$17692$0 (\$65 ),
+    .\port$17694$0 (\$66 ),
+    .\port$17696$0 (\$67 ),
+    .\port$17698$0 (\$68 ),
+    .\port$17700$0 (\$69 ),
+    .\port$17702$0 (\$70 ),
+    .\port$17704$0 (\$71 ),
+    .\port$17706$0 (\$72 ),
+    .\port$17708$0 (\$73 ),
+    .\port$17710$0 (\$74 ),
+    .\port$17712$0 (\$75 ),
+    .\port$17714$0 (\$76 ),
+    .\port$17717$0 (\$77 ),
+    .\port$3293$0 (\$50 ),
     .queue_busy(\busy$455 ),
     .queue_descriptors__addr(\read0__addr$224 ),
     .queue_fault(faults__0),
@@ -809,18 +809,18 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$101 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$12591$0 (\$113 ),
-    .\port$19168$0 (\$84 ),
-    .\port$19170$0 (\$85 ),
-    .\port$19172$0 (\$86 ),
-    .\port$19174$0 (\$87 ),
-    .\port$19176$0 (\$88 ),
-    .\port$19178$0 (\$89 ),
-    .\port$19180$0 (\$90 ),
-    .\port$19182$0 (\$91 ),
-    .\port$19183$1 (\$92 ),
-    .\port$19197$0 (\$93 ),
-    .\port$7663$0 (\$80 ),
+    .\port$12000$0 (\$113 ),
+    .\port$18628$0 (\$84 ),
+    .\port$18630$0 (\$85 ),
+    .\port$18632$0 (\$86 ),
+    .\port$18634$0 (\$87 ),
+    .\port$18636$0 (\$88 ),
+    .\port$18638$0 (\$89 ),
+    .\port$18640$0 (\$90 ),
+    .\port$18642$0 (\$91 ),
+    .\port$18643$1 (\$92 ),
+    .\port$18657$0 (\$93 ),
+    .\port$7134$0 (\$80 ),
     .\read0__addr$23 (\read0__addr$116 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$122 ),
@@ -941,9 +941,9 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$155 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$17472$8 (\buffer$363 [8]),
-    .\port$19127$13 (\$82 ),
-    .\port$19262$5 (\$110 [7:4]),
+    .\port$16932$8 (\buffer$363 [8]),
+    .\port$18587$13 (\$82 ),
+    .\port$18722$5 (\$110 [7:4]),
     .read0__data(drain_labels__data),
     .rest(\rest$163 ),
     .rst(rst)
@@ -991,18 +991,18 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$132 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$18175$6 (\$51 [20:5]),
-    .\port$18177$6 (\$52 [20:5]),
-    .\port$18179$6 (\$53 [20:5]),
-    .\port$18181$6 (\$54 [20:5]),
-    .\port$18183$6 (\$55 [20:5]),
-    .\port$18185$6 (\$56 [20:5]),
-    .\port$18187$6 (\$57 [20:5]),
-    .\port$18189$6 (\$58 [20:5]),
-    .\port$18205$0 (\$60 [4:0]),
-    .\port$19127$47 (\$83 ),
-    .\port$19262$5 (\$110 [7:4]),
-    .\port$3492$0 (\$50 ),
+    .\port$17635$6 (\$51 [20:5]),
+    .\port$17637$6 (\$52 [20:5]),
+    .\port$17639$6 (\$53 [20:5]),
+    .\port$17641$6 (\$54 [20:5]),
+    .\port$17643$6 (\$55 [20:5]),
+    .\port$17645$6 (\$56 [20:5]),
+    .\port$17647$6 (\$57 [20:5]),
+    .\port$17649$6 (\$58 [20:5]),
+    .\port$17665$0 (\$60 [4:0]),
+    .\port$18587$47 (\$83 ),
+    .\port$18722$5 (\$110 [7:4]),
+    .\port$3293$0 (\$50 ),
     .read0__data(\drain_logits__data$149 ),
     .rest(\rest$140 ),
     .rst(rst),
@@ -1015,24 +1015,24 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$184 ),
     .host__response__payload(masks__response__payload),
     .host__response__valid(masks__response__valid),
-    .\port$10478$0 (\$111 ),
-    .\port$19201$0 (\$94 ),
-    .\port$19203$0 (\$95 ),
-    .\port$19205$0 (\$96 ),
-    .\port$19207$0 (\$97 ),
-    .\port$19209$0 (\$98 ),
-    .\port$19211$0 (\$99 ),
-    .\port$19213$0 (\$100 ),
-    .\port$19215$0 (\$101 ),
-    .\port$19217$0 (\$102 ),
-    .\port$19219$0 (\$103 ),
-    .\port$19221$0 (\$104 ),
-    .\port$19223$0 (\$105 ),
-    .\port$19225$0 (\$106 ),
-    .\port$19227$0 (\$107 ),
-    .\port$19229$0 (\$108 ),
-    .\port$19231$0 (\$109 ),
-    .\port$6364$0 (\$78 ),
+    .\port$18661$0 (\$94 ),
+    .\port$18663$0 (\$95 ),
+    .\port$18665$0 (\$96 ),
+    .\port$18667$0 (\$97 ),
+    .\port$18669$0 (\$98 ),
+    .\port$18671$0 (\$99 ),
+    .\port$18673$0 (\$100 ),
+    .\port$18675$0 (\$101 ),
+    .\port$18677$0 (\$102 ),
+    .\port$18679$0 (\$103 ),
+    .\port$18681$0 (\$104 ),
+    .\port$18683$0 (\$105 ),
+    .\port$18685$0 (\$106 ),
+    .\port$18687$0 (\$107 ),
+    .\port$18689$0 (\$108 ),
+    .\port$18691$0 (\$109 ),
+    .\port$5835$0 (\$78 ),
+    .\port$9887$0 (\$111 ),
     .\read0__addr$23 (\$79 [6:0]),
     .read0__data(front_masks__data),
     .read1__addr(\$112 [15:9]),
@@ -1049,26 +1049,26 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$10478$0 (\$111 ),
-    .\port$17472$0 (\buffer$363 [0]),
-    .\port$18224$0 (\$61 [7:0]),
-    .\port$18226$0 (\$62 [7:0]),
-    .\port$18228$0 (\$63 [7:0]),
-    .\port$18230$0 (\$64 [7:0]),
-    .\port$18232$0 (\$65 [7:0]),
-    .\port$18234$0 (\$66 [7:0]),
-    .\port$18236$0 (\$67 [7:0]),
-    .\port$18238$0 (\$68 [7:0]),
-    .\port$18240$0 (\$69 [7:0]),
-    .\port$18242$0 (\$70 [7:0]),
-    .\port$18244$0 (\$71 [7:0]),
-    .\port$18246$0 (\$72 [7:0]),
-    .\port$18248$0 (\$73 [7:0]),
-    .\port$18250$0 (\$74 [7:0]),
-    .\port$18252$0 (\$75 [7:0]),
-    .\port$18254$0 (\$76 [7:0]),
-    .\port$18257$0 (\$77 ),
-    .\port$1921$0 (\$49 ),
+    .\port$16932$0 (\buffer$363 [0]),
+    .\port$1722$0 (\$49 ),
+    .\port$17684$0 (\$61 [7:0]),
+    .\port$17686$0 (\$62 [7:0]),
+    .\port$17688$0 (\$63 [7:0]),
+    .\port$17690$0 (\$64 [7:0]),
+    .\port$17692$0 (\$65 [7:0]),
+    .\port$17694$0 (\$66 [7:0]),
+    .\port$17696$0 (\$67 [7:0]),
+    .\port$17698$0 (\$68 [7:0]),
+    .\port$17700$0 (\$69 [7:0]),
+    .\port$17702$0 (\$70 [7:0]),
+    .\port$17704$0 (\$71 [7:0]),
+    .\port$17706$0 (\$72 [7:0]),
+    .\port$17708$0 (\$73 [7:0]),
+    .\port$17710$0 (\$74 [7:0]),
+    .\port$17712$0 (\$75 [7:0]),
+    .\port$17714$0 (\$76 [7:0]),
+    .\port$17717$0 (\$77 ),
+    .\port$9887$0 (\$111 ),
     .\read0__addr$23 (read0__addr),
     .read0__data(front_spikes__data),
     .read1__addr(\$112 [8:0]),
@@ -1156,9 +1156,9 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .gradients__data(\front_gradients__data$124 ),
     .loaded(loaded),
     .masks__data(\front_masks__data$207 ),
-    .\port$10478$0 (\$111 ),
-    .\port$10484$0 (\$112 ),
-    .\port$12591$0 (\$113 ),
+    .\port$12000$0 (\$113 ),
+    .\port$9887$0 (\$111 ),
+    .\port$9893$0 (\$112 ),
     .queue_busy(\busy$477 ),
     .queue_descriptors__addr(\read0__addr$292 ),
     .queue_fault(faults__2),
@@ -1388,44 +1388,44 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
   assign batch[14:10] = \batch$346 [4:0];
 endmodule
 
-module backspike_default_active_memory (rst, write__en, read__en, read__addr, \port$18224$8 , \port$18226$8 , \port$18228$8 , \port$18230$8 , \port$18232$8 , \port$18234$8 , \port$18236$8 , \port$18238$8 , \port$18240$8 , \port$18242$8 , \port$18244$8 , \port$18246$8 , \port$18248$8 , \port$18250$8 , \port$18252$8 , \port$18254$8 , write__addr
+module backspike_default_active_memory (rst, write__en, read__en, read__addr, \port$17684$8 , \port$17686$8 , \port$17688$8 , \port$17690$8 , \port$17692$8 , \port$17694$8 , \port$17696$8 , \port$17698$8 , \port$17700$8 , \port$17702$8 , \port$17704$8 , \port$17706$8 , \port$17708$8 , \port$17710$8 , \port$17712$8 , \port$17714$8 , write__addr
 , read0__data, clk);
   reg \$initially  = 0;
   reg [15:0] \$1 ;
   input clk;
   wire clk;
-  input \port$18224$8 ;
-  wire \port$18224$8 ;
-  input \port$18226$8 ;
-  wire \port$18226$8 ;
-  input \port$18228$8 ;
-  wire \port$18228$8 ;
-  input \port$18230$8 ;
-  wire \port$18230$8 ;
-  input \port$18232$8 ;
-  wire \port$18232$8 ;
-  input \port$18234$8 ;
-  wire \port$18234$8 ;
-  input \port$18236$8 ;
-  wire \port$18236$8 ;
-  input \port$18238$8 ;
-  wire \port$18238$8 ;
-  input \port$18240$8 ;
-  wire \port$18240$8 ;
-  input \port$18242$8 ;
-  wire \port$18242$8 ;
-  input \port$18244$8 ;
-  wire \port$18244$8 ;
-  input \port$18246$8 ;
-  wire \port$18246$8 ;
-  input \port$18248$8 ;
-  wire \port$18248$8 ;
-  input \port$18250$8 ;
-  wire \port$18250$8 ;
-  input \port$18252$8 ;
-  wire \port$18252$8 ;
-  input \port$18254$8 ;
-  wire \port$18254$8 ;
+  input \port$17684$8 ;
+  wire \port$17684$8 ;
+  input \port$17686$8 ;
+  wire \port$17686$8 ;
+  input \port$17688$8 ;
+  wire \port$17688$8 ;
+  input \port$17690$8 ;
+  wire \port$17690$8 ;
+  input \port$17692$8 ;
+  wire \port$17692$8 ;
+  input \port$17694$8 ;
+  wire \port$17694$8 ;
+  input \port$17696$8 ;
+  wire \port$17696$8 ;
+  input \port$17698$8 ;
+  wire \port$17698$8 ;
+  input \port$17700$8 ;
+  wire \port$17700$8 ;
+  input \port$17702$8 ;
+  wire \port$17702$8 ;
+  input \port$17704$8 ;
+  wire \port$17704$8 ;
+  input \port$17706$8 ;
+  wire \port$17706$8 ;
+  input \port$17708$8 ;
+  wire \port$17708$8 ;
+  input \port$17710$8 ;
+  wire \port$17710$8 ;
+  input \port$17712$8 ;
+  wire \port$17712$8 ;
+  input \port$17714$8 ;
+  wire \port$17714$8 ;
   output [15:0] read0__data;
   reg [15:0] read0__data = 16'h0000;
   input [6:0] read__addr;
@@ -1444,7 +1444,7 @@ module backspike_default_active_memory (rst, write__en, read__en, read__addr, \p
   reg [15:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$18254$8 , \port$18252$8 , \port$18250$8 , \port$18248$8 , \port$18246$8 , \port$18244$8 , \port$18242$8 , \port$18240$8 , \port$18238$8 , \port$18236$8 , \port$18234$8 , \port$18232$8 , \port$18230$8 , \port$18228$8 , \port$18226$8 , \port$18224$8  };
+      copy0[write__addr] <= { \port$17714$8 , \port$17712$8 , \port$17710$8 , \port$17708$8 , \port$17706$8 , \port$17704$8 , \port$17702$8 , \port$17700$8 , \port$17698$8 , \port$17696$8 , \port$17694$8 , \port$17692$8 , \port$17690$8 , \port$17688$8 , \port$17686$8 , \port$17684$8  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
@@ -1464,9 +1464,9 @@ module backspike_default_active_memory (rst, write__en, read__en, read__addr, \p
   end
 endmodule
 
-module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$6364$0 , \port$6370$0 , \port$7663$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, buffer, \begin , \end , start, abort, dry_run
-, counts__0, queue_fault, queue_waiting, counts__1, queue_position, front_gradients__addr, front_column__address, \port$19127$0 , \port$19127$13 , \port$19127$47 , \port$19168$0 , \port$19170$0 , \port$19172$0 , \port$19174$0 , \port$19176$0 , \port$19178$0 , \port$19180$0 , \port$19182$0 , \port$19183$1 , \port$19197$0 , \port$19201$0
-, \port$19203$0 , \port$19205$0 , \port$19207$0 , \port$19209$0 , \port$19211$0 , \port$19213$0 , \port$19215$0 , \port$19217$0 , \port$19219$0 , \port$19221$0 , \port$19223$0 , \port$19225$0 , \port$19227$0 , \port$19229$0 , \port$19231$0 , drain_masks__en, drain_masks__addr, \port$19262$1 , counts__2, codes__data, gradients__data
+module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$5835$0 , \port$5841$0 , \port$7134$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, buffer, \begin , \end , start, abort, dry_run
+, counts__0, queue_fault, queue_waiting, counts__1, queue_position, front_gradients__addr, front_column__address, \port$18587$0 , \port$18587$13 , \port$18587$47 , \port$18628$0 , \port$18630$0 , \port$18632$0 , \port$18634$0 , \port$18636$0 , \port$18638$0 , \port$18640$0 , \port$18642$0 , \port$18643$1 , \port$18657$0 , \port$18661$0
+, \port$18663$0 , \port$18665$0 , \port$18667$0 , \port$18669$0 , \port$18671$0 , \port$18673$0 , \port$18675$0 , \port$18677$0 , \port$18679$0 , \port$18681$0 , \port$18683$0 , \port$18685$0 , \port$18687$0 , \port$18689$0 , \port$18691$0 , drain_masks__en, drain_masks__addr, \port$18722$1 , counts__2, codes__data, gradients__data
 , logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column__vector, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
@@ -1582,72 +1582,72 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
   wire o_events__ready;
   wire o_headers__ready;
   wire o_vectors__ready;
-  output [6:0] \port$19127$0 ;
-  wire [6:0] \port$19127$0 ;
-  output [4:0] \port$19127$13 ;
-  wire [4:0] \port$19127$13 ;
-  output [4:0] \port$19127$47 ;
-  wire [4:0] \port$19127$47 ;
-  output [15:0] \port$19168$0 ;
-  wire [15:0] \port$19168$0 ;
-  output [15:0] \port$19170$0 ;
-  wire [15:0] \port$19170$0 ;
-  output [15:0] \port$19172$0 ;
-  wire [15:0] \port$19172$0 ;
-  output [15:0] \port$19174$0 ;
-  wire [15:0] \port$19174$0 ;
-  output [15:0] \port$19176$0 ;
-  wire [15:0] \port$19176$0 ;
-  output [15:0] \port$19178$0 ;
-  wire [15:0] \port$19178$0 ;
-  output [15:0] \port$19180$0 ;
-  wire [15:0] \port$19180$0 ;
-  output [15:0] \port$19182$0 ;
-  wire [15:0] \port$19182$0 ;
-  output [3:0] \port$19183$1 ;
-  wire [3:0] \port$19183$1 ;
-  output [6:0] \port$19197$0 ;
-  wire [6:0] \port$19197$0 ;
-  output [7:0] \port$19201$0 ;
-  wire [7:0] \port$19201$0 ;
-  output [7:0] \port$19203$0 ;
-  wire [7:0] \port$19203$0 ;
-  output [7:0] \port$19205$0 ;
-  wire [7:0] \port$19205$0 ;
-  output [7:0] \port$19207$0 ;
-  wire [7:0] \port$19207$0 ;
-  output [7:0] \port$19209$0 ;
-  wire [7:0] \port$19209$0 ;
-  output [7:0] \port$19211$0 ;
-  wire [7:0] \port$19211$0 ;
-  output [7:0] \port$19213$0 ;
-  wire [7:0] \port$19213$0 ;
-  output [7:0] \port$19215$0 ;
-  wire [7:0] \port$19215$0 ;
-  output [7:0] \port$19217$0 ;
-  wire [7:0] \port$19217$0 ;
-  output [7:0] \port$19219$0 ;
-  wire [7:0] \port$19219$0 ;
-  output [7:0] \port$19221$0 ;
-  wire [7:0] \port$19221$0 ;
-  output [7:0] \port$19223$0 ;
-  wire [7:0] \port$19223$0 ;
-  output [7:0] \port$19225$0 ;
-  wire [7:0] \port$19225$0 ;
-  output [7:0] \port$19227$0 ;
-  wire [7:0] \port$19227$0 ;
-  output [7:0] \port$19229$0 ;
-  wire [7:0] \port$19229$0 ;
-  output [7:0] \port$19231$0 ;
-  wire [7:0] \port$19231$0 ;
-  output [7:0] \port$19262$1 ;
-  wire [7:0] \port$19262$1 ;
-  output \port$6364$0 ;
-  wire \port$6364$0 ;
-  output [13:0] \port$6370$0 ;
-  wire [13:0] \port$6370$0 ;
-  output \port$7663$0 ;
-  wire \port$7663$0 ;
+  output [6:0] \port$18587$0 ;
+  wire [6:0] \port$18587$0 ;
+  output [4:0] \port$18587$13 ;
+  wire [4:0] \port$18587$13 ;
+  output [4:0] \port$18587$47 ;
+  wire [4:0] \port$18587$47 ;
+  output [15:0] \port$18628$0 ;
+  wire [15:0] \port$18628$0 ;
+  output [15:0] \port$18630$0 ;
+  wire [15:0] \port$18630$0 ;
+  output [15:0] \port$18632$0 ;
+  wire [15:0] \port$18632$0 ;
+  output [15:0] \port$18634$0 ;
+  wire [15:0] \port$18634$0 ;
+  output [15:0] \port$18636$0 ;
+  wire [15:0] \port$18636$0 ;
+  output [15:0] \port$18638$0 ;
+  wire [15:0] \port$18638$0 ;
+  output [15:0] \port$18640$0 ;
+  wire [15:0] \port$18640$0 ;
+  output [15:0] \port$18642$0 ;
+  wire [15:0] \port$18642$0 ;
+  output [3:0] \port$18643$1 ;
+  wire [3:0] \port$18643$1 ;
+  output [6:0] \port$18657$0 ;
+  wire [6:0] \port$18657$0 ;
+  output [7:0] \port$18661$0 ;
+  wire [7:0] \port$18661$0 ;
+  output [7:0] \port$18663$0 ;
+  wire [7:0] \port$18663$0 ;
+  output [7:0] \port$18665$0 ;
+  wire [7:0] \port$18665$0 ;
+  output [7:0] \port$18667$0 ;
+  wire [7:0] \port$18667$0 ;
+  output [7:0] \port$18669$0 ;
+  wire [7:0] \port$18669$0 ;
+  output [7:0] \port$18671$0 ;
+  wire [7:0] \port$18671$0 ;
+  output [7:0] \port$18673$0 ;
+  wire [7:0] \port$18673$0 ;
+  output [7:0] \port$18675$0 ;
+  wire [7:0] \port$18675$0 ;
+  output [7:0] \port$18677$0 ;
+  wire [7:0] \port$18677$0 ;
+  output [7:0] \port$18679$0 ;
+  wire [7:0] \port$18679$0 ;
+  output [7:0] \port$18681$0 ;
+  wire [7:0] \port$18681$0 ;
+  output [7:0] \port$18683$0 ;
+  wire [7:0] \port$18683$0 ;
+  output [7:0] \port$18685$0 ;
+  wire [7:0] \port$18685$0 ;
+  output [7:0] \port$18687$0 ;
+  wire [7:0] \port$18687$0 ;
+  output [7:0] \port$18689$0 ;
+  wire [7:0] \port$18689$0 ;
+  output [7:0] \port$18691$0 ;
+  wire [7:0] \port$18691$0 ;
+  output [7:0] \port$18722$1 ;
+  wire [7:0] \port$18722$1 ;
+  output \port$5835$0 ;
+  wire \port$5835$0 ;
+  output [13:0] \port$5841$0 ;
+  wire [13:0] \port$5841$0 ;
+  output \port$7134$0 ;
+  wire \port$7134$0 ;
   output queue_busy;
   wire queue_busy;
   output [7:0] queue_descriptors__addr;
@@ -1707,19 +1707,19 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
     .i_headers__valid(i_headers__valid),
     .labels__data(labels__data),
     .logits__data(logits__data),
-    .\port$19127$0 (\$4 ),
-    .\port$19127$13 (\$5 ),
-    .\port$19127$47 (\$6 ),
-    .\port$19168$0 (\$7 ),
-    .\port$19170$0 (\$8 ),
-    .\port$19172$0 (\$9 ),
-    .\port$19174$0 (\$10 ),
-    .\port$19176$0 (\$11 ),
-    .\port$19178$0 (\$12 ),
-    .\port$19180$0 (\$13 ),
-    .\port$19182$0 (\$14 ),
-    .\port$19183$1 (\$15 ),
-    .\port$19262$1 (\$33 ),
+    .\port$18587$0 (\$4 ),
+    .\port$18587$13 (\$5 ),
+    .\port$18587$47 (\$6 ),
+    .\port$18628$0 (\$7 ),
+    .\port$18630$0 (\$8 ),
+    .\port$18632$0 (\$9 ),
+    .\port$18634$0 (\$10 ),
+    .\port$18636$0 (\$11 ),
+    .\port$18638$0 (\$12 ),
+    .\port$18640$0 (\$13 ),
+    .\port$18642$0 (\$14 ),
+    .\port$18643$1 (\$15 ),
+    .\port$18722$1 (\$33 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$129 ),
@@ -1835,44 +1835,44 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
     .tasks__data(tasks__data),
     .waiting(queue_waiting)
   );
-  assign \port$6364$0  = \$1 ;
-  assign \port$6370$0  = \$2 ;
-  assign \port$7663$0  = \$3 ;
-  assign \port$19127$0  = \$4 ;
-  assign \port$19127$13  = \$5 ;
-  assign \port$19127$47  = \$6 ;
-  assign \port$19168$0  = \$7 ;
-  assign \port$19170$0  = \$8 ;
-  assign \port$19172$0  = \$9 ;
-  assign \port$19174$0  = \$10 ;
-  assign \port$19176$0  = \$11 ;
-  assign \port$19178$0  = \$12 ;
-  assign \port$19180$0  = \$13 ;
-  assign \port$19182$0  = \$14 ;
-  assign \port$19183$1  = \$15 ;
-  assign \port$19197$0  = \$16 ;
-  assign \port$19201$0  = \$17 ;
-  assign \port$19203$0  = \$18 ;
-  assign \port$19205$0  = \$19 ;
-  assign \port$19207$0  = \$20 ;
-  assign \port$19209$0  = \$21 ;
-  assign \port$19211$0  = \$22 ;
-  assign \port$19213$0  = \$23 ;
-  assign \port$19215$0  = \$24 ;
-  assign \port$19217$0  = \$25 ;
-  assign \port$19219$0  = \$26 ;
-  assign \port$19221$0  = \$27 ;
-  assign \port$19223$0  = \$28 ;
-  assign \port$19225$0  = \$29 ;
-  assign \port$19227$0  = \$30 ;
-  assign \port$19229$0  = \$31 ;
-  assign \port$19231$0  = \$32 ;
-  assign \port$19262$1  = \$33 ;
+  assign \port$5835$0  = \$1 ;
+  assign \port$5841$0  = \$2 ;
+  assign \port$7134$0  = \$3 ;
+  assign \port$18587$0  = \$4 ;
+  assign \port$18587$13  = \$5 ;
+  assign \port$18587$47  = \$6 ;
+  assign \port$18628$0  = \$7 ;
+  assign \port$18630$0  = \$8 ;
+  assign \port$18632$0  = \$9 ;
+  assign \port$18634$0  = \$10 ;
+  assign \port$18636$0  = \$11 ;
+  assign \port$18638$0  = \$12 ;
+  assign \port$18640$0  = \$13 ;
+  assign \port$18642$0  = \$14 ;
+  assign \port$18643$1  = \$15 ;
+  assign \port$18657$0  = \$16 ;
+  assign \port$18661$0  = \$17 ;
+  assign \port$18663$0  = \$18 ;
+  assign \port$18665$0  = \$19 ;
+  assign \port$18667$0  = \$20 ;
+  assign \port$18669$0  = \$21 ;
+  assign \port$18671$0  = \$22 ;
+  assign \port$18673$0  = \$23 ;
+  assign \port$18675$0  = \$24 ;
+  assign \port$18677$0  = \$25 ;
+  assign \port$18679$0  = \$26 ;
+  assign \port$18681$0  = \$27 ;
+  assign \port$18683$0  = \$28 ;
+  assign \port$18685$0  = \$29 ;
+  assign \port$18687$0  = \$30 ;
+  assign \port$18689$0  = \$31 ;
+  assign \port$18691$0  = \$32 ;
+  assign \port$18722$1  = \$33 ;
 endmodule
 
-module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, saturated, gradients__en, done, busy, i_headers__valid, i_headers__payload, batch, extent, buffer, \config , \table , sums, \port$19127$0 , \port$19127$13 , \port$19127$47 , \port$19168$0 , \port$19170$0
-, \port$19172$0 , \port$19174$0 , \port$19176$0 , \port$19178$0 , \port$19180$0 , \port$19182$0 , \port$19183$1 , unit_15, tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12
-, tile_13, tile_14, tile_15, tile_written, unit_16, \port$19262$1 , codes__data, logits__data, labels__data, clk);
+module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, saturated, gradients__en, done, busy, i_headers__valid, i_headers__payload, batch, extent, buffer, \config , \table , sums, \port$18587$0 , \port$18587$13 , \port$18587$47 , \port$18628$0 , \port$18630$0
+, \port$18632$0 , \port$18634$0 , \port$18636$0 , \port$18638$0 , \port$18640$0 , \port$18642$0 , \port$18643$1 , unit_15, tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12
+, tile_13, tile_14, tile_15, tile_written, unit_16, \port$18722$1 , codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -2197,32 +2197,32 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
   reg [7:0] neurons = 8'h00;
   wire [16:0] o;
   wire [33:0] \o$179 ;
-  output [6:0] \port$19127$0 ;
-  wire [6:0] \port$19127$0 ;
-  output [4:0] \port$19127$13 ;
-  wire [4:0] \port$19127$13 ;
-  output [4:0] \port$19127$47 ;
-  wire [4:0] \port$19127$47 ;
-  output [15:0] \port$19168$0 ;
-  wire [15:0] \port$19168$0 ;
-  output [15:0] \port$19170$0 ;
-  wire [15:0] \port$19170$0 ;
-  output [15:0] \port$19172$0 ;
-  wire [15:0] \port$19172$0 ;
-  output [15:0] \port$19174$0 ;
-  wire [15:0] \port$19174$0 ;
-  output [15:0] \port$19176$0 ;
-  wire [15:0] \port$19176$0 ;
-  output [15:0] \port$19178$0 ;
-  wire [15:0] \port$19178$0 ;
-  output [15:0] \port$19180$0 ;
-  wire [15:0] \port$19180$0 ;
-  output [15:0] \port$19182$0 ;
-  wire [15:0] \port$19182$0 ;
-  output [3:0] \port$19183$1 ;
-  wire [3:0] \port$19183$1 ;
-  output [7:0] \port$19262$1 ;
-  wire [7:0] \port$19262$1 ;
+  output [6:0] \port$18587$0 ;
+  wire [6:0] \port$18587$0 ;
+  output [4:0] \port$18587$13 ;
+  wire [4:0] \port$18587$13 ;
+  output [4:0] \port$18587$47 ;
+  wire [4:0] \port$18587$47 ;
+  output [15:0] \port$18628$0 ;
+  wire [15:0] \port$18628$0 ;
+  output [15:0] \port$18630$0 ;
+  wire [15:0] \port$18630$0 ;
+  output [15:0] \port$18632$0 ;
+  wire [15:0] \port$18632$0 ;
+  output [15:0] \port$18634$0 ;
+  wire [15:0] \port$18634$0 ;
+  output [15:0] \port$18636$0 ;
+  wire [15:0] \port$18636$0 ;
+  output [15:0] \port$18638$0 ;
+  wire [15:0] \port$18638$0 ;
+  output [15:0] \port$18640$0 ;
+  wire [15:0] \port$18640$0 ;
+  output [15:0] \port$18642$0 ;
+  wire [15:0] \port$18642$0 ;
+  output [3:0] \port$18643$1 ;
+  wire [3:0] \port$18643$1 ;
+  output [7:0] \port$18722$1 ;
+  wire [7:0] \port$18722$1 ;
   reg [15:0] present = 16'h0000;
   reg [16:0] row_0 = 17'h00000;
   reg [16:0] row_1 = 17'h00000;
@@ -2809,7 +2809,7 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     .clk(clk),
     .free(free),
     .o(o),
-    .\port$9726$26 (i_headers__payload[27:26]),
+    .\port$9197$26 (i_headers__payload[27:26]),
     .rst(rst),
     .skips(skips),
     .start(block_begins),
@@ -2822,9 +2822,9 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     .i(sum),
     .live(\live$152 ),
     .place(header_2[37:28]),
-    .\port$19293$0 (\o$179 [16:0]),
-    .\port$19442$0 (\$251 ),
-    .\port$19443$0 (\$252 ),
+    .\port$18753$0 (\o$179 [16:0]),
+    .\port$18902$0 (\$251 ),
+    .\port$18903$0 (\$252 ),
     .rst(rst),
     .saturated(\saturated$161 ),
     .slot(slot_2),
@@ -2837,9 +2837,9 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     .i(\sum$159 ),
     .live(\live$158 ),
     .place(header_2[37:28]),
-    .\port$19293$17 (\o$179 [33:17]),
-    .\port$19578$0 (\$253 ),
-    .\port$19579$0 (\$254 ),
+    .\port$18753$17 (\o$179 [33:17]),
+    .\port$19038$0 (\$253 ),
+    .\port$19039$0 (\$254 ),
     .rst(rst),
     .saturated(\saturated$162 ),
     .slot(slot_2),
@@ -3182,19 +3182,19 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     end
   end
   assign gradients__en = \$signal ;
-  assign \port$19127$0  = header[6:0];
-  assign \port$19127$13  = header[17:13];
-  assign \port$19127$47  = header[51:47];
-  assign \port$19168$0  = row_0[15:0];
-  assign \port$19170$0  = row_1[15:0];
-  assign \port$19172$0  = row_2[15:0];
-  assign \port$19174$0  = row_3[15:0];
-  assign \port$19176$0  = row_4[15:0];
-  assign \port$19178$0  = row_5[15:0];
-  assign \port$19180$0  = row_6[15:0];
-  assign \port$19182$0  = row_7[15:0];
-  assign \port$19183$1  = slot_15[4:1];
-  assign \port$19262$1  = o[8:1];
+  assign \port$18587$0  = header[6:0];
+  assign \port$18587$13  = header[17:13];
+  assign \port$18587$47  = header[51:47];
+  assign \port$18628$0  = row_0[15:0];
+  assign \port$18630$0  = row_1[15:0];
+  assign \port$18632$0  = row_2[15:0];
+  assign \port$18634$0  = row_3[15:0];
+  assign \port$18636$0  = row_4[15:0];
+  assign \port$18638$0  = row_5[15:0];
+  assign \port$18640$0  = row_6[15:0];
+  assign \port$18642$0  = row_7[15:0];
+  assign \port$18643$1  = slot_15[4:1];
+  assign \port$18722$1  = o[8:1];
 endmodule
 
 module backspike_default_bp_drain_loss (rst, waiting, \begin , buffer, \config , header, slot, o, logits__data, labels__data, clk);
@@ -3326,7 +3326,7 @@ module backspike_default_bp_drain_loss (rst, waiting, \begin , buffer, \config ,
   assign o[15:0] = \$3 ;
 endmodule
 
-module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \port$9726$26 , batch, twice, o, clk);
+module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \port$9197$26 , batch, twice, o, clk);
   reg \$initially  = 0;
   wire [5:0] \$1 ;
   wire \$10 ;
@@ -3457,8 +3457,8 @@ module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \por
   output [16:0] o;
   reg [16:0] o = 17'h00000;
   reg phases_over = 1'h0;
-  input [1:0] \port$9726$26 ;
-  wire [1:0] \port$9726$26 ;
+  input [1:0] \port$9197$26 ;
+  wire [1:0] \port$9197$26 ;
   input rst;
   wire rst;
   reg running = 1'h0;
@@ -3549,9 +3549,9 @@ module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \por
   assign \$76  = { 1'h0, \$signal$25  } - batch[14:10];
   assign \$77  = { 1'h0, \$signal$25  } - batch[14:10];
   assign \$78  = o[0] & o[16];
-  assign \$81  = \port$9726$26 [1] ? end1 : end0;
+  assign \$81  = \port$9197$26 [1] ? end1 : end0;
   assign \$84  = start & \$83 ;
-  assign \start$31  = \port$9726$26 [1] ? begin1 : begin0;
+  assign \start$31  = \port$9197$26 [1] ? begin1 : begin0;
   assign \$85  = o[0] & o[16];
   assign \$86  = ~ \$85 ;
   assign busy = running & \$86 ;
@@ -3850,7 +3850,7 @@ module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \por
     if (\$initially ) begin end
     \$106  = \final ;
     if (start) begin
-      \$106  = \port$9726$26 [0];
+      \$106  = \port$9197$26 [0];
     end
     if (rst) begin
       \$106  = 1'h0;
@@ -3869,11 +3869,11 @@ module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \por
   assign \$38  = \$37 ;
   assign \$40  = \$39 ;
   assign \$45  = \$44 ;
-  assign \$80  = \port$9726$26 [1];
-  assign \$83  = \port$9726$26 [1];
+  assign \$80  = \port$9197$26 [1];
+  assign \$83  = \port$9197$26 [1];
 endmodule
 
-module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config , \table , slot, place, \port$19293$0 , \port$19442$0 , \port$19443$0 , clk);
+module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config , \table , slot, place, \port$18753$0 , \port$18902$0 , \port$18903$0 , clk);
   reg \$initially  = 0;
   wire \$100 ;
   wire [11:0] \$101 ;
@@ -4089,12 +4089,12 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   reg [9:0] place_7 = 10'h000;
   reg [9:0] place_8 = 10'h000;
   reg [9:0] place_9 = 10'h000;
-  input [16:0] \port$19293$0 ;
-  wire [16:0] \port$19293$0 ;
-  output [14:0] \port$19442$0 ;
-  wire [14:0] \port$19442$0 ;
-  output \port$19443$0 ;
-  wire \port$19443$0 ;
+  input [16:0] \port$18753$0 ;
+  wire [16:0] \port$18753$0 ;
+  output [14:0] \port$18902$0 ;
+  wire [14:0] \port$18902$0 ;
+  output \port$18903$0 ;
+  wire \port$18903$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -4288,7 +4288,7 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     slot_3 <= slot_2;
   always @(posedge clk)
-    onehot_2 <= \port$19293$0 [16];
+    onehot_2 <= \port$18753$0 [16];
   always @(posedge clk)
     onehot_3 <= onehot_2;
   always @(posedge clk)
@@ -4300,7 +4300,7 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     e_sign_5 <= e[15];
   always @(posedge clk)
-    logit_2 <= \port$19293$0 [15:0];
+    logit_2 <= \port$18753$0 [15:0];
   always @(posedge clk)
     logit_3 <= logit_2;
   always @(posedge clk)
@@ -4386,10 +4386,10 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   backspike_default_bp_drain_unit0_found  found (
     .clk(clk),
     .o(\o$19 ),
-    .\port$19333$5 (slot_3[10:5]),
-    .\port$19357$5 (slot_12[10:5]),
-    .\port$19442$0 (\$173 ),
-    .\port$19443$0 (\$174 ),
+    .\port$18793$5 (slot_3[10:5]),
+    .\port$18817$5 (slot_12[10:5]),
+    .\port$18902$0 (\$173 ),
+    .\port$18903$0 (\$174 ),
     .rst(rst),
     .write__en(\write$40 )
   );
@@ -4428,14 +4428,14 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   backspike_default_bp_drain_unit0_states  states (
     .clk(clk),
     .o(\o$68 ),
-    .\port$19324$0 (current_2),
-    .\port$19332$5 (slot_2[10:5]),
-    .\port$19337$0 (place_2),
-    .\port$19357$5 (slot_12[10:5]),
-    .\port$19367$0 (place_12),
-    .\port$19375$0 (current_12),
-    .\port$19442$0 (\$173 ),
-    .\port$19443$0 (\$174 ),
+    .\port$18784$0 (current_2),
+    .\port$18792$5 (slot_2[10:5]),
+    .\port$18797$0 (place_2),
+    .\port$18817$5 (slot_12[10:5]),
+    .\port$18827$0 (place_12),
+    .\port$18835$0 (current_12),
+    .\port$18902$0 (\$173 ),
+    .\port$18903$0 (\$174 ),
     .rst(rst),
     .write__en(slot_12[0])
   );
@@ -4461,8 +4461,8 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
       \$170  = 16'h0000;
     end
   end
-  assign \port$19442$0  = \$173 ;
-  assign \port$19443$0  = \$174 ;
+  assign \port$18902$0  = \$173 ;
+  assign \port$18903$0  = \$174 ;
   assign \i_factor$26 [20] = h[20];
   assign \i_factor$26 [19:0] = kappa[19:0];
   assign \i_half$24 [15] = \$63 ;
@@ -4496,19 +4496,19 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   assign \$121  = { \$120 , \config [103:94], 1'h0 };
 endmodule
 
-module backspike_default_bp_drain_unit0_found (rst, write__en, o, \port$19333$5 , \port$19357$5 , \port$19442$0 , \port$19443$0 , clk);
+module backspike_default_bp_drain_unit0_found (rst, write__en, o, \port$18793$5 , \port$18817$5 , \port$18902$0 , \port$18903$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$19333$5 ;
-  wire [5:0] \port$19333$5 ;
-  input [5:0] \port$19357$5 ;
-  wire [5:0] \port$19357$5 ;
-  input [14:0] \port$19442$0 ;
-  wire [14:0] \port$19442$0 ;
-  input \port$19443$0 ;
-  wire \port$19443$0 ;
+  input [5:0] \port$18793$5 ;
+  wire [5:0] \port$18793$5 ;
+  input [5:0] \port$18817$5 ;
+  wire [5:0] \port$18817$5 ;
+  input [14:0] \port$18902$0 ;
+  wire [14:0] \port$18902$0 ;
+  input \port$18903$0 ;
+  wire \port$18903$0 ;
   input rst;
   wire rst;
   input write__en;
@@ -4518,11 +4518,11 @@ module backspike_default_bp_drain_unit0_found (rst, write__en, o, \port$19333$5 
   reg [15:0] file [127:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ 1'h0, \port$19357$5  }] <= { \port$19443$0 , \port$19442$0  };
+      file[{ 1'h0, \port$18817$5  }] <= { \port$18903$0 , \port$18902$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ 1'h0, \port$19333$5  }];
+    _0_ <= file[{ 1'h0, \port$18793$5  }];
   end
   assign o = _0_;
 endmodule
@@ -5390,27 +5390,27 @@ module backspike_default_bp_drain_unit0_round_g (rst, i_negate, i, result, negat
   assign \$118  = \$117 [0];
 endmodule
 
-module backspike_default_bp_drain_unit0_states (rst, o, \port$19324$0 , \port$19332$5 , \port$19337$0 , write__en, \port$19357$5 , \port$19367$0 , \port$19375$0 , \port$19442$0 , \port$19443$0 , clk);
+module backspike_default_bp_drain_unit0_states (rst, o, \port$18784$0 , \port$18792$5 , \port$18797$0 , write__en, \port$18817$5 , \port$18827$0 , \port$18835$0 , \port$18902$0 , \port$18903$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input \port$19324$0 ;
-  wire \port$19324$0 ;
-  input [5:0] \port$19332$5 ;
-  wire [5:0] \port$19332$5 ;
-  input [9:0] \port$19337$0 ;
-  wire [9:0] \port$19337$0 ;
-  input [5:0] \port$19357$5 ;
-  wire [5:0] \port$19357$5 ;
-  input [9:0] \port$19367$0 ;
-  wire [9:0] \port$19367$0 ;
-  input \port$19375$0 ;
-  wire \port$19375$0 ;
-  input [14:0] \port$19442$0 ;
-  wire [14:0] \port$19442$0 ;
-  input \port$19443$0 ;
-  wire \port$19443$0 ;
+  input \port$18784$0 ;
+  wire \port$18784$0 ;
+  input [5:0] \port$18792$5 ;
+  wire [5:0] \port$18792$5 ;
+  input [9:0] \port$18797$0 ;
+  wire [9:0] \port$18797$0 ;
+  input [5:0] \port$18817$5 ;
+  wire [5:0] \port$18817$5 ;
+  input [9:0] \port$18827$0 ;
+  wire [9:0] \port$18827$0 ;
+  input \port$18835$0 ;
+  wire \port$18835$0 ;
+  input [14:0] \port$18902$0 ;
+  wire [14:0] \port$18902$0 ;
+  input \port$18903$0 ;
+  wire \port$18903$0 ;
   input rst;
   wire rst;
   input write__en;
@@ -5420,16 +5420,16 @@ module backspike_default_bp_drain_unit0_states (rst, o, \port$19324$0 , \port$19
   reg [15:0] file [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ \port$19375$0 , \port$19367$0 [3:0], \port$19357$5  }] <= { \port$19443$0 , \port$19442$0  };
+      file[{ \port$18835$0 , \port$18827$0 [3:0], \port$18817$5  }] <= { \port$18903$0 , \port$18902$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ \port$19324$0 , \port$19337$0 [3:0], \port$19332$5  }];
+    _0_ <= file[{ \port$18784$0 , \port$18797$0 [3:0], \port$18792$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config , \table , slot, place, \port$19293$17 , \port$19578$0 , \port$19579$0 , clk);
+module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config , \table , slot, place, \port$18753$17 , \port$19038$0 , \port$19039$0 , clk);
   reg \$initially  = 0;
   wire \$100 ;
   wire [11:0] \$101 ;
@@ -5645,12 +5645,12 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   reg [9:0] place_7 = 10'h000;
   reg [9:0] place_8 = 10'h000;
   reg [9:0] place_9 = 10'h000;
-  input [16:0] \port$19293$17 ;
-  wire [16:0] \port$19293$17 ;
-  output [14:0] \port$19578$0 ;
-  wire [14:0] \port$19578$0 ;
-  output \port$19579$0 ;
-  wire \port$19579$0 ;
+  input [16:0] \port$18753$17 ;
+  wire [16:0] \port$18753$17 ;
+  output [14:0] \port$19038$0 ;
+  wire [14:0] \port$19038$0 ;
+  output \port$19039$0 ;
+  wire \port$19039$0 ;
   input rst;
   wire rst;
   output saturated;
@@ -5844,7 +5844,7 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     slot_3 <= slot_2;
   always @(posedge clk)
-    onehot_2 <= \port$19293$17 [16];
+    onehot_2 <= \port$18753$17 [16];
   always @(posedge clk)
     onehot_3 <= onehot_2;
   always @(posedge clk)
@@ -5856,7 +5856,7 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     e_sign_5 <= e[15];
   always @(posedge clk)
-    logit_2 <= \port$19293$17 [15:0];
+    logit_2 <= \port$18753$17 [15:0];
   always @(posedge clk)
     logit_3 <= logit_2;
   always @(posedge clk)
@@ -5942,10 +5942,10 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   backspike_default_bp_drain_unit1_found  found (
     .clk(clk),
     .o(\o$19 ),
-    .\port$19469$5 (slot_3[10:5]),
-    .\port$19493$5 (slot_12[10:5]),
-    .\port$19578$0 (\$173 ),
-    .\port$19579$0 (\$174 ),
+    .\port$18929$5 (slot_3[10:5]),
+    .\port$18953$5 (slot_12[10:5]),
+    .\port$19038$0 (\$173 ),
+    .\port$19039$0 (\$174 ),
     .rst(rst),
     .write__en(\write$40 )
   );
@@ -5984,14 +5984,14 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   backspike_default_bp_drain_unit1_states  states (
     .clk(clk),
     .o(\o$68 ),
-    .\port$19460$0 (current_2),
-    .\port$19468$5 (slot_2[10:5]),
-    .\port$19473$0 (place_2),
-    .\port$19493$5 (slot_12[10:5]),
-    .\port$19503$0 (place_12),
-    .\port$19511$0 (current_12),
-    .\port$19578$0 (\$173 ),
-    .\port$19579$0 (\$174 ),
+    .\port$18920$0 (current_2),
+    .\port$18928$5 (slot_2[10:5]),
+    .\port$18933$0 (place_2),
+    .\port$18953$5 (slot_12[10:5]),
+    .\port$18963$0 (place_12),
+    .\port$18971$0 (current_12),
+    .\port$19038$0 (\$173 ),
+    .\port$19039$0 (\$174 ),
     .rst(rst),
     .write__en(slot_12[0])
   );
@@ -6017,8 +6017,8 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
       \$170  = 16'h0000;
     end
   end
-  assign \port$19578$0  = \$173 ;
-  assign \port$19579$0  = \$174 ;
+  assign \port$19038$0  = \$173 ;
+  assign \port$19039$0  = \$174 ;
   assign \i_factor$26 [20] = h[20];
   assign \i_factor$26 [19:0] = kappa[19:0];
   assign \i_half$24 [15] = \$63 ;
@@ -6052,19 +6052,19 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   assign \$121  = { \$120 , \config [103:94], 1'h0 };
 endmodule
 
-module backspike_default_bp_drain_unit1_found (rst, write__en, o, \port$19469$5 , \port$19493$5 , \port$19578$0 , \port$19579$0 , clk);
+module backspike_default_bp_drain_unit1_found (rst, write__en, o, \port$18929$5 , \port$18953$5 , \port$19038$0 , \port$19039$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$19469$5 ;
-  wire [5:0] \port$19469$5 ;
-  input [5:0] \port$19493$5 ;
-  wire [5:0] \port$19493$5 ;
-  input [14:0] \port$19578$0 ;
-  wire [14:0] \port$19578$0 ;
-  input \port$19579$0 ;
-  wire \port$19579$0 ;
+  input [5:0] \port$18929$5 ;
+  wire [5:0] \port$18929$5 ;
+  input [5:0] \port$18953$5 ;
+  wire [5:0] \port$18953$5 ;
+  input [14:0] \port$19038$0 ;
+  wire [14:0] \port$19038$0 ;
+  input \port$19039$0 ;
+  wire \port$19039$0 ;
   input rst;
   wire rst;
   input write__en;
@@ -6074,36 +6074,36 @@ module backspike_default_bp_drain_unit1_found (rst, write__en, o, \port$19469$5 
   reg [15:0] file [127:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ 1'h0, \port$19493$5  }] <= { \port$19579$0 , \port$19578$0  };
+      file[{ 1'h0, \port$18953$5  }] <= { \port$19039$0 , \port$19038$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ 1'h0, \port$19469$5  }];
+    _0_ <= file[{ 1'h0, \port$18929$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_bp_drain_unit1_states (rst, o, \port$19460$0 , \port$19468$5 , \port$19473$0 , write__en, \port$19493$5 , \port$19503$0 , \port$19511$0 , \port$19578$0 , \port$19579$0 , clk);
+module backspike_default_bp_drain_unit1_states (rst, o, \port$18920$0 , \port$18928$5 , \port$18933$0 , write__en, \port$18953$5 , \port$18963$0 , \port$18971$0 , \port$19038$0 , \port$19039$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input \port$19460$0 ;
-  wire \port$19460$0 ;
-  input [5:0] \port$19468$5 ;
-  wire [5:0] \port$19468$5 ;
-  input [9:0] \port$19473$0 ;
-  wire [9:0] \port$19473$0 ;
-  input [5:0] \port$19493$5 ;
-  wire [5:0] \port$19493$5 ;
-  input [9:0] \port$19503$0 ;
-  wire [9:0] \port$19503$0 ;
-  input \port$19511$0 ;
-  wire \port$19511$0 ;
-  input [14:0] \port$19578$0 ;
-  wire [14:0] \port$19578$0 ;
-  input \port$19579$0 ;
-  wire \port$19579$0 ;
+  input \port$18920$0 ;
+  wire \port$18920$0 ;
+  input [5:0] \port$18928$5 ;
+  wire [5:0] \port$18928$5 ;
+  input [9:0] \port$18933$0 ;
+  wire [9:0] \port$18933$0 ;
+  input [5:0] \port$18953$5 ;
+  wire [5:0] \port$18953$5 ;
+  input [9:0] \port$18963$0 ;
+  wire [9:0] \port$18963$0 ;
+  input \port$18971$0 ;
+  wire \port$18971$0 ;
+  input [14:0] \port$19038$0 ;
+  wire [14:0] \port$19038$0 ;
+  input \port$19039$0 ;
+  wire \port$19039$0 ;
   input rst;
   wire rst;
   input write__en;
@@ -6113,11 +6113,11 @@ module backspike_default_bp_drain_unit1_states (rst, o, \port$19460$0 , \port$19
   reg [15:0] file [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ \port$19511$0 , \port$19503$0 [3:0], \port$19493$5  }] <= { \port$19579$0 , \port$19578$0  };
+      file[{ \port$18971$0 , \port$18963$0 [3:0], \port$18953$5  }] <= { \port$19039$0 , \port$19038$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ \port$19460$0 , \port$19473$0 [3:0], \port$19468$5  }];
+    _0_ <= file[{ \port$18920$0 , \port$18933$0 [3:0], \port$18928$5  }];
   end
   assign o = _0_;
 endmodule
@@ -7112,8 +7112,8 @@ module backspike_default_bp_front (rst, refused, o__ready, address, column__vali
     .move(o__ready),
     .o__payload(\o__payload$45 ),
     .o__ready(\o__ready$48 ),
-    .\port$20780$0 (active__data),
-    .\port$20784$0 (masks__data),
+    .\port$20276$0 (active__data),
+    .\port$20280$0 (masks__data),
     .rst(rst),
     .valid1(\o__valid$47 )
   );
@@ -7611,8 +7611,8 @@ module backspike_default_bp_front_scan (rst, i__valid, r_en, i__ready, o_lines__
   backspike_default_bp_front_scan_lines  lines (
     .clk(clk),
     .level(level),
-    .\port$18847$0 (\o__payload$20 [2:0]),
-    .\port$18847$19 (\o__payload$20 [33:19]),
+    .\port$18307$0 (\o__payload$20 [2:0]),
+    .\port$18307$19 (\o__payload$20 [33:19]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -8760,7 +8760,7 @@ module backspike_default_bp_front_scan_events (rst, i__ready, o__ready, i__paylo
   end
 endmodule
 
-module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$18847$0 , \port$18847$19 , level, clk);
+module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$18307$0 , \port$18307$19 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -8783,10 +8783,10 @@ module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   wire clk;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [2:0] \port$18847$0 ;
-  wire [2:0] \port$18847$0 ;
-  input [14:0] \port$18847$19 ;
-  wire [14:0] \port$18847$19 ;
+  input [2:0] \port$18307$0 ;
+  wire [2:0] \port$18307$0 ;
+  input [14:0] \port$18307$19 ;
+  wire [14:0] \port$18307$19 ;
   output [17:0] r_data;
   wire [17:0] r_data;
   input r_en;
@@ -8804,7 +8804,7 @@ module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   reg [17:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$18847$19 , \port$18847$0  };
+      storage[w_port__addr] <= { \port$18307$19 , \port$18307$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -9458,7 +9458,7 @@ module backspike_default_bp_front_scan_picker (rst, i__valid, i__ready, i__paylo
   assign \$244  = \$243 ;
 endmodule
 
-module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$20780$0 , \port$20784$0 , clk);
+module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$20276$0 , \port$20280$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$2 ;
@@ -9477,10 +9477,10 @@ module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__paylo
   wire [160:0] o__payload;
   input o__ready;
   wire o__ready;
-  input [15:0] \port$20780$0 ;
-  wire [15:0] \port$20780$0 ;
-  input [127:0] \port$20784$0 ;
-  wire [127:0] \port$20784$0 ;
+  input [15:0] \port$20276$0 ;
+  wire [15:0] \port$20276$0 ;
+  input [127:0] \port$20280$0 ;
+  wire [127:0] \port$20280$0 ;
   input rst;
   wire rst;
   reg [16:0] tag0 = 17'h00000;
@@ -9533,7 +9533,7 @@ module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__paylo
     end
   end
   assign o__payload[160:144] = tag1;
-  assign o__payload[143:0] = { \port$20780$0 , \port$20784$0  };
+  assign o__payload[143:0] = { \port$20276$0 , \port$20280$0  };
 endmodule
 
 module backspike_default_bp_front_valued (rst, i__ready, o__ready, i__payload, i__valid, o__payload, o__valid, clk);
@@ -9887,7 +9887,7 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
     .head(head),
     .last(last),
     .next(next),
-    .\port$18783$19 (work[32:19]),
+    .\port$18243$19 (work[32:19]),
     .rst(rst),
     .set(set),
     .start(start),
@@ -10291,7 +10291,7 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
   assign \$45  = 1'h0;
 endmodule
 
-module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, start, next, \port$18783$19 , block, set, clk);
+module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, start, next, \port$18243$19 , block, set, clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
   wire [12:0] \$10 ;
@@ -10327,8 +10327,8 @@ module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, star
   wire last;
   input next;
   wire next;
-  input [13:0] \port$18783$19 ;
-  wire [13:0] \port$18783$19 ;
+  input [13:0] \port$18243$19 ;
+  wire [13:0] \port$18243$19 ;
   input rst;
   wire rst;
   output [6:0] set;
@@ -10349,15 +10349,15 @@ module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, star
   assign \$7  = { 2'h0, block } + 9'h1ff;
   assign \$8  = { 2'h0, span } + 9'h1ff;
   assign \$9  = { 2'h0, set } + 9'h1ff;
-  assign \$10  = \port$18783$19 [0] ? \port$18783$19 [13:1] : 13'h0000;
+  assign \$10  = \port$18243$19 [0] ? \port$18243$19 [13:1] : 13'h0000;
   assign \$11  = { 6'h0, blocks_end } - \$10 ;
-  assign \$12  = \port$18783$19 [0] ? \port$18783$19 [13:1] : 13'h0000;
+  assign \$12  = \port$18243$19 [0] ? \port$18243$19 [13:1] : 13'h0000;
   assign \$13  = { 6'h0, spans_end } - \$12 ;
   assign head = ~| span;
   assign tail = span == spans_end;
   assign \$14  = ~| set;
   assign \$15  = ~| block;
-  assign last = \port$18783$19 [0] ? \$14  : \$15 ;
+  assign last = \port$18243$19 [0] ? \$14  : \$15 ;
   always @(posedge clk)
     blocks_end <= \$16 ;
   always @(posedge clk)
@@ -10396,7 +10396,7 @@ module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, star
     \$19  = block;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$18783$19 [0]) begin
+      if (\port$18243$19 [0]) begin
         \$19  = \$5 [6:0];
       end else begin
         \$19  = \$7 [6:0];
@@ -10414,7 +10414,7 @@ module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, star
     \$20  = set;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$18783$19 [0]) begin
+      if (\port$18243$19 [0]) begin
         \$20  = \$6 [6:0];
       end else begin
         if (head) begin
@@ -10434,7 +10434,7 @@ module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, star
     \$21  = span;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$18783$19 [0]) begin
+      if (\port$18243$19 [0]) begin
       end else begin
         \$21  = \$8 [6:0];
         if (head) begin
@@ -11579,34 +11579,36 @@ module backspike_default_bp_queue (rst, busy, running, descriptors__addr, done, 
   );
 endmodule
 
-module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , connection, fault, done, record, clk);
+module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , fault, done, connection, record, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire \$10 ;
   wire \$100 ;
-  wire [12:0] \$101 ;
-  wire [12:0] \$102 ;
+  wire \$101 ;
+  wire \$102 ;
   wire \$103 ;
-  wire [12:0] \$104 ;
-  wire [12:0] \$105 ;
+  wire \$104 ;
+  wire \$105 ;
   wire \$106 ;
-  wire [8:0] \$108 ;
+  wire \$107 ;
+  wire \$108 ;
   wire \$109 ;
-  wire [12:0] \$11 ;
-  wire [12:0] \$110 ;
-  wire [12:0] \$111 ;
+  wire \$11 ;
+  wire \$110 ;
+  wire \$111 ;
   wire \$112 ;
+  wire \$113 ;
   wire \$114 ;
   wire \$115 ;
   wire \$116 ;
-  wire [15:0] \$117 ;
-  wire [15:0] \$118 ;
+  wire \$117 ;
+  wire \$118 ;
   wire \$119 ;
-  wire [12:0] \$12 ;
+  wire \$12 ;
   wire \$120 ;
   wire \$121 ;
-  wire [12:0] \$123 ;
-  wire [12:0] \$124 ;
+  wire \$122 ;
+  wire \$123 ;
+  wire \$124 ;
   wire \$125 ;
   wire \$126 ;
   wire \$127 ;
@@ -11614,29 +11616,32 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , c
   wire \$129 ;
   wire \$13 ;
   wire \$130 ;
-  wire [12:0] \$131 ;
-  wire [12:0] \$132 ;
+  wire \$131 ;
+  wire \$132 ;
   wire \$133 ;
-  wire [12:0] \$134 ;
-  wire [12:0] \$135 ;
+  wire \$134 ;
+  wire \$135 ;
   wire \$136 ;
-  wire [8:0] \$138 ;
+  wire \$137 ;
+  wire \$138 ;
   wire \$139 ;
-  wire [12:0] \$14 ;
-  wire [12:0] \$140 ;
-  wire [12:0] \$141 ;
+  wire \$14 ;
+  wire \$140 ;
+  wire \$141 ;
   wire \$142 ;
+  wire \$143 ;
   wire \$144 ;
   wire \$145 ;
   wire \$146 ;
-  wire [15:0] \$147 ;
-  wire [15:0] \$148 ;
+  wire \$147 ;
+  wire \$148 ;
   wire \$149 ;
-  wire [12:0] \$15 ;
+  wire \$15 ;
   wire \$150 ;
   wire \$151 ;
-  wire [12:0] \$153 ;
-  wire [12:0] \$154 ;
+  wire \$152 ;
+  wire \$153 ;
+  wire \$154 ;
   wire \$155 ;
   wire \$156 ;
   wire \$157 ;
@@ -11644,148 +11649,165 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , c
   wire \$159 ;
   wire \$16 ;
   wire \$160 ;
-  wire [12:0] \$161 ;
-  wire [12:0] \$162 ;
-  wire \$163 ;
-  wire [12:0] \$164 ;
-  wire [12:0] \$165 ;
+  wire \$161 ;
+  wire \$162 ;
+  wire [8:0] \$163 ;
+  wire \$164 ;
+  wire [8:0] \$165 ;
   wire \$166 ;
-  wire [8:0] \$168 ;
+  wire \$167 ;
+  wire \$168 ;
   wire \$169 ;
-  wire [12:0] \$170 ;
-  wire [12:0] \$171 ;
+  wire \$17 ;
+  wire \$170 ;
+  wire [8:0] \$171 ;
   wire \$172 ;
+  wire [8:0] \$173 ;
   wire \$174 ;
   wire \$175 ;
   wire \$176 ;
-  wire [15:0] \$177 ;
-  wire [15:0] \$178 ;
-  wire \$179 ;
-  wire [8:0] \$18 ;
+  wire \$177 ;
+  wire \$178 ;
+  wire [8:0] \$179 ;
+  wire \$18 ;
   wire \$180 ;
-  wire \$181 ;
-  wire [12:0] \$183 ;
-  wire [12:0] \$184 ;
+  wire [8:0] \$181 ;
+  wire \$182 ;
+  wire \$183 ;
+  wire \$184 ;
   wire \$185 ;
   wire \$186 ;
-  wire \$187 ;
+  wire [8:0] \$187 ;
   wire \$188 ;
-  wire \$189 ;
-  wire \$19 ;
+  wire [8:0] \$189 ;
   wire \$190 ;
-  wire [12:0] \$191 ;
-  wire [12:0] \$192 ;
+  wire \$191 ;
+  wire \$192 ;
   wire \$193 ;
-  wire [12:0] \$194 ;
-  wire [12:0] \$195 ;
+  wire \$194 ;
+  wire [8:0] \$195 ;
   wire \$196 ;
-  wire [8:0] \$198 ;
+  wire [8:0] \$197 ;
+  wire \$198 ;
   wire \$199 ;
-  wire [12:0] \$20 ;
-  wire [12:0] \$200 ;
-  wire [12:0] \$201 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$200 ;
+  wire \$201 ;
   wire \$202 ;
+  wire [8:0] \$203 ;
   wire \$204 ;
-  wire \$205 ;
+  wire [8:0] \$205 ;
   wire \$206 ;
-  wire [15:0] \$207 ;
-  wire [15:0] \$208 ;
+  wire \$207 ;
+  wire \$208 ;
   wire \$209 ;
-  wire [12:0] \$21 ;
+  wire [8:0] \$21 ;
   wire \$210 ;
-  wire \$211 ;
-  wire [12:0] \$213 ;
-  wire [12:0] \$214 ;
+  wire [8:0] \$211 ;
+  wire \$212 ;
+  wire [8:0] \$213 ;
+  wire \$214 ;
   wire \$215 ;
   wire \$216 ;
   wire \$217 ;
   wire \$218 ;
-  wire \$219 ;
+  wire [8:0] \$219 ;
   wire \$22 ;
   wire \$220 ;
-  wire [12:0] \$221 ;
-  wire [12:0] \$222 ;
+  wire [8:0] \$221 ;
+  wire \$222 ;
   wire \$223 ;
-  wire [12:0] \$224 ;
-  wire [12:0] \$225 ;
+  wire \$224 ;
+  wire \$225 ;
   wire \$226 ;
-  wire [8:0] \$228 ;
-  wire \$229 ;
-  wire [12:0] \$230 ;
-  wire [12:0] \$231 ;
+  wire [8:0] \$227 ;
+  wire \$228 ;
+  wire [8:0] \$229 ;
+  wire \$23 ;
+  wire \$230 ;
+  wire \$231 ;
   wire \$232 ;
+  wire \$233 ;
   wire \$234 ;
   wire \$235 ;
-  wire \$236 ;
-  wire [15:0] \$237 ;
-  wire [15:0] \$238 ;
+  wire [8:0] \$236 ;
+  wire \$237 ;
+  wire \$238 ;
   wire \$239 ;
   wire \$24 ;
   wire \$240 ;
   wire \$241 ;
-  wire [12:0] \$243 ;
-  wire [12:0] \$244 ;
+  wire \$242 ;
+  wire [8:0] \$243 ;
+  wire \$244 ;
   wire \$245 ;
   wire \$246 ;
   wire \$247 ;
   wire \$248 ;
   wire \$249 ;
   wire \$25 ;
-  wire \$250 ;
-  wire [12:0] \$251 ;
-  wire [12:0] \$252 ;
+  wire [8:0] \$250 ;
+  wire \$251 ;
+  wire \$252 ;
   wire \$253 ;
-  wire [12:0] \$254 ;
-  wire [12:0] \$255 ;
+  wire \$254 ;
+  wire \$255 ;
   wire \$256 ;
-  wire [8:0] \$258 ;
+  wire [8:0] \$257 ;
+  wire \$258 ;
   wire \$259 ;
   wire \$26 ;
-  wire [12:0] \$260 ;
-  wire [12:0] \$261 ;
+  wire \$260 ;
+  wire \$261 ;
   wire \$262 ;
-  wire \$264 ;
+  wire \$263 ;
+  wire [8:0] \$264 ;
   wire \$265 ;
   wire \$266 ;
-  wire [15:0] \$267 ;
-  wire [15:0] \$268 ;
+  wire \$267 ;
+  wire \$268 ;
   wire \$269 ;
-  wire [15:0] \$27 ;
+  wire \$27 ;
   wire \$270 ;
-  wire \$271 ;
-  wire [12:0] \$273 ;
-  wire [12:0] \$274 ;
+  wire [8:0] \$271 ;
+  wire \$272 ;
+  wire \$273 ;
+  wire \$274 ;
   wire \$275 ;
   wire \$276 ;
   wire \$277 ;
-  wire \$278 ;
+  wire [8:0] \$278 ;
   wire \$279 ;
-  wire [15:0] \$28 ;
+  wire \$28 ;
   wire \$280 ;
-  wire [12:0] \$281 ;
-  wire [12:0] \$282 ;
+  wire \$281 ;
+  wire \$282 ;
   wire \$283 ;
-  wire [12:0] \$284 ;
-  wire [12:0] \$285 ;
+  wire \$284 ;
+  wire [8:0] \$285 ;
   wire \$286 ;
-  wire [8:0] \$288 ;
+  wire \$287 ;
+  wire \$288 ;
   wire \$289 ;
   wire \$29 ;
-  wire [12:0] \$290 ;
-  wire [12:0] \$291 ;
-  wire \$292 ;
+  wire \$290 ;
+  wire \$291 ;
+  wire [8:0] \$292 ;
+  wire \$293 ;
   wire \$294 ;
   wire \$295 ;
   wire \$296 ;
-  wire [15:0] \$297 ;
-  wire [15:0] \$298 ;
+  wire \$297 ;
+  wire \$298 ;
   wire \$299 ;
-  wire [12:0] \$3 ;
+  wire \$3 ;
   wire \$30 ;
   wire \$300 ;
   wire \$301 ;
-  wire [12:0] \$303 ;
-  wire [12:0] \$304 ;
+  wire \$302 ;
+  wire \$303 ;
+  wire \$304 ;
   wire \$305 ;
   wire \$306 ;
   wire \$307 ;
@@ -11793,444 +11815,109 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , c
   wire \$309 ;
   wire \$31 ;
   wire \$310 ;
-  wire [12:0] \$311 ;
-  wire [12:0] \$312 ;
+  wire \$311 ;
+  wire \$312 ;
   wire \$313 ;
-  wire [12:0] \$314 ;
-  wire [12:0] \$315 ;
+  wire \$314 ;
+  wire \$315 ;
   wire \$316 ;
-  wire [8:0] \$318 ;
+  wire \$317 ;
+  wire \$318 ;
   wire \$319 ;
-  wire [12:0] \$320 ;
-  wire [12:0] \$321 ;
+  wire \$32 ;
+  wire \$320 ;
+  wire \$321 ;
   wire \$322 ;
+  wire \$323 ;
   wire \$324 ;
   wire \$325 ;
   wire \$326 ;
-  wire [15:0] \$327 ;
-  wire [15:0] \$328 ;
+  wire \$327 ;
+  wire \$328 ;
   wire \$329 ;
-  wire [12:0] \$33 ;
+  wire \$33 ;
   wire \$330 ;
   wire \$331 ;
-  wire [12:0] \$333 ;
-  wire [12:0] \$334 ;
-  wire \$335 ;
-  wire \$336 ;
-  wire \$337 ;
+  wire \$332 ;
+  wire \$333 ;
+  wire \$334 ;
+  wire [4:0] \$335 ;
+  wire [4:0] \$336 ;
+  wire [4:0] \$337 ;
   wire \$338 ;
   wire \$339 ;
-  wire [12:0] \$34 ;
-  wire \$340 ;
-  wire [12:0] \$341 ;
-  wire [12:0] \$342 ;
-  wire \$343 ;
-  wire [12:0] \$344 ;
-  wire [12:0] \$345 ;
+  wire \$34 ;
+  wire [8:0] \$340 ;
+  wire [13:0] \$341 ;
+  wire [21:0] \$342 ;
+  wire [22:0] \$343 ;
+  wire [5:0] \$344 ;
+  wire [5:0] \$345 ;
   wire \$346 ;
-  wire [8:0] \$348 ;
+  wire \$347 ;
+  wire \$348 ;
   wire \$349 ;
   wire \$35 ;
-  wire [12:0] \$350 ;
-  wire [12:0] \$351 ;
-  wire \$352 ;
-  wire \$354 ;
-  wire \$355 ;
-  wire \$356 ;
-  wire [15:0] \$357 ;
-  wire [15:0] \$358 ;
-  wire \$359 ;
+  wire \$350 ;
+  wire \$351 ;
+  wire [4:0] \$352 ;
+  reg [12:0] \$353 ;
+  reg [4:0] \$354 ;
+  reg [3:0] \$355 ;
+  reg [4:0] \$356 ;
+  reg [2:0] \$357 ;
+  reg [21:0] \$358 ;
+  reg [22:0] \$359 ;
   wire \$36 ;
-  wire \$360 ;
-  wire \$361 ;
-  wire [12:0] \$363 ;
-  wire [12:0] \$364 ;
-  wire \$365 ;
-  wire \$366 ;
-  wire \$367 ;
-  wire \$368 ;
-  wire \$369 ;
   wire \$37 ;
-  wire \$370 ;
-  wire [12:0] \$371 ;
-  wire [12:0] \$372 ;
-  wire \$373 ;
-  wire [12:0] \$374 ;
-  wire [12:0] \$375 ;
-  wire \$376 ;
-  wire [8:0] \$378 ;
-  wire \$379 ;
   wire \$38 ;
-  wire [12:0] \$380 ;
-  wire [12:0] \$381 ;
-  wire \$382 ;
-  wire \$384 ;
-  wire \$385 ;
-  wire \$386 ;
-  wire [15:0] \$387 ;
-  wire [15:0] \$388 ;
-  wire \$389 ;
   wire \$39 ;
-  wire \$390 ;
-  wire \$392 ;
-  wire \$393 ;
-  wire \$394 ;
-  wire [15:0] \$395 ;
-  wire [15:0] \$396 ;
-  wire \$397 ;
-  wire \$398 ;
-  wire [12:0] \$4 ;
+  wire \$4 ;
   wire \$40 ;
-  wire \$400 ;
-  wire \$401 ;
-  wire \$402 ;
-  wire [15:0] \$403 ;
-  wire [15:0] \$404 ;
-  wire \$405 ;
-  wire \$406 ;
-  wire \$408 ;
-  wire \$409 ;
-  wire [12:0] \$41 ;
-  wire \$410 ;
-  wire [15:0] \$411 ;
-  wire [15:0] \$412 ;
-  wire \$413 ;
-  wire \$414 ;
-  wire \$415 ;
-  wire [8:0] \$417 ;
-  wire \$418 ;
-  wire [8:0] \$419 ;
-  wire [12:0] \$42 ;
-  wire \$420 ;
-  wire [8:0] \$421 ;
-  wire \$422 ;
-  wire [8:0] \$424 ;
-  wire [8:0] \$425 ;
-  wire \$426 ;
-  wire [8:0] \$428 ;
-  wire [8:0] \$429 ;
+  wire \$41 ;
+  wire \$42 ;
   wire \$43 ;
-  wire \$430 ;
-  wire \$431 ;
-  wire \$432 ;
-  wire [8:0] \$434 ;
-  wire \$435 ;
-  wire [8:0] \$436 ;
-  wire \$437 ;
-  wire [8:0] \$438 ;
-  wire \$439 ;
-  wire [12:0] \$44 ;
-  wire [8:0] \$441 ;
-  wire [8:0] \$442 ;
-  wire \$443 ;
-  wire [8:0] \$445 ;
-  wire [8:0] \$446 ;
-  wire \$447 ;
-  wire \$448 ;
-  wire \$449 ;
-  wire [12:0] \$45 ;
-  wire [8:0] \$451 ;
-  wire \$452 ;
-  wire [8:0] \$453 ;
-  wire \$454 ;
-  wire [8:0] \$455 ;
-  wire \$456 ;
-  wire [8:0] \$458 ;
-  wire [8:0] \$459 ;
-  wire \$46 ;
-  wire \$460 ;
-  wire [8:0] \$462 ;
-  wire [8:0] \$463 ;
-  wire \$464 ;
-  wire \$465 ;
-  wire \$466 ;
-  wire [8:0] \$468 ;
-  wire \$469 ;
-  wire [8:0] \$470 ;
-  wire \$471 ;
-  wire [8:0] \$472 ;
-  wire \$473 ;
-  wire [8:0] \$475 ;
-  wire [8:0] \$476 ;
-  wire \$477 ;
-  wire [8:0] \$479 ;
-  wire [8:0] \$48 ;
-  wire [8:0] \$480 ;
-  wire \$481 ;
-  wire \$482 ;
-  wire \$483 ;
-  wire [8:0] \$485 ;
-  wire \$486 ;
-  wire [8:0] \$487 ;
-  wire \$488 ;
-  wire [8:0] \$489 ;
-  wire \$49 ;
-  wire \$490 ;
-  wire [8:0] \$492 ;
-  wire [8:0] \$493 ;
-  wire \$494 ;
-  wire [8:0] \$496 ;
-  wire [8:0] \$497 ;
-  wire \$498 ;
-  wire \$499 ;
+  wire \$44 ;
+  wire \$45 ;
   wire \$5 ;
-  wire [12:0] \$50 ;
-  wire \$500 ;
-  wire [8:0] \$502 ;
-  wire \$503 ;
-  wire [8:0] \$504 ;
-  wire \$505 ;
-  wire [8:0] \$506 ;
-  wire \$507 ;
-  wire [8:0] \$509 ;
-  wire [12:0] \$51 ;
-  wire [8:0] \$510 ;
-  wire \$511 ;
-  wire [8:0] \$513 ;
-  wire [8:0] \$514 ;
-  wire \$515 ;
-  wire \$516 ;
-  wire \$517 ;
-  wire [8:0] \$519 ;
+  wire \$51 ;
   wire \$52 ;
-  wire \$520 ;
-  wire [8:0] \$521 ;
-  wire \$522 ;
-  wire [8:0] \$523 ;
-  wire \$524 ;
-  wire [8:0] \$526 ;
-  wire [8:0] \$527 ;
-  wire \$528 ;
-  wire [8:0] \$530 ;
-  wire [8:0] \$531 ;
-  wire \$532 ;
-  wire \$533 ;
-  wire \$534 ;
-  wire [8:0] \$536 ;
-  wire \$537 ;
-  wire [8:0] \$538 ;
-  wire \$539 ;
+  wire \$53 ;
   wire \$54 ;
-  wire [8:0] \$540 ;
-  wire \$541 ;
-  wire [8:0] \$543 ;
-  wire [8:0] \$544 ;
-  wire \$545 ;
-  wire [8:0] \$547 ;
-  wire [8:0] \$548 ;
-  wire \$549 ;
   wire \$55 ;
-  wire \$550 ;
-  wire \$551 ;
-  wire [8:0] \$553 ;
-  wire \$554 ;
-  wire [8:0] \$555 ;
-  wire \$556 ;
-  wire [8:0] \$557 ;
-  wire \$558 ;
   wire \$56 ;
-  wire [8:0] \$560 ;
-  wire [8:0] \$561 ;
-  wire \$562 ;
-  wire [8:0] \$564 ;
-  wire [8:0] \$565 ;
-  wire \$566 ;
-  wire \$567 ;
-  wire \$568 ;
-  wire \$569 ;
-  wire [15:0] \$57 ;
-  wire \$570 ;
-  wire \$571 ;
-  wire [8:0] \$572 ;
-  wire \$573 ;
-  wire \$574 ;
-  wire \$575 ;
-  wire \$576 ;
-  wire \$577 ;
-  wire \$578 ;
-  wire [8:0] \$579 ;
-  wire [15:0] \$58 ;
-  wire \$580 ;
-  wire \$581 ;
-  wire \$582 ;
-  wire \$583 ;
-  wire \$584 ;
-  wire \$585 ;
-  wire [8:0] \$586 ;
-  wire \$587 ;
-  wire \$588 ;
-  wire \$589 ;
-  wire \$59 ;
-  wire \$590 ;
-  wire \$591 ;
-  wire \$592 ;
-  wire [8:0] \$593 ;
-  wire \$594 ;
-  wire \$595 ;
-  wire \$596 ;
-  wire \$597 ;
-  wire \$598 ;
-  wire \$599 ;
+  wire \$57 ;
   wire \$6 ;
-  wire \$60 ;
-  wire [8:0] \$600 ;
-  wire \$601 ;
-  wire \$602 ;
-  wire \$603 ;
-  wire \$604 ;
-  wire \$605 ;
-  wire \$606 ;
-  wire [8:0] \$607 ;
-  wire \$608 ;
-  wire \$609 ;
-  wire \$61 ;
-  wire \$610 ;
-  wire \$611 ;
-  wire \$612 ;
-  wire \$613 ;
-  wire [8:0] \$614 ;
-  wire \$615 ;
-  wire \$616 ;
-  wire \$617 ;
-  wire \$618 ;
-  wire \$619 ;
-  wire \$620 ;
-  wire [8:0] \$621 ;
-  wire \$622 ;
-  wire \$623 ;
-  wire \$624 ;
-  wire \$625 ;
-  wire \$626 ;
-  wire \$627 ;
-  wire [8:0] \$628 ;
-  wire \$629 ;
-  wire [12:0] \$63 ;
-  wire \$630 ;
-  wire \$631 ;
-  wire \$632 ;
-  wire \$633 ;
-  wire \$634 ;
-  wire \$635 ;
-  wire \$636 ;
-  wire \$637 ;
-  wire \$638 ;
-  wire \$639 ;
-  wire [12:0] \$64 ;
-  wire \$640 ;
-  wire \$641 ;
-  wire \$642 ;
-  wire \$643 ;
-  wire \$644 ;
-  wire \$645 ;
-  wire \$646 ;
-  wire \$647 ;
-  wire \$648 ;
-  wire \$649 ;
+  wire \$63 ;
+  wire \$64 ;
   wire \$65 ;
-  wire \$650 ;
-  wire \$651 ;
-  wire \$652 ;
-  wire \$653 ;
-  wire \$654 ;
-  wire \$655 ;
-  wire \$656 ;
-  wire \$657 ;
-  wire \$658 ;
-  wire \$659 ;
   wire \$66 ;
-  wire \$660 ;
-  wire \$661 ;
-  wire \$662 ;
-  wire \$663 ;
-  wire \$664 ;
-  wire \$665 ;
-  wire \$666 ;
-  wire \$667 ;
-  wire \$668 ;
-  wire \$669 ;
   wire \$67 ;
-  wire \$670 ;
-  wire [4:0] \$671 ;
-  wire \$672 ;
-  wire \$673 ;
-  wire [8:0] \$674 ;
-  wire [13:0] \$675 ;
-  wire [21:0] \$676 ;
-  wire [22:0] \$677 ;
-  wire [5:0] \$678 ;
-  wire [5:0] \$679 ;
   wire \$68 ;
-  wire \$680 ;
-  wire \$681 ;
-  wire \$682 ;
-  wire \$683 ;
-  wire \$684 ;
-  wire \$685 ;
-  wire [4:0] \$686 ;
-  wire \$687 ;
-  wire \$688 ;
-  wire \$689 ;
   wire \$69 ;
-  wire \$690 ;
-  wire \$691 ;
-  wire \$692 ;
-  wire \$693 ;
-  wire \$694 ;
-  wire \$695 ;
-  wire \$696 ;
-  wire \$697 ;
-  wire \$698 ;
-  wire \$699 ;
   wire \$7 ;
   wire \$70 ;
-  wire \$700 ;
-  wire \$701 ;
-  wire \$702 ;
-  wire \$708 ;
-  wire \$709 ;
-  wire [12:0] \$71 ;
-  wire \$710 ;
-  wire \$711 ;
-  wire \$712 ;
-  wire \$713 ;
-  wire \$714 ;
-  wire [12:0] \$72 ;
-  wire \$720 ;
-  wire \$721 ;
-  wire \$722 ;
-  wire \$723 ;
-  wire \$724 ;
-  wire \$725 ;
-  wire \$726 ;
-  wire \$727 ;
-  wire \$73 ;
-  reg [12:0] \$733 ;
-  reg [4:0] \$734 ;
-  reg [3:0] \$735 ;
-  reg [4:0] \$736 ;
-  reg [2:0] \$737 ;
-  reg [21:0] \$738 ;
-  reg [22:0] \$739 ;
-  wire [12:0] \$74 ;
-  wire [12:0] \$75 ;
   wire \$76 ;
-  wire [8:0] \$78 ;
+  wire \$77 ;
+  wire \$78 ;
   wire \$79 ;
   wire \$8 ;
-  wire [12:0] \$80 ;
-  wire [12:0] \$81 ;
+  wire \$80 ;
+  wire \$81 ;
   wire \$82 ;
+  wire \$83 ;
   wire \$84 ;
   wire \$85 ;
   wire \$86 ;
-  wire [15:0] \$87 ;
-  wire [15:0] \$88 ;
+  wire \$87 ;
+  wire \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
   wire \$91 ;
-  wire [12:0] \$93 ;
-  wire [12:0] \$94 ;
+  wire \$92 ;
+  wire \$93 ;
+  wire \$94 ;
   wire \$95 ;
   wire \$96 ;
   wire \$97 ;
@@ -12279,720 +11966,337 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , c
   reg [12:0] tiles = 13'h0000;
   reg [12:0] times = 13'h0000;
   reg [22:0] total = 23'h000000;
-  assign \$261  = \config [61] ? 13'h0000 : \$260 ;
-  assign \$262  = \$261 [8] & check[3];
-  assign \$265  = \config [8:0] <= record[30:22];
-  assign \$266  = \$264  | \$265 ;
-  assign \$267  = \$266  ? record[46:31] : 16'h0101;
-  assign \$268  = \config [61] ? 16'h0000 : \$267 ;
-  assign \$269  = \$268 [8] & check[4];
-  assign \$270  = | { \$269 , \$262 , \$256 , \$253 , \$245  };
-  assign \$271  = \config [61] | \config [76];
-  assign \$274  = \$271  ? 13'h0000 : \$273 ;
-  assign \$275  = \$274 [9] & check[0];
-  assign \$276  = | \config [34:30];
-  assign \$278  = \$276  | \$277 ;
-  assign \$279  = \config [34:30] <= 5'h10;
-  assign \$280  = \$278  & \$279 ;
-  assign \$281  = \$280  ? \config [60:48] : 13'h0081;
-  assign \$283  = \$282 [9] & check[1];
-  assign \$285  = \config [61] ? \$284  : 13'h0000;
-  assign \$286  = \$285 [9] & check[2];
-  assign \$288  = record[47] ? \config [8:0] : record[8:0];
-  assign \$289  = | \$288 ;
-  assign \$290  = \$289  ? record[21:9] : 13'h0081;
-  assign \$291  = \config [61] ? 13'h0000 : \$290 ;
-  assign \$292  = \$291 [9] & check[3];
-  assign \$295  = \config [8:0] <= record[30:22];
-  assign \$296  = \$294  | \$295 ;
-  assign \$297  = \$296  ? record[46:31] : 16'h0101;
-  assign \$298  = \config [61] ? 16'h0000 : \$297 ;
-  assign \$299  = \$298 [9] & check[4];
-  assign \$300  = | { \$299 , \$292 , \$286 , \$283 , \$275  };
-  assign \$301  = \config [61] | \config [76];
-  assign \$304  = \$301  ? 13'h0000 : \$303 ;
-  assign \$305  = \$304 [10] & check[0];
-  assign \$306  = | \config [34:30];
-  assign \$308  = \$306  | \$307 ;
-  assign \$309  = \config [34:30] <= 5'h10;
-  assign \$310  = \$308  & \$309 ;
-  assign \$311  = \$310  ? \config [60:48] : 13'h0081;
-  assign \$313  = \$312 [10] & check[1];
-  assign \$315  = \config [61] ? \$314  : 13'h0000;
-  assign \$316  = \$315 [10] & check[2];
-  assign \$318  = record[47] ? \config [8:0] : record[8:0];
-  assign \$319  = | \$318 ;
-  assign \$320  = \$319  ? record[21:9] : 13'h0081;
-  assign \$321  = \config [61] ? 13'h0000 : \$320 ;
-  assign \$322  = \$321 [10] & check[3];
-  assign \$325  = \config [8:0] <= record[30:22];
-  assign \$326  = \$324  | \$325 ;
-  assign \$327  = \$326  ? record[46:31] : 16'h0101;
-  assign \$328  = \config [61] ? 16'h0000 : \$327 ;
-  assign \$329  = \$328 [10] & check[4];
-  assign \$330  = | { \$329 , \$322 , \$316 , \$313 , \$305  };
-  assign \$331  = \config [61] | \config [76];
-  assign \$334  = \$331  ? 13'h0000 : \$333 ;
-  assign \$335  = \$334 [11] & check[0];
-  assign \$336  = | \config [34:30];
-  assign \$338  = \$336  | \$337 ;
-  assign \$339  = \config [34:30] <= 5'h10;
-  assign \$340  = \$338  & \$339 ;
-  assign \$341  = \$340  ? \config [60:48] : 13'h0081;
-  assign \$343  = \$342 [11] & check[1];
-  assign \$345  = \config [61] ? \$344  : 13'h0000;
-  assign \$346  = \$345 [11] & check[2];
-  assign \$348  = record[47] ? \config [8:0] : record[8:0];
-  assign \$349  = | \$348 ;
-  assign \$350  = \$349  ? record[21:9] : 13'h0081;
-  assign \$351  = \config [61] ? 13'h0000 : \$350 ;
-  assign \$352  = \$351 [11] & check[3];
-  assign \$355  = \config [8:0] <= record[30:22];
-  assign \$356  = \$354  | \$355 ;
-  assign \$357  = \$356  ? record[46:31] : 16'h0101;
-  assign \$358  = \config [61] ? 16'h0000 : \$357 ;
-  assign \$359  = \$358 [11] & check[4];
-  assign \$360  = | { \$359 , \$352 , \$346 , \$343 , \$335  };
-  assign \$361  = \config [61] | \config [76];
-  assign \$364  = \$361  ? 13'h0000 : \$363 ;
-  assign \$365  = \$364 [12] & check[0];
-  assign \$366  = | \config [34:30];
-  assign \$368  = \$366  | \$367 ;
-  assign \$369  = \config [34:30] <= 5'h10;
-  assign \$370  = \$368  & \$369 ;
-  assign \$371  = \$370  ? \config [60:48] : 13'h0081;
-  assign \$373  = \$372 [12] & check[1];
-  assign \$375  = \config [61] ? \$374  : 13'h0000;
-  assign \$376  = \$375 [12] & check[2];
-  assign \$378  = record[47] ? \config [8:0] : record[8:0];
-  assign \$379  = | \$378 ;
-  assign \$380  = \$379  ? record[21:9] : 13'h0081;
-  assign \$381  = \config [61] ? 13'h0000 : \$380 ;
-  assign \$382  = \$381 [12] & check[3];
-  assign \$385  = \config [8:0] <= record[30:22];
-  assign \$386  = \$384  | \$385 ;
-  assign \$387  = \$386  ? record[46:31] : 16'h0101;
-  assign \$388  = \config [61] ? 16'h0000 : \$387 ;
-  assign \$389  = \$388 [12] & check[4];
-  assign \$390  = | { \$389 , \$382 , \$376 , \$373 , \$365  };
-  assign \$393  = \config [8:0] <= record[30:22];
-  assign \$394  = \$392  | \$393 ;
-  assign \$395  = \$394  ? record[46:31] : 16'h0101;
-  assign \$396  = \config [61] ? 16'h0000 : \$395 ;
-  assign \$397  = \$396 [13] & check[4];
-  assign \$401  = \config [8:0] <= record[30:22];
-  assign \$402  = \$400  | \$401 ;
-  assign \$403  = \$402  ? record[46:31] : 16'h0101;
-  assign \$404  = \config [61] ? 16'h0000 : \$403 ;
-  assign \$405  = \$404 [14] & check[4];
-  assign \$409  = \config [8:0] <= record[30:22];
-  assign \$410  = \$408  | \$409 ;
-  assign \$411  = \$410  ? record[46:31] : 16'h0101;
-  assign \$412  = \config [61] ? 16'h0000 : \$411 ;
-  assign \$413  = \$412 [15] & check[4];
-  assign \$415  = \config [61] | \config [76];
-  assign \$417  = \$415  ? 9'h000 : \config [8:0];
-  assign \$418  = \$417 [0] & check[0];
-  assign \$420  = \$419 [0] & check[1];
-  assign \$421  = \config [61] ? \config [8:0] : 9'h000;
-  assign \$422  = \$421 [0] & check[2];
-  assign \$424  = record[47] ? \config [8:0] : record[8:0];
-  assign \$425  = \config [61] ? 9'h000 : \$424 ;
-  assign \$426  = \$425 [0] & check[3];
-  assign \$428  = record[47] ? 9'h001 : record[8:0];
-  assign \$429  = \config [61] ? 9'h000 : \$428 ;
-  assign \$430  = \$429 [0] & check[4];
-  assign \$431  = | { \$430 , \$426 , \$422 , \$420 , \$418  };
-  assign \$432  = \config [61] | \config [76];
-  assign \$434  = \$432  ? 9'h000 : \config [8:0];
-  assign \$435  = \$434 [1] & check[0];
-  assign \$437  = \$436 [1] & check[1];
-  assign \$438  = \config [61] ? \config [8:0] : 9'h000;
-  assign \$439  = \$438 [1] & check[2];
-  assign \$441  = record[47] ? \config [8:0] : record[8:0];
-  assign \$442  = \config [61] ? 9'h000 : \$441 ;
-  assign \$443  = \$442 [1] & check[3];
-  assign \$445  = record[47] ? 9'h001 : record[8:0];
-  assign \$446  = \config [61] ? 9'h000 : \$445 ;
-  assign \$447  = \$446 [1] & check[4];
-  assign \$448  = | { \$447 , \$443 , \$439 , \$437 , \$435  };
-  assign \$449  = \config [61] | \config [76];
-  assign \$451  = \$449  ? 9'h000 : \config [8:0];
-  assign \$452  = \$451 [2] & check[0];
-  assign \$454  = \$453 [2] & check[1];
-  assign \$455  = \config [61] ? \config [8:0] : 9'h000;
-  assign \$456  = \$455 [2] & check[2];
-  assign \$458  = record[47] ? \config [8:0] : record[8:0];
-  assign \$459  = \config [61] ? 9'h000 : \$458 ;
-  assign \$460  = \$459 [2] & check[3];
-  assign \$462  = record[47] ? 9'h001 : record[8:0];
-  assign \$463  = \config [61] ? 9'h000 : \$462 ;
-  assign \$464  = \$463 [2] & check[4];
-  assign \$465  = | { \$464 , \$460 , \$456 , \$454 , \$452  };
-  assign \$466  = \config [61] | \config [76];
-  assign \$468  = \$466  ? 9'h000 : \config [8:0];
-  assign \$469  = \$468 [3] & check[0];
-  assign \$471  = \$470 [3] & check[1];
-  assign \$472  = \config [61] ? \config [8:0] : 9'h000;
-  assign \$473  = \$472 [3] & check[2];
-  assign \$475  = record[47] ? \config [8:0] : record[8:0];
-  assign \$476  = \config [61] ? 9'h000 : \$475 ;
-  assign \$477  = \$476 [3] & check[3];
-  assign \$479  = record[47] ? 9'h001 : record[8:0];
-  assign \$480  = \config [61] ? 9'h000 : \$479 ;
-  assign \$481  = \$480 [3] & check[4];
-  assign \$482  = | { \$481 , \$477 , \$473 , \$471 , \$469  };
-  assign \$483  = \config [61] | \config [76];
-  assign \$485  = \$483  ? 9'h000 : \config [8:0];
-  assign \$486  = \$485 [4] & check[0];
-  assign \$488  = \$487 [4] & check[1];
-  assign \$489  = \config [61] ? \config [8:0] : 9'h000;
-  assign \$490  = \$489 [4] & check[2];
-  assign \$492  = record[47] ? \config [8:0] : record[8:0];
-  assign \$493  = \config [61] ? 9'h000 : \$492 ;
-  assign \$494  = \$493 [4] & check[3];
-  assign \$496  = record[47] ? 9'h001 : record[8:0];
-  assign \$497  = \config [61] ? 9'h000 : \$496 ;
-  assign \$498  = \$497 [4] & check[4];
-  assign \$499  = | { \$498 , \$494 , \$490 , \$488 , \$486  };
-  assign \$500  = \config [61] | \config [76];
-  assign \$502  = \$500  ? 9'h000 : \config [8:0];
-  assign \$503  = \$502 [5] & check[0];
-  assign \$505  = \$504 [5] & check[1];
-  assign \$506  = \config [61] ? \config [8:0] : 9'h000;
-  assign \$507  = \$506 [5] & check[2];
-  assign \$509  = record[47] ? \config [8:0] : record[8:0];
-  assign \$510  = \config [61] ? 9'h000 : \$509 ;
-  assign \$511  = \$510 [5] & check[3];
-  assign \$513  = record[47] ? 9'h001 : record[8:0];
-  assign \$514  = \config [61] ? 9'h000 : \$513 ;
-  assign \$515  = \$514 [5] & check[4];
-  assign \$516  = | { \$515 , \$511 , \$507 , \$505 , \$503  };
-  assign \$517  = \config [61] | \config [76];
-  assign \$519  = \$517  ? 9'h000 : \config [8:0];
-  assign \$520  = \$519 [6] & check[0];
-  assign \$522  = \$521 [6] & check[1];
-  assign \$523  = \config [61] ? \config [8:0] : 9'h000;
-  assign \$524  = \$523 [6] & check[2];
-  assign \$526  = record[47] ? \config [8:0] : record[8:0];
-  assign \$527  = \config [61] ? 9'h000 : \$526 ;
-  assign \$528  = \$527 [6] & check[3];
-  assign \$530  = record[47] ? 9'h001 : record[8:0];
-  assign \$531  = \config [61] ? 9'h000 : \$530 ;
-  assign \$532  = \$531 [6] & check[4];
-  assign \$533  = | { \$532 , \$528 , \$524 , \$522 , \$520  };
-  assign \$534  = \config [61] | \config [76];
-  assign \$536  = \$534  ? 9'h000 : \config [8:0];
-  assign \$537  = \$536 [7] & check[0];
-  assign \$539  = \$538 [7] & check[1];
-  assign \$540  = \config [61] ? \config [8:0] : 9'h000;
-  assign \$541  = \$540 [7] & check[2];
-  assign \$543  = record[47] ? \config [8:0] : record[8:0];
-  assign \$544  = \config [61] ? 9'h000 : \$543 ;
-  assign \$545  = \$544 [7] & check[3];
-  assign \$547  = record[47] ? 9'h001 : record[8:0];
-  assign \$548  = \config [61] ? 9'h000 : \$547 ;
-  assign \$549  = \$548 [7] & check[4];
-  assign \$550  = | { \$549 , \$545 , \$541 , \$539 , \$537  };
-  assign \$551  = \config [61] | \config [76];
-  assign \$553  = \$551  ? 9'h000 : \config [8:0];
-  assign \$554  = \$553 [8] & check[0];
-  assign \$556  = \$555 [8] & check[1];
-  assign \$557  = \config [61] ? \config [8:0] : 9'h000;
-  assign \$558  = \$557 [8] & check[2];
-  assign \$560  = record[47] ? \config [8:0] : record[8:0];
-  assign \$561  = \config [61] ? 9'h000 : \$560 ;
-  assign \$562  = \$561 [8] & check[3];
-  assign \$564  = record[47] ? 9'h001 : record[8:0];
-  assign \$565  = \config [61] ? 9'h000 : \$564 ;
-  assign \$566  = \$565 [8] & check[4];
-  assign \$567  = | { \$566 , \$562 , \$558 , \$556 , \$554  };
-  assign \$568  = batch[41] & check[0];
-  assign \$569  = batch[41] & check[1];
-  assign \$570  = batch[28] & check[2];
-  assign \$571  = batch[41] & check[3];
-  assign \$572  = record[47] ? 9'h001 : record[30:22];
-  assign \$573  = \$572 [0] & check[4];
-  assign \$574  = | { \$573 , \$571 , \$570 , \$569 , \$568  };
-  assign \$575  = batch[42] & check[0];
-  assign \$576  = batch[42] & check[1];
-  assign \$577  = batch[29] & check[2];
-  assign \$578  = batch[42] & check[3];
-  assign \$579  = record[47] ? 9'h001 : record[30:22];
-  assign \$580  = \$579 [1] & check[4];
-  assign \$581  = | { \$580 , \$578 , \$577 , \$576 , \$575  };
-  assign \$582  = batch[43] & check[0];
-  assign \$583  = batch[43] & check[1];
-  assign \$584  = batch[30] & check[2];
-  assign \$585  = batch[43] & check[3];
-  assign \$586  = record[47] ? 9'h001 : record[30:22];
-  assign \$587  = \$586 [2] & check[4];
-  assign \$588  = | { \$587 , \$585 , \$584 , \$583 , \$582  };
-  assign \$589  = batch[44] & check[0];
-  assign \$590  = batch[44] & check[1];
-  assign \$591  = batch[31] & check[2];
-  assign \$592  = batch[44] & check[3];
-  assign \$593  = record[47] ? 9'h001 : record[30:22];
-  assign \$594  = \$593 [3] & check[4];
-  assign \$595  = | { \$594 , \$592 , \$591 , \$590 , \$589  };
-  assign \$596  = batch[45] & check[0];
-  assign \$597  = batch[45] & check[1];
-  assign \$598  = batch[32] & check[2];
-  assign \$599  = batch[45] & check[3];
-  assign \$600  = record[47] ? 9'h001 : record[30:22];
-  assign \$601  = \$600 [4] & check[4];
-  assign \$602  = | { \$601 , \$599 , \$598 , \$597 , \$596  };
-  assign \$603  = batch[46] & check[0];
-  assign \$604  = batch[46] & check[1];
-  assign \$605  = batch[33] & check[2];
-  assign \$606  = batch[46] & check[3];
-  assign \$607  = record[47] ? 9'h001 : record[30:22];
-  assign \$608  = \$607 [5] & check[4];
-  assign \$609  = | { \$608 , \$606 , \$605 , \$604 , \$603  };
-  assign \$610  = batch[47] & check[0];
-  assign \$611  = batch[47] & check[1];
-  assign \$612  = batch[34] & check[2];
-  assign \$613  = batch[47] & check[3];
-  assign \$614  = record[47] ? 9'h001 : record[30:22];
-  assign \$615  = \$614 [6] & check[4];
-  assign \$616  = | { \$615 , \$613 , \$612 , \$611 , \$610  };
-  assign \$617  = batch[48] & check[0];
-  assign \$618  = batch[48] & check[1];
-  assign \$619  = batch[35] & check[2];
-  assign \$620  = batch[48] & check[3];
-  assign \$621  = record[47] ? 9'h001 : record[30:22];
-  assign \$622  = \$621 [7] & check[4];
-  assign \$623  = | { \$622 , \$620 , \$619 , \$618 , \$617  };
-  assign \$624  = batch[49] & check[0];
-  assign \$625  = batch[49] & check[1];
-  assign \$626  = batch[36] & check[2];
-  assign \$627  = batch[49] & check[3];
-  assign \$628  = record[47] ? 9'h001 : record[30:22];
-  assign \$629  = \$628 [8] & check[4];
-  assign \$630  = | { \$629 , \$627 , \$626 , \$625 , \$624  };
-  assign \$631  = batch[50] & check[0];
-  assign \$632  = batch[50] & check[1];
-  assign \$633  = batch[37] & check[2];
-  assign \$634  = batch[50] & check[3];
-  assign \$635  = | { \$634 , \$633 , \$632 , \$631  };
-  assign \$636  = batch[51] & check[0];
-  assign \$637  = batch[51] & check[1];
-  assign \$638  = batch[38] & check[2];
-  assign \$639  = batch[51] & check[3];
-  assign \$640  = | { \$639 , \$638 , \$637 , \$636  };
-  assign \$641  = batch[52] & check[0];
-  assign \$642  = batch[52] & check[1];
-  assign \$643  = batch[39] & check[2];
-  assign \$644  = batch[52] & check[3];
-  assign \$645  = | { \$644 , \$643 , \$642 , \$641  };
-  assign \$646  = batch[53] & check[0];
-  assign \$647  = batch[53] & check[1];
-  assign \$648  = batch[40] & check[2];
-  assign \$649  = batch[53] & check[3];
-  assign \$650  = | { \$649 , \$648 , \$647 , \$646  };
-  assign \$651  = | total[22:8];
-  assign \$652  = | total[6:0];
-  assign \$653  = total[7] & \$652 ;
-  assign \$654  = \$651  | \$653 ;
-  assign \$655  = | total[22:8];
-  assign \$656  = | total[6:0];
-  assign \$657  = total[7] & \$656 ;
-  assign \$658  = \$655  | \$657 ;
-  assign \$659  = | total[22:6];
-  assign \$660  = | total[4:0];
-  assign \$661  = total[5] & \$660 ;
-  assign \$662  = \$659  | \$661 ;
-  assign \$663  = | total[22:8];
-  assign \$664  = | total[6:0];
-  assign \$665  = total[7] & \$664 ;
-  assign \$666  = \$663  | \$665 ;
-  assign \$667  = | total[22:9];
-  assign \$668  = | total[7:0];
-  assign \$669  = total[8] & \$668 ;
-  assign \$670  = \$667  | \$669 ;
-  assign \$671  = { \$670 , \$666 , \$662 , \$658 , \$654  } & check;
-  assign \$672  = begun != following;
-  assign \$673  = check[3] & \$672 ;
-  assign \$674  = record[47] ? 9'h001 : record[8:0];
-  assign \$675  = tiles + { 4'h0, \$674  };
-  assign \$676  = count * times;
-  assign \$677  = { 6'h0, base } + product;
-  assign \$679  = check[4] ? 6'h08 : \$678 ;
-  assign \$680  = | excess;
-  assign \$681  = following == \config [34:30];
-  assign \$682  = ~| \config [34:30];
-  assign \$683  = check[2] & \$682 ;
-  assign \$684  = check[4] ? \$681  : \$683 ;
-  assign \$685  = \$680  | \$684 ;
-  assign \$686  = connection + 4'h1;
-  assign following = connection + 4'h1;
-  assign busy = ~ \$727 ;
-  assign \$687  = | excess;
-  assign \$688  = following == \config [34:30];
-  assign \$689  = ~| \config [34:30];
-  assign \$690  = check[2] & \$689 ;
-  assign \$691  = check[4] ? \$688  : \$690 ;
-  assign \$692  = | tiles[12:8];
-  assign \$693  = | tiles[6:0];
-  assign \$694  = tiles[7] & \$693 ;
-  assign \$695  = \$692  | \$694 ;
-  assign \$696  = \$691  & \$695 ;
-  assign \$702  = | { \$701 , \$700 , \$699 , \$698 , \$697  };
-  assign \$714  = | { \$713 , \$712 , \$711 , \$710 , \$709  };
-  assign \$721  = | excess;
-  assign \$722  = following == \config [34:30];
-  assign \$723  = ~| \config [34:30];
-  assign \$724  = check[2] & \$723 ;
-  assign \$725  = check[4] ? \$722  : \$724 ;
-  assign \$726  = \$721  | \$725 ;
-  assign \$727  = ~| fsm_state;
-  always @(posedge clk)
-    base <= { \$414 , \$406 , \$398 , \$390 , \$360 , \$330 , \$300 , \$270 , \$240 , \$210 , \$180 , \$150 , \$120 , \$90 , \$60 , \$30  };
-  always @(posedge clk)
-    count <= { \$567 , \$550 , \$533 , \$516 , \$499 , \$482 , \$465 , \$448 , \$431  };
-  always @(posedge clk)
-    times <= { \$650 , \$645 , \$640 , \$635 , \$630 , \$623 , \$616 , \$609 , \$602 , \$595 , \$588 , \$581 , \$574  };
-  always @(posedge clk)
-    excess <= \$671 ;
-  always @(posedge clk)
-    tiles <= \$733 ;
-  always @(posedge clk)
-    begun <= \$734 ;
-  always @(posedge clk)
-    connection <= \$735 ;
-  always @(posedge clk)
-    check <= \$736 ;
-  always @(posedge clk)
-    fsm_state <= \$737 ;
-  always @(posedge clk)
-    product <= \$738 ;
-  always @(posedge clk)
-    total <= \$739 ;
   assign \$1  = \config [61] | \config [76];
-  assign \$4  = \$1  ? 13'h0000 : \$3 ;
-  assign \$5  = \$4 [0] & check[0];
-  assign \$6  = | \config [34:30];
-  assign \$8  = \$6  | \$7 ;
-  assign \$9  = \config [34:30] <= 5'h10;
-  assign \$10  = \$8  & \$9 ;
-  assign \$11  = \$10  ? \config [60:48] : 13'h0081;
-  assign \$13  = \$12 [0] & check[1];
-  assign \$15  = \config [61] ? \$14  : 13'h0000;
-  assign \$16  = \$15 [0] & check[2];
-  assign \$18  = record[47] ? \config [8:0] : record[8:0];
-  assign \$19  = | \$18 ;
-  assign \$20  = \$19  ? record[21:9] : 13'h0081;
-  assign \$21  = \config [61] ? 13'h0000 : \$20 ;
-  assign \$22  = \$21 [0] & check[3];
-  assign \$25  = \config [8:0] <= record[30:22];
-  assign \$26  = \$24  | \$25 ;
-  assign \$27  = \$26  ? record[46:31] : 16'h0101;
-  assign \$28  = \config [61] ? 16'h0000 : \$27 ;
-  assign \$29  = \$28 [0] & check[4];
-  assign \$30  = | { \$29 , \$22 , \$16 , \$13 , \$5  };
-  assign \$31  = \config [61] | \config [76];
-  assign \$34  = \$31  ? 13'h0000 : \$33 ;
-  assign \$35  = \$34 [1] & check[0];
-  assign \$36  = | \config [34:30];
-  assign \$38  = \$36  | \$37 ;
-  assign \$39  = \config [34:30] <= 5'h10;
-  assign \$40  = \$38  & \$39 ;
-  assign \$41  = \$40  ? \config [60:48] : 13'h0081;
-  assign \$43  = \$42 [1] & check[1];
-  assign \$45  = \config [61] ? \$44  : 13'h0000;
-  assign \$46  = \$45 [1] & check[2];
-  assign \$48  = record[47] ? \config [8:0] : record[8:0];
-  assign \$49  = | \$48 ;
-  assign \$50  = \$49  ? record[21:9] : 13'h0081;
-  assign \$51  = \config [61] ? 13'h0000 : \$50 ;
-  assign \$52  = \$51 [1] & check[3];
-  assign \$55  = \config [8:0] <= record[30:22];
-  assign \$56  = \$54  | \$55 ;
-  assign \$57  = \$56  ? record[46:31] : 16'h0101;
-  assign \$58  = \config [61] ? 16'h0000 : \$57 ;
-  assign \$59  = \$58 [1] & check[4];
-  assign \$60  = | { \$59 , \$52 , \$46 , \$43 , \$35  };
-  assign \$61  = \config [61] | \config [76];
-  assign \$64  = \$61  ? 13'h0000 : \$63 ;
-  assign \$65  = \$64 [2] & check[0];
-  assign \$66  = | \config [34:30];
-  assign \$68  = \$66  | \$67 ;
-  assign \$69  = \config [34:30] <= 5'h10;
-  assign \$70  = \$68  & \$69 ;
-  assign \$71  = \$70  ? \config [60:48] : 13'h0081;
-  assign \$73  = \$72 [2] & check[1];
-  assign \$75  = \config [61] ? \$74  : 13'h0000;
-  assign \$76  = \$75 [2] & check[2];
-  assign \$78  = record[47] ? \config [8:0] : record[8:0];
-  assign \$79  = | \$78 ;
-  assign \$80  = \$79  ? record[21:9] : 13'h0081;
-  assign \$81  = \config [61] ? 13'h0000 : \$80 ;
-  assign \$82  = \$81 [2] & check[3];
-  assign \$85  = \config [8:0] <= record[30:22];
-  assign \$86  = \$84  | \$85 ;
-  assign \$87  = \$86  ? record[46:31] : 16'h0101;
-  assign \$88  = \config [61] ? 16'h0000 : \$87 ;
-  assign \$89  = \$88 [2] & check[4];
-  assign \$90  = | { \$89 , \$82 , \$76 , \$73 , \$65  };
-  assign \$91  = \config [61] | \config [76];
-  assign \$94  = \$91  ? 13'h0000 : \$93 ;
-  assign \$95  = \$94 [3] & check[0];
-  assign \$96  = | \config [34:30];
-  assign \$98  = \$96  | \$97 ;
-  assign \$99  = \config [34:30] <= 5'h10;
-  assign \$100  = \$98  & \$99 ;
-  assign \$101  = \$100  ? \config [60:48] : 13'h0081;
-  assign \$103  = \$102 [3] & check[1];
-  assign \$105  = \config [61] ? \$104  : 13'h0000;
-  assign \$106  = \$105 [3] & check[2];
-  assign \$108  = record[47] ? \config [8:0] : record[8:0];
-  assign \$109  = | \$108 ;
-  assign \$110  = \$109  ? record[21:9] : 13'h0081;
-  assign \$111  = \config [61] ? 13'h0000 : \$110 ;
-  assign \$112  = \$111 [3] & check[3];
-  assign \$115  = \config [8:0] <= record[30:22];
-  assign \$116  = \$114  | \$115 ;
-  assign \$117  = \$116  ? record[46:31] : 16'h0101;
-  assign \$118  = \config [61] ? 16'h0000 : \$117 ;
-  assign \$119  = \$118 [3] & check[4];
-  assign \$120  = | { \$119 , \$112 , \$106 , \$103 , \$95  };
-  assign \$121  = \config [61] | \config [76];
-  assign \$124  = \$121  ? 13'h0000 : \$123 ;
-  assign \$125  = \$124 [4] & check[0];
-  assign \$126  = | \config [34:30];
-  assign \$128  = \$126  | \$127 ;
-  assign \$129  = \config [34:30] <= 5'h10;
-  assign \$130  = \$128  & \$129 ;
-  assign \$131  = \$130  ? \config [60:48] : 13'h0081;
-  assign \$133  = \$132 [4] & check[1];
-  assign \$135  = \config [61] ? \$134  : 13'h0000;
-  assign \$136  = \$135 [4] & check[2];
-  assign \$138  = record[47] ? \config [8:0] : record[8:0];
-  assign \$139  = | \$138 ;
-  assign \$140  = \$139  ? record[21:9] : 13'h0081;
-  assign \$141  = \config [61] ? 13'h0000 : \$140 ;
-  assign \$142  = \$141 [4] & check[3];
-  assign \$145  = \config [8:0] <= record[30:22];
-  assign \$146  = \$144  | \$145 ;
-  assign \$147  = \$146  ? record[46:31] : 16'h0101;
-  assign \$148  = \config [61] ? 16'h0000 : \$147 ;
-  assign \$149  = \$148 [4] & check[4];
-  assign \$150  = | { \$149 , \$142 , \$136 , \$133 , \$125  };
-  assign \$151  = \config [61] | \config [76];
-  assign \$154  = \$151  ? 13'h0000 : \$153 ;
-  assign \$155  = \$154 [5] & check[0];
-  assign \$156  = | \config [34:30];
-  assign \$158  = \$156  | \$157 ;
-  assign \$159  = \config [34:30] <= 5'h10;
-  assign \$160  = \$158  & \$159 ;
-  assign \$161  = \$160  ? \config [60:48] : 13'h0081;
-  assign \$163  = \$162 [5] & check[1];
-  assign \$165  = \config [61] ? \$164  : 13'h0000;
-  assign \$166  = \$165 [5] & check[2];
-  assign \$168  = record[47] ? \config [8:0] : record[8:0];
-  assign \$169  = | \$168 ;
-  assign \$170  = \$169  ? record[21:9] : 13'h0081;
-  assign \$171  = \config [61] ? 13'h0000 : \$170 ;
-  assign \$172  = \$171 [5] & check[3];
-  assign \$175  = \config [8:0] <= record[30:22];
-  assign \$176  = \$174  | \$175 ;
-  assign \$177  = \$176  ? record[46:31] : 16'h0101;
-  assign \$178  = \config [61] ? 16'h0000 : \$177 ;
-  assign \$179  = \$178 [5] & check[4];
-  assign \$180  = | { \$179 , \$172 , \$166 , \$163 , \$155  };
-  assign \$181  = \config [61] | \config [76];
-  assign \$184  = \$181  ? 13'h0000 : \$183 ;
-  assign \$185  = \$184 [6] & check[0];
-  assign \$186  = | \config [34:30];
-  assign \$188  = \$186  | \$187 ;
-  assign \$189  = \config [34:30] <= 5'h10;
-  assign \$190  = \$188  & \$189 ;
-  assign \$191  = \$190  ? \config [60:48] : 13'h0081;
-  assign \$193  = \$192 [6] & check[1];
-  assign \$195  = \config [61] ? \$194  : 13'h0000;
-  assign \$196  = \$195 [6] & check[2];
-  assign \$198  = record[47] ? \config [8:0] : record[8:0];
-  assign \$199  = | \$198 ;
-  assign \$200  = \$199  ? record[21:9] : 13'h0081;
-  assign \$201  = \config [61] ? 13'h0000 : \$200 ;
-  assign \$202  = \$201 [6] & check[3];
-  assign \$205  = \config [8:0] <= record[30:22];
-  assign \$206  = \$204  | \$205 ;
-  assign \$207  = \$206  ? record[46:31] : 16'h0101;
-  assign \$208  = \config [61] ? 16'h0000 : \$207 ;
-  assign \$209  = \$208 [6] & check[4];
-  assign \$210  = | { \$209 , \$202 , \$196 , \$193 , \$185  };
-  assign \$211  = \config [61] | \config [76];
-  assign \$214  = \$211  ? 13'h0000 : \$213 ;
-  assign \$215  = \$214 [7] & check[0];
-  assign \$216  = | \config [34:30];
-  assign \$218  = \$216  | \$217 ;
-  assign \$219  = \config [34:30] <= 5'h10;
-  assign \$220  = \$218  & \$219 ;
-  assign \$221  = \$220  ? \config [60:48] : 13'h0081;
-  assign \$223  = \$222 [7] & check[1];
-  assign \$225  = \config [61] ? \$224  : 13'h0000;
-  assign \$226  = \$225 [7] & check[2];
-  assign \$228  = record[47] ? \config [8:0] : record[8:0];
-  assign \$229  = | \$228 ;
-  assign \$230  = \$229  ? record[21:9] : 13'h0081;
-  assign \$231  = \config [61] ? 13'h0000 : \$230 ;
-  assign \$232  = \$231 [7] & check[3];
-  assign \$235  = \config [8:0] <= record[30:22];
-  assign \$236  = \$234  | \$235 ;
-  assign \$237  = \$236  ? record[46:31] : 16'h0101;
-  assign \$238  = \config [61] ? 16'h0000 : \$237 ;
-  assign \$239  = \$238 [7] & check[4];
-  assign \$240  = | { \$239 , \$232 , \$226 , \$223 , \$215  };
-  assign \$241  = \config [61] | \config [76];
-  assign \$244  = \$241  ? 13'h0000 : \$243 ;
-  assign \$245  = \$244 [8] & check[0];
-  assign \$246  = | \config [34:30];
-  assign \$248  = \$246  | \$247 ;
-  assign \$249  = \config [34:30] <= 5'h10;
-  assign \$250  = \$248  & \$249 ;
-  assign \$251  = \$250  ? \config [60:48] : 13'h0081;
-  assign \$253  = \$252 [8] & check[1];
-  assign \$255  = \config [61] ? \$254  : 13'h0000;
-  assign \$256  = \$255 [8] & check[2];
-  assign \$258  = record[47] ? \config [8:0] : record[8:0];
-  assign \$259  = | \$258 ;
-  assign \$260  = \$259  ? record[21:9] : 13'h0081;
-  always @* begin
-    if (\$initially ) begin end
-    \$733  = tiles;
-    if (\$673 ) begin
-      \$733  = \$675 [12:0];
-    end
-    if (start) begin
-      \$733  = 13'h0000;
-    end
-    if (rst) begin
-      \$733  = 13'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$734  = begun;
-    if (\$673 ) begin
-      \$734  = following;
-    end
-    if (start) begin
-      \$734  = 5'h00;
-    end
-    if (rst) begin
-      \$734  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$735  = connection;
-    if (start) begin
-      \$735  = 4'h0;
-    end
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          if (\$685 ) begin
-          end else if (check[4]) begin
-            \$735  = \$686 [3:0];
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$735  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$736  = check;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$736  = 5'h01;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          \$736  = \$679 [4:0];
-      default: ;
-    endcase
-    if (rst) begin
-      \$736  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$737  = fsm_state;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$737  = 3'h1;
-          end
-      3'h1:
-          \$737  = 3'h2;
-      3'h2:
-          \$737  = 3'h3;
-      3'h3:
-          \$737  = 3'h4;
-      3'h4:
-          \$737  = 3'h5;
-      3'h5:
-        begin
-          \$737  = 3'h1;
-          if (\$685 ) begin
-            \$737  = 3'h0;
-          end
-        end
-      default: ;
-    endcase
-    if (rst) begin
-      \$737  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$738  = product;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$738  = \$676 ;
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$739  = total;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$739  = \$677 ;
-      default: ;
-    endcase
-  end
+  assign \$2  = ~| \$1 ;
+  assign \$6  = ~| \config [61];
+  assign \$8  = ~| \config [61];
+  assign \$12  = | \config [34:30];
+  assign \$14  = \$12  | \$13 ;
+  assign \$15  = \config [34:30] <= 5'h10;
+  assign \$16  = \$14  & \$15 ;
+  assign \$18  = ~ \$17 ;
+  assign \$21  = record[47] ? \config [8:0] : record[8:0];
+  assign \$22  = | \$21 ;
+  assign \$24  = ~ \$23 ;
+  assign \$26  = \config [8:0] <= record[30:22];
+  assign \$27  = \$25  | \$26 ;
+  assign \$29  = ~ \$28 ;
+  assign following = connection + 4'h1;
+  assign busy = ~ \$70 ;
+  assign \$30  = | excess;
+  assign \$31  = following == \config [34:30];
+  assign \$32  = ~| \config [34:30];
+  assign \$33  = check[2] & \$32 ;
+  assign \$34  = check[4] ? \$31  : \$33 ;
+  assign \$35  = | tiles[12:8];
+  assign \$36  = | tiles[6:0];
+  assign \$37  = tiles[7] & \$36 ;
+  assign \$38  = \$35  | \$37 ;
+  assign \$39  = \$34  & \$38 ;
+  assign \$45  = | { \$44 , \$43 , \$42 , \$41 , \$40  };
+  assign \$57  = | { \$56 , \$55 , \$54 , \$53 , \$52  };
+  assign \$64  = | excess;
+  assign \$65  = following == \config [34:30];
+  assign \$66  = ~| \config [34:30];
+  assign \$67  = check[2] & \$66 ;
+  assign \$68  = check[4] ? \$65  : \$67 ;
+  assign \$69  = \$64  | \$68 ;
+  assign \$70  = ~| fsm_state;
+  assign \$76  = \config [35] & check[0];
+  assign \$77  = \config [48] & check[1];
+  assign \$78  = \config [63] & check[2];
+  assign \$79  = record[9] & check[3];
+  assign \$80  = record[31] & check[4];
+  assign \$81  = | { \$80 , \$79 , \$78 , \$77 , \$76  };
+  assign \$82  = \config [36] & check[0];
+  assign \$83  = \config [49] & check[1];
+  assign \$84  = \config [64] & check[2];
+  assign \$85  = record[10] & check[3];
+  assign \$86  = record[32] & check[4];
+  assign \$87  = | { \$86 , \$85 , \$84 , \$83 , \$82  };
+  assign \$88  = \config [37] & check[0];
+  assign \$89  = \config [50] & check[1];
+  assign \$90  = \config [65] & check[2];
+  assign \$91  = record[11] & check[3];
+  assign \$92  = record[33] & check[4];
+  assign \$93  = | { \$92 , \$91 , \$90 , \$89 , \$88  };
+  assign \$94  = \config [38] & check[0];
+  assign \$95  = \config [51] & check[1];
+  assign \$96  = \config [66] & check[2];
+  assign \$97  = record[12] & check[3];
+  assign \$98  = record[34] & check[4];
+  assign \$99  = | { \$98 , \$97 , \$96 , \$95 , \$94  };
+  assign \$100  = \config [39] & check[0];
+  assign \$101  = \config [52] & check[1];
+  assign \$102  = \config [67] & check[2];
+  assign \$103  = record[13] & check[3];
+  assign \$104  = record[35] & check[4];
+  assign \$105  = | { \$104 , \$103 , \$102 , \$101 , \$100  };
+  assign \$106  = \config [40] & check[0];
+  assign \$107  = \config [53] & check[1];
+  assign \$108  = \config [68] & check[2];
+  assign \$109  = record[14] & check[3];
+  assign \$110  = record[36] & check[4];
+  assign \$111  = | { \$110 , \$109 , \$108 , \$107 , \$106  };
+  assign \$112  = \config [41] & check[0];
+  assign \$113  = \config [54] & check[1];
+  assign \$114  = \config [69] & check[2];
+  assign \$115  = record[15] & check[3];
+  assign \$116  = record[37] & check[4];
+  assign \$117  = | { \$116 , \$115 , \$114 , \$113 , \$112  };
+  assign \$118  = \config [42] & check[0];
+  assign \$119  = \config [55] & check[1];
+  assign \$120  = \config [70] & check[2];
+  assign \$121  = record[16] & check[3];
+  assign \$122  = record[38] & check[4];
+  assign \$123  = | { \$122 , \$121 , \$120 , \$119 , \$118  };
+  assign \$124  = \config [43] & check[0];
+  assign \$125  = \config [56] & check[1];
+  assign \$126  = \config [71] & check[2];
+  assign \$127  = record[17] & check[3];
+  assign \$128  = record[39] & check[4];
+  assign \$129  = | { \$128 , \$127 , \$126 , \$125 , \$124  };
+  assign \$130  = \config [44] & check[0];
+  assign \$131  = \config [57] & check[1];
+  assign \$132  = \config [72] & check[2];
+  assign \$133  = record[18] & check[3];
+  assign \$134  = record[40] & check[4];
+  assign \$135  = | { \$134 , \$133 , \$132 , \$131 , \$130  };
+  assign \$136  = \config [45] & check[0];
+  assign \$137  = \config [58] & check[1];
+  assign \$138  = \config [73] & check[2];
+  assign \$139  = record[19] & check[3];
+  assign \$140  = record[41] & check[4];
+  assign \$141  = | { \$140 , \$139 , \$138 , \$137 , \$136  };
+  assign \$142  = \config [46] & check[0];
+  assign \$143  = \config [59] & check[1];
+  assign \$144  = \config [74] & check[2];
+  assign \$145  = record[20] & check[3];
+  assign \$146  = record[42] & check[4];
+  assign \$147  = | { \$146 , \$145 , \$144 , \$143 , \$142  };
+  assign \$148  = \config [47] & check[0];
+  assign \$149  = \config [60] & check[1];
+  assign \$150  = \config [75] & check[2];
+  assign \$151  = record[21] & check[3];
+  assign \$152  = record[43] & check[4];
+  assign \$153  = | { \$152 , \$151 , \$150 , \$149 , \$148  };
+  assign \$154  = record[44] & check[4];
+  assign \$156  = record[45] & check[4];
+  assign \$158  = record[46] & check[4];
+  assign \$160  = \config [0] & check[0];
+  assign \$161  = \config [0] & check[1];
+  assign \$162  = \config [0] & check[2];
+  assign \$163  = record[47] ? \config [8:0] : record[8:0];
+  assign \$164  = \$163 [0] & check[3];
+  assign \$165  = record[47] ? 9'h001 : record[8:0];
+  assign \$166  = \$165 [0] & check[4];
+  assign \$167  = | { \$166 , \$164 , \$162 , \$161 , \$160  };
+  assign \$168  = \config [1] & check[0];
+  assign \$169  = \config [1] & check[1];
+  assign \$170  = \config [1] & check[2];
+  assign \$171  = record[47] ? \config [8:0] : record[8:0];
+  assign \$172  = \$171 [1] & check[3];
+  assign \$173  = record[47] ? 9'h001 : record[8:0];
+  assign \$174  = \$173 [1] & check[4];
+  assign \$175  = | { \$174 , \$172 , \$170 , \$169 , \$168  };
+  assign \$176  = \config [2] & check[0];
+  assign \$177  = \config [2] & check[1];
+  assign \$178  = \config [2] & check[2];
+  assign \$179  = record[47] ? \config [8:0] : record[8:0];
+  assign \$180  = \$179 [2] & check[3];
+  assign \$181  = record[47] ? 9'h001 : record[8:0];
+  assign \$182  = \$181 [2] & check[4];
+  assign \$183  = | { \$182 , \$180 , \$178 , \$177 , \$176  };
+  assign \$184  = \config [3] & check[0];
+  assign \$185  = \config [3] & check[1];
+  assign \$186  = \config [3] & check[2];
+  assign \$187  = record[47] ? \config [8:0] : record[8:0];
+  assign \$188  = \$187 [3] & check[3];
+  assign \$189  = record[47] ? 9'h001 : record[8:0];
+  assign \$190  = \$189 [3] & check[4];
+  assign \$191  = | { \$190 , \$188 , \$186 , \$185 , \$184  };
+  assign \$192  = \config [4] & check[0];
+  assign \$193  = \config [4] & check[1];
+  assign \$194  = \config [4] & check[2];
+  assign \$195  = record[47] ? \config [8:0] : record[8:0];
+  assign \$196  = \$195 [4] & check[3];
+  assign \$197  = record[47] ? 9'h001 : record[8:0];
+  assign \$198  = \$197 [4] & check[4];
+  assign \$199  = | { \$198 , \$196 , \$194 , \$193 , \$192  };
+  assign \$200  = \config [5] & check[0];
+  assign \$201  = \config [5] & check[1];
+  assign \$202  = \config [5] & check[2];
+  assign \$203  = record[47] ? \config [8:0] : record[8:0];
+  assign \$204  = \$203 [5] & check[3];
+  assign \$205  = record[47] ? 9'h001 : record[8:0];
+  assign \$206  = \$205 [5] & check[4];
+  assign \$207  = | { \$206 , \$204 , \$202 , \$201 , \$200  };
+  assign \$208  = \config [6] & check[0];
+  assign \$209  = \config [6] & check[1];
+  assign \$210  = \config [6] & check[2];
+  assign \$211  = record[47] ? \config [8:0] : record[8:0];
+  assign \$212  = \$211 [6] & check[3];
+  assign \$213  = record[47] ? 9'h001 : record[8:0];
+  assign \$214  = \$213 [6] & check[4];
+  assign \$215  = | { \$214 , \$212 , \$210 , \$209 , \$208  };
+  assign \$216  = \config [7] & check[0];
+  assign \$217  = \config [7] & check[1];
+  assign \$218  = \config [7] & check[2];
+  assign \$219  = record[47] ? \config [8:0] : record[8:0];
+  assign \$220  = \$219 [7] & check[3];
+  assign \$221  = record[47] ? 9'h001 : record[8:0];
+  assign \$222  = \$221 [7] & check[4];
+  assign \$223  = | { \$222 , \$220 , \$218 , \$217 , \$216  };
+  assign \$224  = \config [8] & check[0];
+  assign \$225  = \config [8] & check[1];
+  assign \$226  = \config [8] & check[2];
+  assign \$227  = record[47] ? \config [8:0] : record[8:0];
+  assign \$228  = \$227 [8] & check[3];
+  assign \$229  = record[47] ? 9'h001 : record[8:0];
+  assign \$230  = \$229 [8] & check[4];
+  assign \$231  = | { \$230 , \$228 , \$226 , \$225 , \$224  };
+  assign \$232  = batch[41] & check[0];
+  assign \$233  = batch[41] & check[1];
+  assign \$234  = batch[28] & check[2];
+  assign \$235  = batch[41] & check[3];
+  assign \$236  = record[47] ? 9'h001 : record[30:22];
+  assign \$237  = \$236 [0] & check[4];
+  assign \$238  = | { \$237 , \$235 , \$234 , \$233 , \$232  };
+  assign \$239  = batch[42] & check[0];
+  assign \$240  = batch[42] & check[1];
+  assign \$241  = batch[29] & check[2];
+  assign \$242  = batch[42] & check[3];
+  assign \$243  = record[47] ? 9'h001 : record[30:22];
+  assign \$244  = \$243 [1] & check[4];
+  assign \$245  = | { \$244 , \$242 , \$241 , \$240 , \$239  };
+  assign \$246  = batch[43] & check[0];
+  assign \$247  = batch[43] & check[1];
+  assign \$248  = batch[30] & check[2];
+  assign \$249  = batch[43] & check[3];
+  assign \$250  = record[47] ? 9'h001 : record[30:22];
+  assign \$251  = \$250 [2] & check[4];
+  assign \$252  = | { \$251 , \$249 , \$248 , \$247 , \$246  };
+  assign \$253  = batch[44] & check[0];
+  assign \$254  = batch[44] & check[1];
+  assign \$255  = batch[31] & check[2];
+  assign \$256  = batch[44] & check[3];
+  assign \$257  = record[47] ? 9'h001 : record[30:22];
+  assign \$258  = \$257 [3] & check[4];
+  assign \$259  = | { \$258 , \$256 , \$255 , \$254 , \$253  };
+  assign \$260  = batch[45] & check[0];
+  assign \$261  = batch[45] & check[1];
+  assign \$262  = batch[32] & check[2];
+  assign \$263  = batch[45] & check[3];
+  assign \$264  = record[47] ? 9'h001 : record[30:22];
+  assign \$265  = \$264 [4] & check[4];
+  assign \$266  = | { \$265 , \$263 , \$262 , \$261 , \$260  };
+  assign \$267  = batch[46] & check[0];
+  assign \$268  = batch[46] & check[1];
+  assign \$269  = batch[33] & check[2];
+  assign \$270  = batch[46] & check[3];
+  assign \$271  = record[47] ? 9'h001 : record[30:22];
+  assign \$272  = \$271 [5] & check[4];
+  assign \$273  = | { \$272 , \$270 , \$269 , \$268 , \$267  };
+  assign \$274  = batch[47] & check[0];
+  assign \$275  = batch[47] & check[1];
+  assign \$276  = batch[34] & check[2];
+  assign \$277  = batch[47] & check[3];
+  assign \$278  = record[47] ? 9'h001 : record[30:22];
+  assign \$279  = \$278 [6] & check[4];
+  assign \$280  = | { \$279 , \$277 , \$276 , \$275 , \$274  };
+  assign \$281  = batch[48] & check[0];
+  assign \$282  = batch[48] & check[1];
+  assign \$283  = batch[35] & check[2];
+  assign \$284  = batch[48] & check[3];
+  assign \$285  = record[47] ? 9'h001 : record[30:22];
+  assign \$286  = \$285 [7] & check[4];
+  assign \$287  = | { \$286 , \$284 , \$283 , \$282 , \$281  };
+  assign \$288  = batch[49] & check[0];
+  assign \$289  = batch[49] & check[1];
+  assign \$290  = batch[36] & check[2];
+  assign \$291  = batch[49] & check[3];
+  assign \$292  = record[47] ? 9'h001 : record[30:22];
+  assign \$293  = \$292 [8] & check[4];
+  assign \$294  = | { \$293 , \$291 , \$290 , \$289 , \$288  };
+  assign \$295  = batch[50] & check[0];
+  assign \$296  = batch[50] & check[1];
+  assign \$297  = batch[37] & check[2];
+  assign \$298  = batch[50] & check[3];
+  assign \$299  = | { \$298 , \$297 , \$296 , \$295  };
+  assign \$300  = batch[51] & check[0];
+  assign \$301  = batch[51] & check[1];
+  assign \$302  = batch[38] & check[2];
+  assign \$303  = batch[51] & check[3];
+  assign \$304  = | { \$303 , \$302 , \$301 , \$300  };
+  assign \$305  = batch[52] & check[0];
+  assign \$306  = batch[52] & check[1];
+  assign \$307  = batch[39] & check[2];
+  assign \$308  = batch[52] & check[3];
+  assign \$309  = | { \$308 , \$307 , \$306 , \$305  };
+  assign \$310  = batch[53] & check[0];
+  assign \$311  = batch[53] & check[1];
+  assign \$312  = batch[40] & check[2];
+  assign \$313  = batch[53] & check[3];
+  assign \$314  = | { \$313 , \$312 , \$311 , \$310  };
+  assign \$315  = | total[22:8];
+  assign \$316  = | total[6:0];
+  assign \$317  = total[7] & \$316 ;
+  assign \$318  = \$315  | \$317 ;
+  assign \$319  = | total[22:8];
+  assign \$320  = | total[6:0];
+  assign \$321  = total[7] & \$320 ;
+  assign \$322  = \$319  | \$321 ;
+  assign \$323  = | total[22:6];
+  assign \$324  = | total[4:0];
+  assign \$325  = total[5] & \$324 ;
+  assign \$326  = \$323  | \$325 ;
+  assign \$327  = | total[22:8];
+  assign \$328  = | total[6:0];
+  assign \$329  = total[7] & \$328 ;
+  assign \$330  = \$327  | \$329 ;
+  assign \$331  = | total[22:9];
+  assign \$332  = | total[7:0];
+  assign \$333  = total[8] & \$332 ;
+  assign \$334  = \$331  | \$333 ;
+  assign \$335  = { \$334 , \$330 , \$326 , \$322 , \$318  } | { \$29 , \$24 , \$20 , \$18 , \$11  };
+  assign \$336  = \$335  & { \$9 , \$7 , \$5 , \$4 , \$3  };
+  assign \$337  = \$336  & check;
+  assign \$338  = begun != following;
+  assign \$339  = check[3] & \$338 ;
+  assign \$340  = record[47] ? 9'h001 : record[8:0];
+  assign \$341  = tiles + { 4'h0, \$340  };
+  assign \$342  = count * times;
+  assign \$343  = { 6'h0, base } + product;
+  assign \$345  = check[4] ? 6'h08 : \$344 ;
+  assign \$346  = | excess;
+  assign \$347  = following == \config [34:30];
+  assign \$348  = ~| \config [34:30];
+  assign \$349  = check[2] & \$348 ;
+  assign \$350  = check[4] ? \$347  : \$349 ;
+  assign \$351  = \$346  | \$350 ;
+  assign \$352  = connection + 4'h1;
+  always @(posedge clk)
+    base <= { \$159 , \$157 , \$155 , \$153 , \$147 , \$141 , \$135 , \$129 , \$123 , \$117 , \$111 , \$105 , \$99 , \$93 , \$87 , \$81  };
+  always @(posedge clk)
+    count <= { \$231 , \$223 , \$215 , \$207 , \$199 , \$191 , \$183 , \$175 , \$167  };
+  always @(posedge clk)
+    times <= { \$314 , \$309 , \$304 , \$299 , \$294 , \$287 , \$280 , \$273 , \$266 , \$259 , \$252 , \$245 , \$238  };
+  always @(posedge clk)
+    excess <= \$337 ;
+  always @(posedge clk)
+    tiles <= \$353 ;
+  always @(posedge clk)
+    begun <= \$354 ;
+  always @(posedge clk)
+    connection <= \$355 ;
+  always @(posedge clk)
+    check <= \$356 ;
+  always @(posedge clk)
+    fsm_state <= \$357 ;
+  always @(posedge clk)
+    product <= \$358 ;
+  always @(posedge clk)
+    total <= \$359 ;
   always @* begin
     if (\$initially ) begin end
     fault = 4'h0;
@@ -13008,9 +12312,9 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , c
       3'h4:
           /* empty */;
       3'h5:
-          if (\$687 ) begin
-            fault = { \$720 , \$714 , \$708 , \$702  };
-          end else if (\$696 ) begin
+          if (\$30 ) begin
+            fault = { \$63 , \$57 , \$51 , \$45  };
+          end else if (\$39 ) begin
             fault = 4'h8;
           end
       default: ;
@@ -13031,105 +12335,175 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , c
       3'h4:
           /* empty */;
       3'h5:
-          if (\$726 ) begin
+          if (\$69 ) begin
             done = 1'h1;
           end
       default: ;
     endcase
   end
-  assign \$3  = \config [47:35];
-  assign \$12  = \$11 ;
-  assign \$14  = \config [75:63];
-  assign \$33  = \config [47:35];
-  assign \$42  = \$41 ;
-  assign \$44  = \config [75:63];
-  assign \$63  = \config [47:35];
-  assign \$72  = \$71 ;
-  assign \$74  = \config [75:63];
-  assign \$93  = \config [47:35];
-  assign \$102  = \$101 ;
-  assign \$104  = \config [75:63];
-  assign \$123  = \config [47:35];
-  assign \$132  = \$131 ;
-  assign \$134  = \config [75:63];
-  assign \$153  = \config [47:35];
-  assign \$162  = \$161 ;
-  assign \$164  = \config [75:63];
-  assign \$183  = \config [47:35];
-  assign \$192  = \$191 ;
-  assign \$194  = \config [75:63];
-  assign \$213  = \config [47:35];
-  assign \$222  = \$221 ;
-  assign \$224  = \config [75:63];
-  assign \$243  = \config [47:35];
-  assign \$252  = \$251 ;
-  assign \$254  = \config [75:63];
-  assign \$273  = \config [47:35];
-  assign \$282  = \$281 ;
-  assign \$284  = \config [75:63];
-  assign \$303  = \config [47:35];
-  assign \$312  = \$311 ;
-  assign \$314  = \config [75:63];
-  assign \$333  = \config [47:35];
-  assign \$342  = \$341 ;
-  assign \$344  = \config [75:63];
-  assign \$363  = \config [47:35];
-  assign \$372  = \$371 ;
-  assign \$374  = \config [75:63];
-  assign \$398  = \$397 ;
-  assign \$406  = \$405 ;
-  assign \$414  = \$413 ;
-  assign \$419  = \config [8:0];
-  assign \$436  = \config [8:0];
-  assign \$453  = \config [8:0];
-  assign \$470  = \config [8:0];
-  assign \$487  = \config [8:0];
-  assign \$504  = \config [8:0];
-  assign \$521  = \config [8:0];
-  assign \$538  = \config [8:0];
-  assign \$555  = \config [8:0];
-  assign \$678  = { check, 1'h0 };
-  assign \$697  = check[0];
-  assign \$698  = check[1];
-  assign \$699  = check[2];
-  assign \$700  = check[3];
-  assign \$701  = 1'h0;
-  assign \$708  = check[4];
-  assign \$709  = check[0];
-  assign \$710  = check[1];
-  assign \$711  = check[2];
-  assign \$712  = check[3];
-  assign \$713  = check[4];
-  assign \$720  = 1'h0;
-  assign \$7  = \config [61];
-  assign \$24  = record[47];
-  assign \$37  = \config [61];
-  assign \$54  = record[47];
-  assign \$67  = \config [61];
-  assign \$84  = record[47];
-  assign \$97  = \config [61];
-  assign \$114  = record[47];
-  assign \$127  = \config [61];
-  assign \$144  = record[47];
-  assign \$157  = \config [61];
-  assign \$174  = record[47];
-  assign \$187  = \config [61];
-  assign \$204  = record[47];
-  assign \$217  = \config [61];
-  assign \$234  = record[47];
-  assign \$247  = \config [61];
-  assign \$264  = record[47];
-  assign \$277  = \config [61];
-  assign \$294  = record[47];
-  assign \$307  = \config [61];
-  assign \$324  = record[47];
-  assign \$337  = \config [61];
-  assign \$354  = record[47];
-  assign \$367  = \config [61];
-  assign \$384  = record[47];
-  assign \$392  = record[47];
-  assign \$400  = record[47];
-  assign \$408  = record[47];
+  always @* begin
+    if (\$initially ) begin end
+    \$353  = tiles;
+    if (\$339 ) begin
+      \$353  = \$341 [12:0];
+    end
+    if (start) begin
+      \$353  = 13'h0000;
+    end
+    if (rst) begin
+      \$353  = 13'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$354  = begun;
+    if (\$339 ) begin
+      \$354  = following;
+    end
+    if (start) begin
+      \$354  = 5'h00;
+    end
+    if (rst) begin
+      \$354  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$355  = connection;
+    if (start) begin
+      \$355  = 4'h0;
+    end
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          if (\$351 ) begin
+          end else if (check[4]) begin
+            \$355  = \$352 [3:0];
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$355  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$356  = check;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$356  = 5'h01;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          \$356  = \$345 [4:0];
+      default: ;
+    endcase
+    if (rst) begin
+      \$356  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$357  = fsm_state;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$357  = 3'h1;
+          end
+      3'h1:
+          \$357  = 3'h2;
+      3'h2:
+          \$357  = 3'h3;
+      3'h3:
+          \$357  = 3'h4;
+      3'h4:
+          \$357  = 3'h5;
+      3'h5:
+        begin
+          \$357  = 3'h1;
+          if (\$351 ) begin
+            \$357  = 3'h0;
+          end
+        end
+      default: ;
+    endcase
+    if (rst) begin
+      \$357  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$358  = product;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \$358  = \$342 ;
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$359  = total;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          \$359  = \$343 ;
+      default: ;
+    endcase
+  end
+  assign \$3  = \$2 ;
+  assign \$4  = 1'h1;
+  assign \$5  = \config [61];
+  assign \$7  = \$6 ;
+  assign \$9  = \$8 ;
+  assign \$11  = 1'h0;
+  assign \$17  = \$16 ;
+  assign \$20  = 1'h0;
+  assign \$23  = \$22 ;
+  assign \$28  = \$27 ;
+  assign \$40  = check[0];
+  assign \$41  = check[1];
+  assign \$42  = check[2];
+  assign \$43  = check[3];
+  assign \$44  = 1'h0;
+  assign \$51  = check[4];
+  assign \$52  = check[0];
+  assign \$53  = check[1];
+  assign \$54  = check[2];
+  assign \$55  = check[3];
+  assign \$56  = check[4];
+  assign \$63  = 1'h0;
+  assign \$155  = \$154 ;
+  assign \$157  = \$156 ;
+  assign \$159  = \$158 ;
+  assign \$344  = { check, 1'h0 };
+  assign \$13  = \config [61];
+  assign \$25  = record[47];
 endmodule
 
 module backspike_default_bp_queue_loader (rst, descriptors__addr, start, layer, \config , done, \table , \record$31 , descriptors__data, clk);
@@ -13602,26 +12976,76 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
-  reg [10:0] \$100 ;
-  reg [10:0] \$101 ;
-  reg [1:0] \$102 ;
-  reg \$103 ;
-  reg [10:0] \$104 ;
-  reg [10:0] \$105 ;
-  reg [10:0] \$106 ;
-  reg \$107 ;
-  reg [12:0] \$108 ;
-  reg \$109 ;
+  wire \$100 ;
+  wire \$101 ;
+  wire \$102 ;
+  wire [11:0] \$103 ;
+  wire \$104 ;
+  wire [11:0] \$105 ;
+  wire [2:0] \$106 ;
+  wire \$107 ;
+  wire \$108 ;
+  wire \$109 ;
   wire \$11 ;
-  reg \$110 ;
-  reg [2:0] \$111 ;
-  reg [58:0] \$112 ;
-  reg [3:0] \$113 ;
-  reg [10:0] \$114 ;
+  wire \$110 ;
+  wire \$111 ;
+  wire \$112 ;
+  wire \$113 ;
+  wire \$114 ;
+  wire \$115 ;
+  wire \$116 ;
+  wire \$117 ;
+  wire \$118 ;
+  wire \$119 ;
   wire \$12 ;
+  wire \$120 ;
+  wire \$121 ;
+  wire \$122 ;
+  wire \$123 ;
+  wire \$124 ;
+  wire \$125 ;
+  wire \$126 ;
+  wire \$127 ;
+  wire \$128 ;
+  wire \$129 ;
   wire \$13 ;
+  wire \$130 ;
+  wire [10:0] \$131 ;
+  wire [11:0] \$132 ;
+  wire [11:0] \$133 ;
+  wire \$134 ;
+  wire \$135 ;
+  wire \$136 ;
+  wire [13:0] \$137 ;
+  wire [13:0] \$138 ;
+  wire \$139 ;
+  wire \$140 ;
+  wire \$141 ;
+  wire \$142 ;
+  wire \$143 ;
+  wire [11:0] \$144 ;
+  wire [12:0] \$145 ;
+  reg \$146 ;
+  reg \$147 ;
+  reg \$148 ;
+  reg \$149 ;
   wire \$15 ;
+  reg [10:0] \$150 ;
+  reg [10:0] \$151 ;
+  reg [1:0] \$152 ;
+  reg \$153 ;
+  reg [10:0] \$154 ;
+  reg [10:0] \$155 ;
+  reg [10:0] \$156 ;
+  reg \$157 ;
+  reg [12:0] \$158 ;
+  reg \$159 ;
   wire \$16 ;
+  reg \$160 ;
+  reg [2:0] \$161 ;
+  reg [58:0] \$162 ;
+  reg [3:0] \$163 ;
+  reg [10:0] \$164 ;
   wire \$17 ;
   wire \$18 ;
   wire \$19 ;
@@ -13645,19 +13069,19 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
-  wire [13:0] \$45 ;
+  wire \$45 ;
   wire \$46 ;
-  wire [12:0] \$47 ;
+  wire \$47 ;
   wire [13:0] \$48 ;
   wire \$49 ;
   wire \$5 ;
-  wire \$50 ;
-  wire \$51 ;
-  wire [11:0] \$52 ;
+  wire [12:0] \$50 ;
+  wire [13:0] \$51 ;
+  wire \$52 ;
   wire [12:0] \$53 ;
-  wire \$54 ;
-  wire [11:0] \$55 ;
-  wire [2:0] \$56 ;
+  wire [13:0] \$54 ;
+  wire [12:0] \$55 ;
+  wire [13:0] \$56 ;
   wire \$57 ;
   wire \$58 ;
   wire \$59 ;
@@ -13685,26 +13109,26 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   wire \$79 ;
   wire \$8 ;
   wire \$80 ;
-  wire [10:0] \$81 ;
-  wire [11:0] \$82 ;
-  wire [11:0] \$83 ;
+  wire \$81 ;
+  wire \$82 ;
+  wire \$83 ;
   wire \$84 ;
   wire \$85 ;
   wire \$86 ;
-  wire [13:0] \$87 ;
-  wire [13:0] \$88 ;
+  wire \$87 ;
+  wire \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
   wire \$91 ;
   wire \$92 ;
   wire \$93 ;
-  wire [11:0] \$94 ;
-  wire [12:0] \$95 ;
-  reg \$96 ;
-  reg \$97 ;
-  reg \$98 ;
-  reg \$99 ;
+  wire \$94 ;
+  wire \$95 ;
+  wire \$96 ;
+  wire \$97 ;
+  wire \$98 ;
+  wire \$99 ;
   input abort;
   wire abort;
   reg at_end = 1'h0;
@@ -13844,98 +13268,148 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   assign \$34  = dry_run | o__ready;
   assign \$35  = ~| fsm_state;
   assign \$41  = position > \end ;
-  assign \$42  = \end  > 11'h100;
-  assign \$43  = \$41  | \$42 ;
-  assign \$44  = position == \end ;
-  assign \$45  = span + 13'h1;
-  assign \$46  = \$45  >= { 1'h0, batch[27:15] };
-  assign \$47  = \task [54] ? batch[40:28] : 13'h0001;
-  assign \$48  = { 3'h0, \task [53:44] } + \$47 ;
-  assign \$49  = \$48  > 14'h10;
-  assign \$50  = ~ dry_run;
-  assign \$51  = issue & \$50 ;
-  assign \$52  = work + { 10'h0, \$51  };
-  assign \$53  = \$52  - { 11'h0, done };
-  assign \$54  = done & counted;
-  assign \$55  = counts__1 + 11'h1;
-  assign \$56  = fetching + 2'h1;
-  assign \$57  = ~| fetching;
-  assign \$58  = dry_run & exceeds_end;
-  assign \$59  = dry_run & at_end;
-  assign \$60  = \$59  & in_loop;
-  assign \$61  = fetching == 2'h2;
-  assign \$62  = layer == \task [35:32];
-  assign \$63  = layer_loaded & \$62 ;
-  assign \$64  = ~ \$63 ;
-  assign \$65  = empty & \$64 ;
-  assign \$66  = ~ tokens;
-  assign \$67  = layer == \task [35:32];
-  assign \$68  = layer_loaded & \$67 ;
-  assign \$69  = ready & \$68 ;
-  assign \$70  = \task [35:32] >= 4'h4;
-  assign \$71  = load_done & tokens;
-  assign \$72  = | check_fault;
-  assign \$73  = ~ tile_valid;
-  assign \$74  = dry_run & \$73 ;
-  assign \$75  = dry_run & misplaced;
-  assign \$76  = ~ in_loop;
-  assign \$77  = \task [57] & \$76 ;
-  assign \$78  = \task [56] ? in_loop : \$77 ;
-  assign \$79  = dry_run & \$78 ;
-  assign \$80  = dry_run | o__ready;
-  assign \$81  = \task [56] ? position : loop_begin;
-  assign \$82  = position + 11'h1;
-  assign \$83  = repeats ? { 1'h0, \$81  } : \$82 ;
-  assign \$84  = in_loop | \task [56];
-  assign \$85  = ~ \task [57];
-  assign \$86  = \$84  & \$85 ;
-  assign \$87  = span + 13'h1;
-  assign \$88  = repeats ? \$87  : 14'h0000;
-  assign \$89  = \task [57] | last_span;
-  assign \$90  = in_loop | \task [56];
-  assign \$91  = ~ \$90 ;
-  assign \$92  = \$89  | \$91 ;
-  assign \$93  = dry_run & \$92 ;
-  assign \$94  = position + 11'h1;
-  assign \$95  = \$94  - { 1'h0, \begin$47  };
+  assign \$42  = | \end [10:9];
+  assign \$43  = | \end [7:0];
+  assign \$44  = \end [8] & \$43 ;
+  assign \$45  = \$42  | \$44 ;
+  assign \$46  = \$41  | \$45 ;
+  assign \$47  = position == \end ;
+  assign \$48  = span + 13'h1;
+  assign \$49  = \$48  >= { 1'h0, batch[27:15] };
+  assign \$50  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$51  = { 3'h0, \task [53:44] } + \$50 ;
+  assign \$52  = | \$51 [13:5];
+  assign \$53  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$54  = { 3'h0, \task [53:44] } + \$53 ;
+  assign \$55  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$56  = { 3'h0, \task [53:44] } + \$55 ;
+  assign \$57  = | \$56 [3:0];
+  assign \$58  = \$54 [4] & \$57 ;
+  assign \$59  = \$52  | \$58 ;
+  assign \$60  = ~ dry_run;
+  assign \$61  = issue & \$60 ;
+  assign \$62  = \$61  ^ done;
+  assign \$63  = ~ dry_run;
+  assign \$64  = issue & \$63 ;
+  assign \$65  = ~ \$64 ;
+  assign \$66  = done & \$65 ;
+  assign \$67  = ~ dry_run;
+  assign \$68  = issue & \$67 ;
+  assign \$69  = ~ \$68 ;
+  assign \$70  = done & \$69 ;
+  assign \$71  = ~ dry_run;
+  assign \$72  = issue & \$71 ;
+  assign \$73  = ~ \$72 ;
+  assign \$74  = done & \$73 ;
+  assign \$75  = ~ dry_run;
+  assign \$76  = issue & \$75 ;
+  assign \$77  = ~ \$76 ;
+  assign \$78  = done & \$77 ;
+  assign \$79  = ~ dry_run;
+  assign \$80  = issue & \$79 ;
+  assign \$81  = ~ \$80 ;
+  assign \$82  = done & \$81 ;
+  assign \$83  = ~ dry_run;
+  assign \$84  = issue & \$83 ;
+  assign \$85  = ~ \$84 ;
+  assign \$86  = done & \$85 ;
+  assign \$87  = ~ dry_run;
+  assign \$88  = issue & \$87 ;
+  assign \$89  = ~ \$88 ;
+  assign \$90  = done & \$89 ;
+  assign \$91  = ~ dry_run;
+  assign \$92  = issue & \$91 ;
+  assign \$93  = ~ \$92 ;
+  assign \$94  = done & \$93 ;
+  assign \$95  = ~ dry_run;
+  assign \$96  = issue & \$95 ;
+  assign \$97  = ~ \$96 ;
+  assign \$98  = done & \$97 ;
+  assign \$99  = ~ dry_run;
+  assign \$100  = issue & \$99 ;
+  assign \$101  = ~ \$100 ;
+  assign \$102  = done & \$101 ;
+  assign \$103  = work + { \$102 , \$98 , \$94 , \$90 , \$86 , \$82 , \$78 , \$74 , \$70 , \$66 , \$62  };
+  assign \$104  = done & counted;
+  assign \$105  = counts__1 + 11'h1;
+  assign \$106  = fetching + 2'h1;
+  assign \$107  = ~| fetching;
+  assign \$108  = dry_run & exceeds_end;
+  assign \$109  = dry_run & at_end;
+  assign \$110  = \$109  & in_loop;
+  assign \$111  = fetching == 2'h2;
+  assign \$112  = layer == \task [35:32];
+  assign \$113  = layer_loaded & \$112 ;
+  assign \$114  = ~ \$113 ;
+  assign \$115  = empty & \$114 ;
+  assign \$116  = ~ tokens;
+  assign \$117  = layer == \task [35:32];
+  assign \$118  = layer_loaded & \$117 ;
+  assign \$119  = ready & \$118 ;
+  assign \$120  = \task [35:32] >= 4'h4;
+  assign \$121  = load_done & tokens;
+  assign \$122  = | check_fault;
+  assign \$123  = ~ tile_valid;
+  assign \$124  = dry_run & \$123 ;
+  assign \$125  = dry_run & misplaced;
+  assign \$126  = ~ in_loop;
+  assign \$127  = \task [57] & \$126 ;
+  assign \$128  = \task [56] ? in_loop : \$127 ;
+  assign \$129  = dry_run & \$128 ;
+  assign \$130  = dry_run | o__ready;
+  assign \$131  = \task [56] ? position : loop_begin;
+  assign \$132  = position + 11'h1;
+  assign \$133  = repeats ? { 1'h0, \$131  } : \$132 ;
+  assign \$134  = in_loop | \task [56];
+  assign \$135  = ~ \task [57];
+  assign \$136  = \$134  & \$135 ;
+  assign \$137  = span + 13'h1;
+  assign \$138  = repeats ? \$137  : 14'h0000;
+  assign \$139  = \task [57] | last_span;
+  assign \$140  = in_loop | \task [56];
+  assign \$141  = ~ \$140 ;
+  assign \$142  = \$139  | \$141 ;
+  assign \$143  = dry_run & \$142 ;
+  assign \$144  = position + 11'h1;
+  assign \$145  = \$144  - { 1'h0, \begin$47  };
   always @(posedge clk)
-    exceeds_end <= \$96 ;
+    exceeds_end <= \$146 ;
   always @(posedge clk)
-    at_end <= \$97 ;
+    at_end <= \$147 ;
   always @(posedge clk)
-    last_span <= \$98 ;
+    last_span <= \$148 ;
   always @(posedge clk)
-    misplaced <= \$99 ;
+    misplaced <= \$149 ;
   always @(posedge clk)
-    work <= \$100 ;
+    work <= \$150 ;
   always @(posedge clk)
-    counts__1 <= \$101 ;
+    counts__1 <= \$151 ;
   always @(posedge clk)
-    fetching <= \$102 ;
+    fetching <= \$152 ;
   always @(posedge clk)
-    dry_run <= \$103 ;
+    dry_run <= \$153 ;
   always @(posedge clk)
-    position <= \$104 ;
+    position <= \$154 ;
   always @(posedge clk)
-    \begin$47  <= \$105 ;
+    \begin$47  <= \$155 ;
   always @(posedge clk)
-    \end  <= \$106 ;
+    \end  <= \$156 ;
   always @(posedge clk)
-    layer_loaded <= \$107 ;
+    layer_loaded <= \$157 ;
   always @(posedge clk)
-    span <= \$108 ;
+    span <= \$158 ;
   always @(posedge clk)
-    counted <= \$109 ;
+    counted <= \$159 ;
   always @(posedge clk)
-    in_loop <= \$110 ;
+    in_loop <= \$160 ;
   always @(posedge clk)
-    fsm_state <= \$111 ;
+    fsm_state <= \$161 ;
   always @(posedge clk)
-    \task  <= \$112 ;
+    \task  <= \$162 ;
   always @(posedge clk)
-    layer <= \$113 ;
+    layer <= \$163 ;
   always @(posedge clk)
-    loop_begin <= \$114 ;
+    loop_begin <= \$164 ;
   always @* begin
     if (\$initially ) begin end
     fault = 4'h0;
@@ -14073,56 +13547,56 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   end
   always @* begin
     if (\$initially ) begin end
-    \$96  = \$43 ;
+    \$146  = \$46 ;
     if (rst) begin
-      \$96  = 1'h0;
+      \$146  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$97  = \$44 ;
+    \$147  = \$47 ;
     if (rst) begin
-      \$97  = 1'h0;
+      \$147  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$98  = \$46 ;
+    \$148  = \$49 ;
     if (rst) begin
-      \$98  = 1'h0;
+      \$148  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$99  = \$49 ;
+    \$149  = \$59 ;
     if (rst) begin
-      \$99  = 1'h0;
+      \$149  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$100  = \$53 [10:0];
+    \$150  = \$103 [10:0];
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$100  = 11'h000;
+            \$150  = 11'h000;
           end
       default: ;
     endcase
     if (rst) begin
-      \$100  = 11'h000;
+      \$150  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$101  = counts__1;
-    if (\$54 ) begin
-      \$101  = \$55 [10:0];
+    \$151  = counts__1;
+    if (\$104 ) begin
+      \$151  = \$105 [10:0];
     end
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$101  = 11'h000;
+            \$151  = 11'h000;
           end
       3'h1:
           /* empty */;
@@ -14133,65 +13607,65 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
       3'h5:
           /* empty */;
       3'h4:
-          if (\$74 ) begin
-          end else if (\$75 ) begin
-          end else if (\$79 ) begin
-          end else if (\$80 ) begin
-            if (\$93 ) begin
-              \$101  = \$95 [10:0];
+          if (\$124 ) begin
+          end else if (\$125 ) begin
+          end else if (\$129 ) begin
+          end else if (\$130 ) begin
+            if (\$143 ) begin
+              \$151  = \$145 [10:0];
             end
           end
       default: ;
     endcase
     if (rst) begin
-      \$101  = 11'h000;
+      \$151  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$102  = fetching;
+    \$152  = fetching;
     casez (fsm_state)
       3'h0:
-          \$102  = 2'h0;
+          \$152  = 2'h0;
       3'h1:
         begin
-          \$102  = \$56 [1:0];
+          \$152  = \$106 [1:0];
           if (abort) begin
-          end else if (\$57 ) begin
-          end else if (\$58 ) begin
-          end else if (\$60 ) begin
+          end else if (\$107 ) begin
+          end else if (\$108 ) begin
+          end else if (\$110 ) begin
           end else if (at_end) begin
-          end else if (\$61 ) begin
-            \$102  = 2'h0;
+          end else if (\$111 ) begin
+            \$152  = 2'h0;
           end
         end
       default: ;
     endcase
     if (rst) begin
-      \$102  = 2'h0;
+      \$152  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$103  = dry_run;
+    \$153  = dry_run;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$103  = \dry_run$45 ;
+            \$153  = \dry_run$45 ;
           end
       default: ;
     endcase
     if (rst) begin
-      \$103  = 1'h0;
+      \$153  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$104  = position;
+    \$154  = position;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$104  = \begin ;
+            \$154  = \begin ;
           end
       3'h1:
           /* empty */;
@@ -14202,74 +13676,74 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
       3'h5:
           /* empty */;
       3'h4:
-          if (\$74 ) begin
-          end else if (\$75 ) begin
-          end else if (\$79 ) begin
-          end else if (\$80 ) begin
-            \$104  = \$83 [10:0];
+          if (\$124 ) begin
+          end else if (\$125 ) begin
+          end else if (\$129 ) begin
+          end else if (\$130 ) begin
+            \$154  = \$133 [10:0];
           end
       default: ;
     endcase
     if (rst) begin
-      \$104  = 11'h000;
+      \$154  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$105  = \begin$47 ;
+    \$155  = \begin$47 ;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$105  = \begin ;
+            \$155  = \begin ;
           end
       default: ;
     endcase
     if (rst) begin
-      \$105  = 11'h000;
+      \$155  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$106  = \end ;
+    \$156  = \end ;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$106  = \end$48 ;
+            \$156  = \end$48 ;
           end
       default: ;
     endcase
     if (rst) begin
-      \$106  = 11'h000;
+      \$156  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$107  = layer_loaded;
+    \$157  = layer_loaded;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$107  = 1'h0;
+            \$157  = 1'h0;
           end
       3'h1:
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$65 ) begin
-            \$107  = 1'h1;
+          end else if (\$115 ) begin
+            \$157  = 1'h1;
           end
       default: ;
     endcase
     if (rst) begin
-      \$107  = 1'h0;
+      \$157  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$108  = span;
+    \$158  = span;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$108  = 13'h0000;
+            \$158  = 13'h0000;
           end
       3'h1:
           /* empty */;
@@ -14280,27 +13754,27 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
       3'h5:
           /* empty */;
       3'h4:
-          if (\$74 ) begin
-          end else if (\$75 ) begin
-          end else if (\$79 ) begin
-          end else if (\$80 ) begin
+          if (\$124 ) begin
+          end else if (\$125 ) begin
+          end else if (\$129 ) begin
+          end else if (\$130 ) begin
             if (\task [57]) begin
-              \$108  = \$88 [12:0];
+              \$158  = \$138 [12:0];
             end
           end
       default: ;
     endcase
     if (rst) begin
-      \$108  = 13'h0000;
+      \$158  = 13'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$109  = counted;
+    \$159  = counted;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$109  = 1'h1;
+            \$159  = 1'h1;
           end
       3'h1:
           /* empty */;
@@ -14311,27 +13785,27 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
       3'h5:
           /* empty */;
       3'h4:
-          if (\$74 ) begin
-          end else if (\$75 ) begin
-          end else if (\$79 ) begin
-          end else if (\$80 ) begin
+          if (\$124 ) begin
+          end else if (\$125 ) begin
+          end else if (\$129 ) begin
+          end else if (\$130 ) begin
             if (\task [56]) begin
-              \$109  = last_span;
+              \$159  = last_span;
             end
           end
       default: ;
     endcase
     if (rst) begin
-      \$109  = 1'h0;
+      \$159  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$110  = in_loop;
+    \$160  = in_loop;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$110  = 1'h0;
+            \$160  = 1'h0;
           end
       3'h1:
           /* empty */;
@@ -14342,111 +13816,111 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
       3'h5:
           /* empty */;
       3'h4:
-          if (\$74 ) begin
-          end else if (\$75 ) begin
-          end else if (\$79 ) begin
-          end else if (\$80 ) begin
-            \$110  = \$86 ;
+          if (\$124 ) begin
+          end else if (\$125 ) begin
+          end else if (\$129 ) begin
+          end else if (\$130 ) begin
+            \$160  = \$136 ;
           end
       default: ;
     endcase
     if (rst) begin
-      \$110  = 1'h0;
+      \$160  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$111  = fsm_state;
+    \$161  = fsm_state;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$111  = 3'h1;
+            \$161  = 3'h1;
           end
       3'h1:
           if (abort) begin
-            \$111  = 3'h0;
-          end else if (\$57 ) begin
-          end else if (\$58 ) begin
-            \$111  = 3'h0;
-          end else if (\$60 ) begin
-            \$111  = 3'h0;
+            \$161  = 3'h0;
+          end else if (\$107 ) begin
+          end else if (\$108 ) begin
+            \$161  = 3'h0;
+          end else if (\$110 ) begin
+            \$161  = 3'h0;
           end else if (at_end) begin
             if (empty) begin
-              \$111  = 3'h0;
+              \$161  = 3'h0;
             end
-          end else if (\$61 ) begin
-            \$111  = 3'h2;
+          end else if (\$111 ) begin
+            \$161  = 3'h2;
           end
       3'h2:
           if (abort) begin
-            \$111  = 3'h0;
-          end else if (\$65 ) begin
+            \$161  = 3'h0;
+          end else if (\$115 ) begin
             (* full_case = 32'd1 *)
-            if (\$70 ) begin
-              \$111  = 3'h0;
+            if (\$120 ) begin
+              \$161  = 3'h0;
             end else begin
-              \$111  = 3'h3;
+              \$161  = 3'h3;
             end
-          end else if (\$66 ) begin
-          end else if (\$69 ) begin
-            \$111  = 3'h4;
+          end else if (\$116 ) begin
+          end else if (\$119 ) begin
+            \$161  = 3'h4;
           end
       3'h3:
         begin
           if (load_done) begin
-            \$111  = 3'h2;
+            \$161  = 3'h2;
           end
-          if (\$71 ) begin
-            \$111  = 3'h4;
+          if (\$121 ) begin
+            \$161  = 3'h4;
           end
           if (check) begin
-            \$111  = 3'h5;
+            \$161  = 3'h5;
           end
         end
       3'h5:
           if (check_done) begin
-            \$111  = 3'h2;
-            if (\$72 ) begin
-              \$111  = 3'h0;
+            \$161  = 3'h2;
+            if (\$122 ) begin
+              \$161  = 3'h0;
             end
           end
       3'h4:
-          if (\$74 ) begin
-            \$111  = 3'h0;
-          end else if (\$75 ) begin
-            \$111  = 3'h0;
-          end else if (\$79 ) begin
-            \$111  = 3'h0;
-          end else if (\$80 ) begin
-            \$111  = 3'h1;
+          if (\$124 ) begin
+            \$161  = 3'h0;
+          end else if (\$125 ) begin
+            \$161  = 3'h0;
+          end else if (\$129 ) begin
+            \$161  = 3'h0;
+          end else if (\$130 ) begin
+            \$161  = 3'h1;
           end
       default: ;
     endcase
     if (rst) begin
-      \$111  = 3'h0;
+      \$161  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$112  = \task ;
+    \$162  = \task ;
     casez (fsm_state)
       3'h0:
           /* empty */;
       3'h1:
           if (abort) begin
-          end else if (\$57 ) begin
-          end else if (\$58 ) begin
-          end else if (\$60 ) begin
+          end else if (\$107 ) begin
+          end else if (\$108 ) begin
+          end else if (\$110 ) begin
           end else if (at_end) begin
-          end else if (\$61 ) begin
-            \$112  = tasks__data[58:0];
+          end else if (\$111 ) begin
+            \$162  = tasks__data[58:0];
           end
       default: ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$113  = layer;
+    \$163  = layer;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -14454,18 +13928,18 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$65 ) begin
-            \$113  = \task [35:32];
+          end else if (\$115 ) begin
+            \$163  = \task [35:32];
           end
       default: ;
     endcase
     if (rst) begin
-      \$113  = 4'h0;
+      \$163  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$114  = loop_begin;
+    \$164  = loop_begin;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -14478,18 +13952,18 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
       3'h5:
           /* empty */;
       3'h4:
-          if (\$74 ) begin
-          end else if (\$75 ) begin
-          end else if (\$79 ) begin
-          end else if (\$80 ) begin
+          if (\$124 ) begin
+          end else if (\$125 ) begin
+          end else if (\$129 ) begin
+          end else if (\$130 ) begin
             if (\task [56]) begin
-              \$114  = position;
+              \$164  = position;
             end
           end
       default: ;
     endcase
     if (rst) begin
-      \$114  = 11'h000;
+      \$164  = 11'h000;
     end
   end
   assign o__payload[32:20] = span;
@@ -14584,7 +14058,7 @@ module backspike_default_bp_queue_records (rst, connection, record, o, clk);
   assign o[8:0] = \$signature__data ;
 endmodule
 
-module backspike_default_codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$18175$1 , \port$18177$1 , \port$18179$1 , \port$18181$1 , \port$18183$1 , \port$18185$1 , \port$18187$1 , \port$18189$1 , \port$18190$1 , \port$18205$0 , \port$19127$0 , \port$19262$1 , read0__data, host__response__payload
+module backspike_default_codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$17635$1 , \port$17637$1 , \port$17639$1 , \port$17641$1 , \port$17643$1 , \port$17645$1 , \port$17647$1 , \port$17649$1 , \port$17650$1 , \port$17665$0 , \port$18587$0 , \port$18722$1 , read0__data, host__response__payload
 , clk);
   reg \$initially  = 0;
   wire [10:0] address;
@@ -14600,30 +14074,30 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input [4:0] \port$18175$1 ;
-  wire [4:0] \port$18175$1 ;
-  input [4:0] \port$18177$1 ;
-  wire [4:0] \port$18177$1 ;
-  input [4:0] \port$18179$1 ;
-  wire [4:0] \port$18179$1 ;
-  input [4:0] \port$18181$1 ;
-  wire [4:0] \port$18181$1 ;
-  input [4:0] \port$18183$1 ;
-  wire [4:0] \port$18183$1 ;
-  input [4:0] \port$18185$1 ;
-  wire [4:0] \port$18185$1 ;
-  input [4:0] \port$18187$1 ;
-  wire [4:0] \port$18187$1 ;
-  input [4:0] \port$18189$1 ;
-  wire [4:0] \port$18189$1 ;
-  input [3:0] \port$18190$1 ;
-  wire [3:0] \port$18190$1 ;
-  input [6:0] \port$18205$0 ;
-  wire [6:0] \port$18205$0 ;
-  input [6:0] \port$19127$0 ;
-  wire [6:0] \port$19127$0 ;
-  input [3:0] \port$19262$1 ;
-  wire [3:0] \port$19262$1 ;
+  input [4:0] \port$17635$1 ;
+  wire [4:0] \port$17635$1 ;
+  input [4:0] \port$17637$1 ;
+  wire [4:0] \port$17637$1 ;
+  input [4:0] \port$17639$1 ;
+  wire [4:0] \port$17639$1 ;
+  input [4:0] \port$17641$1 ;
+  wire [4:0] \port$17641$1 ;
+  input [4:0] \port$17643$1 ;
+  wire [4:0] \port$17643$1 ;
+  input [4:0] \port$17645$1 ;
+  wire [4:0] \port$17645$1 ;
+  input [4:0] \port$17647$1 ;
+  wire [4:0] \port$17647$1 ;
+  input [4:0] \port$17649$1 ;
+  wire [4:0] \port$17649$1 ;
+  input [3:0] \port$17650$1 ;
+  wire [3:0] \port$17650$1 ;
+  input [6:0] \port$17665$0 ;
+  wire [6:0] \port$17665$0 ;
+  input [6:0] \port$18587$0 ;
+  wire [6:0] \port$18587$0 ;
+  input [3:0] \port$18722$1 ;
+  wire [3:0] \port$18722$1 ;
   reg [10:0] read0__addr;
   output [39:0] read0__data;
   wire [39:0] read0__data;
@@ -14635,16 +14109,16 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
   wire write__en;
   backspike_default_codes_memory_rows  rows (
     .clk(clk),
-    .\port$18175$1 (\port$18175$1 ),
-    .\port$18177$1 (\port$18177$1 ),
-    .\port$18179$1 (\port$18179$1 ),
-    .\port$18181$1 (\port$18181$1 ),
-    .\port$18183$1 (\port$18183$1 ),
-    .\port$18185$1 (\port$18185$1 ),
-    .\port$18187$1 (\port$18187$1 ),
-    .\port$18189$1 (\port$18189$1 ),
-    .\port$18190$1 (\port$18190$1 ),
-    .\port$18205$0 (\port$18205$0 ),
+    .\port$17635$1 (\port$17635$1 ),
+    .\port$17637$1 (\port$17637$1 ),
+    .\port$17639$1 (\port$17639$1 ),
+    .\port$17641$1 (\port$17641$1 ),
+    .\port$17643$1 (\port$17643$1 ),
+    .\port$17645$1 (\port$17645$1 ),
+    .\port$17647$1 (\port$17647$1 ),
+    .\port$17649$1 (\port$17649$1 ),
+    .\port$17650$1 (\port$17650$1 ),
+    .\port$17665$0 (\port$17665$0 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -14658,41 +14132,41 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$20680$0 (read0__data),
+    .\port$20150$0 (read0__data),
     .rst(rst)
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$19127$0 , \port$19262$1  };
+    read0__addr = { \port$18587$0 , \port$18722$1  };
     if (rest) begin
       read0__addr = address;
     end
   end
 endmodule
 
-module backspike_default_codes_memory_rows (rst, write__en, \port$18175$1 , \port$18177$1 , \port$18179$1 , \port$18181$1 , \port$18183$1 , \port$18185$1 , \port$18187$1 , \port$18189$1 , \port$18190$1 , \port$18205$0 , read__addr, read0__data, clk);
+module backspike_default_codes_memory_rows (rst, write__en, \port$17635$1 , \port$17637$1 , \port$17639$1 , \port$17641$1 , \port$17643$1 , \port$17645$1 , \port$17647$1 , \port$17649$1 , \port$17650$1 , \port$17665$0 , read__addr, read0__data, clk);
   input clk;
   wire clk;
-  input [4:0] \port$18175$1 ;
-  wire [4:0] \port$18175$1 ;
-  input [4:0] \port$18177$1 ;
-  wire [4:0] \port$18177$1 ;
-  input [4:0] \port$18179$1 ;
-  wire [4:0] \port$18179$1 ;
-  input [4:0] \port$18181$1 ;
-  wire [4:0] \port$18181$1 ;
-  input [4:0] \port$18183$1 ;
-  wire [4:0] \port$18183$1 ;
-  input [4:0] \port$18185$1 ;
-  wire [4:0] \port$18185$1 ;
-  input [4:0] \port$18187$1 ;
-  wire [4:0] \port$18187$1 ;
-  input [4:0] \port$18189$1 ;
-  wire [4:0] \port$18189$1 ;
-  input [3:0] \port$18190$1 ;
-  wire [3:0] \port$18190$1 ;
-  input [6:0] \port$18205$0 ;
-  wire [6:0] \port$18205$0 ;
+  input [4:0] \port$17635$1 ;
+  wire [4:0] \port$17635$1 ;
+  input [4:0] \port$17637$1 ;
+  wire [4:0] \port$17637$1 ;
+  input [4:0] \port$17639$1 ;
+  wire [4:0] \port$17639$1 ;
+  input [4:0] \port$17641$1 ;
+  wire [4:0] \port$17641$1 ;
+  input [4:0] \port$17643$1 ;
+  wire [4:0] \port$17643$1 ;
+  input [4:0] \port$17645$1 ;
+  wire [4:0] \port$17645$1 ;
+  input [4:0] \port$17647$1 ;
+  wire [4:0] \port$17647$1 ;
+  input [4:0] \port$17649$1 ;
+  wire [4:0] \port$17649$1 ;
+  input [3:0] \port$17650$1 ;
+  wire [3:0] \port$17650$1 ;
+  input [6:0] \port$17665$0 ;
+  wire [6:0] \port$17665$0 ;
   output [39:0] read0__data;
   reg [39:0] read0__data = 40'h0000000000;
   input [10:0] read__addr;
@@ -14706,7 +14180,7 @@ module backspike_default_codes_memory_rows (rst, write__en, \port$18175$1 , \por
   reg [39:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$18205$0 , \port$18190$1  }] <= { \port$18189$1 , \port$18187$1 , \port$18185$1 , \port$18183$1 , \port$18181$1 , \port$18179$1 , \port$18177$1 , \port$18175$1  };
+      copy0[{ \port$17665$0 , \port$17650$1  }] <= { \port$17649$1 , \port$17647$1 , \port$17645$1 , \port$17643$1 , \port$17641$1 , \port$17639$1 , \port$17637$1 , \port$17635$1  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -14717,25 +14191,31 @@ module backspike_default_codes_memory_rows (rst, write__en, \port$18175$1 , \por
     read0__data <= read__data;
 endmodule
 
-module backspike_default_codes_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$20680$0 , host__response__payload, address, clk);
+module backspike_default_codes_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$20150$0 , address, host__response__payload, clk);
   reg \$initially  = 0;
-  reg [31:0] \$1 ;
-  wire \$10 ;
+  wire \$1 ;
+  wire [31:0] \$10 ;
   wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  reg [10:0] \$14 ;
-  reg [31:0] \$15 ;
-  reg \$16 ;
-  reg \$17 ;
-  reg \$18 ;
-  reg \$19 ;
+  reg [31:0] \$17 ;
+  reg [31:0] \$18 ;
+  reg [10:0] \$19 ;
   wire \$2 ;
-  reg \$20 ;
+  reg [31:0] \$20 ;
   reg \$21 ;
   reg \$22 ;
-  wire [11:0] \$8 ;
-  wire \$9 ;
+  reg \$23 ;
+  reg \$24 ;
+  reg \$25 ;
+  reg \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  wire [11:0] \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [31:0] \$9 ;
   output [10:0] address;
   reg [10:0] address = 11'h000;
   input clk;
@@ -14751,11 +14231,14 @@ module backspike_default_codes_memory_window (rst, host__request__valid, host__r
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input [39:0] \port$20680$0 ;
-  wire [39:0] \port$20680$0 ;
+  reg [31:0] part0 = 32'd0;
+  reg [31:0] part1 = 32'd0;
+  input [39:0] \port$20150$0 ;
+  wire [39:0] \port$20150$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
+  reg reading3 = 1'h0;
   reg refused = 1'h0;
   input rst;
   wire rst;
@@ -14763,111 +14246,131 @@ module backspike_default_codes_memory_window (rst, host__request__valid, host__r
   reg word1 = 1'h0;
   reg word2 = 1'h0;
   reg writing = 1'h0;
+  assign \$2  = ~ word2;
+  assign \$4  = host__request__valid & host__request__ready;
+  assign \$5  = \$4  & host__request__payload[0];
+  assign \$6  = host__request__valid & host__request__ready;
+  assign \$7  = ~ host__request__payload[0];
+  assign \$8  = \$6  & \$7 ;
+  assign \$10  = \$9  | part1;
   assign host__request__ready = ~ writing;
-  assign host__response__valid = writing | reading2;
-  assign \$2  = writing & refused;
-  assign \$9  = host__request__valid & host__request__ready;
-  assign \$10  = \$9  & host__request__payload[0];
-  assign \$11  = host__request__valid & host__request__ready;
-  assign \$12  = ~ host__request__payload[0];
-  assign \$13  = \$11  & \$12 ;
+  assign host__response__valid = writing | reading3;
+  assign \$11  = writing & refused;
   always @(posedge clk)
-    address <= \$14 ;
+    part0 <= \$17 ;
   always @(posedge clk)
-    data <= \$15 ;
+    part1 <= \$18 ;
+  always @(posedge clk)
+    address <= \$19 ;
+  always @(posedge clk)
+    data <= \$20 ;
   always @(posedge clk)
     refused <= 1'h0;
   always @(posedge clk)
-    word0 <= \$16 ;
+    word0 <= \$21 ;
   always @(posedge clk)
-    writing <= \$17 ;
+    writing <= \$22 ;
   always @(posedge clk)
-    reading0 <= \$18 ;
+    reading0 <= \$23 ;
   always @(posedge clk)
-    reading1 <= \$19 ;
+    reading1 <= \$24 ;
   always @(posedge clk)
-    reading2 <= \$20 ;
+    reading2 <= \$25 ;
   always @(posedge clk)
-    word1 <= \$21 ;
+    reading3 <= \$26 ;
   always @(posedge clk)
-    word2 <= \$22 ;
+    word1 <= \$27 ;
+  always @(posedge clk)
+    word2 <= \$28 ;
   always @* begin
     if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (word2)
-      1'h0:
-          \$1  = { 3'h0, \port$20680$0 [19:15], 3'h0, \port$20680$0 [14:10], 3'h0, \port$20680$0 [9:5], 3'h0, \port$20680$0 [4:0] };
-      1'h1:
-          \$1  = { 3'h0, \port$20680$0 [39:35], 3'h0, \port$20680$0 [34:30], 3'h0, \port$20680$0 [29:25], 3'h0, \port$20680$0 [24:20] };
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$14  = \$8 [10:0];
-    if (rst) begin
-      \$14  = 11'h000;
+    \$17  = { 3'h0, \port$20150$0 [19:15], 3'h0, \port$20150$0 [14:10], 3'h0, \port$20150$0 [9:5], 3'h0, \port$20150$0 [4:0] };
+    if (\$1 ) begin
+      \$17  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$15  = host__request__payload[44:13];
-    if (rst) begin
-      \$15  = 32'd0;
+    \$18  = { 3'h0, \port$20150$0 [39:35], 3'h0, \port$20150$0 [34:30], 3'h0, \port$20150$0 [29:25], 3'h0, \port$20150$0 [24:20] };
+    if (\$2 ) begin
+      \$18  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$16  = host__request__payload[1];
+    \$19  = \$3 [10:0];
     if (rst) begin
-      \$16  = 1'h0;
+      \$19  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = \$10 ;
+    \$20  = host__request__payload[44:13];
     if (rst) begin
-      \$17  = 1'h0;
+      \$20  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = \$13 ;
-    if (rst) begin
-      \$18  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$19  = reading0;
-    if (rst) begin
-      \$19  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$20  = reading1;
-    if (rst) begin
-      \$20  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$21  = word0;
+    \$21  = host__request__payload[1];
     if (rst) begin
       \$21  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$22  = word1;
+    \$22  = \$5 ;
     if (rst) begin
       \$22  = 1'h0;
     end
   end
-  assign host__response__payload[32] = \$2 ;
-  assign host__response__payload[31:0] = \$1 ;
-  assign \$8  = { 1'h0, host__request__payload[12:2] };
+  always @* begin
+    if (\$initially ) begin end
+    \$23  = \$8 ;
+    if (rst) begin
+      \$23  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$24  = reading0;
+    if (rst) begin
+      \$24  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$25  = reading1;
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$26  = reading2;
+    if (rst) begin
+      \$26  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$27  = word0;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$28  = word1;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  assign host__response__payload[32] = \$11 ;
+  assign host__response__payload[31:0] = \$10 ;
+  assign \$3  = { 1'h0, host__request__payload[12:2] };
+  assign \$9  = part0;
+  assign \$1  = word2;
 endmodule
 
 module backspike_default_control (rst, begins, running, batch, queues_running, queues_waiting, changed, doorbell, go, abort, dry_run, fault, fault_engine, fault_task, busy, blocks, faults__0, positions__0, faults__1, positions__1, faults__2
@@ -16803,21 +16306,20 @@ endmodule
 
 module backspike_default_counters_window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, row, host__response__payload, address, clk);
   reg \$initially  = 0;
-  reg [31:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
   wire \$11 ;
-  wire \$12 ;
-  reg [4:0] \$13 ;
-  reg [31:0] \$14 ;
+  reg [4:0] \$12 ;
+  reg [31:0] \$13 ;
+  reg \$14 ;
   reg \$15 ;
   reg \$16 ;
   reg \$17 ;
   reg \$18 ;
   reg \$19 ;
-  wire \$2 ;
   reg \$20 ;
-  reg \$21 ;
-  wire [4:0] \$7 ;
+  wire [4:0] \$6 ;
+  wire \$7 ;
   wire \$8 ;
   wire \$9 ;
   output [4:0] address;
@@ -16849,112 +16351,103 @@ module backspike_default_counters_window (rst, host__request__valid, host__reque
   reg writing = 1'h0;
   assign host__request__ready = ~ writing;
   assign host__response__valid = writing | reading2;
-  assign \$2  = writing & refused;
-  assign \$8  = host__request__valid & host__request__ready;
-  assign \$9  = \$8  & host__request__payload[0];
-  assign \$10  = host__request__valid & host__request__ready;
-  assign \$11  = ~ host__request__payload[0];
-  assign \$12  = \$10  & \$11 ;
+  assign \$1  = writing & refused;
+  assign \$7  = host__request__valid & host__request__ready;
+  assign \$8  = \$7  & host__request__payload[0];
+  assign \$9  = host__request__valid & host__request__ready;
+  assign \$10  = ~ host__request__payload[0];
+  assign \$11  = \$9  & \$10 ;
   always @(posedge clk)
-    address <= \$13 ;
+    address <= \$12 ;
   always @(posedge clk)
-    data <= \$14 ;
+    data <= \$13 ;
   always @(posedge clk)
     refused <= 1'h0;
   always @(posedge clk)
-    word0 <= \$15 ;
+    word0 <= \$14 ;
   always @(posedge clk)
-    writing <= \$16 ;
+    writing <= \$15 ;
   always @(posedge clk)
-    reading0 <= \$17 ;
+    reading0 <= \$16 ;
   always @(posedge clk)
-    reading1 <= \$18 ;
+    reading1 <= \$17 ;
   always @(posedge clk)
-    reading2 <= \$19 ;
+    reading2 <= \$18 ;
   always @(posedge clk)
-    word1 <= \$20 ;
+    word1 <= \$19 ;
   always @(posedge clk)
-    word2 <= \$21 ;
+    word2 <= \$20 ;
   always @* begin
     if (\$initially ) begin end
-    \$1  = 32'd0;
-    casez (word2)
-      1'h0:
-          \$1  = row;
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$13  = \$7 ;
+    \$12  = \$6 ;
     if (rst) begin
-      \$13  = 5'h00;
+      \$12  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$14  = host__request__payload[37:6];
+    \$13  = host__request__payload[37:6];
     if (rst) begin
-      \$14  = 32'd0;
+      \$13  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$15  = 1'h0;
+    \$14  = 1'h0;
+    if (rst) begin
+      \$14  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$15  = \$8 ;
     if (rst) begin
       \$15  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$16  = \$9 ;
+    \$16  = \$11 ;
     if (rst) begin
       \$16  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = \$12 ;
+    \$17  = reading0;
     if (rst) begin
       \$17  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = reading0;
+    \$18  = reading1;
     if (rst) begin
       \$18  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$19  = reading1;
+    \$19  = word0;
     if (rst) begin
       \$19  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$20  = word0;
+    \$20  = word1;
     if (rst) begin
       \$20  = 1'h0;
     end
   end
-  always @* begin
-    if (\$initially ) begin end
-    \$21  = word1;
-    if (rst) begin
-      \$21  = 1'h0;
-    end
-  end
-  assign host__response__payload[32] = \$2 ;
-  assign host__response__payload[31:0] = \$1 ;
-  assign \$7  = host__request__payload[5:1];
+  assign host__response__payload[32] = \$1 ;
+  assign host__response__payload[31:0] = row;
+  assign \$6  = host__request__payload[5:1];
 endmodule
 
-module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$1921$0 , front_spikes__addr, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, \port$3492$0 , drain_spikes__en, drain_active__en, batch, extent, buffer, carry
-, \begin , \end , start, abort, dry_run, queue_fault, queue_waiting, counts__0, queue_position, front_row__address, \port$18175$1 , \port$18177$1 , \port$18179$1 , \port$18181$1 , \port$18183$1 , \port$18185$1 , \port$18187$1 , \port$18189$1 , \port$18190$1 , \port$18205$0 , \port$18224$0
-, \port$18226$0 , \port$18228$0 , \port$18230$0 , \port$18232$0 , \port$18234$0 , \port$18236$0 , \port$18238$0 , \port$18240$0 , \port$18242$0 , \port$18244$0 , \port$18246$0 , \port$18248$0 , \port$18250$0 , \port$18252$0 , \port$18254$0 , \port$18257$0 , counts__1, counts__2, spikes__data, descriptors__data, tasks__data
+module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$1722$0 , front_spikes__addr, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, \port$3293$0 , drain_spikes__en, drain_active__en, batch, extent, buffer, carry
+, \begin , \end , start, abort, dry_run, queue_fault, queue_waiting, counts__0, queue_position, front_row__address, \port$17635$1 , \port$17637$1 , \port$17639$1 , \port$17641$1 , \port$17643$1 , \port$17645$1 , \port$17647$1 , \port$17649$1 , \port$17650$1 , \port$17665$0 , \port$17684$0
+, \port$17686$0 , \port$17688$0 , \port$17690$0 , \port$17692$0 , \port$17694$0 , \port$17696$0 , \port$17698$0 , \port$17700$0 , \port$17702$0 , \port$17704$0 , \port$17706$0 , \port$17708$0 , \port$17710$0 , \port$17712$0 , \port$17714$0 , \port$17717$0 , counts__1, counts__2, spikes__data, descriptors__data, tasks__data
 , row__vector, clk);
   wire \$1 ;
   wire [20:0] \$10 ;
@@ -17057,64 +16550,64 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
   wire o_events__ready;
   wire o_headers__ready;
   wire o_vectors__ready;
-  output [20:0] \port$18175$1 ;
-  wire [20:0] \port$18175$1 ;
-  output [20:0] \port$18177$1 ;
-  wire [20:0] \port$18177$1 ;
-  output [20:0] \port$18179$1 ;
-  wire [20:0] \port$18179$1 ;
-  output [20:0] \port$18181$1 ;
-  wire [20:0] \port$18181$1 ;
-  output [20:0] \port$18183$1 ;
-  wire [20:0] \port$18183$1 ;
-  output [20:0] \port$18185$1 ;
-  wire [20:0] \port$18185$1 ;
-  output [20:0] \port$18187$1 ;
-  wire [20:0] \port$18187$1 ;
-  output [20:0] \port$18189$1 ;
-  wire [20:0] \port$18189$1 ;
-  output [3:0] \port$18190$1 ;
-  wire [3:0] \port$18190$1 ;
-  output [6:0] \port$18205$0 ;
-  wire [6:0] \port$18205$0 ;
-  output [8:0] \port$18224$0 ;
-  wire [8:0] \port$18224$0 ;
-  output [8:0] \port$18226$0 ;
-  wire [8:0] \port$18226$0 ;
-  output [8:0] \port$18228$0 ;
-  wire [8:0] \port$18228$0 ;
-  output [8:0] \port$18230$0 ;
-  wire [8:0] \port$18230$0 ;
-  output [8:0] \port$18232$0 ;
-  wire [8:0] \port$18232$0 ;
-  output [8:0] \port$18234$0 ;
-  wire [8:0] \port$18234$0 ;
-  output [8:0] \port$18236$0 ;
-  wire [8:0] \port$18236$0 ;
-  output [8:0] \port$18238$0 ;
-  wire [8:0] \port$18238$0 ;
-  output [8:0] \port$18240$0 ;
-  wire [8:0] \port$18240$0 ;
-  output [8:0] \port$18242$0 ;
-  wire [8:0] \port$18242$0 ;
-  output [8:0] \port$18244$0 ;
-  wire [8:0] \port$18244$0 ;
-  output [8:0] \port$18246$0 ;
-  wire [8:0] \port$18246$0 ;
-  output [8:0] \port$18248$0 ;
-  wire [8:0] \port$18248$0 ;
-  output [8:0] \port$18250$0 ;
-  wire [8:0] \port$18250$0 ;
-  output [8:0] \port$18252$0 ;
-  wire [8:0] \port$18252$0 ;
-  output [8:0] \port$18254$0 ;
-  wire [8:0] \port$18254$0 ;
-  output [7:0] \port$18257$0 ;
-  wire [7:0] \port$18257$0 ;
-  output \port$1921$0 ;
-  wire \port$1921$0 ;
-  output [3:0] \port$3492$0 ;
-  wire [3:0] \port$3492$0 ;
+  output \port$1722$0 ;
+  wire \port$1722$0 ;
+  output [20:0] \port$17635$1 ;
+  wire [20:0] \port$17635$1 ;
+  output [20:0] \port$17637$1 ;
+  wire [20:0] \port$17637$1 ;
+  output [20:0] \port$17639$1 ;
+  wire [20:0] \port$17639$1 ;
+  output [20:0] \port$17641$1 ;
+  wire [20:0] \port$17641$1 ;
+  output [20:0] \port$17643$1 ;
+  wire [20:0] \port$17643$1 ;
+  output [20:0] \port$17645$1 ;
+  wire [20:0] \port$17645$1 ;
+  output [20:0] \port$17647$1 ;
+  wire [20:0] \port$17647$1 ;
+  output [20:0] \port$17649$1 ;
+  wire [20:0] \port$17649$1 ;
+  output [3:0] \port$17650$1 ;
+  wire [3:0] \port$17650$1 ;
+  output [6:0] \port$17665$0 ;
+  wire [6:0] \port$17665$0 ;
+  output [8:0] \port$17684$0 ;
+  wire [8:0] \port$17684$0 ;
+  output [8:0] \port$17686$0 ;
+  wire [8:0] \port$17686$0 ;
+  output [8:0] \port$17688$0 ;
+  wire [8:0] \port$17688$0 ;
+  output [8:0] \port$17690$0 ;
+  wire [8:0] \port$17690$0 ;
+  output [8:0] \port$17692$0 ;
+  wire [8:0] \port$17692$0 ;
+  output [8:0] \port$17694$0 ;
+  wire [8:0] \port$17694$0 ;
+  output [8:0] \port$17696$0 ;
+  wire [8:0] \port$17696$0 ;
+  output [8:0] \port$17698$0 ;
+  wire [8:0] \port$17698$0 ;
+  output [8:0] \port$17700$0 ;
+  wire [8:0] \port$17700$0 ;
+  output [8:0] \port$17702$0 ;
+  wire [8:0] \port$17702$0 ;
+  output [8:0] \port$17704$0 ;
+  wire [8:0] \port$17704$0 ;
+  output [8:0] \port$17706$0 ;
+  wire [8:0] \port$17706$0 ;
+  output [8:0] \port$17708$0 ;
+  wire [8:0] \port$17708$0 ;
+  output [8:0] \port$17710$0 ;
+  wire [8:0] \port$17710$0 ;
+  output [8:0] \port$17712$0 ;
+  wire [8:0] \port$17712$0 ;
+  output [8:0] \port$17714$0 ;
+  wire [8:0] \port$17714$0 ;
+  output [7:0] \port$17717$0 ;
+  wire [7:0] \port$17717$0 ;
+  output [3:0] \port$3293$0 ;
+  wire [3:0] \port$3293$0 ;
   output queue_busy;
   wire queue_busy;
   output [7:0] queue_descriptors__addr;
@@ -17178,18 +16671,18 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
     .extent(extent),
     .i_headers__payload(i_headers__payload),
     .logits__en(drain_logits__en),
-    .\port$18175$1 (\$3 ),
-    .\port$18177$1 (\$4 ),
-    .\port$18179$1 (\$5 ),
-    .\port$18181$1 (\$6 ),
-    .\port$18183$1 (\$7 ),
-    .\port$18185$1 (\$8 ),
-    .\port$18187$1 (\$9 ),
-    .\port$18189$1 (\$10 ),
-    .\port$18190$1 (\$11 ),
-    .\port$18205$0 (\$12 ),
-    .\port$18257$0 (\$29 ),
-    .\port$3492$0 (\$2 ),
+    .\port$17635$1 (\$3 ),
+    .\port$17637$1 (\$4 ),
+    .\port$17639$1 (\$5 ),
+    .\port$17641$1 (\$6 ),
+    .\port$17643$1 (\$7 ),
+    .\port$17645$1 (\$8 ),
+    .\port$17647$1 (\$9 ),
+    .\port$17649$1 (\$10 ),
+    .\port$17650$1 (\$11 ),
+    .\port$17665$0 (\$12 ),
+    .\port$17717$0 (\$29 ),
+    .\port$3293$0 (\$2 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -17300,40 +16793,40 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
     .tasks__data(tasks__data),
     .waiting(queue_waiting)
   );
-  assign \port$1921$0  = \$1 ;
-  assign \port$3492$0  = \$2 ;
-  assign \port$18175$1  = \$3 ;
-  assign \port$18177$1  = \$4 ;
-  assign \port$18179$1  = \$5 ;
-  assign \port$18181$1  = \$6 ;
-  assign \port$18183$1  = \$7 ;
-  assign \port$18185$1  = \$8 ;
-  assign \port$18187$1  = \$9 ;
-  assign \port$18189$1  = \$10 ;
-  assign \port$18190$1  = \$11 ;
-  assign \port$18205$0  = \$12 ;
-  assign \port$18224$0  = \$13 ;
-  assign \port$18226$0  = \$14 ;
-  assign \port$18228$0  = \$15 ;
-  assign \port$18230$0  = \$16 ;
-  assign \port$18232$0  = \$17 ;
-  assign \port$18234$0  = \$18 ;
-  assign \port$18236$0  = \$19 ;
-  assign \port$18238$0  = \$20 ;
-  assign \port$18240$0  = \$21 ;
-  assign \port$18242$0  = \$22 ;
-  assign \port$18244$0  = \$23 ;
-  assign \port$18246$0  = \$24 ;
-  assign \port$18248$0  = \$25 ;
-  assign \port$18250$0  = \$26 ;
-  assign \port$18252$0  = \$27 ;
-  assign \port$18254$0  = \$28 ;
-  assign \port$18257$0  = \$29 ;
+  assign \port$1722$0  = \$1 ;
+  assign \port$3293$0  = \$2 ;
+  assign \port$17635$1  = \$3 ;
+  assign \port$17637$1  = \$4 ;
+  assign \port$17639$1  = \$5 ;
+  assign \port$17641$1  = \$6 ;
+  assign \port$17643$1  = \$7 ;
+  assign \port$17645$1  = \$8 ;
+  assign \port$17647$1  = \$9 ;
+  assign \port$17649$1  = \$10 ;
+  assign \port$17650$1  = \$11 ;
+  assign \port$17665$0  = \$12 ;
+  assign \port$17684$0  = \$13 ;
+  assign \port$17686$0  = \$14 ;
+  assign \port$17688$0  = \$15 ;
+  assign \port$17690$0  = \$16 ;
+  assign \port$17692$0  = \$17 ;
+  assign \port$17694$0  = \$18 ;
+  assign \port$17696$0  = \$19 ;
+  assign \port$17698$0  = \$20 ;
+  assign \port$17700$0  = \$21 ;
+  assign \port$17702$0  = \$22 ;
+  assign \port$17704$0  = \$23 ;
+  assign \port$17706$0  = \$24 ;
+  assign \port$17708$0  = \$25 ;
+  assign \port$17710$0  = \$26 ;
+  assign \port$17712$0  = \$27 ;
+  assign \port$17714$0  = \$28 ;
+  assign \port$17717$0  = \$29 ;
 endmodule
 
-module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logits__en, \port$3492$0 , spikes__en, active__en, done, busy, i_headers__payload, batch, extent, buffer, carry, \config , \table , sums, \port$18175$1 , \port$18177$1 , \port$18179$1
-, \port$18181$1 , \port$18183$1 , \port$18185$1 , \port$18187$1 , \port$18189$1 , \port$18190$1 , \port$18205$0 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13
-, tile_14, tile_15, \port$18257$0 , entry, clk);
+module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logits__en, \port$3293$0 , spikes__en, active__en, done, busy, i_headers__payload, batch, extent, buffer, carry, \config , \table , sums, \port$17635$1 , \port$17637$1 , \port$17639$1
+, \port$17641$1 , \port$17643$1 , \port$17645$1 , \port$17647$1 , \port$17649$1 , \port$17650$1 , \port$17665$0 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13
+, tile_14, tile_15, \port$17717$0 , entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [51:0] \$10 ;
@@ -17680,30 +17173,30 @@ module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logi
   wire logits__en;
   reg [7:0] neurons = 8'h00;
   wire [16:0] o;
-  output [20:0] \port$18175$1 ;
-  wire [20:0] \port$18175$1 ;
-  output [20:0] \port$18177$1 ;
-  wire [20:0] \port$18177$1 ;
-  output [20:0] \port$18179$1 ;
-  wire [20:0] \port$18179$1 ;
-  output [20:0] \port$18181$1 ;
-  wire [20:0] \port$18181$1 ;
-  output [20:0] \port$18183$1 ;
-  wire [20:0] \port$18183$1 ;
-  output [20:0] \port$18185$1 ;
-  wire [20:0] \port$18185$1 ;
-  output [20:0] \port$18187$1 ;
-  wire [20:0] \port$18187$1 ;
-  output [20:0] \port$18189$1 ;
-  wire [20:0] \port$18189$1 ;
-  output [3:0] \port$18190$1 ;
-  wire [3:0] \port$18190$1 ;
-  output [6:0] \port$18205$0 ;
-  wire [6:0] \port$18205$0 ;
-  output [7:0] \port$18257$0 ;
-  wire [7:0] \port$18257$0 ;
-  output [3:0] \port$3492$0 ;
-  wire [3:0] \port$3492$0 ;
+  output [20:0] \port$17635$1 ;
+  wire [20:0] \port$17635$1 ;
+  output [20:0] \port$17637$1 ;
+  wire [20:0] \port$17637$1 ;
+  output [20:0] \port$17639$1 ;
+  wire [20:0] \port$17639$1 ;
+  output [20:0] \port$17641$1 ;
+  wire [20:0] \port$17641$1 ;
+  output [20:0] \port$17643$1 ;
+  wire [20:0] \port$17643$1 ;
+  output [20:0] \port$17645$1 ;
+  wire [20:0] \port$17645$1 ;
+  output [20:0] \port$17647$1 ;
+  wire [20:0] \port$17647$1 ;
+  output [20:0] \port$17649$1 ;
+  wire [20:0] \port$17649$1 ;
+  output [3:0] \port$17650$1 ;
+  wire [3:0] \port$17650$1 ;
+  output [6:0] \port$17665$0 ;
+  wire [6:0] \port$17665$0 ;
+  output [7:0] \port$17717$0 ;
+  wire [7:0] \port$17717$0 ;
+  output [3:0] \port$3293$0 ;
+  wire [3:0] \port$3293$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] row_0 = 22'h000000;
   reg [21:0] row_1 = 22'h000000;
@@ -18259,7 +17752,7 @@ module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logi
     .carry(carry),
     .clk(clk),
     .o(o),
-    .\port$4822$26 (i_headers__payload[27:26]),
+    .\port$4623$26 (i_headers__payload[27:26]),
     .rst(rst),
     .start(block_begins),
     .twice(\config [64])
@@ -18623,22 +18116,22 @@ module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logi
       \$267  = 1'h0;
     end
   end
-  assign \port$3492$0  = \$16 ;
-  assign \port$18175$1  = row_0[21:1];
-  assign \port$18177$1  = row_1[21:1];
-  assign \port$18179$1  = row_2[21:1];
-  assign \port$18181$1  = row_3[21:1];
-  assign \port$18183$1  = row_4[21:1];
-  assign \port$18185$1  = row_5[21:1];
-  assign \port$18187$1  = row_6[21:1];
-  assign \port$18189$1  = row_7[21:1];
-  assign \port$18190$1  = slot_17[4:1];
-  assign \port$18205$0  = header_17[6:0];
-  assign \port$18257$0  = header_18[7:0];
+  assign \port$3293$0  = \$16 ;
+  assign \port$17635$1  = row_0[21:1];
+  assign \port$17637$1  = row_1[21:1];
+  assign \port$17639$1  = row_2[21:1];
+  assign \port$17641$1  = row_3[21:1];
+  assign \port$17643$1  = row_4[21:1];
+  assign \port$17645$1  = row_5[21:1];
+  assign \port$17647$1  = row_6[21:1];
+  assign \port$17649$1  = row_7[21:1];
+  assign \port$17650$1  = slot_17[4:1];
+  assign \port$17665$0  = header_17[6:0];
+  assign \port$17717$0  = header_18[7:0];
   assign entry = o[4:1];
 endmodule
 
-module backspike_default_fp_drain_sequencer (rst, start, busy, \port$4822$26 , batch, carry, twice, o, clk);
+module backspike_default_fp_drain_sequencer (rst, start, busy, \port$4623$26 , batch, carry, twice, o, clk);
   reg \$initially  = 0;
   wire [5:0] \$1 ;
   wire \$10 ;
@@ -18765,8 +18258,8 @@ module backspike_default_fp_drain_sequencer (rst, start, busy, \port$4822$26 , b
   output [16:0] o;
   reg [16:0] o = 17'h00000;
   reg phases_over = 1'h0;
-  input [1:0] \port$4822$26 ;
-  wire [1:0] \port$4822$26 ;
+  input [1:0] \port$4623$26 ;
+  wire [1:0] \port$4623$26 ;
   input rst;
   wire rst;
   reg running = 1'h0;
@@ -18852,10 +18345,10 @@ module backspike_default_fp_drain_sequencer (rst, start, busy, \port$4822$26 , b
   assign \$75  = { 1'h0, \$signal$23  } + batch[14:10];
   assign \$76  = o[0] & o[16];
   assign \$77  = ~ carry;
-  assign \$78  = \port$4822$26 [0] & \$77 ;
-  assign \$79  = \port$4822$26 [1] ? end1 : end0;
+  assign \$78  = \port$4623$26 [0] & \$77 ;
+  assign \$79  = \port$4623$26 [1] ? end1 : end0;
   assign \$80  = ~ carry;
-  assign \$81  = \port$4822$26 [0] & \$80 ;
+  assign \$81  = \port$4623$26 [0] & \$80 ;
   assign \$82  = start & \$81 ;
   assign \$83  = o[0] & o[16];
   assign \$84  = ~ \$83 ;
@@ -19137,7 +18630,7 @@ module backspike_default_fp_drain_sequencer (rst, start, busy, \port$4822$26 , b
     if (\$initially ) begin end
     \$102  = \final ;
     if (start) begin
-      \$102  = \port$4822$26 [1];
+      \$102  = \port$4623$26 [1];
     end
     if (rst) begin
       \$102  = 1'h0;
@@ -19636,8 +19129,8 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit0_currents  currents (
     .clk(clk),
     .o(\o$66 ),
-    .\port$18147$5 (slot[10:5]),
-    .\port$18346$5 (slot_16[10:5]),
+    .\port$17607$5 (slot[10:5]),
+    .\port$17806$5 (slot_16[10:5]),
     .rst(rst),
     .write__data(u_16),
     .write__en(\write$47 )
@@ -19660,8 +19153,8 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit0_lookup  lookup (
     .clk(clk),
     .o(code),
-    .\port$3928$0 (\$4 ),
-    .\port$3929$0 (\$5 ),
+    .\port$3729$0 (\$4 ),
+    .\port$3730$0 (\$5 ),
     .rst(rst),
     .\table (\table )
   );
@@ -19676,12 +19169,12 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit0_states  states (
     .clk(clk),
     .o(\o$58 ),
-    .\port$18147$5 (slot[10:5]),
-    .\port$18151$28 (place),
-    .\port$18346$5 (slot_16[10:5]),
-    .\port$18362$0 (place_16),
-    .\port$18368$0 (current_16),
-    .\port$3922$0 (current),
+    .\port$17607$5 (slot[10:5]),
+    .\port$17611$28 (place),
+    .\port$17806$5 (slot_16[10:5]),
+    .\port$17822$0 (place_16),
+    .\port$17828$0 (current_16),
+    .\port$3723$0 (current),
     .rst(rst),
     .write__data(\i$43 ),
     .write__en(slot_16[0])
@@ -19689,8 +19182,8 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit0_subtract  subtract (
     .clk(clk),
     .i_b(\config [96:81]),
-    .\port$18425$0 (\$89 ),
-    .\port$18426$0 (\$90 ),
+    .\port$17885$0 (\$89 ),
+    .\port$17886$0 (\$90 ),
     .result(\$91 ),
     .rst(rst),
     .saturated(\saturated$53 )
@@ -19712,15 +19205,15 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   assign \$76  = { exact_sum[51], exact_sum, 2'h0 };
 endmodule
 
-module backspike_default_fp_drain_unit0_currents (rst, write__en, o, \port$18147$5 , write__data, \port$18346$5 , clk);
+module backspike_default_fp_drain_unit0_currents (rst, write__en, o, \port$17607$5 , write__data, \port$17806$5 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$18147$5 ;
-  wire [5:0] \port$18147$5 ;
-  input [5:0] \port$18346$5 ;
-  wire [5:0] \port$18346$5 ;
+  input [5:0] \port$17607$5 ;
+  wire [5:0] \port$17607$5 ;
+  input [5:0] \port$17806$5 ;
+  wire [5:0] \port$17806$5 ;
   input rst;
   wire rst;
   input [15:0] write__data;
@@ -19732,11 +19225,11 @@ module backspike_default_fp_drain_unit0_currents (rst, write__en, o, \port$18147
   reg [15:0] file [127:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ 1'h0, \port$18346$5  }] <= write__data;
+      file[{ 1'h0, \port$17806$5  }] <= write__data;
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ 1'h0, \port$18147$5  }];
+    _0_ <= file[{ 1'h0, \port$17607$5  }];
   end
   assign o = _0_;
 endmodule
@@ -19907,7 +19400,7 @@ module backspike_default_fp_drain_unit0_leaked (rst, i_factor, i_half, fixed, ca
   assign \$36  = { 2'h0, \$35 [98:2] };
 endmodule
 
-module backspike_default_fp_drain_unit0_lookup (rst, \port$3928$0 , \port$3929$0 , \table , o, clk);
+module backspike_default_fp_drain_unit0_lookup (rst, \port$3729$0 , \port$3730$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -19948,10 +19441,10 @@ module backspike_default_fp_drain_unit0_lookup (rst, \port$3928$0 , \port$3929$0
   reg [15:0] key_3 = 16'h0000;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$3928$0 ;
-  wire [14:0] \port$3928$0 ;
-  input \port$3929$0 ;
-  wire \port$3929$0 ;
+  input [14:0] \port$3729$0 ;
+  wire [14:0] \port$3729$0 ;
+  input \port$3730$0 ;
+  wire \port$3730$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -19978,7 +19471,7 @@ module backspike_default_fp_drain_unit0_lookup (rst, \port$3928$0 , \port$3929$0
   assign addressed2 = \table [0] & \$5 ;
   assign \$6  = ~| \table [1];
   assign addressed3 = \table [0] & \$6 ;
-  assign \$11  = { \port$3929$0 , \port$3928$0  } >= \$10 ;
+  assign \$11  = { \port$3730$0 , \port$3729$0  } >= \$10 ;
   assign \$12  = ~| \table [4];
   assign \$13  = addressed1 & \$12 ;
   assign \$15  = addressed1 & \$14 ;
@@ -19995,7 +19488,7 @@ module backspike_default_fp_drain_unit0_lookup (rst, \port$3928$0 , \port$3929$0
   always @(posedge clk)
     edge1_1 <= \$22 ;
   always @(posedge clk)
-    key_1 <= { \port$3929$0 , \port$3928$0  };
+    key_1 <= { \port$3730$0 , \port$3729$0  };
   always @(posedge clk)
     \$signature__addr  <= { bits0_1, \$17  };
   always @(posedge clk)
@@ -20356,23 +19849,23 @@ module backspike_default_fp_drain_unit0_round_u (rst, i, result, negative_4, sat
   assign \$118  = \$117 [0];
 endmodule
 
-module backspike_default_fp_drain_unit0_states (rst, \port$3922$0 , write__data, o, \port$18147$5 , \port$18151$28 , write__en, \port$18346$5 , \port$18362$0 , \port$18368$0 , clk);
+module backspike_default_fp_drain_unit0_states (rst, \port$3723$0 , write__data, o, \port$17607$5 , \port$17611$28 , write__en, \port$17806$5 , \port$17822$0 , \port$17828$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$18147$5 ;
-  wire [5:0] \port$18147$5 ;
-  input [9:0] \port$18151$28 ;
-  wire [9:0] \port$18151$28 ;
-  input [5:0] \port$18346$5 ;
-  wire [5:0] \port$18346$5 ;
-  input [9:0] \port$18362$0 ;
-  wire [9:0] \port$18362$0 ;
-  input \port$18368$0 ;
-  wire \port$18368$0 ;
-  input \port$3922$0 ;
-  wire \port$3922$0 ;
+  input [5:0] \port$17607$5 ;
+  wire [5:0] \port$17607$5 ;
+  input [9:0] \port$17611$28 ;
+  wire [9:0] \port$17611$28 ;
+  input [5:0] \port$17806$5 ;
+  wire [5:0] \port$17806$5 ;
+  input [9:0] \port$17822$0 ;
+  wire [9:0] \port$17822$0 ;
+  input \port$17828$0 ;
+  wire \port$17828$0 ;
+  input \port$3723$0 ;
+  wire \port$3723$0 ;
   input rst;
   wire rst;
   input [15:0] write__data;
@@ -20384,16 +19877,16 @@ module backspike_default_fp_drain_unit0_states (rst, \port$3922$0 , write__data,
   reg [15:0] file [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ \port$18368$0 , \port$18362$0 [3:0], \port$18346$5  }] <= write__data;
+      file[{ \port$17828$0 , \port$17822$0 [3:0], \port$17806$5  }] <= write__data;
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ \port$3922$0 , \port$18151$28 [3:0], \port$18147$5  }];
+    _0_ <= file[{ \port$3723$0 , \port$17611$28 [3:0], \port$17607$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$18425$0 , \port$18426$0 , result, saturated, clk);
+module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$17885$0 , \port$17886$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -20522,10 +20015,10 @@ module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$18425$0 , \por
   reg minus_1 = 1'h0;
   reg minus_2 = 1'h0;
   reg [3:0] places_4 = 4'h0;
-  input [14:0] \port$18425$0 ;
-  wire [14:0] \port$18425$0 ;
-  input \port$18426$0 ;
-  wire \port$18426$0 ;
+  input [14:0] \port$17885$0 ;
+  wire [14:0] \port$17885$0 ;
+  input \port$17886$0 ;
+  wire \port$17886$0 ;
   output [14:0] result;
   reg [14:0] result = 15'h7bff;
   input rst;
@@ -20538,13 +20031,13 @@ module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$18425$0 , \por
   reg [14:0] total_3 = 15'h0000;
   reg [14:0] total_4 = 15'h0000;
   reg up_5 = 1'h0;
-  assign \$1  = ~| \port$18425$0 [14:10];
-  assign exponent_a = \port$18425$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ~| \port$17885$0 [14:10];
+  assign exponent_a = \port$17885$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ~| i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ~| ahead;
-  assign \$4  = \$3  & \port$18426$0 ;
+  assign \$4  = \$3  & \port$17886$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller_1[4:0], 3'h0 };
   assign \$6  = distance_1[3] & \$5 ;
@@ -20610,13 +20103,13 @@ module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$18425$0 , \por
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$18425$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$18425$0 [9:0] };
-  assign \$79  = | \port$18425$0 [14:10];
+  assign \$77  = | \port$17885$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$17885$0 [9:0] };
+  assign \$79  = | \port$17885$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$18425$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$17885$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$18426$0  == i_b[15];
+  assign \$83  = \port$17886$0  == i_b[15];
   assign \$84  = down_by1[0] | lost_by1;
   assign \$85  = ~ { distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4] };
   assign \$86  = { down_by1[13:1], \$84  } & \$85 ;
@@ -21171,8 +20664,8 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit1_currents  currents (
     .clk(clk),
     .o(\o$66 ),
-    .\port$18147$5 (slot[10:5]),
-    .\port$18509$5 (slot_16[10:5]),
+    .\port$17607$5 (slot[10:5]),
+    .\port$17969$5 (slot_16[10:5]),
     .rst(rst),
     .write__data(u_16),
     .write__en(\write$47 )
@@ -21195,8 +20688,8 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit1_lookup  lookup (
     .clk(clk),
     .o(code),
-    .\port$4365$0 (\$4 ),
-    .\port$4366$0 (\$5 ),
+    .\port$4166$0 (\$4 ),
+    .\port$4167$0 (\$5 ),
     .rst(rst),
     .\table (\table )
   );
@@ -21211,12 +20704,12 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit1_states  states (
     .clk(clk),
     .o(\o$58 ),
-    .\port$18147$5 (slot[10:5]),
-    .\port$18151$28 (place),
-    .\port$18509$5 (slot_16[10:5]),
-    .\port$18525$0 (place_16),
-    .\port$18531$0 (current_16),
-    .\port$4359$0 (current),
+    .\port$17607$5 (slot[10:5]),
+    .\port$17611$28 (place),
+    .\port$17969$5 (slot_16[10:5]),
+    .\port$17985$0 (place_16),
+    .\port$17991$0 (current_16),
+    .\port$4160$0 (current),
     .rst(rst),
     .write__data(\i$43 ),
     .write__en(slot_16[0])
@@ -21224,8 +20717,8 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit1_subtract  subtract (
     .clk(clk),
     .i_b(\config [96:81]),
-    .\port$18588$0 (\$89 ),
-    .\port$18589$0 (\$90 ),
+    .\port$18048$0 (\$89 ),
+    .\port$18049$0 (\$90 ),
     .result(\$91 ),
     .rst(rst),
     .saturated(\saturated$53 )
@@ -21247,15 +20740,15 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   assign \$76  = { exact_sum[51], exact_sum, 2'h0 };
 endmodule
 
-module backspike_default_fp_drain_unit1_currents (rst, write__en, o, \port$18147$5 , write__data, \port$18509$5 , clk);
+module backspike_default_fp_drain_unit1_currents (rst, write__en, o, \port$17607$5 , write__data, \port$17969$5 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$18147$5 ;
-  wire [5:0] \port$18147$5 ;
-  input [5:0] \port$18509$5 ;
-  wire [5:0] \port$18509$5 ;
+  input [5:0] \port$17607$5 ;
+  wire [5:0] \port$17607$5 ;
+  input [5:0] \port$17969$5 ;
+  wire [5:0] \port$17969$5 ;
   input rst;
   wire rst;
   input [15:0] write__data;
@@ -21267,16 +20760,16 @@ module backspike_default_fp_drain_unit1_currents (rst, write__en, o, \port$18147
   reg [15:0] file [127:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ 1'h0, \port$18509$5  }] <= write__data;
+      file[{ 1'h0, \port$17969$5  }] <= write__data;
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ 1'h0, \port$18147$5  }];
+    _0_ <= file[{ 1'h0, \port$17607$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_fp_drain_unit1_lookup (rst, \port$4365$0 , \port$4366$0 , \table , o, clk);
+module backspike_default_fp_drain_unit1_lookup (rst, \port$4166$0 , \port$4167$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -21317,10 +20810,10 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$4365$0 , \port$4366$0
   reg [15:0] key_3 = 16'h0000;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$4365$0 ;
-  wire [14:0] \port$4365$0 ;
-  input \port$4366$0 ;
-  wire \port$4366$0 ;
+  input [14:0] \port$4166$0 ;
+  wire [14:0] \port$4166$0 ;
+  input \port$4167$0 ;
+  wire \port$4167$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -21347,7 +20840,7 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$4365$0 , \port$4366$0
   assign addressed2 = \table [0] & \$5 ;
   assign \$6  = ~| \table [1];
   assign addressed3 = \table [0] & \$6 ;
-  assign \$11  = { \port$4366$0 , \port$4365$0  } >= \$10 ;
+  assign \$11  = { \port$4167$0 , \port$4166$0  } >= \$10 ;
   assign \$12  = ~| \table [4];
   assign \$13  = addressed1 & \$12 ;
   assign \$15  = addressed1 & \$14 ;
@@ -21364,7 +20857,7 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$4365$0 , \port$4366$0
   always @(posedge clk)
     edge1_1 <= \$22 ;
   always @(posedge clk)
-    key_1 <= { \port$4366$0 , \port$4365$0  };
+    key_1 <= { \port$4167$0 , \port$4166$0  };
   always @(posedge clk)
     \$signature__addr  <= { bits0_1, \$17  };
   always @(posedge clk)
@@ -21401,23 +20894,23 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$4365$0 , \port$4366$0
   assign \$14  = \table [4];
 endmodule
 
-module backspike_default_fp_drain_unit1_states (rst, \port$4359$0 , write__data, o, \port$18147$5 , \port$18151$28 , write__en, \port$18509$5 , \port$18525$0 , \port$18531$0 , clk);
+module backspike_default_fp_drain_unit1_states (rst, \port$4160$0 , write__data, o, \port$17607$5 , \port$17611$28 , write__en, \port$17969$5 , \port$17985$0 , \port$17991$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$18147$5 ;
-  wire [5:0] \port$18147$5 ;
-  input [9:0] \port$18151$28 ;
-  wire [9:0] \port$18151$28 ;
-  input [5:0] \port$18509$5 ;
-  wire [5:0] \port$18509$5 ;
-  input [9:0] \port$18525$0 ;
-  wire [9:0] \port$18525$0 ;
-  input \port$18531$0 ;
-  wire \port$18531$0 ;
-  input \port$4359$0 ;
-  wire \port$4359$0 ;
+  input [5:0] \port$17607$5 ;
+  wire [5:0] \port$17607$5 ;
+  input [9:0] \port$17611$28 ;
+  wire [9:0] \port$17611$28 ;
+  input [5:0] \port$17969$5 ;
+  wire [5:0] \port$17969$5 ;
+  input [9:0] \port$17985$0 ;
+  wire [9:0] \port$17985$0 ;
+  input \port$17991$0 ;
+  wire \port$17991$0 ;
+  input \port$4160$0 ;
+  wire \port$4160$0 ;
   input rst;
   wire rst;
   input [15:0] write__data;
@@ -21429,16 +20922,16 @@ module backspike_default_fp_drain_unit1_states (rst, \port$4359$0 , write__data,
   reg [15:0] file [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ \port$18531$0 , \port$18525$0 [3:0], \port$18509$5  }] <= write__data;
+      file[{ \port$17991$0 , \port$17985$0 [3:0], \port$17969$5  }] <= write__data;
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ \port$4359$0 , \port$18151$28 [3:0], \port$18147$5  }];
+    _0_ <= file[{ \port$4160$0 , \port$17611$28 [3:0], \port$17607$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$18588$0 , \port$18589$0 , result, saturated, clk);
+module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$18048$0 , \port$18049$0 , result, saturated, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [13:0] \$10 ;
@@ -21567,10 +21060,10 @@ module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$18588$0 , \por
   reg minus_1 = 1'h0;
   reg minus_2 = 1'h0;
   reg [3:0] places_4 = 4'h0;
-  input [14:0] \port$18588$0 ;
-  wire [14:0] \port$18588$0 ;
-  input \port$18589$0 ;
-  wire \port$18589$0 ;
+  input [14:0] \port$18048$0 ;
+  wire [14:0] \port$18048$0 ;
+  input \port$18049$0 ;
+  wire \port$18049$0 ;
   output [14:0] result;
   reg [14:0] result = 15'h7bff;
   input rst;
@@ -21583,13 +21076,13 @@ module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$18588$0 , \por
   reg [14:0] total_3 = 15'h0000;
   reg [14:0] total_4 = 15'h0000;
   reg up_5 = 1'h0;
-  assign \$1  = ~| \port$18588$0 [14:10];
-  assign exponent_a = \port$18588$0 [14:10] | { 4'h0, \$1  };
+  assign \$1  = ~| \port$18048$0 [14:10];
+  assign exponent_a = \port$18048$0 [14:10] | { 4'h0, \$1  };
   assign \$2  = ~| i_b[14:10];
   assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
   assign ahead = exponent_a - exponent_b;
   assign \$3  = ~| ahead;
-  assign \$4  = \$3  & \port$18589$0 ;
+  assign \$4  = \$3  & \port$18049$0 ;
   assign swap = ahead[5] | \$4 ;
   assign \$5  = | { smaller_1[4:0], 3'h0 };
   assign \$6  = distance_1[3] & \$5 ;
@@ -21655,13 +21148,13 @@ module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$18588$0 , \por
   assign \$74  = - ahead;
   assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
   assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$18588$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$18588$0 [9:0] };
-  assign \$79  = | \port$18588$0 [14:10];
+  assign \$77  = | \port$18048$0 [14:10];
+  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$18048$0 [9:0] };
+  assign \$79  = | \port$18048$0 [14:10];
   assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$18588$0 [9:0] } : { \$80 , i_b[9:0] };
+  assign \$81  = swap ? { \$79 , \port$18048$0 [9:0] } : { \$80 , i_b[9:0] };
   assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$18589$0  == i_b[15];
+  assign \$83  = \port$18049$0  == i_b[15];
   assign \$84  = down_by1[0] | lost_by1;
   assign \$85  = ~ { distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4] };
   assign \$86  = { down_by1[13:1], \$84  } & \$85 ;
@@ -22183,7 +21676,7 @@ module backspike_default_fp_front (rst, grant, refused, o__ready, spikes__addr, 
     .o_headers__payload(\o_headers__payload$21 ),
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(o_headers__valid),
-    .\port$17722$30 (\config [42:30]),
+    .\port$17182$30 (\config [42:30]),
     .read__addr(\connection$22 ),
     .rst(rst)
   );
@@ -22569,8 +22062,8 @@ module backspike_default_fp_front_scan (rst, i__valid, r_en, i__ready, o_lines__
   backspike_default_fp_front_scan_lines  lines (
     .clk(clk),
     .level(level),
-    .\port$17892$0 (\o__payload$20 [2:0]),
-    .\port$17892$19 (\o__payload$20 [26:19]),
+    .\port$17352$0 (\o__payload$20 [2:0]),
+    .\port$17352$19 (\o__payload$20 [26:19]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -23718,7 +23211,7 @@ module backspike_default_fp_front_scan_events (rst, i__ready, o__ready, i__paylo
   end
 endmodule
 
-module backspike_default_fp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$17892$0 , \port$17892$19 , level, clk);
+module backspike_default_fp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$17352$0 , \port$17352$19 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -23741,10 +23234,10 @@ module backspike_default_fp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   wire clk;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [2:0] \port$17892$0 ;
-  wire [2:0] \port$17892$0 ;
-  input [7:0] \port$17892$19 ;
-  wire [7:0] \port$17892$19 ;
+  input [2:0] \port$17352$0 ;
+  wire [2:0] \port$17352$0 ;
+  input [7:0] \port$17352$19 ;
+  wire [7:0] \port$17352$19 ;
   output [10:0] r_data;
   wire [10:0] r_data;
   input r_en;
@@ -23762,7 +23255,7 @@ module backspike_default_fp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   reg [10:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$17892$19 , \port$17892$0  };
+      storage[w_port__addr] <= { \port$17352$19 , \port$17352$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -24492,7 +23985,7 @@ module backspike_default_fp_front_tiles (rst, o__ready, move, i__valid, i__paylo
   assign o__payload[127:0] = row;
 endmodule
 
-module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready, batch, carry, i__payload, i__valid, \port$17722$30 , connection, o__payload, o_headers__payload, i__ready, o_headers__valid, o__valid, read__addr, clk);
+module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready, batch, carry, i__payload, i__valid, \port$17182$30 , connection, o__payload, o_headers__payload, i__ready, o_headers__valid, o__valid, read__addr, clk);
   reg \$initially  = 0;
   wire [7:0] \$1 ;
   wire \$10 ;
@@ -24598,8 +24091,8 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
   output o_headers__valid;
   reg o_headers__valid;
   reg other = 1'h0;
-  input [12:0] \port$17722$30 ;
-  wire [12:0] \port$17722$30 ;
+  input [12:0] \port$17182$30 ;
+  wire [12:0] \port$17182$30 ;
   reg [7:0] product = 8'h00;
   output [3:0] read__addr;
   reg [3:0] read__addr = 4'h0;
@@ -24692,12 +24185,12 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
   assign \$8  = by_set ? set : block;
   assign \$9  = base + \$8 ;
   assign \$10  = \$signal  & last_connection;
-  assign \$17  = \port$17722$30 [4:0] - 5'h1;
+  assign \$17  = \port$17182$30 [4:0] - 5'h1;
   assign \$18  = by_set ? batch[40:28] : batch[53:41];
   assign \$19  = work[7:0] * \$18 ;
   assign \$20  = connection[41] ? batch[53:41] : { 5'h00, connection[32:25] };
   assign \$21  = work[7:0] * \$20 ;
-  assign \$22  = \port$17722$30 [12:5] + tile_bases;
+  assign \$22  = \port$17182$30 [12:5] + tile_bases;
   assign \$23  = read__addr + 4'h1;
   assign \$24  = connection[41] ? work[7:0] : 8'h00;
   assign \$25  = connection[16:8] - 9'h1;
@@ -24710,7 +24203,7 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
     .head(head),
     .last(last),
     .next(next),
-    .\port$17828$19 (work[32:19]),
+    .\port$17288$19 (work[32:19]),
     .rst(rst),
     .set(set),
     .start(start),
@@ -25094,7 +24587,7 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
   assign \$signature__data [7:0] = \$2 [7:0];
 endmodule
 
-module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, start, next, \port$17828$19 , block, set, clk);
+module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, start, next, \port$17288$19 , block, set, clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
   wire [12:0] \$10 ;
@@ -25128,8 +24621,8 @@ module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, star
   wire last;
   input next;
   wire next;
-  input [13:0] \port$17828$19 ;
-  wire [13:0] \port$17828$19 ;
+  input [13:0] \port$17288$19 ;
+  wire [13:0] \port$17288$19 ;
   input rst;
   wire rst;
   output [7:0] set;
@@ -25150,13 +24643,13 @@ module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, star
   assign \$7  = block + 8'h1;
   assign \$8  = span + 8'h1;
   assign \$9  = set + 8'h1;
-  assign \$10  = \port$17828$19 [0] ? \port$17828$19 [13:1] : 13'h0000;
-  assign \$11  = \port$17828$19 [0] ? \port$17828$19 [13:1] : 13'h0000;
+  assign \$10  = \port$17288$19 [0] ? \port$17288$19 [13:1] : 13'h0000;
+  assign \$11  = \port$17288$19 [0] ? \port$17288$19 [13:1] : 13'h0000;
   assign head = ~| span;
   assign tail = span == spans_end;
   assign \$12  = set == sets_end;
   assign \$13  = block == blocks_end;
-  assign last = \port$17828$19 [0] ? \$12  : \$13 ;
+  assign last = \port$17288$19 [0] ? \$12  : \$13 ;
   always @(posedge clk)
     blocks_end <= \$14 ;
   always @(posedge clk)
@@ -25195,7 +24688,7 @@ module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, star
     \$17  = block;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$17828$19 [0]) begin
+      if (\port$17288$19 [0]) begin
         \$17  = \$5 [7:0];
       end else begin
         \$17  = \$7 [7:0];
@@ -25213,7 +24706,7 @@ module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, star
     \$18  = set;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$17828$19 [0]) begin
+      if (\port$17288$19 [0]) begin
         \$18  = \$6 [7:0];
       end else begin
         if (tail) begin
@@ -25233,7 +24726,7 @@ module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, star
     \$19  = span;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$17828$19 [0]) begin
+      if (\port$17288$19 [0]) begin
       end else begin
         \$19  = \$8 [7:0];
         if (tail) begin
@@ -26257,543 +25750,315 @@ module backspike_default_fp_queue (rst, busy, running, descriptors__addr, done, 
   );
 endmodule
 
-module backspike_default_fp_queue_check_79 (rst, busy, batch, start, \config , connection, fault, done, record, clk);
+module backspike_default_fp_queue_check_79 (rst, busy, batch, start, \config , fault, done, connection, record, clk);
   reg \$initially  = 0;
+  wire \$1 ;
   wire \$10 ;
-  wire [12:0] \$100 ;
+  wire \$100 ;
   wire \$101 ;
-  wire [8:0] \$102 ;
+  wire \$102 ;
   wire \$103 ;
-  wire [12:0] \$104 ;
-  wire [12:0] \$105 ;
+  wire \$104 ;
+  wire \$105 ;
   wire \$106 ;
-  wire [15:0] \$107 ;
-  wire [15:0] \$108 ;
+  wire \$107 ;
+  wire \$108 ;
   wire \$109 ;
-  wire [12:0] \$11 ;
+  wire \$11 ;
   wire \$110 ;
+  wire \$111 ;
   wire \$112 ;
   wire \$113 ;
   wire \$114 ;
-  wire [12:0] \$115 ;
-  wire [12:0] \$116 ;
+  wire \$115 ;
+  wire \$116 ;
   wire \$117 ;
   wire \$118 ;
   wire \$119 ;
-  wire [12:0] \$12 ;
+  wire \$12 ;
   wire \$120 ;
-  wire [12:0] \$121 ;
-  wire [12:0] \$122 ;
+  wire \$121 ;
+  wire \$122 ;
   wire \$123 ;
-  wire [8:0] \$124 ;
+  wire \$124 ;
   wire \$125 ;
-  wire [12:0] \$126 ;
-  wire [12:0] \$127 ;
+  wire \$126 ;
+  wire \$127 ;
   wire \$128 ;
-  wire [15:0] \$129 ;
+  wire \$129 ;
   wire \$13 ;
-  wire [15:0] \$130 ;
+  wire \$130 ;
   wire \$131 ;
   wire \$132 ;
+  wire \$133 ;
   wire \$134 ;
   wire \$135 ;
   wire \$136 ;
-  wire [12:0] \$137 ;
-  wire [12:0] \$138 ;
-  wire \$139 ;
-  wire [8:0] \$14 ;
+  wire [8:0] \$137 ;
+  wire \$138 ;
+  wire [8:0] \$139 ;
+  wire \$14 ;
   wire \$140 ;
   wire \$141 ;
   wire \$142 ;
-  wire [12:0] \$143 ;
-  wire [12:0] \$144 ;
+  wire \$143 ;
+  wire [8:0] \$144 ;
   wire \$145 ;
   wire [8:0] \$146 ;
   wire \$147 ;
-  wire [12:0] \$148 ;
-  wire [12:0] \$149 ;
+  wire \$148 ;
+  wire \$149 ;
   wire \$15 ;
   wire \$150 ;
-  wire [15:0] \$151 ;
-  wire [15:0] \$152 ;
-  wire \$153 ;
+  wire [8:0] \$151 ;
+  wire \$152 ;
+  wire [8:0] \$153 ;
   wire \$154 ;
+  wire \$155 ;
   wire \$156 ;
   wire \$157 ;
-  wire \$158 ;
-  wire [12:0] \$159 ;
-  wire [12:0] \$16 ;
-  wire [12:0] \$160 ;
+  wire [8:0] \$158 ;
+  wire \$159 ;
+  wire [8:0] \$16 ;
+  wire [8:0] \$160 ;
   wire \$161 ;
   wire \$162 ;
   wire \$163 ;
   wire \$164 ;
-  wire [12:0] \$165 ;
-  wire [12:0] \$166 ;
-  wire \$167 ;
-  wire [8:0] \$168 ;
+  wire [8:0] \$165 ;
+  wire \$166 ;
+  wire [8:0] \$167 ;
+  wire \$168 ;
   wire \$169 ;
-  wire [12:0] \$17 ;
-  wire [12:0] \$170 ;
-  wire [12:0] \$171 ;
-  wire \$172 ;
-  wire [15:0] \$173 ;
-  wire [15:0] \$174 ;
+  wire \$17 ;
+  wire \$170 ;
+  wire \$171 ;
+  wire [8:0] \$172 ;
+  wire \$173 ;
+  wire [8:0] \$174 ;
   wire \$175 ;
   wire \$176 ;
+  wire \$177 ;
   wire \$178 ;
-  wire \$179 ;
+  wire [8:0] \$179 ;
   wire \$18 ;
   wire \$180 ;
-  wire [12:0] \$181 ;
-  wire [12:0] \$182 ;
+  wire [8:0] \$181 ;
+  wire \$182 ;
   wire \$183 ;
   wire \$184 ;
   wire \$185 ;
-  wire \$186 ;
-  wire [12:0] \$187 ;
-  wire [12:0] \$188 ;
+  wire [8:0] \$186 ;
+  wire \$187 ;
+  wire [8:0] \$188 ;
   wire \$189 ;
-  wire [15:0] \$19 ;
-  wire [8:0] \$190 ;
+  wire \$19 ;
+  wire \$190 ;
   wire \$191 ;
-  wire [12:0] \$192 ;
-  wire [12:0] \$193 ;
+  wire \$192 ;
+  wire [8:0] \$193 ;
   wire \$194 ;
-  wire [15:0] \$195 ;
-  wire [15:0] \$196 ;
+  wire [8:0] \$195 ;
+  wire \$196 ;
   wire \$197 ;
   wire \$198 ;
+  wire [12:0] \$199 ;
   wire \$2 ;
-  wire [15:0] \$20 ;
   wire \$200 ;
   wire \$201 ;
-  wire \$202 ;
-  wire [12:0] \$203 ;
-  wire [12:0] \$204 ;
+  wire [8:0] \$202 ;
+  wire \$203 ;
+  wire \$204 ;
   wire \$205 ;
-  wire \$206 ;
+  wire [12:0] \$206 ;
   wire \$207 ;
   wire \$208 ;
-  wire [12:0] \$209 ;
+  wire [8:0] \$209 ;
   wire \$21 ;
-  wire [12:0] \$210 ;
+  wire \$210 ;
   wire \$211 ;
-  wire [8:0] \$212 ;
-  wire \$213 ;
-  wire [12:0] \$214 ;
-  wire [12:0] \$215 ;
-  wire \$216 ;
-  wire [15:0] \$217 ;
-  wire [15:0] \$218 ;
+  wire \$212 ;
+  wire [12:0] \$213 ;
+  wire \$214 ;
+  wire \$215 ;
+  wire [8:0] \$216 ;
+  wire \$217 ;
+  wire \$218 ;
   wire \$219 ;
   wire \$22 ;
-  wire \$220 ;
+  wire [12:0] \$220 ;
+  wire \$221 ;
   wire \$222 ;
-  wire \$223 ;
+  wire [8:0] \$223 ;
   wire \$224 ;
-  wire [12:0] \$225 ;
-  wire [12:0] \$226 ;
-  wire \$227 ;
+  wire \$225 ;
+  wire \$226 ;
+  wire [12:0] \$227 ;
   wire \$228 ;
   wire \$229 ;
-  wire \$230 ;
-  wire [12:0] \$231 ;
-  wire [12:0] \$232 ;
+  wire \$23 ;
+  wire [8:0] \$230 ;
+  wire \$231 ;
+  wire \$232 ;
   wire \$233 ;
-  wire [8:0] \$234 ;
+  wire [12:0] \$234 ;
   wire \$235 ;
-  wire [12:0] \$236 ;
-  wire [12:0] \$237 ;
+  wire \$236 ;
+  wire [8:0] \$237 ;
   wire \$238 ;
-  wire [15:0] \$239 ;
+  wire \$239 ;
   wire \$24 ;
-  wire [15:0] \$240 ;
-  wire \$241 ;
+  wire \$240 ;
+  wire [12:0] \$241 ;
   wire \$242 ;
-  wire \$244 ;
+  wire \$243 ;
+  wire [8:0] \$244 ;
   wire \$245 ;
   wire \$246 ;
-  wire [12:0] \$247 ;
+  wire \$247 ;
   wire [12:0] \$248 ;
   wire \$249 ;
   wire \$25 ;
   wire \$250 ;
-  wire \$251 ;
+  wire [8:0] \$251 ;
   wire \$252 ;
-  wire [12:0] \$253 ;
-  wire [12:0] \$254 ;
-  wire \$255 ;
-  wire [8:0] \$256 ;
+  wire \$253 ;
+  wire \$254 ;
+  wire [12:0] \$255 ;
+  wire \$256 ;
   wire \$257 ;
-  wire [12:0] \$258 ;
-  wire [12:0] \$259 ;
+  wire [8:0] \$258 ;
+  wire \$259 ;
   wire \$26 ;
   wire \$260 ;
-  wire [15:0] \$261 ;
-  wire [15:0] \$262 ;
+  wire \$261 ;
+  wire [12:0] \$262 ;
   wire \$263 ;
   wire \$264 ;
+  wire \$265 ;
   wire \$266 ;
-  wire \$267 ;
+  wire [12:0] \$267 ;
   wire \$268 ;
-  wire [12:0] \$269 ;
-  wire [12:0] \$27 ;
-  wire [12:0] \$270 ;
+  wire \$269 ;
+  wire \$27 ;
+  wire \$270 ;
   wire \$271 ;
-  wire \$272 ;
+  wire [12:0] \$272 ;
   wire \$273 ;
   wire \$274 ;
-  wire [12:0] \$275 ;
-  wire [12:0] \$276 ;
-  wire \$277 ;
-  wire [8:0] \$278 ;
+  wire \$275 ;
+  wire \$276 ;
+  wire [12:0] \$277 ;
+  wire \$278 ;
   wire \$279 ;
-  wire [12:0] \$28 ;
-  wire [12:0] \$280 ;
-  wire [12:0] \$281 ;
+  wire \$28 ;
+  wire \$280 ;
+  wire \$281 ;
   wire \$282 ;
-  wire [15:0] \$283 ;
-  wire [15:0] \$284 ;
+  wire \$283 ;
+  wire \$284 ;
   wire \$285 ;
   wire \$286 ;
-  wire [15:0] \$287 ;
-  wire [15:0] \$288 ;
+  wire \$287 ;
+  wire \$288 ;
   wire \$289 ;
   wire \$29 ;
   wire \$290 ;
-  wire [15:0] \$291 ;
-  wire [15:0] \$292 ;
+  wire \$291 ;
+  wire \$292 ;
   wire \$293 ;
   wire \$294 ;
-  wire [15:0] \$295 ;
-  wire [15:0] \$296 ;
-  wire \$297 ;
-  wire \$298 ;
+  wire \$295 ;
+  wire \$296 ;
+  wire [3:0] \$297 ;
+  wire [3:0] \$298 ;
+  wire [3:0] \$299 ;
   wire \$3 ;
   wire \$30 ;
-  wire [8:0] \$300 ;
+  wire \$300 ;
   wire \$301 ;
   wire [8:0] \$302 ;
-  wire \$303 ;
-  wire [8:0] \$304 ;
-  wire [8:0] \$305 ;
-  wire \$306 ;
-  wire [8:0] \$307 ;
-  wire [8:0] \$308 ;
+  wire [13:0] \$303 ;
+  wire [21:0] \$304 ;
+  wire [22:0] \$305 ;
+  wire [4:0] \$306 ;
+  wire [4:0] \$307 ;
+  wire \$308 ;
   wire \$309 ;
   wire \$31 ;
   wire \$310 ;
-  wire [8:0] \$312 ;
+  wire \$311 ;
+  wire \$312 ;
   wire \$313 ;
-  wire [8:0] \$314 ;
-  wire \$315 ;
-  wire [8:0] \$316 ;
-  wire [8:0] \$317 ;
-  wire \$318 ;
-  wire [8:0] \$319 ;
+  wire [4:0] \$314 ;
+  reg [12:0] \$315 ;
+  reg [4:0] \$316 ;
+  reg [3:0] \$317 ;
+  reg [3:0] \$318 ;
+  reg [2:0] \$319 ;
   wire \$32 ;
-  wire [8:0] \$320 ;
-  wire \$321 ;
-  wire \$322 ;
-  wire [8:0] \$324 ;
-  wire \$325 ;
-  wire [8:0] \$326 ;
-  wire \$327 ;
-  wire [8:0] \$328 ;
-  wire [8:0] \$329 ;
-  wire [12:0] \$33 ;
-  wire \$330 ;
-  wire [8:0] \$331 ;
-  wire [8:0] \$332 ;
-  wire \$333 ;
-  wire \$334 ;
-  wire [8:0] \$336 ;
-  wire \$337 ;
-  wire [8:0] \$338 ;
-  wire \$339 ;
-  wire [12:0] \$34 ;
-  wire [8:0] \$340 ;
-  wire [8:0] \$341 ;
-  wire \$342 ;
-  wire [8:0] \$343 ;
-  wire [8:0] \$344 ;
-  wire \$345 ;
-  wire \$346 ;
-  wire [8:0] \$348 ;
-  wire \$349 ;
+  reg [21:0] \$320 ;
+  reg [22:0] \$321 ;
+  wire \$33 ;
+  wire \$34 ;
   wire \$35 ;
-  wire [8:0] \$350 ;
-  wire \$351 ;
-  wire [8:0] \$352 ;
-  wire [8:0] \$353 ;
-  wire \$354 ;
-  wire [8:0] \$355 ;
-  wire [8:0] \$356 ;
-  wire \$357 ;
-  wire \$358 ;
-  wire [8:0] \$36 ;
-  wire [8:0] \$360 ;
-  wire \$361 ;
-  wire [8:0] \$362 ;
-  wire \$363 ;
-  wire [8:0] \$364 ;
-  wire [8:0] \$365 ;
-  wire \$366 ;
-  wire [8:0] \$367 ;
-  wire [8:0] \$368 ;
-  wire \$369 ;
-  wire \$37 ;
-  wire \$370 ;
-  wire [8:0] \$372 ;
-  wire \$373 ;
-  wire [8:0] \$374 ;
-  wire \$375 ;
-  wire [8:0] \$376 ;
-  wire [8:0] \$377 ;
-  wire \$378 ;
-  wire [8:0] \$379 ;
-  wire [12:0] \$38 ;
-  wire [8:0] \$380 ;
-  wire \$381 ;
-  wire \$382 ;
-  wire [8:0] \$384 ;
-  wire \$385 ;
-  wire [8:0] \$386 ;
-  wire \$387 ;
-  wire [8:0] \$388 ;
-  wire [8:0] \$389 ;
-  wire [12:0] \$39 ;
-  wire \$390 ;
-  wire [8:0] \$391 ;
-  wire [8:0] \$392 ;
-  wire \$393 ;
-  wire \$394 ;
-  wire [8:0] \$396 ;
-  wire \$397 ;
-  wire [8:0] \$398 ;
-  wire \$399 ;
+  wire \$36 ;
   wire \$4 ;
-  wire \$40 ;
-  wire [8:0] \$400 ;
-  wire [8:0] \$401 ;
-  wire \$402 ;
-  wire [8:0] \$403 ;
-  wire [8:0] \$404 ;
-  wire \$405 ;
-  wire \$406 ;
-  wire \$407 ;
-  wire [12:0] \$408 ;
-  wire \$409 ;
-  wire [15:0] \$41 ;
-  wire \$410 ;
-  wire [8:0] \$411 ;
-  wire \$412 ;
-  wire \$413 ;
-  wire \$414 ;
-  wire [12:0] \$415 ;
-  wire \$416 ;
-  wire \$417 ;
-  wire [8:0] \$418 ;
-  wire \$419 ;
-  wire [15:0] \$42 ;
-  wire \$420 ;
-  wire \$421 ;
-  wire [12:0] \$422 ;
-  wire \$423 ;
-  wire \$424 ;
-  wire [8:0] \$425 ;
-  wire \$426 ;
-  wire \$427 ;
-  wire \$428 ;
-  wire [12:0] \$429 ;
+  wire \$41 ;
+  wire \$42 ;
   wire \$43 ;
-  wire \$430 ;
-  wire \$431 ;
-  wire [8:0] \$432 ;
-  wire \$433 ;
-  wire \$434 ;
-  wire \$435 ;
-  wire [12:0] \$436 ;
-  wire \$437 ;
-  wire \$438 ;
-  wire [8:0] \$439 ;
   wire \$44 ;
-  wire \$440 ;
-  wire \$441 ;
-  wire \$442 ;
-  wire [12:0] \$443 ;
-  wire \$444 ;
-  wire \$445 ;
-  wire [8:0] \$446 ;
-  wire \$447 ;
-  wire \$448 ;
-  wire \$449 ;
-  wire [12:0] \$450 ;
-  wire \$451 ;
-  wire \$452 ;
-  wire [8:0] \$453 ;
-  wire \$454 ;
-  wire \$455 ;
-  wire \$456 ;
-  wire [12:0] \$457 ;
-  wire \$458 ;
-  wire \$459 ;
+  wire \$45 ;
   wire \$46 ;
-  wire [8:0] \$460 ;
-  wire \$461 ;
-  wire \$462 ;
-  wire \$463 ;
-  wire [12:0] \$464 ;
-  wire \$465 ;
-  wire \$466 ;
-  wire [8:0] \$467 ;
-  wire \$468 ;
-  wire \$469 ;
-  wire \$47 ;
-  wire \$470 ;
-  wire [12:0] \$471 ;
-  wire \$472 ;
-  wire \$473 ;
-  wire \$474 ;
-  wire \$475 ;
-  wire [12:0] \$476 ;
-  wire \$477 ;
-  wire \$478 ;
-  wire \$479 ;
-  wire \$48 ;
-  wire \$480 ;
-  wire [12:0] \$481 ;
-  wire \$482 ;
-  wire \$483 ;
-  wire \$484 ;
-  wire \$485 ;
-  wire [12:0] \$486 ;
-  wire \$487 ;
-  wire \$488 ;
-  wire \$489 ;
-  wire [12:0] \$49 ;
-  wire \$490 ;
-  wire \$491 ;
-  wire \$492 ;
-  wire \$493 ;
-  wire \$494 ;
-  wire \$495 ;
-  wire \$496 ;
-  wire \$497 ;
-  wire \$498 ;
-  wire \$499 ;
-  wire [12:0] \$5 ;
-  wire [12:0] \$50 ;
-  wire \$500 ;
-  wire \$501 ;
-  wire \$502 ;
-  wire \$503 ;
-  wire \$504 ;
-  wire \$505 ;
-  wire [3:0] \$506 ;
-  wire \$507 ;
-  wire \$508 ;
-  wire [8:0] \$509 ;
+  wire \$5 ;
   wire \$51 ;
-  wire [13:0] \$510 ;
-  wire [21:0] \$511 ;
-  wire [22:0] \$512 ;
-  wire [4:0] \$513 ;
-  wire [4:0] \$514 ;
-  wire \$515 ;
-  wire \$516 ;
-  wire \$517 ;
-  wire \$518 ;
-  wire \$519 ;
   wire \$52 ;
-  wire \$520 ;
-  wire [4:0] \$521 ;
-  wire \$522 ;
-  wire \$523 ;
-  wire \$524 ;
-  wire \$525 ;
-  wire \$526 ;
-  wire \$527 ;
-  wire \$528 ;
-  wire \$529 ;
   wire \$53 ;
-  wire \$530 ;
-  wire \$531 ;
-  wire \$532 ;
-  wire \$533 ;
-  wire \$534 ;
-  wire \$535 ;
-  wire \$536 ;
   wire \$54 ;
-  wire \$541 ;
-  wire \$542 ;
-  wire \$543 ;
-  wire \$544 ;
-  wire \$545 ;
-  wire \$546 ;
-  wire [12:0] \$55 ;
-  wire \$551 ;
-  wire \$552 ;
-  wire \$553 ;
-  wire \$554 ;
-  wire \$555 ;
-  wire \$556 ;
-  wire \$557 ;
-  wire \$558 ;
-  wire [12:0] \$56 ;
-  reg [12:0] \$564 ;
-  reg [4:0] \$565 ;
-  reg [3:0] \$566 ;
-  reg [3:0] \$567 ;
-  reg [2:0] \$568 ;
-  reg [21:0] \$569 ;
+  wire \$55 ;
+  wire \$56 ;
   wire \$57 ;
-  reg [22:0] \$570 ;
-  wire [8:0] \$58 ;
-  wire \$59 ;
-  wire [12:0] \$6 ;
-  wire [12:0] \$60 ;
-  wire [12:0] \$61 ;
-  wire \$62 ;
-  wire [15:0] \$63 ;
-  wire [15:0] \$64 ;
+  wire \$58 ;
+  wire \$6 ;
+  wire \$64 ;
   wire \$65 ;
   wire \$66 ;
+  wire \$67 ;
   wire \$68 ;
   wire \$69 ;
   wire \$7 ;
   wire \$70 ;
-  wire [12:0] \$71 ;
-  wire [12:0] \$72 ;
+  wire \$71 ;
+  wire \$72 ;
   wire \$73 ;
   wire \$74 ;
   wire \$75 ;
   wire \$76 ;
-  wire [12:0] \$77 ;
-  wire [12:0] \$78 ;
+  wire \$77 ;
+  wire \$78 ;
   wire \$79 ;
   wire \$8 ;
-  wire [8:0] \$80 ;
+  wire \$80 ;
   wire \$81 ;
-  wire [12:0] \$82 ;
-  wire [12:0] \$83 ;
+  wire \$82 ;
+  wire \$83 ;
   wire \$84 ;
-  wire [15:0] \$85 ;
-  wire [15:0] \$86 ;
+  wire \$85 ;
+  wire \$86 ;
   wire \$87 ;
   wire \$88 ;
+  wire \$89 ;
   wire \$9 ;
   wire \$90 ;
   wire \$91 ;
   wire \$92 ;
-  wire [12:0] \$93 ;
-  wire [12:0] \$94 ;
+  wire \$93 ;
+  wire \$94 ;
   wire \$95 ;
   wire \$96 ;
   wire \$97 ;
   wire \$98 ;
-  wire [12:0] \$99 ;
+  wire \$99 ;
   reg [15:0] base = 16'h0000;
   input [53:0] batch;
   wire [53:0] batch;
@@ -26837,616 +26102,308 @@ module backspike_default_fp_queue_check_79 (rst, busy, batch, start, \config , c
   reg [12:0] tiles = 13'h0000;
   reg [12:0] times = 13'h0000;
   reg [22:0] total = 23'h000000;
-  assign \$430  = \$429 [3] & check[1];
-  assign \$431  = batch[44] & check[2];
-  assign \$432  = record[52] ? 9'h001 : record[8:0];
-  assign \$433  = \$432 [3] & check[3];
-  assign \$434  = | { \$433 , \$431 , \$430 , \$428  };
-  assign \$435  = batch[45] & check[0];
-  assign \$436  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$437  = \$436 [4] & check[1];
-  assign \$438  = batch[45] & check[2];
-  assign \$439  = record[52] ? 9'h001 : record[8:0];
-  assign \$440  = \$439 [4] & check[3];
-  assign \$441  = | { \$440 , \$438 , \$437 , \$435  };
-  assign \$442  = batch[46] & check[0];
-  assign \$443  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$444  = \$443 [5] & check[1];
-  assign \$445  = batch[46] & check[2];
-  assign \$446  = record[52] ? 9'h001 : record[8:0];
-  assign \$447  = \$446 [5] & check[3];
-  assign \$448  = | { \$447 , \$445 , \$444 , \$442  };
-  assign \$449  = batch[47] & check[0];
-  assign \$450  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$451  = \$450 [6] & check[1];
-  assign \$452  = batch[47] & check[2];
-  assign \$453  = record[52] ? 9'h001 : record[8:0];
-  assign \$454  = \$453 [6] & check[3];
-  assign \$455  = | { \$454 , \$452 , \$451 , \$449  };
-  assign \$456  = batch[48] & check[0];
-  assign \$457  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$458  = \$457 [7] & check[1];
-  assign \$459  = batch[48] & check[2];
-  assign \$460  = record[52] ? 9'h001 : record[8:0];
-  assign \$461  = \$460 [7] & check[3];
-  assign \$462  = | { \$461 , \$459 , \$458 , \$456  };
-  assign \$463  = batch[49] & check[0];
-  assign \$464  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$465  = \$464 [8] & check[1];
-  assign \$466  = batch[49] & check[2];
-  assign \$467  = record[52] ? 9'h001 : record[8:0];
-  assign \$468  = \$467 [8] & check[3];
-  assign \$469  = | { \$468 , \$466 , \$465 , \$463  };
-  assign \$470  = batch[50] & check[0];
-  assign \$471  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$472  = \$471 [9] & check[1];
-  assign \$473  = batch[50] & check[2];
-  assign \$474  = | { \$473 , \$472 , \$470  };
-  assign \$475  = batch[51] & check[0];
-  assign \$476  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$477  = \$476 [10] & check[1];
-  assign \$478  = batch[51] & check[2];
-  assign \$479  = | { \$478 , \$477 , \$475  };
-  assign \$480  = batch[52] & check[0];
-  assign \$481  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$482  = \$481 [11] & check[1];
-  assign \$483  = batch[52] & check[2];
-  assign \$484  = | { \$483 , \$482 , \$480  };
-  assign \$485  = batch[53] & check[0];
-  assign \$486  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$487  = \$486 [12] & check[1];
-  assign \$488  = batch[53] & check[2];
-  assign \$489  = | { \$488 , \$487 , \$485  };
-  assign \$490  = | total[22:8];
-  assign \$491  = | total[6:0];
-  assign \$492  = total[7] & \$491 ;
-  assign \$493  = \$490  | \$492 ;
-  assign \$494  = | total[22:6];
-  assign \$495  = | total[4:0];
-  assign \$496  = total[5] & \$495 ;
-  assign \$497  = \$494  | \$496 ;
-  assign \$498  = | total[22:9];
-  assign \$499  = | total[7:0];
-  assign \$500  = total[8] & \$499 ;
-  assign \$501  = \$498  | \$500 ;
-  assign \$502  = | total[22:9];
-  assign \$503  = | total[7:0];
-  assign \$504  = total[8] & \$503 ;
-  assign \$505  = \$502  | \$504 ;
-  assign \$506  = { \$505 , \$501 , \$497 , \$493  } & check;
-  assign \$507  = begun != following;
-  assign \$508  = check[2] & \$507 ;
-  assign \$509  = record[52] ? 9'h001 : record[8:0];
-  assign \$510  = tiles + { 4'h0, \$509  };
-  assign \$511  = count * times;
-  assign \$512  = { 6'h0, base } + product;
-  assign \$514  = check[3] ? 5'h04 : \$513 ;
-  assign \$515  = | excess;
-  assign \$516  = following == \config [34:30];
-  assign \$517  = ~| \config [34:30];
-  assign \$518  = check[1] & \$517 ;
-  assign \$519  = check[3] ? \$516  : \$518 ;
-  assign \$520  = \$515  | \$519 ;
-  assign \$521  = connection + 4'h1;
+  assign \$1  = ~| \config [98];
+  assign \$6  = | \config [34:30];
+  assign \$7  = \config [34:30] <= 5'h10;
+  assign \$8  = \$6  & \$7 ;
+  assign \$10  = ~ \$9 ;
+  assign \$11  = | \config [34:30];
+  assign \$12  = \config [34:30] <= 5'h10;
+  assign \$13  = \$11  & \$12 ;
+  assign \$15  = ~ \$14 ;
+  assign \$16  = record[52] ? \config [8:0] : record[8:0];
+  assign \$17  = | \$16 ;
+  assign \$19  = ~ \$18 ;
   assign following = connection + 4'h1;
-  assign busy = ~ \$558 ;
-  assign \$522  = | excess;
-  assign \$523  = following == \config [34:30];
-  assign \$524  = ~| \config [34:30];
-  assign \$525  = check[1] & \$524 ;
-  assign \$526  = check[3] ? \$523  : \$525 ;
-  assign \$527  = | tiles[12:9];
-  assign \$528  = | tiles[7:0];
-  assign \$529  = tiles[8] & \$528 ;
-  assign \$530  = \$527  | \$529 ;
-  assign \$531  = \$526  & \$530 ;
-  assign \$536  = | { \$535 , \$534 , \$533 , \$532  };
-  assign \$546  = | { \$545 , \$544 , \$543 , \$542  };
-  assign \$552  = | excess;
-  assign \$553  = following == \config [34:30];
-  assign \$554  = ~| \config [34:30];
-  assign \$555  = check[1] & \$554 ;
-  assign \$556  = check[3] ? \$553  : \$555 ;
-  assign \$557  = \$552  | \$556 ;
-  assign \$558  = ~| fsm_state;
-  always @(posedge clk)
-    base <= { \$298 , \$294 , \$290 , \$286 , \$264 , \$242 , \$220 , \$198 , \$176 , \$154 , \$132 , \$110 , \$88 , \$66 , \$44 , \$22  };
-  always @(posedge clk)
-    count <= { \$406 , \$394 , \$382 , \$370 , \$358 , \$346 , \$334 , \$322 , \$310  };
-  always @(posedge clk)
-    times <= { \$489 , \$484 , \$479 , \$474 , \$469 , \$462 , \$455 , \$448 , \$441 , \$434 , \$427 , \$420 , \$413  };
-  always @(posedge clk)
-    excess <= \$506 ;
-  always @(posedge clk)
-    tiles <= \$564 ;
-  always @(posedge clk)
-    begun <= \$565 ;
-  always @(posedge clk)
-    connection <= \$566 ;
-  always @(posedge clk)
-    check <= \$567 ;
-  always @(posedge clk)
-    fsm_state <= \$568 ;
-  always @(posedge clk)
-    product <= \$569 ;
-  always @(posedge clk)
-    total <= \$570 ;
-  assign \$2  = | \config [34:30];
-  assign \$3  = \config [34:30] <= 5'h10;
-  assign \$4  = \$2  & \$3 ;
-  assign \$5  = \$4  ? \config [47:35] : 13'h0081;
-  assign \$6  = \config [98] ? 13'h0000 : \$5 ;
-  assign \$7  = \$6 [0] & check[0];
-  assign \$8  = | \config [34:30];
-  assign \$9  = \config [34:30] <= 5'h10;
-  assign \$10  = \$8  & \$9 ;
-  assign \$11  = \$10  ? \config [47:35] : 13'h0021;
-  assign \$12  = \config [98] ? \$11  : 13'h0000;
-  assign \$13  = \$12 [0] & check[1];
-  assign \$14  = record[52] ? \config [8:0] : record[8:0];
-  assign \$15  = | \$14 ;
-  assign \$16  = \$15  ? record[35:23] : 13'h0101;
-  assign \$18  = \$17 [0] & check[2];
-  assign \$21  = \$20 [0] & check[3];
-  assign \$22  = | { \$21 , \$18 , \$13 , \$7  };
-  assign \$24  = | \config [34:30];
-  assign \$25  = \config [34:30] <= 5'h10;
-  assign \$26  = \$24  & \$25 ;
-  assign \$27  = \$26  ? \config [47:35] : 13'h0081;
-  assign \$28  = \config [98] ? 13'h0000 : \$27 ;
-  assign \$29  = \$28 [1] & check[0];
-  assign \$30  = | \config [34:30];
-  assign \$31  = \config [34:30] <= 5'h10;
-  assign \$32  = \$30  & \$31 ;
-  assign \$33  = \$32  ? \config [47:35] : 13'h0021;
-  assign \$34  = \config [98] ? \$33  : 13'h0000;
-  assign \$35  = \$34 [1] & check[1];
-  assign \$36  = record[52] ? \config [8:0] : record[8:0];
-  assign \$37  = | \$36 ;
-  assign \$38  = \$37  ? record[35:23] : 13'h0101;
-  assign \$40  = \$39 [1] & check[2];
-  assign \$43  = \$42 [1] & check[3];
-  assign \$44  = | { \$43 , \$40 , \$35 , \$29  };
-  assign \$46  = | \config [34:30];
-  assign \$47  = \config [34:30] <= 5'h10;
-  assign \$48  = \$46  & \$47 ;
-  assign \$49  = \$48  ? \config [47:35] : 13'h0081;
-  assign \$50  = \config [98] ? 13'h0000 : \$49 ;
-  assign \$51  = \$50 [2] & check[0];
-  assign \$52  = | \config [34:30];
-  assign \$53  = \config [34:30] <= 5'h10;
-  assign \$54  = \$52  & \$53 ;
-  assign \$55  = \$54  ? \config [47:35] : 13'h0021;
-  assign \$56  = \config [98] ? \$55  : 13'h0000;
-  assign \$57  = \$56 [2] & check[1];
-  assign \$58  = record[52] ? \config [8:0] : record[8:0];
-  assign \$59  = | \$58 ;
-  assign \$60  = \$59  ? record[35:23] : 13'h0101;
-  assign \$62  = \$61 [2] & check[2];
-  assign \$65  = \$64 [2] & check[3];
-  assign \$66  = | { \$65 , \$62 , \$57 , \$51  };
-  assign \$68  = | \config [34:30];
-  assign \$69  = \config [34:30] <= 5'h10;
-  assign \$70  = \$68  & \$69 ;
-  assign \$71  = \$70  ? \config [47:35] : 13'h0081;
-  assign \$72  = \config [98] ? 13'h0000 : \$71 ;
-  assign \$73  = \$72 [3] & check[0];
-  assign \$74  = | \config [34:30];
-  assign \$75  = \config [34:30] <= 5'h10;
-  assign \$76  = \$74  & \$75 ;
-  assign \$77  = \$76  ? \config [47:35] : 13'h0021;
-  assign \$78  = \config [98] ? \$77  : 13'h0000;
-  assign \$79  = \$78 [3] & check[1];
-  assign \$80  = record[52] ? \config [8:0] : record[8:0];
-  assign \$81  = | \$80 ;
-  assign \$82  = \$81  ? record[35:23] : 13'h0101;
-  assign \$84  = \$83 [3] & check[2];
-  assign \$87  = \$86 [3] & check[3];
-  assign \$88  = | { \$87 , \$84 , \$79 , \$73  };
-  assign \$90  = | \config [34:30];
-  assign \$91  = \config [34:30] <= 5'h10;
-  assign \$92  = \$90  & \$91 ;
-  assign \$93  = \$92  ? \config [47:35] : 13'h0081;
-  assign \$94  = \config [98] ? 13'h0000 : \$93 ;
-  assign \$95  = \$94 [4] & check[0];
-  assign \$96  = | \config [34:30];
-  assign \$97  = \config [34:30] <= 5'h10;
-  assign \$98  = \$96  & \$97 ;
-  assign \$99  = \$98  ? \config [47:35] : 13'h0021;
-  assign \$100  = \config [98] ? \$99  : 13'h0000;
-  assign \$101  = \$100 [4] & check[1];
-  assign \$102  = record[52] ? \config [8:0] : record[8:0];
-  assign \$103  = | \$102 ;
-  assign \$104  = \$103  ? record[35:23] : 13'h0101;
-  assign \$106  = \$105 [4] & check[2];
-  assign \$109  = \$108 [4] & check[3];
-  assign \$110  = | { \$109 , \$106 , \$101 , \$95  };
-  assign \$112  = | \config [34:30];
-  assign \$113  = \config [34:30] <= 5'h10;
-  assign \$114  = \$112  & \$113 ;
-  assign \$115  = \$114  ? \config [47:35] : 13'h0081;
-  assign \$116  = \config [98] ? 13'h0000 : \$115 ;
-  assign \$117  = \$116 [5] & check[0];
-  assign \$118  = | \config [34:30];
-  assign \$119  = \config [34:30] <= 5'h10;
-  assign \$120  = \$118  & \$119 ;
-  assign \$121  = \$120  ? \config [47:35] : 13'h0021;
-  assign \$122  = \config [98] ? \$121  : 13'h0000;
-  assign \$123  = \$122 [5] & check[1];
-  assign \$124  = record[52] ? \config [8:0] : record[8:0];
-  assign \$125  = | \$124 ;
-  assign \$126  = \$125  ? record[35:23] : 13'h0101;
-  assign \$128  = \$127 [5] & check[2];
-  assign \$131  = \$130 [5] & check[3];
-  assign \$132  = | { \$131 , \$128 , \$123 , \$117  };
-  assign \$134  = | \config [34:30];
-  assign \$135  = \config [34:30] <= 5'h10;
-  assign \$136  = \$134  & \$135 ;
-  assign \$137  = \$136  ? \config [47:35] : 13'h0081;
-  assign \$138  = \config [98] ? 13'h0000 : \$137 ;
-  assign \$139  = \$138 [6] & check[0];
-  assign \$140  = | \config [34:30];
-  assign \$141  = \config [34:30] <= 5'h10;
-  assign \$142  = \$140  & \$141 ;
-  assign \$143  = \$142  ? \config [47:35] : 13'h0021;
-  assign \$144  = \config [98] ? \$143  : 13'h0000;
-  assign \$145  = \$144 [6] & check[1];
-  assign \$146  = record[52] ? \config [8:0] : record[8:0];
-  assign \$147  = | \$146 ;
-  assign \$148  = \$147  ? record[35:23] : 13'h0101;
-  assign \$150  = \$149 [6] & check[2];
-  assign \$153  = \$152 [6] & check[3];
-  assign \$154  = | { \$153 , \$150 , \$145 , \$139  };
-  assign \$156  = | \config [34:30];
-  assign \$157  = \config [34:30] <= 5'h10;
-  assign \$158  = \$156  & \$157 ;
-  assign \$159  = \$158  ? \config [47:35] : 13'h0081;
-  assign \$160  = \config [98] ? 13'h0000 : \$159 ;
-  assign \$161  = \$160 [7] & check[0];
-  assign \$162  = | \config [34:30];
-  assign \$163  = \config [34:30] <= 5'h10;
-  assign \$164  = \$162  & \$163 ;
-  assign \$165  = \$164  ? \config [47:35] : 13'h0021;
-  assign \$166  = \config [98] ? \$165  : 13'h0000;
-  assign \$167  = \$166 [7] & check[1];
-  assign \$168  = record[52] ? \config [8:0] : record[8:0];
-  assign \$169  = | \$168 ;
-  assign \$170  = \$169  ? record[35:23] : 13'h0101;
-  assign \$172  = \$171 [7] & check[2];
-  assign \$175  = \$174 [7] & check[3];
-  assign \$176  = | { \$175 , \$172 , \$167 , \$161  };
-  assign \$178  = | \config [34:30];
-  assign \$179  = \config [34:30] <= 5'h10;
-  assign \$180  = \$178  & \$179 ;
-  assign \$181  = \$180  ? \config [47:35] : 13'h0081;
-  assign \$182  = \config [98] ? 13'h0000 : \$181 ;
-  assign \$183  = \$182 [8] & check[0];
-  assign \$184  = | \config [34:30];
-  assign \$185  = \config [34:30] <= 5'h10;
-  assign \$186  = \$184  & \$185 ;
-  assign \$187  = \$186  ? \config [47:35] : 13'h0021;
-  assign \$188  = \config [98] ? \$187  : 13'h0000;
-  assign \$189  = \$188 [8] & check[1];
-  assign \$190  = record[52] ? \config [8:0] : record[8:0];
-  assign \$191  = | \$190 ;
-  assign \$192  = \$191  ? record[35:23] : 13'h0101;
+  assign busy = ~ \$58 ;
+  assign \$22  = | excess;
+  assign \$23  = following == \config [34:30];
+  assign \$24  = ~| \config [34:30];
+  assign \$25  = check[1] & \$24 ;
+  assign \$26  = check[3] ? \$23  : \$25 ;
+  assign \$27  = | tiles[12:9];
+  assign \$28  = | tiles[7:0];
+  assign \$29  = tiles[8] & \$28 ;
+  assign \$30  = \$27  | \$29 ;
+  assign \$31  = \$26  & \$30 ;
+  assign \$36  = | { \$35 , \$34 , \$33 , \$32  };
+  assign \$46  = | { \$45 , \$44 , \$43 , \$42  };
+  assign \$52  = | excess;
+  assign \$53  = following == \config [34:30];
+  assign \$54  = ~| \config [34:30];
+  assign \$55  = check[1] & \$54 ;
+  assign \$56  = check[3] ? \$53  : \$55 ;
+  assign \$57  = \$52  | \$56 ;
+  assign \$58  = ~| fsm_state;
+  assign \$64  = \config [35] & check[0];
+  assign \$65  = \config [35] & check[1];
+  assign \$66  = record[23] & check[2];
+  assign \$67  = record[36] & check[3];
+  assign \$68  = | { \$67 , \$66 , \$65 , \$64  };
+  assign \$69  = \config [36] & check[0];
+  assign \$70  = \config [36] & check[1];
+  assign \$71  = record[24] & check[2];
+  assign \$72  = record[37] & check[3];
+  assign \$73  = | { \$72 , \$71 , \$70 , \$69  };
+  assign \$74  = \config [37] & check[0];
+  assign \$75  = \config [37] & check[1];
+  assign \$76  = record[25] & check[2];
+  assign \$77  = record[38] & check[3];
+  assign \$78  = | { \$77 , \$76 , \$75 , \$74  };
+  assign \$79  = \config [38] & check[0];
+  assign \$80  = \config [38] & check[1];
+  assign \$81  = record[26] & check[2];
+  assign \$82  = record[39] & check[3];
+  assign \$83  = | { \$82 , \$81 , \$80 , \$79  };
+  assign \$84  = \config [39] & check[0];
+  assign \$85  = \config [39] & check[1];
+  assign \$86  = record[27] & check[2];
+  assign \$87  = record[40] & check[3];
+  assign \$88  = | { \$87 , \$86 , \$85 , \$84  };
+  assign \$89  = \config [40] & check[0];
+  assign \$90  = \config [40] & check[1];
+  assign \$91  = record[28] & check[2];
+  assign \$92  = record[41] & check[3];
+  assign \$93  = | { \$92 , \$91 , \$90 , \$89  };
+  assign \$94  = \config [41] & check[0];
+  assign \$95  = \config [41] & check[1];
+  assign \$96  = record[29] & check[2];
+  assign \$97  = record[42] & check[3];
+  assign \$98  = | { \$97 , \$96 , \$95 , \$94  };
+  assign \$99  = \config [42] & check[0];
+  assign \$100  = \config [42] & check[1];
+  assign \$101  = record[30] & check[2];
+  assign \$102  = record[43] & check[3];
+  assign \$103  = | { \$102 , \$101 , \$100 , \$99  };
+  assign \$104  = \config [43] & check[0];
+  assign \$105  = \config [43] & check[1];
+  assign \$106  = record[31] & check[2];
+  assign \$107  = record[44] & check[3];
+  assign \$108  = | { \$107 , \$106 , \$105 , \$104  };
+  assign \$109  = \config [44] & check[0];
+  assign \$110  = \config [44] & check[1];
+  assign \$111  = record[32] & check[2];
+  assign \$112  = record[45] & check[3];
+  assign \$113  = | { \$112 , \$111 , \$110 , \$109  };
+  assign \$114  = \config [45] & check[0];
+  assign \$115  = \config [45] & check[1];
+  assign \$116  = record[33] & check[2];
+  assign \$117  = record[46] & check[3];
+  assign \$118  = | { \$117 , \$116 , \$115 , \$114  };
+  assign \$119  = \config [46] & check[0];
+  assign \$120  = \config [46] & check[1];
+  assign \$121  = record[34] & check[2];
+  assign \$122  = record[47] & check[3];
+  assign \$123  = | { \$122 , \$121 , \$120 , \$119  };
+  assign \$124  = \config [47] & check[0];
+  assign \$125  = \config [47] & check[1];
+  assign \$126  = record[35] & check[2];
+  assign \$127  = record[48] & check[3];
+  assign \$128  = | { \$127 , \$126 , \$125 , \$124  };
+  assign \$129  = record[49] & check[3];
+  assign \$131  = record[50] & check[3];
+  assign \$133  = record[51] & check[3];
+  assign \$135  = \config [0] & check[0];
+  assign \$136  = \config [0] & check[1];
+  assign \$137  = record[52] ? \config [8:0] : record[8:0];
+  assign \$138  = \$137 [0] & check[2];
+  assign \$139  = record[52] ? 9'h001 : \config [8:0];
+  assign \$140  = \$139 [0] & check[3];
+  assign \$141  = | { \$140 , \$138 , \$136 , \$135  };
+  assign \$142  = \config [1] & check[0];
+  assign \$143  = \config [1] & check[1];
+  assign \$144  = record[52] ? \config [8:0] : record[8:0];
+  assign \$145  = \$144 [1] & check[2];
+  assign \$146  = record[52] ? 9'h001 : \config [8:0];
+  assign \$147  = \$146 [1] & check[3];
+  assign \$148  = | { \$147 , \$145 , \$143 , \$142  };
+  assign \$149  = \config [2] & check[0];
+  assign \$150  = \config [2] & check[1];
+  assign \$151  = record[52] ? \config [8:0] : record[8:0];
+  assign \$152  = \$151 [2] & check[2];
+  assign \$153  = record[52] ? 9'h001 : \config [8:0];
+  assign \$154  = \$153 [2] & check[3];
+  assign \$155  = | { \$154 , \$152 , \$150 , \$149  };
+  assign \$156  = \config [3] & check[0];
+  assign \$157  = \config [3] & check[1];
+  assign \$158  = record[52] ? \config [8:0] : record[8:0];
+  assign \$159  = \$158 [3] & check[2];
+  assign \$160  = record[52] ? 9'h001 : \config [8:0];
+  assign \$161  = \$160 [3] & check[3];
+  assign \$162  = | { \$161 , \$159 , \$157 , \$156  };
+  assign \$163  = \config [4] & check[0];
+  assign \$164  = \config [4] & check[1];
+  assign \$165  = record[52] ? \config [8:0] : record[8:0];
+  assign \$166  = \$165 [4] & check[2];
+  assign \$167  = record[52] ? 9'h001 : \config [8:0];
+  assign \$168  = \$167 [4] & check[3];
+  assign \$169  = | { \$168 , \$166 , \$164 , \$163  };
+  assign \$170  = \config [5] & check[0];
+  assign \$171  = \config [5] & check[1];
+  assign \$172  = record[52] ? \config [8:0] : record[8:0];
+  assign \$173  = \$172 [5] & check[2];
+  assign \$174  = record[52] ? 9'h001 : \config [8:0];
+  assign \$175  = \$174 [5] & check[3];
+  assign \$176  = | { \$175 , \$173 , \$171 , \$170  };
+  assign \$177  = \config [6] & check[0];
+  assign \$178  = \config [6] & check[1];
+  assign \$179  = record[52] ? \config [8:0] : record[8:0];
+  assign \$180  = \$179 [6] & check[2];
+  assign \$181  = record[52] ? 9'h001 : \config [8:0];
+  assign \$182  = \$181 [6] & check[3];
+  assign \$183  = | { \$182 , \$180 , \$178 , \$177  };
+  assign \$184  = \config [7] & check[0];
+  assign \$185  = \config [7] & check[1];
+  assign \$186  = record[52] ? \config [8:0] : record[8:0];
+  assign \$187  = \$186 [7] & check[2];
+  assign \$188  = record[52] ? 9'h001 : \config [8:0];
+  assign \$189  = \$188 [7] & check[3];
+  assign \$190  = | { \$189 , \$187 , \$185 , \$184  };
+  assign \$191  = \config [8] & check[0];
+  assign \$192  = \config [8] & check[1];
+  assign \$193  = record[52] ? \config [8:0] : record[8:0];
   assign \$194  = \$193 [8] & check[2];
-  assign \$197  = \$196 [8] & check[3];
-  assign \$198  = | { \$197 , \$194 , \$189 , \$183  };
-  assign \$200  = | \config [34:30];
-  assign \$201  = \config [34:30] <= 5'h10;
-  assign \$202  = \$200  & \$201 ;
-  assign \$203  = \$202  ? \config [47:35] : 13'h0081;
-  assign \$204  = \config [98] ? 13'h0000 : \$203 ;
-  assign \$205  = \$204 [9] & check[0];
-  assign \$206  = | \config [34:30];
-  assign \$207  = \config [34:30] <= 5'h10;
-  assign \$208  = \$206  & \$207 ;
-  assign \$209  = \$208  ? \config [47:35] : 13'h0021;
-  assign \$210  = \config [98] ? \$209  : 13'h0000;
-  assign \$211  = \$210 [9] & check[1];
-  assign \$212  = record[52] ? \config [8:0] : record[8:0];
-  assign \$213  = | \$212 ;
-  assign \$214  = \$213  ? record[35:23] : 13'h0101;
-  assign \$216  = \$215 [9] & check[2];
-  assign \$219  = \$218 [9] & check[3];
-  assign \$220  = | { \$219 , \$216 , \$211 , \$205  };
-  assign \$222  = | \config [34:30];
-  assign \$223  = \config [34:30] <= 5'h10;
-  assign \$224  = \$222  & \$223 ;
-  assign \$225  = \$224  ? \config [47:35] : 13'h0081;
-  assign \$226  = \config [98] ? 13'h0000 : \$225 ;
-  assign \$227  = \$226 [10] & check[0];
-  assign \$228  = | \config [34:30];
-  assign \$229  = \config [34:30] <= 5'h10;
-  assign \$230  = \$228  & \$229 ;
-  assign \$231  = \$230  ? \config [47:35] : 13'h0021;
-  assign \$232  = \config [98] ? \$231  : 13'h0000;
-  assign \$233  = \$232 [10] & check[1];
-  assign \$234  = record[52] ? \config [8:0] : record[8:0];
-  assign \$235  = | \$234 ;
-  assign \$236  = \$235  ? record[35:23] : 13'h0101;
-  assign \$238  = \$237 [10] & check[2];
-  assign \$241  = \$240 [10] & check[3];
-  assign \$242  = | { \$241 , \$238 , \$233 , \$227  };
-  assign \$244  = | \config [34:30];
-  assign \$245  = \config [34:30] <= 5'h10;
-  assign \$246  = \$244  & \$245 ;
-  assign \$247  = \$246  ? \config [47:35] : 13'h0081;
-  assign \$248  = \config [98] ? 13'h0000 : \$247 ;
-  assign \$249  = \$248 [11] & check[0];
-  assign \$250  = | \config [34:30];
-  assign \$251  = \config [34:30] <= 5'h10;
-  assign \$252  = \$250  & \$251 ;
-  assign \$253  = \$252  ? \config [47:35] : 13'h0021;
-  assign \$254  = \config [98] ? \$253  : 13'h0000;
-  assign \$255  = \$254 [11] & check[1];
-  assign \$256  = record[52] ? \config [8:0] : record[8:0];
-  assign \$257  = | \$256 ;
-  assign \$258  = \$257  ? record[35:23] : 13'h0101;
-  assign \$260  = \$259 [11] & check[2];
-  assign \$263  = \$262 [11] & check[3];
-  assign \$264  = | { \$263 , \$260 , \$255 , \$249  };
-  assign \$266  = | \config [34:30];
-  assign \$267  = \config [34:30] <= 5'h10;
-  assign \$268  = \$266  & \$267 ;
-  assign \$269  = \$268  ? \config [47:35] : 13'h0081;
-  assign \$270  = \config [98] ? 13'h0000 : \$269 ;
-  assign \$271  = \$270 [12] & check[0];
-  assign \$272  = | \config [34:30];
-  assign \$273  = \config [34:30] <= 5'h10;
-  assign \$274  = \$272  & \$273 ;
-  assign \$275  = \$274  ? \config [47:35] : 13'h0021;
-  assign \$276  = \config [98] ? \$275  : 13'h0000;
-  assign \$277  = \$276 [12] & check[1];
-  assign \$278  = record[52] ? \config [8:0] : record[8:0];
-  assign \$279  = | \$278 ;
-  assign \$280  = \$279  ? record[35:23] : 13'h0101;
-  assign \$282  = \$281 [12] & check[2];
-  assign \$285  = \$284 [12] & check[3];
-  assign \$286  = | { \$285 , \$282 , \$277 , \$271  };
-  assign \$289  = \$288 [13] & check[3];
-  assign \$293  = \$292 [14] & check[3];
-  assign \$297  = \$296 [15] & check[3];
-  assign \$300  = \config [98] ? 9'h000 : \config [8:0];
-  assign \$301  = \$300 [0] & check[0];
-  assign \$302  = \config [98] ? \config [8:0] : 9'h000;
-  assign \$303  = \$302 [0] & check[1];
-  assign \$304  = record[52] ? \config [8:0] : record[8:0];
-  assign \$306  = \$305 [0] & check[2];
-  assign \$307  = record[52] ? 9'h001 : \config [8:0];
-  assign \$309  = \$308 [0] & check[3];
-  assign \$310  = | { \$309 , \$306 , \$303 , \$301  };
-  assign \$312  = \config [98] ? 9'h000 : \config [8:0];
-  assign \$313  = \$312 [1] & check[0];
-  assign \$314  = \config [98] ? \config [8:0] : 9'h000;
-  assign \$315  = \$314 [1] & check[1];
-  assign \$316  = record[52] ? \config [8:0] : record[8:0];
-  assign \$318  = \$317 [1] & check[2];
-  assign \$319  = record[52] ? 9'h001 : \config [8:0];
-  assign \$321  = \$320 [1] & check[3];
-  assign \$322  = | { \$321 , \$318 , \$315 , \$313  };
-  assign \$324  = \config [98] ? 9'h000 : \config [8:0];
-  assign \$325  = \$324 [2] & check[0];
-  assign \$326  = \config [98] ? \config [8:0] : 9'h000;
-  assign \$327  = \$326 [2] & check[1];
-  assign \$328  = record[52] ? \config [8:0] : record[8:0];
-  assign \$330  = \$329 [2] & check[2];
-  assign \$331  = record[52] ? 9'h001 : \config [8:0];
-  assign \$333  = \$332 [2] & check[3];
-  assign \$334  = | { \$333 , \$330 , \$327 , \$325  };
-  assign \$336  = \config [98] ? 9'h000 : \config [8:0];
-  assign \$337  = \$336 [3] & check[0];
-  assign \$338  = \config [98] ? \config [8:0] : 9'h000;
-  assign \$339  = \$338 [3] & check[1];
-  assign \$340  = record[52] ? \config [8:0] : record[8:0];
-  assign \$342  = \$341 [3] & check[2];
-  assign \$343  = record[52] ? 9'h001 : \config [8:0];
-  assign \$345  = \$344 [3] & check[3];
-  assign \$346  = | { \$345 , \$342 , \$339 , \$337  };
-  assign \$348  = \config [98] ? 9'h000 : \config [8:0];
-  assign \$349  = \$348 [4] & check[0];
-  assign \$350  = \config [98] ? \config [8:0] : 9'h000;
-  assign \$351  = \$350 [4] & check[1];
-  assign \$352  = record[52] ? \config [8:0] : record[8:0];
-  assign \$354  = \$353 [4] & check[2];
-  assign \$355  = record[52] ? 9'h001 : \config [8:0];
-  assign \$357  = \$356 [4] & check[3];
-  assign \$358  = | { \$357 , \$354 , \$351 , \$349  };
-  assign \$360  = \config [98] ? 9'h000 : \config [8:0];
-  assign \$361  = \$360 [5] & check[0];
-  assign \$362  = \config [98] ? \config [8:0] : 9'h000;
-  assign \$363  = \$362 [5] & check[1];
-  assign \$364  = record[52] ? \config [8:0] : record[8:0];
-  assign \$366  = \$365 [5] & check[2];
-  assign \$367  = record[52] ? 9'h001 : \config [8:0];
-  assign \$369  = \$368 [5] & check[3];
-  assign \$370  = | { \$369 , \$366 , \$363 , \$361  };
-  assign \$372  = \config [98] ? 9'h000 : \config [8:0];
-  assign \$373  = \$372 [6] & check[0];
-  assign \$374  = \config [98] ? \config [8:0] : 9'h000;
-  assign \$375  = \$374 [6] & check[1];
-  assign \$376  = record[52] ? \config [8:0] : record[8:0];
-  assign \$378  = \$377 [6] & check[2];
-  assign \$379  = record[52] ? 9'h001 : \config [8:0];
-  assign \$381  = \$380 [6] & check[3];
-  assign \$382  = | { \$381 , \$378 , \$375 , \$373  };
-  assign \$384  = \config [98] ? 9'h000 : \config [8:0];
-  assign \$385  = \$384 [7] & check[0];
-  assign \$386  = \config [98] ? \config [8:0] : 9'h000;
-  assign \$387  = \$386 [7] & check[1];
-  assign \$388  = record[52] ? \config [8:0] : record[8:0];
-  assign \$390  = \$389 [7] & check[2];
-  assign \$391  = record[52] ? 9'h001 : \config [8:0];
-  assign \$393  = \$392 [7] & check[3];
-  assign \$394  = | { \$393 , \$390 , \$387 , \$385  };
-  assign \$396  = \config [98] ? 9'h000 : \config [8:0];
-  assign \$397  = \$396 [8] & check[0];
-  assign \$398  = \config [98] ? \config [8:0] : 9'h000;
-  assign \$399  = \$398 [8] & check[1];
-  assign \$400  = record[52] ? \config [8:0] : record[8:0];
-  assign \$402  = \$401 [8] & check[2];
-  assign \$403  = record[52] ? 9'h001 : \config [8:0];
-  assign \$405  = \$404 [8] & check[3];
-  assign \$406  = | { \$405 , \$402 , \$399 , \$397  };
-  assign \$407  = batch[41] & check[0];
-  assign \$408  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$409  = \$408 [0] & check[1];
-  assign \$410  = batch[41] & check[2];
-  assign \$411  = record[52] ? 9'h001 : record[8:0];
-  assign \$412  = \$411 [0] & check[3];
-  assign \$413  = | { \$412 , \$410 , \$409 , \$407  };
-  assign \$414  = batch[42] & check[0];
-  assign \$415  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$416  = \$415 [1] & check[1];
-  assign \$417  = batch[42] & check[2];
-  assign \$418  = record[52] ? 9'h001 : record[8:0];
-  assign \$419  = \$418 [1] & check[3];
-  assign \$420  = | { \$419 , \$417 , \$416 , \$414  };
-  assign \$421  = batch[43] & check[0];
-  assign \$422  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$423  = \$422 [2] & check[1];
-  assign \$424  = batch[43] & check[2];
-  assign \$425  = record[52] ? 9'h001 : record[8:0];
-  assign \$426  = \$425 [2] & check[3];
-  assign \$427  = | { \$426 , \$424 , \$423 , \$421  };
-  assign \$428  = batch[44] & check[0];
-  assign \$429  = \config [99] ? batch[53:41] : batch[40:28];
-  always @* begin
-    if (\$initially ) begin end
-    \$564  = tiles;
-    if (\$508 ) begin
-      \$564  = \$510 [12:0];
-    end
-    if (start) begin
-      \$564  = 13'h0000;
-    end
-    if (rst) begin
-      \$564  = 13'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$565  = begun;
-    if (\$508 ) begin
-      \$565  = following;
-    end
-    if (start) begin
-      \$565  = 5'h00;
-    end
-    if (rst) begin
-      \$565  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$566  = connection;
-    if (start) begin
-      \$566  = 4'h0;
-    end
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          if (\$520 ) begin
-          end else if (check[3]) begin
-            \$566  = \$521 [3:0];
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$566  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$567  = check;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$567  = 4'h1;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          \$567  = \$514 [3:0];
-      default: ;
-    endcase
-    if (rst) begin
-      \$567  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$568  = fsm_state;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$568  = 3'h1;
-          end
-      3'h1:
-          \$568  = 3'h2;
-      3'h2:
-          \$568  = 3'h3;
-      3'h3:
-          \$568  = 3'h4;
-      3'h4:
-          \$568  = 3'h5;
-      3'h5:
-        begin
-          \$568  = 3'h1;
-          if (\$520 ) begin
-            \$568  = 3'h0;
-          end
-        end
-      default: ;
-    endcase
-    if (rst) begin
-      \$568  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$569  = product;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$569  = \$511 ;
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$570  = total;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$570  = \$512 ;
-      default: ;
-    endcase
-  end
+  assign \$195  = record[52] ? 9'h001 : \config [8:0];
+  assign \$196  = \$195 [8] & check[3];
+  assign \$197  = | { \$196 , \$194 , \$192 , \$191  };
+  assign \$198  = batch[41] & check[0];
+  assign \$199  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$200  = \$199 [0] & check[1];
+  assign \$201  = batch[41] & check[2];
+  assign \$202  = record[52] ? 9'h001 : record[8:0];
+  assign \$203  = \$202 [0] & check[3];
+  assign \$204  = | { \$203 , \$201 , \$200 , \$198  };
+  assign \$205  = batch[42] & check[0];
+  assign \$206  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$207  = \$206 [1] & check[1];
+  assign \$208  = batch[42] & check[2];
+  assign \$209  = record[52] ? 9'h001 : record[8:0];
+  assign \$210  = \$209 [1] & check[3];
+  assign \$211  = | { \$210 , \$208 , \$207 , \$205  };
+  assign \$212  = batch[43] & check[0];
+  assign \$213  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$214  = \$213 [2] & check[1];
+  assign \$215  = batch[43] & check[2];
+  assign \$216  = record[52] ? 9'h001 : record[8:0];
+  assign \$217  = \$216 [2] & check[3];
+  assign \$218  = | { \$217 , \$215 , \$214 , \$212  };
+  assign \$219  = batch[44] & check[0];
+  assign \$220  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$221  = \$220 [3] & check[1];
+  assign \$222  = batch[44] & check[2];
+  assign \$223  = record[52] ? 9'h001 : record[8:0];
+  assign \$224  = \$223 [3] & check[3];
+  assign \$225  = | { \$224 , \$222 , \$221 , \$219  };
+  assign \$226  = batch[45] & check[0];
+  assign \$227  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$228  = \$227 [4] & check[1];
+  assign \$229  = batch[45] & check[2];
+  assign \$230  = record[52] ? 9'h001 : record[8:0];
+  assign \$231  = \$230 [4] & check[3];
+  assign \$232  = | { \$231 , \$229 , \$228 , \$226  };
+  assign \$233  = batch[46] & check[0];
+  assign \$234  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$235  = \$234 [5] & check[1];
+  assign \$236  = batch[46] & check[2];
+  assign \$237  = record[52] ? 9'h001 : record[8:0];
+  assign \$238  = \$237 [5] & check[3];
+  assign \$239  = | { \$238 , \$236 , \$235 , \$233  };
+  assign \$240  = batch[47] & check[0];
+  assign \$241  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$242  = \$241 [6] & check[1];
+  assign \$243  = batch[47] & check[2];
+  assign \$244  = record[52] ? 9'h001 : record[8:0];
+  assign \$245  = \$244 [6] & check[3];
+  assign \$246  = | { \$245 , \$243 , \$242 , \$240  };
+  assign \$247  = batch[48] & check[0];
+  assign \$248  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$249  = \$248 [7] & check[1];
+  assign \$250  = batch[48] & check[2];
+  assign \$251  = record[52] ? 9'h001 : record[8:0];
+  assign \$252  = \$251 [7] & check[3];
+  assign \$253  = | { \$252 , \$250 , \$249 , \$247  };
+  assign \$254  = batch[49] & check[0];
+  assign \$255  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$256  = \$255 [8] & check[1];
+  assign \$257  = batch[49] & check[2];
+  assign \$258  = record[52] ? 9'h001 : record[8:0];
+  assign \$259  = \$258 [8] & check[3];
+  assign \$260  = | { \$259 , \$257 , \$256 , \$254  };
+  assign \$261  = batch[50] & check[0];
+  assign \$262  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$263  = \$262 [9] & check[1];
+  assign \$264  = batch[50] & check[2];
+  assign \$265  = | { \$264 , \$263 , \$261  };
+  assign \$266  = batch[51] & check[0];
+  assign \$267  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$268  = \$267 [10] & check[1];
+  assign \$269  = batch[51] & check[2];
+  assign \$270  = | { \$269 , \$268 , \$266  };
+  assign \$271  = batch[52] & check[0];
+  assign \$272  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$273  = \$272 [11] & check[1];
+  assign \$274  = batch[52] & check[2];
+  assign \$275  = | { \$274 , \$273 , \$271  };
+  assign \$276  = batch[53] & check[0];
+  assign \$277  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$278  = \$277 [12] & check[1];
+  assign \$279  = batch[53] & check[2];
+  assign \$280  = | { \$279 , \$278 , \$276  };
+  assign \$281  = | total[22:8];
+  assign \$282  = | total[6:0];
+  assign \$283  = total[7] & \$282 ;
+  assign \$284  = \$281  | \$283 ;
+  assign \$285  = | total[22:6];
+  assign \$286  = | total[4:0];
+  assign \$287  = total[5] & \$286 ;
+  assign \$288  = \$285  | \$287 ;
+  assign \$289  = | total[22:9];
+  assign \$290  = | total[7:0];
+  assign \$291  = total[8] & \$290 ;
+  assign \$292  = \$289  | \$291 ;
+  assign \$293  = | total[22:9];
+  assign \$294  = | total[7:0];
+  assign \$295  = total[8] & \$294 ;
+  assign \$296  = \$293  | \$295 ;
+  assign \$297  = { \$296 , \$292 , \$288 , \$284  } | { \$21 , \$19 , \$15 , \$10  };
+  assign \$298  = \$297  & { \$5 , \$4 , \$3 , \$2  };
+  assign \$299  = \$298  & check;
+  assign \$300  = begun != following;
+  assign \$301  = check[2] & \$300 ;
+  assign \$302  = record[52] ? 9'h001 : record[8:0];
+  assign \$303  = tiles + { 4'h0, \$302  };
+  assign \$304  = count * times;
+  assign \$305  = { 6'h0, base } + product;
+  assign \$307  = check[3] ? 5'h04 : \$306 ;
+  assign \$308  = | excess;
+  assign \$309  = following == \config [34:30];
+  assign \$310  = ~| \config [34:30];
+  assign \$311  = check[1] & \$310 ;
+  assign \$312  = check[3] ? \$309  : \$311 ;
+  assign \$313  = \$308  | \$312 ;
+  assign \$314  = connection + 4'h1;
+  always @(posedge clk)
+    base <= { \$134 , \$132 , \$130 , \$128 , \$123 , \$118 , \$113 , \$108 , \$103 , \$98 , \$93 , \$88 , \$83 , \$78 , \$73 , \$68  };
+  always @(posedge clk)
+    count <= { \$197 , \$190 , \$183 , \$176 , \$169 , \$162 , \$155 , \$148 , \$141  };
+  always @(posedge clk)
+    times <= { \$280 , \$275 , \$270 , \$265 , \$260 , \$253 , \$246 , \$239 , \$232 , \$225 , \$218 , \$211 , \$204  };
+  always @(posedge clk)
+    excess <= \$299 ;
+  always @(posedge clk)
+    tiles <= \$315 ;
+  always @(posedge clk)
+    begun <= \$316 ;
+  always @(posedge clk)
+    connection <= \$317 ;
+  always @(posedge clk)
+    check <= \$318 ;
+  always @(posedge clk)
+    fsm_state <= \$319 ;
+  always @(posedge clk)
+    product <= \$320 ;
+  always @(posedge clk)
+    total <= \$321 ;
   always @* begin
     if (\$initially ) begin end
     fault = 4'h0;
@@ -27462,9 +26419,9 @@ module backspike_default_fp_queue_check_79 (rst, busy, batch, start, \config , c
       3'h4:
           /* empty */;
       3'h5:
-          if (\$522 ) begin
-            fault = { \$551 , \$546 , \$541 , \$536  };
-          end else if (\$531 ) begin
+          if (\$22 ) begin
+            fault = { \$51 , \$46 , \$41 , \$36  };
+          end else if (\$31 ) begin
             fault = 4'h8;
           end
       default: ;
@@ -27485,89 +26442,169 @@ module backspike_default_fp_queue_check_79 (rst, busy, batch, start, \config , c
       3'h4:
           /* empty */;
       3'h5:
-          if (\$557 ) begin
+          if (\$57 ) begin
             done = 1'h1;
           end
       default: ;
     endcase
   end
-  assign \$17  = \$16 ;
-  assign \$19  = record[51:36];
-  assign \$20  = \$19 ;
-  assign \$39  = \$38 ;
-  assign \$41  = record[51:36];
-  assign \$42  = \$41 ;
-  assign \$61  = \$60 ;
-  assign \$63  = record[51:36];
-  assign \$64  = \$63 ;
-  assign \$83  = \$82 ;
-  assign \$85  = record[51:36];
-  assign \$86  = \$85 ;
-  assign \$105  = \$104 ;
-  assign \$107  = record[51:36];
-  assign \$108  = \$107 ;
-  assign \$127  = \$126 ;
-  assign \$129  = record[51:36];
+  always @* begin
+    if (\$initially ) begin end
+    \$315  = tiles;
+    if (\$301 ) begin
+      \$315  = \$303 [12:0];
+    end
+    if (start) begin
+      \$315  = 13'h0000;
+    end
+    if (rst) begin
+      \$315  = 13'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$316  = begun;
+    if (\$301 ) begin
+      \$316  = following;
+    end
+    if (start) begin
+      \$316  = 5'h00;
+    end
+    if (rst) begin
+      \$316  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$317  = connection;
+    if (start) begin
+      \$317  = 4'h0;
+    end
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          if (\$313 ) begin
+          end else if (check[3]) begin
+            \$317  = \$314 [3:0];
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$317  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$318  = check;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$318  = 4'h1;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          \$318  = \$307 [3:0];
+      default: ;
+    endcase
+    if (rst) begin
+      \$318  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$319  = fsm_state;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$319  = 3'h1;
+          end
+      3'h1:
+          \$319  = 3'h2;
+      3'h2:
+          \$319  = 3'h3;
+      3'h3:
+          \$319  = 3'h4;
+      3'h4:
+          \$319  = 3'h5;
+      3'h5:
+        begin
+          \$319  = 3'h1;
+          if (\$313 ) begin
+            \$319  = 3'h0;
+          end
+        end
+      default: ;
+    endcase
+    if (rst) begin
+      \$319  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$320  = product;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \$320  = \$304 ;
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$321  = total;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          \$321  = \$305 ;
+      default: ;
+    endcase
+  end
+  assign \$2  = \$1 ;
+  assign \$3  = \config [98];
+  assign \$4  = 1'h1;
+  assign \$5  = 1'h1;
+  assign \$9  = \$8 ;
+  assign \$14  = \$13 ;
+  assign \$18  = \$17 ;
+  assign \$21  = 1'h0;
+  assign \$32  = check[0];
+  assign \$33  = check[1];
+  assign \$34  = check[2];
+  assign \$35  = 1'h0;
+  assign \$41  = check[3];
+  assign \$42  = check[0];
+  assign \$43  = check[1];
+  assign \$44  = check[2];
+  assign \$45  = check[3];
+  assign \$51  = 1'h0;
   assign \$130  = \$129 ;
-  assign \$149  = \$148 ;
-  assign \$151  = record[51:36];
-  assign \$152  = \$151 ;
-  assign \$171  = \$170 ;
-  assign \$173  = record[51:36];
-  assign \$174  = \$173 ;
-  assign \$193  = \$192 ;
-  assign \$195  = record[51:36];
-  assign \$196  = \$195 ;
-  assign \$215  = \$214 ;
-  assign \$217  = record[51:36];
-  assign \$218  = \$217 ;
-  assign \$237  = \$236 ;
-  assign \$239  = record[51:36];
-  assign \$240  = \$239 ;
-  assign \$259  = \$258 ;
-  assign \$261  = record[51:36];
-  assign \$262  = \$261 ;
-  assign \$281  = \$280 ;
-  assign \$283  = record[51:36];
-  assign \$284  = \$283 ;
-  assign \$287  = record[51:36];
-  assign \$288  = \$287 ;
-  assign \$290  = \$289 ;
-  assign \$291  = record[51:36];
-  assign \$292  = \$291 ;
-  assign \$294  = \$293 ;
-  assign \$295  = record[51:36];
-  assign \$296  = \$295 ;
-  assign \$298  = \$297 ;
-  assign \$305  = \$304 ;
-  assign \$308  = \$307 ;
-  assign \$317  = \$316 ;
-  assign \$320  = \$319 ;
-  assign \$329  = \$328 ;
-  assign \$332  = \$331 ;
-  assign \$341  = \$340 ;
-  assign \$344  = \$343 ;
-  assign \$353  = \$352 ;
-  assign \$356  = \$355 ;
-  assign \$365  = \$364 ;
-  assign \$368  = \$367 ;
-  assign \$377  = \$376 ;
-  assign \$380  = \$379 ;
-  assign \$389  = \$388 ;
-  assign \$392  = \$391 ;
-  assign \$401  = \$400 ;
-  assign \$404  = \$403 ;
-  assign \$513  = { check, 1'h0 };
-  assign \$532  = check[0];
-  assign \$533  = check[1];
-  assign \$534  = check[2];
-  assign \$535  = 1'h0;
-  assign \$541  = check[3];
-  assign \$542  = check[0];
-  assign \$543  = check[1];
-  assign \$544  = check[2];
-  assign \$545  = check[3];
-  assign \$551  = 1'h0;
+  assign \$132  = \$131 ;
+  assign \$134  = \$133 ;
+  assign \$306  = { check, 1'h0 };
 endmodule
 
 module backspike_default_fp_queue_loader (rst, descriptors__addr, start, layer, \config , done, \table , \record$29 , descriptors__data, clk);
@@ -28010,26 +27047,76 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
-  reg [10:0] \$100 ;
-  reg [10:0] \$101 ;
-  reg [1:0] \$102 ;
-  reg \$103 ;
-  reg [10:0] \$104 ;
-  reg [10:0] \$105 ;
-  reg [10:0] \$106 ;
-  reg \$107 ;
-  reg [12:0] \$108 ;
-  reg \$109 ;
+  wire \$100 ;
+  wire \$101 ;
+  wire \$102 ;
+  wire [11:0] \$103 ;
+  wire \$104 ;
+  wire [11:0] \$105 ;
+  wire [2:0] \$106 ;
+  wire \$107 ;
+  wire \$108 ;
+  wire \$109 ;
   wire \$11 ;
-  reg \$110 ;
-  reg [2:0] \$111 ;
-  reg [58:0] \$112 ;
-  reg [3:0] \$113 ;
-  reg [10:0] \$114 ;
+  wire \$110 ;
+  wire \$111 ;
+  wire \$112 ;
+  wire \$113 ;
+  wire \$114 ;
+  wire \$115 ;
+  wire \$116 ;
+  wire \$117 ;
+  wire \$118 ;
+  wire \$119 ;
   wire \$12 ;
+  wire \$120 ;
+  wire \$121 ;
+  wire \$122 ;
+  wire \$123 ;
+  wire \$124 ;
+  wire \$125 ;
+  wire \$126 ;
+  wire \$127 ;
+  wire \$128 ;
+  wire \$129 ;
   wire \$13 ;
+  wire \$130 ;
+  wire [10:0] \$131 ;
+  wire [11:0] \$132 ;
+  wire [11:0] \$133 ;
+  wire \$134 ;
+  wire \$135 ;
+  wire \$136 ;
+  wire [13:0] \$137 ;
+  wire [13:0] \$138 ;
+  wire \$139 ;
+  wire \$140 ;
+  wire \$141 ;
+  wire \$142 ;
+  wire \$143 ;
+  wire [11:0] \$144 ;
+  wire [12:0] \$145 ;
+  reg \$146 ;
+  reg \$147 ;
+  reg \$148 ;
+  reg \$149 ;
   wire \$15 ;
+  reg [10:0] \$150 ;
+  reg [10:0] \$151 ;
+  reg [1:0] \$152 ;
+  reg \$153 ;
+  reg [10:0] \$154 ;
+  reg [10:0] \$155 ;
+  reg [10:0] \$156 ;
+  reg \$157 ;
+  reg [12:0] \$158 ;
+  reg \$159 ;
   wire \$16 ;
+  reg \$160 ;
+  reg [2:0] \$161 ;
+  reg [58:0] \$162 ;
+  reg [3:0] \$163 ;
+  reg [10:0] \$164 ;
   wire \$17 ;
   wire \$18 ;
   wire \$19 ;
@@ -28053,19 +27140,19 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
-  wire [13:0] \$45 ;
+  wire \$45 ;
   wire \$46 ;
-  wire [12:0] \$47 ;
+  wire \$47 ;
   wire [13:0] \$48 ;
   wire \$49 ;
   wire \$5 ;
-  wire \$50 ;
-  wire \$51 ;
-  wire [11:0] \$52 ;
+  wire [12:0] \$50 ;
+  wire [13:0] \$51 ;
+  wire \$52 ;
   wire [12:0] \$53 ;
-  wire \$54 ;
-  wire [11:0] \$55 ;
-  wire [2:0] \$56 ;
+  wire [13:0] \$54 ;
+  wire [12:0] \$55 ;
+  wire [13:0] \$56 ;
   wire \$57 ;
   wire \$58 ;
   wire \$59 ;
@@ -28093,26 +27180,26 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   wire \$79 ;
   wire \$8 ;
   wire \$80 ;
-  wire [10:0] \$81 ;
-  wire [11:0] \$82 ;
-  wire [11:0] \$83 ;
+  wire \$81 ;
+  wire \$82 ;
+  wire \$83 ;
   wire \$84 ;
   wire \$85 ;
   wire \$86 ;
-  wire [13:0] \$87 ;
-  wire [13:0] \$88 ;
+  wire \$87 ;
+  wire \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
   wire \$91 ;
   wire \$92 ;
   wire \$93 ;
-  wire [11:0] \$94 ;
-  wire [12:0] \$95 ;
-  reg \$96 ;
-  reg \$97 ;
-  reg \$98 ;
-  reg \$99 ;
+  wire \$94 ;
+  wire \$95 ;
+  wire \$96 ;
+  wire \$97 ;
+  wire \$98 ;
+  wire \$99 ;
   input abort;
   wire abort;
   reg at_end = 1'h0;
@@ -28252,98 +27339,148 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   assign \$34  = dry_run | o__ready;
   assign \$35  = ~| fsm_state;
   assign \$41  = position > \end ;
-  assign \$42  = \end  > 11'h100;
-  assign \$43  = \$41  | \$42 ;
-  assign \$44  = position == \end ;
-  assign \$45  = span + 13'h1;
-  assign \$46  = \$45  >= { 1'h0, batch[27:15] };
-  assign \$47  = \task [54] ? batch[40:28] : 13'h0001;
-  assign \$48  = { 3'h0, \task [53:44] } + \$47 ;
-  assign \$49  = \$48  > 14'h10;
-  assign \$50  = ~ dry_run;
-  assign \$51  = issue & \$50 ;
-  assign \$52  = work + { 10'h0, \$51  };
-  assign \$53  = \$52  - { 11'h0, done };
-  assign \$54  = done & counted;
-  assign \$55  = counts__0 + 11'h1;
-  assign \$56  = fetching + 2'h1;
-  assign \$57  = ~| fetching;
-  assign \$58  = dry_run & exceeds_end;
-  assign \$59  = dry_run & at_end;
-  assign \$60  = \$59  & in_loop;
-  assign \$61  = fetching == 2'h2;
-  assign \$62  = layer == \task [35:32];
-  assign \$63  = layer_loaded & \$62 ;
-  assign \$64  = ~ \$63 ;
-  assign \$65  = empty & \$64 ;
-  assign \$66  = ~ tokens;
-  assign \$67  = layer == \task [35:32];
-  assign \$68  = layer_loaded & \$67 ;
-  assign \$69  = ready & \$68 ;
-  assign \$70  = \task [35:32] >= 4'h4;
-  assign \$71  = load_done & tokens;
-  assign \$72  = | check_fault;
-  assign \$73  = ~ tile_valid;
-  assign \$74  = dry_run & \$73 ;
-  assign \$75  = dry_run & misplaced;
-  assign \$76  = ~ in_loop;
-  assign \$77  = \task [57] & \$76 ;
-  assign \$78  = \task [56] ? in_loop : \$77 ;
-  assign \$79  = dry_run & \$78 ;
-  assign \$80  = dry_run | o__ready;
-  assign \$81  = \task [56] ? position : loop_begin;
-  assign \$82  = position + 11'h1;
-  assign \$83  = repeats ? { 1'h0, \$81  } : \$82 ;
-  assign \$84  = in_loop | \task [56];
-  assign \$85  = ~ \task [57];
-  assign \$86  = \$84  & \$85 ;
-  assign \$87  = span + 13'h1;
-  assign \$88  = repeats ? \$87  : 14'h0000;
-  assign \$89  = \task [57] | last_span;
-  assign \$90  = in_loop | \task [56];
-  assign \$91  = ~ \$90 ;
-  assign \$92  = \$89  | \$91 ;
-  assign \$93  = dry_run & \$92 ;
-  assign \$94  = position + 11'h1;
-  assign \$95  = \$94  - { 1'h0, \begin$47  };
+  assign \$42  = | \end [10:9];
+  assign \$43  = | \end [7:0];
+  assign \$44  = \end [8] & \$43 ;
+  assign \$45  = \$42  | \$44 ;
+  assign \$46  = \$41  | \$45 ;
+  assign \$47  = position == \end ;
+  assign \$48  = span + 13'h1;
+  assign \$49  = \$48  >= { 1'h0, batch[27:15] };
+  assign \$50  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$51  = { 3'h0, \task [53:44] } + \$50 ;
+  assign \$52  = | \$51 [13:5];
+  assign \$53  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$54  = { 3'h0, \task [53:44] } + \$53 ;
+  assign \$55  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$56  = { 3'h0, \task [53:44] } + \$55 ;
+  assign \$57  = | \$56 [3:0];
+  assign \$58  = \$54 [4] & \$57 ;
+  assign \$59  = \$52  | \$58 ;
+  assign \$60  = ~ dry_run;
+  assign \$61  = issue & \$60 ;
+  assign \$62  = \$61  ^ done;
+  assign \$63  = ~ dry_run;
+  assign \$64  = issue & \$63 ;
+  assign \$65  = ~ \$64 ;
+  assign \$66  = done & \$65 ;
+  assign \$67  = ~ dry_run;
+  assign \$68  = issue & \$67 ;
+  assign \$69  = ~ \$68 ;
+  assign \$70  = done & \$69 ;
+  assign \$71  = ~ dry_run;
+  assign \$72  = issue & \$71 ;
+  assign \$73  = ~ \$72 ;
+  assign \$74  = done & \$73 ;
+  assign \$75  = ~ dry_run;
+  assign \$76  = issue & \$75 ;
+  assign \$77  = ~ \$76 ;
+  assign \$78  = done & \$77 ;
+  assign \$79  = ~ dry_run;
+  assign \$80  = issue & \$79 ;
+  assign \$81  = ~ \$80 ;
+  assign \$82  = done & \$81 ;
+  assign \$83  = ~ dry_run;
+  assign \$84  = issue & \$83 ;
+  assign \$85  = ~ \$84 ;
+  assign \$86  = done & \$85 ;
+  assign \$87  = ~ dry_run;
+  assign \$88  = issue & \$87 ;
+  assign \$89  = ~ \$88 ;
+  assign \$90  = done & \$89 ;
+  assign \$91  = ~ dry_run;
+  assign \$92  = issue & \$91 ;
+  assign \$93  = ~ \$92 ;
+  assign \$94  = done & \$93 ;
+  assign \$95  = ~ dry_run;
+  assign \$96  = issue & \$95 ;
+  assign \$97  = ~ \$96 ;
+  assign \$98  = done & \$97 ;
+  assign \$99  = ~ dry_run;
+  assign \$100  = issue & \$99 ;
+  assign \$101  = ~ \$100 ;
+  assign \$102  = done & \$101 ;
+  assign \$103  = work + { \$102 , \$98 , \$94 , \$90 , \$86 , \$82 , \$78 , \$74 , \$70 , \$66 , \$62  };
+  assign \$104  = done & counted;
+  assign \$105  = counts__0 + 11'h1;
+  assign \$106  = fetching + 2'h1;
+  assign \$107  = ~| fetching;
+  assign \$108  = dry_run & exceeds_end;
+  assign \$109  = dry_run & at_end;
+  assign \$110  = \$109  & in_loop;
+  assign \$111  = fetching == 2'h2;
+  assign \$112  = layer == \task [35:32];
+  assign \$113  = layer_loaded & \$112 ;
+  assign \$114  = ~ \$113 ;
+  assign \$115  = empty & \$114 ;
+  assign \$116  = ~ tokens;
+  assign \$117  = layer == \task [35:32];
+  assign \$118  = layer_loaded & \$117 ;
+  assign \$119  = ready & \$118 ;
+  assign \$120  = \task [35:32] >= 4'h4;
+  assign \$121  = load_done & tokens;
+  assign \$122  = | check_fault;
+  assign \$123  = ~ tile_valid;
+  assign \$124  = dry_run & \$123 ;
+  assign \$125  = dry_run & misplaced;
+  assign \$126  = ~ in_loop;
+  assign \$127  = \task [57] & \$126 ;
+  assign \$128  = \task [56] ? in_loop : \$127 ;
+  assign \$129  = dry_run & \$128 ;
+  assign \$130  = dry_run | o__ready;
+  assign \$131  = \task [56] ? position : loop_begin;
+  assign \$132  = position + 11'h1;
+  assign \$133  = repeats ? { 1'h0, \$131  } : \$132 ;
+  assign \$134  = in_loop | \task [56];
+  assign \$135  = ~ \task [57];
+  assign \$136  = \$134  & \$135 ;
+  assign \$137  = span + 13'h1;
+  assign \$138  = repeats ? \$137  : 14'h0000;
+  assign \$139  = \task [57] | last_span;
+  assign \$140  = in_loop | \task [56];
+  assign \$141  = ~ \$140 ;
+  assign \$142  = \$139  | \$141 ;
+  assign \$143  = dry_run & \$142 ;
+  assign \$144  = position + 11'h1;
+  assign \$145  = \$144  - { 1'h0, \begin$47  };
   always @(posedge clk)
-    exceeds_end <= \$96 ;
+    exceeds_end <= \$146 ;
   always @(posedge clk)
-    at_end <= \$97 ;
+    at_end <= \$147 ;
   always @(posedge clk)
-    last_span <= \$98 ;
+    last_span <= \$148 ;
   always @(posedge clk)
-    misplaced <= \$99 ;
+    misplaced <= \$149 ;
   always @(posedge clk)
-    work <= \$100 ;
+    work <= \$150 ;
   always @(posedge clk)
-    counts__0 <= \$101 ;
+    counts__0 <= \$151 ;
   always @(posedge clk)
-    fetching <= \$102 ;
+    fetching <= \$152 ;
   always @(posedge clk)
-    dry_run <= \$103 ;
+    dry_run <= \$153 ;
   always @(posedge clk)
-    position <= \$104 ;
+    position <= \$154 ;
   always @(posedge clk)
-    \begin$47  <= \$105 ;
+    \begin$47  <= \$155 ;
   always @(posedge clk)
-    \end  <= \$106 ;
+    \end  <= \$156 ;
   always @(posedge clk)
-    layer_loaded <= \$107 ;
+    layer_loaded <= \$157 ;
   always @(posedge clk)
-    span <= \$108 ;
+    span <= \$158 ;
   always @(posedge clk)
-    counted <= \$109 ;
+    counted <= \$159 ;
   always @(posedge clk)
-    in_loop <= \$110 ;
+    in_loop <= \$160 ;
   always @(posedge clk)
-    fsm_state <= \$111 ;
+    fsm_state <= \$161 ;
   always @(posedge clk)
-    \task  <= \$112 ;
+    \task  <= \$162 ;
   always @(posedge clk)
-    layer <= \$113 ;
+    layer <= \$163 ;
   always @(posedge clk)
-    loop_begin <= \$114 ;
+    loop_begin <= \$164 ;
   always @* begin
     if (\$initially ) begin end
     fault = 4'h0;
@@ -28481,56 +27618,56 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   end
   always @* begin
     if (\$initially ) begin end
-    \$96  = \$43 ;
+    \$146  = \$46 ;
     if (rst) begin
-      \$96  = 1'h0;
+      \$146  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$97  = \$44 ;
+    \$147  = \$47 ;
     if (rst) begin
-      \$97  = 1'h0;
+      \$147  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$98  = \$46 ;
+    \$148  = \$49 ;
     if (rst) begin
-      \$98  = 1'h0;
+      \$148  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$99  = \$49 ;
+    \$149  = \$59 ;
     if (rst) begin
-      \$99  = 1'h0;
+      \$149  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$100  = \$53 [10:0];
+    \$150  = \$103 [10:0];
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$100  = 11'h000;
+            \$150  = 11'h000;
           end
       default: ;
     endcase
     if (rst) begin
-      \$100  = 11'h000;
+      \$150  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$101  = counts__0;
-    if (\$54 ) begin
-      \$101  = \$55 [10:0];
+    \$151  = counts__0;
+    if (\$104 ) begin
+      \$151  = \$105 [10:0];
     end
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$101  = 11'h000;
+            \$151  = 11'h000;
           end
       3'h1:
           /* empty */;
@@ -28541,65 +27678,65 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
       3'h5:
           /* empty */;
       3'h4:
-          if (\$74 ) begin
-          end else if (\$75 ) begin
-          end else if (\$79 ) begin
-          end else if (\$80 ) begin
-            if (\$93 ) begin
-              \$101  = \$95 [10:0];
+          if (\$124 ) begin
+          end else if (\$125 ) begin
+          end else if (\$129 ) begin
+          end else if (\$130 ) begin
+            if (\$143 ) begin
+              \$151  = \$145 [10:0];
             end
           end
       default: ;
     endcase
     if (rst) begin
-      \$101  = 11'h000;
+      \$151  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$102  = fetching;
+    \$152  = fetching;
     casez (fsm_state)
       3'h0:
-          \$102  = 2'h0;
+          \$152  = 2'h0;
       3'h1:
         begin
-          \$102  = \$56 [1:0];
+          \$152  = \$106 [1:0];
           if (abort) begin
-          end else if (\$57 ) begin
-          end else if (\$58 ) begin
-          end else if (\$60 ) begin
+          end else if (\$107 ) begin
+          end else if (\$108 ) begin
+          end else if (\$110 ) begin
           end else if (at_end) begin
-          end else if (\$61 ) begin
-            \$102  = 2'h0;
+          end else if (\$111 ) begin
+            \$152  = 2'h0;
           end
         end
       default: ;
     endcase
     if (rst) begin
-      \$102  = 2'h0;
+      \$152  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$103  = dry_run;
+    \$153  = dry_run;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$103  = \dry_run$45 ;
+            \$153  = \dry_run$45 ;
           end
       default: ;
     endcase
     if (rst) begin
-      \$103  = 1'h0;
+      \$153  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$104  = position;
+    \$154  = position;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$104  = \begin ;
+            \$154  = \begin ;
           end
       3'h1:
           /* empty */;
@@ -28610,74 +27747,74 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
       3'h5:
           /* empty */;
       3'h4:
-          if (\$74 ) begin
-          end else if (\$75 ) begin
-          end else if (\$79 ) begin
-          end else if (\$80 ) begin
-            \$104  = \$83 [10:0];
+          if (\$124 ) begin
+          end else if (\$125 ) begin
+          end else if (\$129 ) begin
+          end else if (\$130 ) begin
+            \$154  = \$133 [10:0];
           end
       default: ;
     endcase
     if (rst) begin
-      \$104  = 11'h000;
+      \$154  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$105  = \begin$47 ;
+    \$155  = \begin$47 ;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$105  = \begin ;
+            \$155  = \begin ;
           end
       default: ;
     endcase
     if (rst) begin
-      \$105  = 11'h000;
+      \$155  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$106  = \end ;
+    \$156  = \end ;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$106  = \end$48 ;
+            \$156  = \end$48 ;
           end
       default: ;
     endcase
     if (rst) begin
-      \$106  = 11'h000;
+      \$156  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$107  = layer_loaded;
+    \$157  = layer_loaded;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$107  = 1'h0;
+            \$157  = 1'h0;
           end
       3'h1:
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$65 ) begin
-            \$107  = 1'h1;
+          end else if (\$115 ) begin
+            \$157  = 1'h1;
           end
       default: ;
     endcase
     if (rst) begin
-      \$107  = 1'h0;
+      \$157  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$108  = span;
+    \$158  = span;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$108  = 13'h0000;
+            \$158  = 13'h0000;
           end
       3'h1:
           /* empty */;
@@ -28688,27 +27825,27 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
       3'h5:
           /* empty */;
       3'h4:
-          if (\$74 ) begin
-          end else if (\$75 ) begin
-          end else if (\$79 ) begin
-          end else if (\$80 ) begin
+          if (\$124 ) begin
+          end else if (\$125 ) begin
+          end else if (\$129 ) begin
+          end else if (\$130 ) begin
             if (\task [57]) begin
-              \$108  = \$88 [12:0];
+              \$158  = \$138 [12:0];
             end
           end
       default: ;
     endcase
     if (rst) begin
-      \$108  = 13'h0000;
+      \$158  = 13'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$109  = counted;
+    \$159  = counted;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$109  = 1'h1;
+            \$159  = 1'h1;
           end
       3'h1:
           /* empty */;
@@ -28719,27 +27856,27 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
       3'h5:
           /* empty */;
       3'h4:
-          if (\$74 ) begin
-          end else if (\$75 ) begin
-          end else if (\$79 ) begin
-          end else if (\$80 ) begin
+          if (\$124 ) begin
+          end else if (\$125 ) begin
+          end else if (\$129 ) begin
+          end else if (\$130 ) begin
             if (\task [56]) begin
-              \$109  = last_span;
+              \$159  = last_span;
             end
           end
       default: ;
     endcase
     if (rst) begin
-      \$109  = 1'h0;
+      \$159  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$110  = in_loop;
+    \$160  = in_loop;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$110  = 1'h0;
+            \$160  = 1'h0;
           end
       3'h1:
           /* empty */;
@@ -28750,111 +27887,111 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
       3'h5:
           /* empty */;
       3'h4:
-          if (\$74 ) begin
-          end else if (\$75 ) begin
-          end else if (\$79 ) begin
-          end else if (\$80 ) begin
-            \$110  = \$86 ;
+          if (\$124 ) begin
+          end else if (\$125 ) begin
+          end else if (\$129 ) begin
+          end else if (\$130 ) begin
+            \$160  = \$136 ;
           end
       default: ;
     endcase
     if (rst) begin
-      \$110  = 1'h0;
+      \$160  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$111  = fsm_state;
+    \$161  = fsm_state;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$111  = 3'h1;
+            \$161  = 3'h1;
           end
       3'h1:
           if (abort) begin
-            \$111  = 3'h0;
-          end else if (\$57 ) begin
-          end else if (\$58 ) begin
-            \$111  = 3'h0;
-          end else if (\$60 ) begin
-            \$111  = 3'h0;
+            \$161  = 3'h0;
+          end else if (\$107 ) begin
+          end else if (\$108 ) begin
+            \$161  = 3'h0;
+          end else if (\$110 ) begin
+            \$161  = 3'h0;
           end else if (at_end) begin
             if (empty) begin
-              \$111  = 3'h0;
+              \$161  = 3'h0;
             end
-          end else if (\$61 ) begin
-            \$111  = 3'h2;
+          end else if (\$111 ) begin
+            \$161  = 3'h2;
           end
       3'h2:
           if (abort) begin
-            \$111  = 3'h0;
-          end else if (\$65 ) begin
+            \$161  = 3'h0;
+          end else if (\$115 ) begin
             (* full_case = 32'd1 *)
-            if (\$70 ) begin
-              \$111  = 3'h0;
+            if (\$120 ) begin
+              \$161  = 3'h0;
             end else begin
-              \$111  = 3'h3;
+              \$161  = 3'h3;
             end
-          end else if (\$66 ) begin
-          end else if (\$69 ) begin
-            \$111  = 3'h4;
+          end else if (\$116 ) begin
+          end else if (\$119 ) begin
+            \$161  = 3'h4;
           end
       3'h3:
         begin
           if (load_done) begin
-            \$111  = 3'h2;
+            \$161  = 3'h2;
           end
-          if (\$71 ) begin
-            \$111  = 3'h4;
+          if (\$121 ) begin
+            \$161  = 3'h4;
           end
           if (check) begin
-            \$111  = 3'h5;
+            \$161  = 3'h5;
           end
         end
       3'h5:
           if (check_done) begin
-            \$111  = 3'h2;
-            if (\$72 ) begin
-              \$111  = 3'h0;
+            \$161  = 3'h2;
+            if (\$122 ) begin
+              \$161  = 3'h0;
             end
           end
       3'h4:
-          if (\$74 ) begin
-            \$111  = 3'h0;
-          end else if (\$75 ) begin
-            \$111  = 3'h0;
-          end else if (\$79 ) begin
-            \$111  = 3'h0;
-          end else if (\$80 ) begin
-            \$111  = 3'h1;
+          if (\$124 ) begin
+            \$161  = 3'h0;
+          end else if (\$125 ) begin
+            \$161  = 3'h0;
+          end else if (\$129 ) begin
+            \$161  = 3'h0;
+          end else if (\$130 ) begin
+            \$161  = 3'h1;
           end
       default: ;
     endcase
     if (rst) begin
-      \$111  = 3'h0;
+      \$161  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$112  = \task ;
+    \$162  = \task ;
     casez (fsm_state)
       3'h0:
           /* empty */;
       3'h1:
           if (abort) begin
-          end else if (\$57 ) begin
-          end else if (\$58 ) begin
-          end else if (\$60 ) begin
+          end else if (\$107 ) begin
+          end else if (\$108 ) begin
+          end else if (\$110 ) begin
           end else if (at_end) begin
-          end else if (\$61 ) begin
-            \$112  = tasks__data[58:0];
+          end else if (\$111 ) begin
+            \$162  = tasks__data[58:0];
           end
       default: ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$113  = layer;
+    \$163  = layer;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -28862,18 +27999,18 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$65 ) begin
-            \$113  = \task [35:32];
+          end else if (\$115 ) begin
+            \$163  = \task [35:32];
           end
       default: ;
     endcase
     if (rst) begin
-      \$113  = 4'h0;
+      \$163  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$114  = loop_begin;
+    \$164  = loop_begin;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -28886,18 +28023,18 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
       3'h5:
           /* empty */;
       3'h4:
-          if (\$74 ) begin
-          end else if (\$75 ) begin
-          end else if (\$79 ) begin
-          end else if (\$80 ) begin
+          if (\$124 ) begin
+          end else if (\$125 ) begin
+          end else if (\$129 ) begin
+          end else if (\$130 ) begin
             if (\task [56]) begin
-              \$114  = position;
+              \$164  = position;
             end
           end
       default: ;
     endcase
     if (rst) begin
-      \$114  = 11'h000;
+      \$164  = 11'h000;
     end
   end
   assign o__payload[32:20] = span;
@@ -29004,7 +28141,7 @@ module backspike_default_fp_queue_records (rst, connection, record, o, clk);
   assign o[8:0] = \$signature__data ;
 endmodule
 
-module backspike_default_gradients_memory (rst, rest, host__request__valid, \port$7663$0 , \write__en$14 , read1__addr, \port$12591$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$23 , \port$19168$0 , \port$19170$0 , \port$19172$0 , \port$19174$0 , \port$19176$0 , \port$19178$0 , \port$19180$0 , \port$19182$0 , \port$19183$1 , \port$19197$0
+module backspike_default_gradients_memory (rst, rest, host__request__valid, \port$7134$0 , \write__en$14 , read1__addr, \port$12000$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$23 , \port$18628$0 , \port$18630$0 , \port$18632$0 , \port$18634$0 , \port$18636$0 , \port$18638$0 , \port$18640$0 , \port$18642$0 , \port$18643$1 , \port$18657$0
 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [10:0] address;
@@ -29022,30 +28159,30 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input \port$12591$0 ;
-  wire \port$12591$0 ;
-  input [15:0] \port$19168$0 ;
-  wire [15:0] \port$19168$0 ;
-  input [15:0] \port$19170$0 ;
-  wire [15:0] \port$19170$0 ;
-  input [15:0] \port$19172$0 ;
-  wire [15:0] \port$19172$0 ;
-  input [15:0] \port$19174$0 ;
-  wire [15:0] \port$19174$0 ;
-  input [15:0] \port$19176$0 ;
-  wire [15:0] \port$19176$0 ;
-  input [15:0] \port$19178$0 ;
-  wire [15:0] \port$19178$0 ;
-  input [15:0] \port$19180$0 ;
-  wire [15:0] \port$19180$0 ;
-  input [15:0] \port$19182$0 ;
-  wire [15:0] \port$19182$0 ;
-  input [3:0] \port$19183$1 ;
-  wire [3:0] \port$19183$1 ;
-  input [6:0] \port$19197$0 ;
-  wire [6:0] \port$19197$0 ;
-  input \port$7663$0 ;
-  wire \port$7663$0 ;
+  input \port$12000$0 ;
+  wire \port$12000$0 ;
+  input [15:0] \port$18628$0 ;
+  wire [15:0] \port$18628$0 ;
+  input [15:0] \port$18630$0 ;
+  wire [15:0] \port$18630$0 ;
+  input [15:0] \port$18632$0 ;
+  wire [15:0] \port$18632$0 ;
+  input [15:0] \port$18634$0 ;
+  wire [15:0] \port$18634$0 ;
+  input [15:0] \port$18636$0 ;
+  wire [15:0] \port$18636$0 ;
+  input [15:0] \port$18638$0 ;
+  wire [15:0] \port$18638$0 ;
+  input [15:0] \port$18640$0 ;
+  wire [15:0] \port$18640$0 ;
+  input [15:0] \port$18642$0 ;
+  wire [15:0] \port$18642$0 ;
+  input [3:0] \port$18643$1 ;
+  wire [3:0] \port$18643$1 ;
+  input [6:0] \port$18657$0 ;
+  wire [6:0] \port$18657$0 ;
+  input \port$7134$0 ;
+  wire \port$7134$0 ;
   reg [10:0] read0__addr;
   input [10:0] \read0__addr$23 ;
   wire [10:0] \read0__addr$23 ;
@@ -29066,8 +28203,8 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$19197$0 , \port$19183$1  };
-  assign write__data = rest ? { data, data, data, data } : { \port$19182$0 , \port$19180$0 , \port$19178$0 , \port$19176$0 , \port$19174$0 , \port$19172$0 , \port$19170$0 , \port$19168$0  };
+  assign write__addr = rest ? address : { \port$18657$0 , \port$18643$1  };
+  assign write__data = rest ? { data, data, data, data } : { \port$18642$0 , \port$18640$0 , \port$18638$0 , \port$18636$0 , \port$18634$0 , \port$18632$0 , \port$18630$0 , \port$18628$0  };
   backspike_default_gradients_memory_rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -29075,7 +28212,7 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$12591$0 ),
+    .\read__en$19 (\port$12000$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -29103,7 +28240,7 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$7663$0 , \port$7663$0  };
+    read0__en = { \port$7134$0 , \port$7134$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -29198,12 +28335,12 @@ module backspike_default_gradients_memory_rows (rst, \read__addr$15 , \read__en$
   end
 endmodule
 
-module backspike_default_gradients_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, host__response__payload, address, data, clk);
+module backspike_default_gradients_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, address, data, host__response__payload, clk);
   reg \$initially  = 0;
-  reg [31:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
-  wire [3:0] \$11 ;
-  wire [12:0] \$12 ;
+  wire \$11 ;
+  wire \$12 ;
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
@@ -29213,25 +28350,37 @@ module backspike_default_gradients_memory_window (rst, host__request__valid, hos
   wire \$19 ;
   wire \$2 ;
   wire \$20 ;
-  wire \$21 ;
-  wire \$22 ;
-  wire \$23 ;
-  wire \$24 ;
+  wire [31:0] \$21 ;
+  wire [31:0] \$22 ;
+  wire [31:0] \$23 ;
+  wire [31:0] \$24 ;
   wire \$25 ;
   wire \$26 ;
   wire \$27 ;
-  reg [10:0] \$28 ;
-  reg [31:0] \$29 ;
+  wire \$28 ;
+  wire \$29 ;
   wire \$3 ;
-  reg [1:0] \$30 ;
-  reg \$31 ;
-  reg \$32 ;
-  reg \$33 ;
-  reg \$34 ;
-  reg [1:0] \$35 ;
-  reg [1:0] \$36 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire [3:0] \$34 ;
+  reg [31:0] \$35 ;
+  reg [31:0] \$36 ;
+  reg [31:0] \$37 ;
+  reg [31:0] \$38 ;
+  reg [10:0] \$39 ;
   wire \$4 ;
-  wire \$5 ;
+  reg [31:0] \$40 ;
+  reg [1:0] \$41 ;
+  reg \$42 ;
+  reg \$43 ;
+  reg \$44 ;
+  reg \$45 ;
+  reg \$46 ;
+  reg [1:0] \$47 ;
+  reg [1:0] \$48 ;
+  wire [12:0] \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
@@ -29254,9 +28403,14 @@ module backspike_default_gradients_memory_window (rst, host__request__valid, hos
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
+  reg [31:0] part0 = 32'd0;
+  reg [31:0] part1 = 32'd0;
+  reg [31:0] part2 = 32'd0;
+  reg [31:0] part3 = 32'd0;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
+  reg reading3 = 1'h0;
   reg refused = 1'h0;
   input [127:0] row;
   wire [127:0] row;
@@ -29266,135 +28420,173 @@ module backspike_default_gradients_memory_window (rst, host__request__valid, hos
   reg [1:0] word1 = 2'h0;
   reg [1:0] word2 = 2'h0;
   reg writing = 1'h0;
+  always @(posedge clk)
+    word0 <= \$41 ;
+  always @(posedge clk)
+    writing <= \$42 ;
+  always @(posedge clk)
+    reading0 <= \$43 ;
+  always @(posedge clk)
+    reading1 <= \$44 ;
+  always @(posedge clk)
+    reading2 <= \$45 ;
+  always @(posedge clk)
+    reading3 <= \$46 ;
+  always @(posedge clk)
+    word1 <= \$47 ;
+  always @(posedge clk)
+    word2 <= \$48 ;
+  assign \$1  = | word2;
+  assign \$2  = word2 != 2'h1;
+  assign \$3  = word2 != 2'h2;
+  assign \$4  = word2 != 2'h3;
+  assign \$6  = host__request__payload[28:24] != 5'h1f;
+  assign \$7  = host__request__payload[29:14] != 16'h8000;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = ~ \$8 ;
+  assign \$10  = host__request__payload[44:40] != 5'h1f;
+  assign \$11  = host__request__payload[45:30] != 16'h8000;
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = ~ \$12 ;
+  assign \$14  = \$9  | \$13 ;
+  assign \$16  = host__request__valid & host__request__ready;
+  assign \$17  = \$16  & host__request__payload[0];
+  assign \$18  = host__request__valid & host__request__ready;
+  assign \$19  = ~ host__request__payload[0];
+  assign \$20  = \$18  & \$19 ;
+  assign \$22  = \$21  | part1;
+  assign \$23  = \$22  | part2;
+  assign \$24  = \$23  | part3;
   assign host__request__ready = ~ writing;
-  assign host__response__valid = writing | reading2;
-  assign \$2  = writing & refused;
-  assign \$3  = ~ refused;
-  assign \$4  = writing & \$3 ;
-  assign \$5  = ~ refused;
-  assign \$6  = writing & \$5 ;
-  assign \$7  = ~ refused;
-  assign \$8  = writing & \$7 ;
-  assign \$9  = ~ refused;
-  assign \$10  = writing & \$9 ;
-  assign \$11  = 4'h1 << word0;
-  assign enable = { \$10 , \$8 , \$6 , \$4  } & \$11 ;
-  assign \$13  = host__request__payload[28:24] != 5'h1f;
-  assign \$14  = host__request__payload[29:14] != 16'h8000;
-  assign \$15  = \$13  & \$14 ;
-  assign \$16  = ~ \$15 ;
-  assign \$17  = host__request__payload[44:40] != 5'h1f;
-  assign \$18  = host__request__payload[45:30] != 16'h8000;
-  assign \$19  = \$17  & \$18 ;
-  assign \$20  = ~ \$19 ;
-  assign \$21  = \$16  | \$20 ;
-  assign \$23  = host__request__valid & host__request__ready;
-  assign \$24  = \$23  & host__request__payload[0];
-  assign \$25  = host__request__valid & host__request__ready;
-  assign \$26  = ~ host__request__payload[0];
-  assign \$27  = \$25  & \$26 ;
+  assign host__response__valid = writing | reading3;
+  assign \$25  = writing & refused;
+  assign \$26  = ~ refused;
+  assign \$27  = writing & \$26 ;
+  assign \$28  = ~ refused;
+  assign \$29  = writing & \$28 ;
+  assign \$30  = ~ refused;
+  assign \$31  = writing & \$30 ;
+  assign \$32  = ~ refused;
+  assign \$33  = writing & \$32 ;
+  assign \$34  = 4'h1 << word0;
+  assign enable = { \$33 , \$31 , \$29 , \$27  } & \$34 ;
   always @(posedge clk)
-    address <= \$28 ;
+    part0 <= \$35 ;
   always @(posedge clk)
-    data <= \$29 ;
+    part1 <= \$36 ;
   always @(posedge clk)
-    refused <= \$22 ;
+    part2 <= \$37 ;
   always @(posedge clk)
-    word0 <= \$30 ;
+    part3 <= \$38 ;
   always @(posedge clk)
-    writing <= \$31 ;
+    address <= \$39 ;
   always @(posedge clk)
-    reading0 <= \$32 ;
+    data <= \$40 ;
   always @(posedge clk)
-    reading1 <= \$33 ;
-  always @(posedge clk)
-    reading2 <= \$34 ;
-  always @(posedge clk)
-    word1 <= \$35 ;
-  always @(posedge clk)
-    word2 <= \$36 ;
+    refused <= \$15 ;
   always @* begin
     if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (word2)
-      2'h0:
-          \$1  = row[31:0];
-      2'h1:
-          \$1  = row[63:32];
-      2'h2:
-          \$1  = row[95:64];
-      2'h3:
-          \$1  = row[127:96];
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$28  = \$12 [10:0];
+    \$42  = \$17 ;
     if (rst) begin
-      \$28  = 11'h000;
+      \$42  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$29  = host__request__payload[45:14];
+    \$43  = \$20 ;
     if (rst) begin
-      \$29  = 32'd0;
+      \$43  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$30  = host__request__payload[2:1];
+    \$44  = reading0;
     if (rst) begin
-      \$30  = 2'h0;
+      \$44  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$31  = \$24 ;
+    \$45  = reading1;
     if (rst) begin
-      \$31  = 1'h0;
+      \$45  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$32  = \$27 ;
+    \$46  = reading2;
     if (rst) begin
-      \$32  = 1'h0;
+      \$46  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$33  = reading0;
+    \$47  = word0;
     if (rst) begin
-      \$33  = 1'h0;
+      \$47  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$34  = reading1;
+    \$48  = word1;
     if (rst) begin
-      \$34  = 1'h0;
+      \$48  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$35  = word0;
-    if (rst) begin
-      \$35  = 2'h0;
+    \$35  = row[31:0];
+    if (\$1 ) begin
+      \$35  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = word1;
-    if (rst) begin
-      \$36  = 2'h0;
+    \$36  = row[63:32];
+    if (\$2 ) begin
+      \$36  = 32'd0;
     end
   end
-  assign host__response__payload[32] = \$2 ;
-  assign host__response__payload[31:0] = \$1 ;
-  assign \$12  = { 2'h0, host__request__payload[13:3] };
-  assign \$22  = \$21 ;
+  always @* begin
+    if (\$initially ) begin end
+    \$37  = row[95:64];
+    if (\$3 ) begin
+      \$37  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$38  = row[127:96];
+    if (\$4 ) begin
+      \$38  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$39  = \$5 [10:0];
+    if (rst) begin
+      \$39  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$40  = host__request__payload[45:14];
+    if (rst) begin
+      \$40  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$41  = host__request__payload[2:1];
+    if (rst) begin
+      \$41  = 2'h0;
+    end
+  end
+  assign host__response__payload[32] = \$25 ;
+  assign host__response__payload[31:0] = \$24 ;
+  assign \$5  = { 2'h0, host__request__payload[13:3] };
+  assign \$15  = \$14 ;
+  assign \$21  = part0;
 endmodule
 
 module backspike_default_host (axi__awprot, axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, axi__bready, axi__araddr, axi__arprot, axi__arvalid, axi__rready, clk, rst, axi__awready, axi__wready, axi__bresp, axi__rresp, axi__arready, axi__rvalid, axi__rdata, counters__request__valid, weights__request__valid
@@ -32762,7 +31954,7 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   assign \$238  = \$236 ;
 endmodule
 
-module backspike_default_labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, \port$17472$8 , host__request__payload, \port$19127$13 , \port$19262$5 , read0__data, host__response__payload, clk);
+module backspike_default_labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, \port$16932$8 , host__request__payload, \port$18587$13 , \port$18722$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   input clk;
   wire clk;
@@ -32777,12 +31969,12 @@ module backspike_default_labels_memory (rst, rest, host__request__valid, host__r
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input \port$17472$8 ;
-  wire \port$17472$8 ;
-  input [4:0] \port$19127$13 ;
-  wire [4:0] \port$19127$13 ;
-  input [3:0] \port$19262$5 ;
-  wire [3:0] \port$19262$5 ;
+  input \port$16932$8 ;
+  wire \port$16932$8 ;
+  input [4:0] \port$18587$13 ;
+  wire [4:0] \port$18587$13 ;
+  input [3:0] \port$18722$5 ;
+  wire [3:0] \port$18722$5 ;
   reg [9:0] read0__addr;
   output [15:0] read0__data;
   wire [15:0] read0__data;
@@ -32816,7 +32008,7 @@ module backspike_default_labels_memory (rst, rest, host__request__valid, host__r
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$17472$8 , \port$19127$13 , \port$19262$5  };
+    read0__addr = { \port$16932$8 , \port$18587$13 , \port$18722$5  };
     if (rest) begin
       read0__addr = write__addr;
     end
@@ -32856,13 +32048,13 @@ endmodule
 
 module backspike_default_labels_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, host__response__payload, address, data, clk);
   reg \$initially  = 0;
-  reg [31:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire \$13 ;
-  reg [9:0] \$14 ;
-  reg [31:0] \$15 ;
+  reg [9:0] \$13 ;
+  reg [31:0] \$14 ;
+  reg \$15 ;
   reg \$16 ;
   reg \$17 ;
   reg \$18 ;
@@ -32870,12 +32062,11 @@ module backspike_default_labels_memory_window (rst, host__request__valid, host__
   wire \$2 ;
   reg \$20 ;
   reg \$21 ;
-  reg \$22 ;
   wire \$3 ;
-  wire \$4 ;
+  wire [1:0] \$4 ;
   wire [1:0] \$5 ;
-  wire [1:0] \$6 ;
-  wire [9:0] \$7 ;
+  wire [9:0] \$6 ;
+  wire \$7 ;
   wire \$8 ;
   wire \$9 ;
   output [9:0] address;
@@ -32910,113 +32101,104 @@ module backspike_default_labels_memory_window (rst, host__request__valid, host__
   reg writing = 1'h0;
   assign host__request__ready = ~ writing;
   assign host__response__valid = writing | reading2;
-  assign \$2  = writing & refused;
-  assign \$3  = ~ refused;
-  assign \$4  = writing & \$3 ;
-  assign \$5  = 2'h1 << word0;
-  assign \$6  = { 1'h0, \$4  } & \$5 ;
-  assign \$8  = | host__request__payload[42:27];
-  assign \$9  = host__request__valid & host__request__ready;
-  assign \$10  = \$9  & host__request__payload[0];
-  assign \$11  = host__request__valid & host__request__ready;
-  assign \$12  = ~ host__request__payload[0];
-  assign \$13  = \$11  & \$12 ;
+  assign \$1  = writing & refused;
+  assign \$2  = ~ refused;
+  assign \$3  = writing & \$2 ;
+  assign \$4  = 2'h1 << word0;
+  assign \$5  = { 1'h0, \$3  } & \$4 ;
+  assign \$7  = | host__request__payload[42:27];
+  assign \$8  = host__request__valid & host__request__ready;
+  assign \$9  = \$8  & host__request__payload[0];
+  assign \$10  = host__request__valid & host__request__ready;
+  assign \$11  = ~ host__request__payload[0];
+  assign \$12  = \$10  & \$11 ;
   always @(posedge clk)
-    address <= \$14 ;
+    address <= \$13 ;
   always @(posedge clk)
-    data <= \$15 ;
+    data <= \$14 ;
   always @(posedge clk)
-    refused <= \$8 ;
+    refused <= \$7 ;
   always @(posedge clk)
-    word0 <= \$16 ;
+    word0 <= \$15 ;
   always @(posedge clk)
-    writing <= \$17 ;
+    writing <= \$16 ;
   always @(posedge clk)
-    reading0 <= \$18 ;
+    reading0 <= \$17 ;
   always @(posedge clk)
-    reading1 <= \$19 ;
+    reading1 <= \$18 ;
   always @(posedge clk)
-    reading2 <= \$20 ;
+    reading2 <= \$19 ;
   always @(posedge clk)
-    word1 <= \$21 ;
+    word1 <= \$20 ;
   always @(posedge clk)
-    word2 <= \$22 ;
+    word2 <= \$21 ;
   always @* begin
     if (\$initially ) begin end
-    \$1  = 32'd0;
-    casez (word2)
-      1'h0:
-          \$1  = { 16'h0000, row };
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$14  = \$7 ;
+    \$13  = \$6 ;
     if (rst) begin
-      \$14  = 10'h000;
+      \$13  = 10'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$15  = host__request__payload[42:11];
+    \$14  = host__request__payload[42:11];
     if (rst) begin
-      \$15  = 32'd0;
+      \$14  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$16  = 1'h0;
+    \$15  = 1'h0;
+    if (rst) begin
+      \$15  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$16  = \$9 ;
     if (rst) begin
       \$16  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = \$10 ;
+    \$17  = \$12 ;
     if (rst) begin
       \$17  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = \$13 ;
+    \$18  = reading0;
     if (rst) begin
       \$18  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$19  = reading0;
+    \$19  = reading1;
     if (rst) begin
       \$19  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$20  = reading1;
+    \$20  = word0;
     if (rst) begin
       \$20  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$21  = word0;
+    \$21  = word1;
     if (rst) begin
       \$21  = 1'h0;
     end
   end
-  always @* begin
-    if (\$initially ) begin end
-    \$22  = word1;
-    if (rst) begin
-      \$22  = 1'h0;
-    end
-  end
-  assign enable = \$6 [0];
-  assign host__response__payload[32] = \$2 ;
-  assign host__response__payload[31:0] = \$1 ;
-  assign \$7  = host__request__payload[10:1];
+  assign enable = \$5 [0];
+  assign host__response__payload[32] = \$1 ;
+  assign host__response__payload[31:0] = { 16'h0000, row };
+  assign \$6  = host__request__payload[10:1];
 endmodule
 
 module backspike_default_layers_bp_memory (rst, rest, host__request__valid, \read0__addr$19 , host__request__ready, host__response__valid, host__request__payload, read0__data, host__response__payload, clk);
@@ -33367,12 +32549,12 @@ endmodule
 
 module backspike_default_layers_bp_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, host__response__payload, address, data, clk);
   reg \$initially  = 0;
-  reg [31:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
   wire \$11 ;
-  wire \$12 ;
-  reg [7:0] \$13 ;
-  reg [31:0] \$14 ;
+  reg [7:0] \$12 ;
+  reg [31:0] \$13 ;
+  reg \$14 ;
   reg \$15 ;
   reg \$16 ;
   reg \$17 ;
@@ -33380,12 +32562,11 @@ module backspike_default_layers_bp_memory_window (rst, host__request__valid, hos
   reg \$19 ;
   wire \$2 ;
   reg \$20 ;
-  reg \$21 ;
   wire \$3 ;
-  wire \$4 ;
+  wire [1:0] \$4 ;
   wire [1:0] \$5 ;
-  wire [1:0] \$6 ;
-  wire [7:0] \$7 ;
+  wire [7:0] \$6 ;
+  wire \$7 ;
   wire \$8 ;
   wire \$9 ;
   output [7:0] address;
@@ -33420,115 +32601,106 @@ module backspike_default_layers_bp_memory_window (rst, host__request__valid, hos
   reg writing = 1'h0;
   assign host__request__ready = ~ writing;
   assign host__response__valid = writing | reading2;
-  assign \$2  = writing & refused;
-  assign \$3  = ~ refused;
-  assign \$4  = writing & \$3 ;
-  assign \$5  = 2'h1 << word0;
-  assign \$6  = { 1'h0, \$4  } & \$5 ;
-  assign \$8  = host__request__valid & host__request__ready;
-  assign \$9  = \$8  & host__request__payload[0];
-  assign \$10  = host__request__valid & host__request__ready;
-  assign \$11  = ~ host__request__payload[0];
-  assign \$12  = \$10  & \$11 ;
+  assign \$1  = writing & refused;
+  assign \$2  = ~ refused;
+  assign \$3  = writing & \$2 ;
+  assign \$4  = 2'h1 << word0;
+  assign \$5  = { 1'h0, \$3  } & \$4 ;
+  assign \$7  = host__request__valid & host__request__ready;
+  assign \$8  = \$7  & host__request__payload[0];
+  assign \$9  = host__request__valid & host__request__ready;
+  assign \$10  = ~ host__request__payload[0];
+  assign \$11  = \$9  & \$10 ;
   always @(posedge clk)
-    address <= \$13 ;
+    address <= \$12 ;
   always @(posedge clk)
-    data <= \$14 ;
+    data <= \$13 ;
   always @(posedge clk)
     refused <= 1'h0;
   always @(posedge clk)
-    word0 <= \$15 ;
+    word0 <= \$14 ;
   always @(posedge clk)
-    writing <= \$16 ;
+    writing <= \$15 ;
   always @(posedge clk)
-    reading0 <= \$17 ;
+    reading0 <= \$16 ;
   always @(posedge clk)
-    reading1 <= \$18 ;
+    reading1 <= \$17 ;
   always @(posedge clk)
-    reading2 <= \$19 ;
+    reading2 <= \$18 ;
   always @(posedge clk)
-    word1 <= \$20 ;
+    word1 <= \$19 ;
   always @(posedge clk)
-    word2 <= \$21 ;
+    word2 <= \$20 ;
   always @* begin
     if (\$initially ) begin end
-    \$1  = 32'd0;
-    casez (word2)
-      1'h0:
-          \$1  = row;
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$13  = \$7 ;
+    \$12  = \$6 ;
     if (rst) begin
-      \$13  = 8'h00;
+      \$12  = 8'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$14  = host__request__payload[40:9];
+    \$13  = host__request__payload[40:9];
     if (rst) begin
-      \$14  = 32'd0;
+      \$13  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$15  = 1'h0;
+    \$14  = 1'h0;
+    if (rst) begin
+      \$14  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$15  = \$8 ;
     if (rst) begin
       \$15  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$16  = \$9 ;
+    \$16  = \$11 ;
     if (rst) begin
       \$16  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = \$12 ;
+    \$17  = reading0;
     if (rst) begin
       \$17  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = reading0;
+    \$18  = reading1;
     if (rst) begin
       \$18  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$19  = reading1;
+    \$19  = word0;
     if (rst) begin
       \$19  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$20  = word0;
+    \$20  = word1;
     if (rst) begin
       \$20  = 1'h0;
     end
   end
-  always @* begin
-    if (\$initially ) begin end
-    \$21  = word1;
-    if (rst) begin
-      \$21  = 1'h0;
-    end
-  end
-  assign enable = \$6 [0];
-  assign host__response__payload[32] = \$2 ;
-  assign host__response__payload[31:0] = \$1 ;
-  assign \$7  = host__request__payload[8:1];
+  assign enable = \$5 [0];
+  assign host__response__payload[32] = \$1 ;
+  assign host__response__payload[31:0] = row;
+  assign \$6  = host__request__payload[8:1];
 endmodule
 
-module backspike_default_logits_memory (rst, rest, host__request__valid, \write__en$14 , \port$3492$0 , host__request__ready, host__response__valid, host__request__payload, \port$18175$6 , \port$18177$6 , \port$18179$6 , \port$18181$6 , \port$18183$6 , \port$18185$6 , \port$18187$6 , \port$18189$6 , \port$18205$0 , \port$19127$47 , \port$19262$5 , read0__data, host__response__payload
+module backspike_default_logits_memory (rst, rest, host__request__valid, \write__en$14 , \port$3293$0 , host__request__ready, host__response__valid, host__request__payload, \port$17635$6 , \port$17637$6 , \port$17639$6 , \port$17641$6 , \port$17643$6 , \port$17645$6 , \port$17647$6 , \port$17649$6 , \port$17665$0 , \port$18587$47 , \port$18722$5 , read0__data, host__response__payload
 , clk);
   reg \$initially  = 0;
   wire [8:0] address;
@@ -33546,30 +32718,30 @@ module backspike_default_logits_memory (rst, rest, host__request__valid, \write_
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input [15:0] \port$18175$6 ;
-  wire [15:0] \port$18175$6 ;
-  input [15:0] \port$18177$6 ;
-  wire [15:0] \port$18177$6 ;
-  input [15:0] \port$18179$6 ;
-  wire [15:0] \port$18179$6 ;
-  input [15:0] \port$18181$6 ;
-  wire [15:0] \port$18181$6 ;
-  input [15:0] \port$18183$6 ;
-  wire [15:0] \port$18183$6 ;
-  input [15:0] \port$18185$6 ;
-  wire [15:0] \port$18185$6 ;
-  input [15:0] \port$18187$6 ;
-  wire [15:0] \port$18187$6 ;
-  input [15:0] \port$18189$6 ;
-  wire [15:0] \port$18189$6 ;
-  input [4:0] \port$18205$0 ;
-  wire [4:0] \port$18205$0 ;
-  input [4:0] \port$19127$47 ;
-  wire [4:0] \port$19127$47 ;
-  input [3:0] \port$19262$5 ;
-  wire [3:0] \port$19262$5 ;
-  input [3:0] \port$3492$0 ;
-  wire [3:0] \port$3492$0 ;
+  input [15:0] \port$17635$6 ;
+  wire [15:0] \port$17635$6 ;
+  input [15:0] \port$17637$6 ;
+  wire [15:0] \port$17637$6 ;
+  input [15:0] \port$17639$6 ;
+  wire [15:0] \port$17639$6 ;
+  input [15:0] \port$17641$6 ;
+  wire [15:0] \port$17641$6 ;
+  input [15:0] \port$17643$6 ;
+  wire [15:0] \port$17643$6 ;
+  input [15:0] \port$17645$6 ;
+  wire [15:0] \port$17645$6 ;
+  input [15:0] \port$17647$6 ;
+  wire [15:0] \port$17647$6 ;
+  input [15:0] \port$17649$6 ;
+  wire [15:0] \port$17649$6 ;
+  input [4:0] \port$17665$0 ;
+  wire [4:0] \port$17665$0 ;
+  input [4:0] \port$18587$47 ;
+  wire [4:0] \port$18587$47 ;
+  input [3:0] \port$18722$5 ;
+  wire [3:0] \port$18722$5 ;
+  input [3:0] \port$3293$0 ;
+  wire [3:0] \port$3293$0 ;
   reg [8:0] read0__addr;
   output [127:0] read0__data;
   wire [127:0] read0__data;
@@ -33583,8 +32755,8 @@ module backspike_default_logits_memory (rst, rest, host__request__valid, \write_
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$18205$0 , \port$3492$0  };
-  assign write__data = rest ? { data, data, data, data } : { \port$18189$6 , \port$18187$6 , \port$18185$6 , \port$18183$6 , \port$18181$6 , \port$18179$6 , \port$18177$6 , \port$18175$6  };
+  assign write__addr = rest ? address : { \port$17665$0 , \port$3293$0  };
+  assign write__data = rest ? { data, data, data, data } : { \port$17649$6 , \port$17647$6 , \port$17645$6 , \port$17643$6 , \port$17641$6 , \port$17639$6 , \port$17637$6 , \port$17635$6  };
   backspike_default_logits_memory_rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -33609,7 +32781,7 @@ module backspike_default_logits_memory (rst, rest, host__request__valid, \write_
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$19127$47 , \port$19262$5  };
+    read0__addr = { \port$18587$47 , \port$18722$5  };
     if (rest) begin
       read0__addr = address;
     end
@@ -33653,12 +32825,12 @@ module backspike_default_logits_memory_rows (rst, write__en, write__addr, write_
     read0__data <= read__data;
 endmodule
 
-module backspike_default_logits_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, host__response__payload, address, data, clk);
+module backspike_default_logits_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, address, data, host__response__payload, clk);
   reg \$initially  = 0;
-  reg [31:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
-  wire [3:0] \$11 ;
-  wire [10:0] \$12 ;
+  wire \$11 ;
+  wire \$12 ;
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
@@ -33668,25 +32840,37 @@ module backspike_default_logits_memory_window (rst, host__request__valid, host__
   wire \$19 ;
   wire \$2 ;
   wire \$20 ;
-  wire \$21 ;
-  wire \$22 ;
-  wire \$23 ;
-  wire \$24 ;
+  wire [31:0] \$21 ;
+  wire [31:0] \$22 ;
+  wire [31:0] \$23 ;
+  wire [31:0] \$24 ;
   wire \$25 ;
   wire \$26 ;
   wire \$27 ;
-  reg [8:0] \$28 ;
-  reg [31:0] \$29 ;
+  wire \$28 ;
+  wire \$29 ;
   wire \$3 ;
-  reg [1:0] \$30 ;
-  reg \$31 ;
-  reg \$32 ;
-  reg \$33 ;
-  reg \$34 ;
-  reg [1:0] \$35 ;
-  reg [1:0] \$36 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire [3:0] \$34 ;
+  reg [31:0] \$35 ;
+  reg [31:0] \$36 ;
+  reg [31:0] \$37 ;
+  reg [31:0] \$38 ;
+  reg [8:0] \$39 ;
   wire \$4 ;
-  wire \$5 ;
+  reg [31:0] \$40 ;
+  reg [1:0] \$41 ;
+  reg \$42 ;
+  reg \$43 ;
+  reg \$44 ;
+  reg \$45 ;
+  reg \$46 ;
+  reg [1:0] \$47 ;
+  reg [1:0] \$48 ;
+  wire [10:0] \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
@@ -33709,9 +32893,14 @@ module backspike_default_logits_memory_window (rst, host__request__valid, host__
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
+  reg [31:0] part0 = 32'd0;
+  reg [31:0] part1 = 32'd0;
+  reg [31:0] part2 = 32'd0;
+  reg [31:0] part3 = 32'd0;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
+  reg reading3 = 1'h0;
   reg refused = 1'h0;
   input [127:0] row;
   wire [127:0] row;
@@ -33721,139 +32910,177 @@ module backspike_default_logits_memory_window (rst, host__request__valid, host__
   reg [1:0] word1 = 2'h0;
   reg [1:0] word2 = 2'h0;
   reg writing = 1'h0;
+  always @(posedge clk)
+    word0 <= \$41 ;
+  always @(posedge clk)
+    writing <= \$42 ;
+  always @(posedge clk)
+    reading0 <= \$43 ;
+  always @(posedge clk)
+    reading1 <= \$44 ;
+  always @(posedge clk)
+    reading2 <= \$45 ;
+  always @(posedge clk)
+    reading3 <= \$46 ;
+  always @(posedge clk)
+    word1 <= \$47 ;
+  always @(posedge clk)
+    word2 <= \$48 ;
+  assign \$1  = | word2;
+  assign \$2  = word2 != 2'h1;
+  assign \$3  = word2 != 2'h2;
+  assign \$4  = word2 != 2'h3;
+  assign \$6  = host__request__payload[26:22] != 5'h1f;
+  assign \$7  = host__request__payload[27:12] != 16'h8000;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = ~ \$8 ;
+  assign \$10  = host__request__payload[42:38] != 5'h1f;
+  assign \$11  = host__request__payload[43:28] != 16'h8000;
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = ~ \$12 ;
+  assign \$14  = \$9  | \$13 ;
+  assign \$16  = host__request__valid & host__request__ready;
+  assign \$17  = \$16  & host__request__payload[0];
+  assign \$18  = host__request__valid & host__request__ready;
+  assign \$19  = ~ host__request__payload[0];
+  assign \$20  = \$18  & \$19 ;
+  assign \$22  = \$21  | part1;
+  assign \$23  = \$22  | part2;
+  assign \$24  = \$23  | part3;
   assign host__request__ready = ~ writing;
-  assign host__response__valid = writing | reading2;
-  assign \$2  = writing & refused;
-  assign \$3  = ~ refused;
-  assign \$4  = writing & \$3 ;
-  assign \$5  = ~ refused;
-  assign \$6  = writing & \$5 ;
-  assign \$7  = ~ refused;
-  assign \$8  = writing & \$7 ;
-  assign \$9  = ~ refused;
-  assign \$10  = writing & \$9 ;
-  assign \$11  = 4'h1 << word0;
-  assign enable = { \$10 , \$8 , \$6 , \$4  } & \$11 ;
-  assign \$13  = host__request__payload[26:22] != 5'h1f;
-  assign \$14  = host__request__payload[27:12] != 16'h8000;
-  assign \$15  = \$13  & \$14 ;
-  assign \$16  = ~ \$15 ;
-  assign \$17  = host__request__payload[42:38] != 5'h1f;
-  assign \$18  = host__request__payload[43:28] != 16'h8000;
-  assign \$19  = \$17  & \$18 ;
-  assign \$20  = ~ \$19 ;
-  assign \$21  = \$16  | \$20 ;
-  assign \$23  = host__request__valid & host__request__ready;
-  assign \$24  = \$23  & host__request__payload[0];
-  assign \$25  = host__request__valid & host__request__ready;
-  assign \$26  = ~ host__request__payload[0];
-  assign \$27  = \$25  & \$26 ;
+  assign host__response__valid = writing | reading3;
+  assign \$25  = writing & refused;
+  assign \$26  = ~ refused;
+  assign \$27  = writing & \$26 ;
+  assign \$28  = ~ refused;
+  assign \$29  = writing & \$28 ;
+  assign \$30  = ~ refused;
+  assign \$31  = writing & \$30 ;
+  assign \$32  = ~ refused;
+  assign \$33  = writing & \$32 ;
+  assign \$34  = 4'h1 << word0;
+  assign enable = { \$33 , \$31 , \$29 , \$27  } & \$34 ;
   always @(posedge clk)
-    address <= \$28 ;
+    part0 <= \$35 ;
   always @(posedge clk)
-    data <= \$29 ;
+    part1 <= \$36 ;
   always @(posedge clk)
-    refused <= \$22 ;
+    part2 <= \$37 ;
   always @(posedge clk)
-    word0 <= \$30 ;
+    part3 <= \$38 ;
   always @(posedge clk)
-    writing <= \$31 ;
+    address <= \$39 ;
   always @(posedge clk)
-    reading0 <= \$32 ;
+    data <= \$40 ;
   always @(posedge clk)
-    reading1 <= \$33 ;
-  always @(posedge clk)
-    reading2 <= \$34 ;
-  always @(posedge clk)
-    word1 <= \$35 ;
-  always @(posedge clk)
-    word2 <= \$36 ;
+    refused <= \$15 ;
   always @* begin
     if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (word2)
-      2'h0:
-          \$1  = row[31:0];
-      2'h1:
-          \$1  = row[63:32];
-      2'h2:
-          \$1  = row[95:64];
-      2'h3:
-          \$1  = row[127:96];
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$28  = \$12 [8:0];
+    \$42  = \$17 ;
     if (rst) begin
-      \$28  = 9'h000;
+      \$42  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$29  = host__request__payload[43:12];
+    \$43  = \$20 ;
     if (rst) begin
-      \$29  = 32'd0;
+      \$43  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$30  = host__request__payload[2:1];
+    \$44  = reading0;
     if (rst) begin
-      \$30  = 2'h0;
+      \$44  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$31  = \$24 ;
+    \$45  = reading1;
     if (rst) begin
-      \$31  = 1'h0;
+      \$45  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$32  = \$27 ;
+    \$46  = reading2;
     if (rst) begin
-      \$32  = 1'h0;
+      \$46  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$33  = reading0;
+    \$47  = word0;
     if (rst) begin
-      \$33  = 1'h0;
+      \$47  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$34  = reading1;
+    \$48  = word1;
     if (rst) begin
-      \$34  = 1'h0;
+      \$48  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$35  = word0;
-    if (rst) begin
-      \$35  = 2'h0;
+    \$35  = row[31:0];
+    if (\$1 ) begin
+      \$35  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = word1;
-    if (rst) begin
-      \$36  = 2'h0;
+    \$36  = row[63:32];
+    if (\$2 ) begin
+      \$36  = 32'd0;
     end
   end
-  assign host__response__payload[32] = \$2 ;
-  assign host__response__payload[31:0] = \$1 ;
-  assign \$12  = { 2'h0, host__request__payload[11:3] };
-  assign \$22  = \$21 ;
+  always @* begin
+    if (\$initially ) begin end
+    \$37  = row[95:64];
+    if (\$3 ) begin
+      \$37  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$38  = row[127:96];
+    if (\$4 ) begin
+      \$38  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$39  = \$5 [8:0];
+    if (rst) begin
+      \$39  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$40  = host__request__payload[43:12];
+    if (rst) begin
+      \$40  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$41  = host__request__payload[2:1];
+    if (rst) begin
+      \$41  = 2'h0;
+    end
+  end
+  assign host__response__payload[32] = \$25 ;
+  assign host__response__payload[31:0] = \$24 ;
+  assign \$5  = { 2'h0, host__request__payload[11:3] };
+  assign \$15  = \$14 ;
+  assign \$21  = part0;
 endmodule
 
-module backspike_default_masks_memory (rst, rest, host__request__valid, \port$6364$0 , \read0__addr$23 , \port$10478$0 , read1__addr, host__request__ready, host__response__valid, host__request__payload, \port$19201$0 , \port$19203$0 , \port$19205$0 , \port$19207$0 , \port$19209$0 , \port$19211$0 , \port$19213$0 , \port$19215$0 , \port$19217$0 , \port$19219$0 , \port$19221$0
-, \port$19223$0 , \port$19225$0 , \port$19227$0 , \port$19229$0 , \port$19231$0 , \write__en$14 , \write__addr$17 , read0__data, read1__data, host__response__payload, clk);
+module backspike_default_masks_memory (rst, rest, host__request__valid, \port$5835$0 , \read0__addr$23 , \port$9887$0 , read1__addr, host__request__ready, host__response__valid, host__request__payload, \port$18661$0 , \port$18663$0 , \port$18665$0 , \port$18667$0 , \port$18669$0 , \port$18671$0 , \port$18673$0 , \port$18675$0 , \port$18677$0 , \port$18679$0 , \port$18681$0
+, \port$18683$0 , \port$18685$0 , \port$18687$0 , \port$18689$0 , \port$18691$0 , \write__en$14 , \write__addr$17 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [6:0] address;
   input clk;
@@ -33870,42 +33097,42 @@ module backspike_default_masks_memory (rst, rest, host__request__valid, \port$63
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input \port$10478$0 ;
-  wire \port$10478$0 ;
-  input [7:0] \port$19201$0 ;
-  wire [7:0] \port$19201$0 ;
-  input [7:0] \port$19203$0 ;
-  wire [7:0] \port$19203$0 ;
-  input [7:0] \port$19205$0 ;
-  wire [7:0] \port$19205$0 ;
-  input [7:0] \port$19207$0 ;
-  wire [7:0] \port$19207$0 ;
-  input [7:0] \port$19209$0 ;
-  wire [7:0] \port$19209$0 ;
-  input [7:0] \port$19211$0 ;
-  wire [7:0] \port$19211$0 ;
-  input [7:0] \port$19213$0 ;
-  wire [7:0] \port$19213$0 ;
-  input [7:0] \port$19215$0 ;
-  wire [7:0] \port$19215$0 ;
-  input [7:0] \port$19217$0 ;
-  wire [7:0] \port$19217$0 ;
-  input [7:0] \port$19219$0 ;
-  wire [7:0] \port$19219$0 ;
-  input [7:0] \port$19221$0 ;
-  wire [7:0] \port$19221$0 ;
-  input [7:0] \port$19223$0 ;
-  wire [7:0] \port$19223$0 ;
-  input [7:0] \port$19225$0 ;
-  wire [7:0] \port$19225$0 ;
-  input [7:0] \port$19227$0 ;
-  wire [7:0] \port$19227$0 ;
-  input [7:0] \port$19229$0 ;
-  wire [7:0] \port$19229$0 ;
-  input [7:0] \port$19231$0 ;
-  wire [7:0] \port$19231$0 ;
-  input \port$6364$0 ;
-  wire \port$6364$0 ;
+  input [7:0] \port$18661$0 ;
+  wire [7:0] \port$18661$0 ;
+  input [7:0] \port$18663$0 ;
+  wire [7:0] \port$18663$0 ;
+  input [7:0] \port$18665$0 ;
+  wire [7:0] \port$18665$0 ;
+  input [7:0] \port$18667$0 ;
+  wire [7:0] \port$18667$0 ;
+  input [7:0] \port$18669$0 ;
+  wire [7:0] \port$18669$0 ;
+  input [7:0] \port$18671$0 ;
+  wire [7:0] \port$18671$0 ;
+  input [7:0] \port$18673$0 ;
+  wire [7:0] \port$18673$0 ;
+  input [7:0] \port$18675$0 ;
+  wire [7:0] \port$18675$0 ;
+  input [7:0] \port$18677$0 ;
+  wire [7:0] \port$18677$0 ;
+  input [7:0] \port$18679$0 ;
+  wire [7:0] \port$18679$0 ;
+  input [7:0] \port$18681$0 ;
+  wire [7:0] \port$18681$0 ;
+  input [7:0] \port$18683$0 ;
+  wire [7:0] \port$18683$0 ;
+  input [7:0] \port$18685$0 ;
+  wire [7:0] \port$18685$0 ;
+  input [7:0] \port$18687$0 ;
+  wire [7:0] \port$18687$0 ;
+  input [7:0] \port$18689$0 ;
+  wire [7:0] \port$18689$0 ;
+  input [7:0] \port$18691$0 ;
+  wire [7:0] \port$18691$0 ;
+  input \port$5835$0 ;
+  wire \port$5835$0 ;
+  input \port$9887$0 ;
+  wire \port$9887$0 ;
   reg [6:0] read0__addr;
   input [6:0] \read0__addr$23 ;
   wire [6:0] \read0__addr$23 ;
@@ -33929,7 +33156,7 @@ module backspike_default_masks_memory (rst, rest, host__request__valid, \port$63
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
   assign write__addr = rest ? address : \write__addr$17 ;
-  assign write__data = rest ? { data, data, data, data } : { \port$19231$0 [7], \port$19229$0 [7], \port$19227$0 [7], \port$19225$0 [7], \port$19223$0 [7], \port$19221$0 [7], \port$19219$0 [7], \port$19217$0 [7], \port$19215$0 [7], \port$19213$0 [7], \port$19211$0 [7], \port$19209$0 [7], \port$19207$0 [7], \port$19205$0 [7], \port$19203$0 [7], \port$19201$0 [7], \port$19231$0 [6], \port$19229$0 [6], \port$19227$0 [6], \port$19225$0 [6], \port$19223$0 [6], \port$19221$0 [6], \port$19219$0 [6], \port$19217$0 [6], \port$19215$0 [6], \port$19213$0 [6], \port$19211$0 [6], \port$19209$0 [6], \port$19207$0 [6], \port$19205$0 [6], \port$19203$0 [6], \port$19201$0 [6], \port$19231$0 [5], \port$19229$0 [5], \port$19227$0 [5], \port$19225$0 [5], \port$19223$0 [5], \port$19221$0 [5], \port$19219$0 [5], \port$19217$0 [5], \port$19215$0 [5], \port$19213$0 [5], \port$19211$0 [5], \port$19209$0 [5], \port$19207$0 [5], \port$19205$0 [5], \port$19203$0 [5], \port$19201$0 [5], \port$19231$0 [4], \port$19229$0 [4], \port$19227$0 [4], \port$19225$0 [4], \port$19223$0 [4], \port$19221$0 [4], \port$19219$0 [4], \port$19217$0 [4], \port$19215$0 [4], \port$19213$0 [4], \port$19211$0 [4], \port$19209$0 [4], \port$19207$0 [4], \port$19205$0 [4], \port$19203$0 [4], \port$19201$0 [4], \port$19231$0 [3], \port$19229$0 [3], \port$19227$0 [3], \port$19225$0 [3], \port$19223$0 [3], \port$19221$0 [3], \port$19219$0 [3], \port$19217$0 [3], \port$19215$0 [3], \port$19213$0 [3], \port$19211$0 [3], \port$19209$0 [3], \port$19207$0 [3], \port$19205$0 [3], \port$19203$0 [3], \port$19201$0 [3], \port$19231$0 [2], \port$19229$0 [2], \port$19227$0 [2], \port$19225$0 [2], \port$19223$0 [2], \port$19221$0 [2], \port$19219$0 [2], \port$19217$0 [2], \port$19215$0 [2], \port$19213$0 [2], \port$19211$0 [2], \port$19209$0 [2], \port$19207$0 [2], \port$19205$0 [2], \port$19203$0 [2], \port$19201$0 [2], \port$19231$0 [1], \port$19229$0 [1], \port$19227$0 [1], \port$19225$0 [1], \port$19223$0 [1], \port$19221$0 [1], \port$19219$0 [1], \port$19217$0 [1], \port$19215$0 [1], \port$19213$0 [1], \port$19211$0 [1], \port$19209$0 [1], \port$19207$0 [1], \port$19205$0 [1], \port$19203$0 [1], \port$19201$0 [1], \port$19231$0 [0], \port$19229$0 [0], \port$19227$0 [0], \port$19225$0 [0], \port$19223$0 [0], \port$19221$0 [0], \port$19219$0 [0], \port$19217$0 [0], \port$19215$0 [0], \port$19213$0 [0], \port$19211$0 [0], \port$19209$0 [0], \port$19207$0 [0], \port$19205$0 [0], \port$19203$0 [0], \port$19201$0 [0] };
+  assign write__data = rest ? { data, data, data, data } : { \port$18691$0 [7], \port$18689$0 [7], \port$18687$0 [7], \port$18685$0 [7], \port$18683$0 [7], \port$18681$0 [7], \port$18679$0 [7], \port$18677$0 [7], \port$18675$0 [7], \port$18673$0 [7], \port$18671$0 [7], \port$18669$0 [7], \port$18667$0 [7], \port$18665$0 [7], \port$18663$0 [7], \port$18661$0 [7], \port$18691$0 [6], \port$18689$0 [6], \port$18687$0 [6], \port$18685$0 [6], \port$18683$0 [6], \port$18681$0 [6], \port$18679$0 [6], \port$18677$0 [6], \port$18675$0 [6], \port$18673$0 [6], \port$18671$0 [6], \port$18669$0 [6], \port$18667$0 [6], \port$18665$0 [6], \port$18663$0 [6], \port$18661$0 [6], \port$18691$0 [5], \port$18689$0 [5], \port$18687$0 [5], \port$18685$0 [5], \port$18683$0 [5], \port$18681$0 [5], \port$18679$0 [5], \port$18677$0 [5], \port$18675$0 [5], \port$18673$0 [5], \port$18671$0 [5], \port$18669$0 [5], \port$18667$0 [5], \port$18665$0 [5], \port$18663$0 [5], \port$18661$0 [5], \port$18691$0 [4], \port$18689$0 [4], \port$18687$0 [4], \port$18685$0 [4], \port$18683$0 [4], \port$18681$0 [4], \port$18679$0 [4], \port$18677$0 [4], \port$18675$0 [4], \port$18673$0 [4], \port$18671$0 [4], \port$18669$0 [4], \port$18667$0 [4], \port$18665$0 [4], \port$18663$0 [4], \port$18661$0 [4], \port$18691$0 [3], \port$18689$0 [3], \port$18687$0 [3], \port$18685$0 [3], \port$18683$0 [3], \port$18681$0 [3], \port$18679$0 [3], \port$18677$0 [3], \port$18675$0 [3], \port$18673$0 [3], \port$18671$0 [3], \port$18669$0 [3], \port$18667$0 [3], \port$18665$0 [3], \port$18663$0 [3], \port$18661$0 [3], \port$18691$0 [2], \port$18689$0 [2], \port$18687$0 [2], \port$18685$0 [2], \port$18683$0 [2], \port$18681$0 [2], \port$18679$0 [2], \port$18677$0 [2], \port$18675$0 [2], \port$18673$0 [2], \port$18671$0 [2], \port$18669$0 [2], \port$18667$0 [2], \port$18665$0 [2], \port$18663$0 [2], \port$18661$0 [2], \port$18691$0 [1], \port$18689$0 [1], \port$18687$0 [1], \port$18685$0 [1], \port$18683$0 [1], \port$18681$0 [1], \port$18679$0 [1], \port$18677$0 [1], \port$18675$0 [1], \port$18673$0 [1], \port$18671$0 [1], \port$18669$0 [1], \port$18667$0 [1], \port$18665$0 [1], \port$18663$0 [1], \port$18661$0 [1], \port$18691$0 [0], \port$18689$0 [0], \port$18687$0 [0], \port$18685$0 [0], \port$18683$0 [0], \port$18681$0 [0], \port$18679$0 [0], \port$18677$0 [0], \port$18675$0 [0], \port$18673$0 [0], \port$18671$0 [0], \port$18669$0 [0], \port$18667$0 [0], \port$18665$0 [0], \port$18663$0 [0], \port$18661$0 [0] };
   backspike_default_masks_memory_rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -33937,7 +33164,7 @@ module backspike_default_masks_memory (rst, rest, host__request__valid, \port$63
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$10478$0 ),
+    .\read__en$19 (\port$9887$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -33965,7 +33192,7 @@ module backspike_default_masks_memory (rst, rest, host__request__valid, \port$63
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$6364$0 , \port$6364$0  };
+    read0__en = { \port$5835$0 , \port$5835$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -34060,30 +33287,42 @@ module backspike_default_masks_memory_rows (rst, \read__en$19 , \read__addr$15 ,
   end
 endmodule
 
-module backspike_default_masks_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, host__response__payload, address, data, clk);
+module backspike_default_masks_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, address, data, host__response__payload, clk);
   reg \$initially  = 0;
-  reg [31:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
-  wire [3:0] \$11 ;
-  wire [8:0] \$12 ;
-  wire \$13 ;
-  wire \$14 ;
+  wire [31:0] \$11 ;
+  wire [31:0] \$12 ;
+  wire [31:0] \$13 ;
+  wire [31:0] \$14 ;
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
-  reg [6:0] \$18 ;
-  reg [31:0] \$19 ;
+  wire \$18 ;
+  wire \$19 ;
   wire \$2 ;
-  reg [1:0] \$20 ;
-  reg \$21 ;
-  reg \$22 ;
-  reg \$23 ;
-  reg \$24 ;
-  reg [1:0] \$25 ;
-  reg [1:0] \$26 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire [3:0] \$24 ;
+  reg [31:0] \$25 ;
+  reg [31:0] \$26 ;
+  reg [31:0] \$27 ;
+  reg [31:0] \$28 ;
+  reg [6:0] \$29 ;
   wire \$3 ;
+  reg [31:0] \$30 ;
+  reg [1:0] \$31 ;
+  reg \$32 ;
+  reg \$33 ;
+  reg \$34 ;
+  reg \$35 ;
+  reg \$36 ;
+  reg [1:0] \$37 ;
+  reg [1:0] \$38 ;
   wire \$4 ;
-  wire \$5 ;
+  wire [8:0] \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
@@ -34106,9 +33345,14 @@ module backspike_default_masks_memory_window (rst, host__request__valid, host__r
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
+  reg [31:0] part0 = 32'd0;
+  reg [31:0] part1 = 32'd0;
+  reg [31:0] part2 = 32'd0;
+  reg [31:0] part3 = 32'd0;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
+  reg reading3 = 1'h0;
   reg refused = 1'h0;
   input [127:0] row;
   wire [127:0] row;
@@ -34118,129 +33362,167 @@ module backspike_default_masks_memory_window (rst, host__request__valid, host__r
   reg [1:0] word1 = 2'h0;
   reg [1:0] word2 = 2'h0;
   reg writing = 1'h0;
+  assign \$1  = | word2;
+  assign \$2  = word2 != 2'h1;
+  assign \$3  = word2 != 2'h2;
+  assign \$4  = word2 != 2'h3;
+  assign \$6  = host__request__valid & host__request__ready;
+  assign \$7  = \$6  & host__request__payload[0];
+  assign \$8  = host__request__valid & host__request__ready;
+  assign \$9  = ~ host__request__payload[0];
+  assign \$10  = \$8  & \$9 ;
+  assign \$12  = \$11  | part1;
+  assign \$13  = \$12  | part2;
+  assign \$14  = \$13  | part3;
   assign host__request__ready = ~ writing;
-  assign host__response__valid = writing | reading2;
-  assign \$2  = writing & refused;
-  assign \$3  = ~ refused;
-  assign \$4  = writing & \$3 ;
-  assign \$5  = ~ refused;
-  assign \$6  = writing & \$5 ;
-  assign \$7  = ~ refused;
-  assign \$8  = writing & \$7 ;
-  assign \$9  = ~ refused;
-  assign \$10  = writing & \$9 ;
-  assign \$11  = 4'h1 << word0;
-  assign enable = { \$10 , \$8 , \$6 , \$4  } & \$11 ;
-  assign \$13  = host__request__valid & host__request__ready;
-  assign \$14  = \$13  & host__request__payload[0];
-  assign \$15  = host__request__valid & host__request__ready;
-  assign \$16  = ~ host__request__payload[0];
-  assign \$17  = \$15  & \$16 ;
+  assign host__response__valid = writing | reading3;
+  assign \$15  = writing & refused;
+  assign \$16  = ~ refused;
+  assign \$17  = writing & \$16 ;
+  assign \$18  = ~ refused;
+  assign \$19  = writing & \$18 ;
+  assign \$20  = ~ refused;
+  assign \$21  = writing & \$20 ;
+  assign \$22  = ~ refused;
+  assign \$23  = writing & \$22 ;
+  assign \$24  = 4'h1 << word0;
+  assign enable = { \$23 , \$21 , \$19 , \$17  } & \$24 ;
   always @(posedge clk)
-    address <= \$18 ;
+    part0 <= \$25 ;
   always @(posedge clk)
-    data <= \$19 ;
+    part1 <= \$26 ;
+  always @(posedge clk)
+    part2 <= \$27 ;
+  always @(posedge clk)
+    part3 <= \$28 ;
+  always @(posedge clk)
+    address <= \$29 ;
+  always @(posedge clk)
+    data <= \$30 ;
   always @(posedge clk)
     refused <= 1'h0;
   always @(posedge clk)
-    word0 <= \$20 ;
+    word0 <= \$31 ;
   always @(posedge clk)
-    writing <= \$21 ;
+    writing <= \$32 ;
   always @(posedge clk)
-    reading0 <= \$22 ;
+    reading0 <= \$33 ;
   always @(posedge clk)
-    reading1 <= \$23 ;
+    reading1 <= \$34 ;
   always @(posedge clk)
-    reading2 <= \$24 ;
+    reading2 <= \$35 ;
   always @(posedge clk)
-    word1 <= \$25 ;
+    reading3 <= \$36 ;
   always @(posedge clk)
-    word2 <= \$26 ;
+    word1 <= \$37 ;
+  always @(posedge clk)
+    word2 <= \$38 ;
   always @* begin
     if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (word2)
-      2'h0:
-          \$1  = row[31:0];
-      2'h1:
-          \$1  = row[63:32];
-      2'h2:
-          \$1  = row[95:64];
-      2'h3:
-          \$1  = row[127:96];
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$18  = \$12 [6:0];
-    if (rst) begin
-      \$18  = 7'h00;
+    \$25  = row[31:0];
+    if (\$1 ) begin
+      \$25  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$19  = host__request__payload[41:10];
-    if (rst) begin
-      \$19  = 32'd0;
+    \$26  = row[63:32];
+    if (\$2 ) begin
+      \$26  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$20  = host__request__payload[2:1];
-    if (rst) begin
-      \$20  = 2'h0;
+    \$27  = row[95:64];
+    if (\$3 ) begin
+      \$27  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$21  = \$14 ;
-    if (rst) begin
-      \$21  = 1'h0;
+    \$28  = row[127:96];
+    if (\$4 ) begin
+      \$28  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$22  = \$17 ;
+    \$29  = \$5 [6:0];
     if (rst) begin
-      \$22  = 1'h0;
+      \$29  = 7'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$23  = reading0;
+    \$30  = host__request__payload[41:10];
     if (rst) begin
-      \$23  = 1'h0;
+      \$30  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$24  = reading1;
+    \$31  = host__request__payload[2:1];
     if (rst) begin
-      \$24  = 1'h0;
+      \$31  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$25  = word0;
+    \$32  = \$7 ;
     if (rst) begin
-      \$25  = 2'h0;
+      \$32  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$26  = word1;
+    \$33  = \$10 ;
     if (rst) begin
-      \$26  = 2'h0;
+      \$33  = 1'h0;
     end
   end
-  assign host__response__payload[32] = \$2 ;
-  assign host__response__payload[31:0] = \$1 ;
-  assign \$12  = { 2'h0, host__request__payload[9:3] };
+  always @* begin
+    if (\$initially ) begin end
+    \$34  = reading0;
+    if (rst) begin
+      \$34  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$35  = reading1;
+    if (rst) begin
+      \$35  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$36  = reading2;
+    if (rst) begin
+      \$36  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$37  = word0;
+    if (rst) begin
+      \$37  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$38  = word1;
+    if (rst) begin
+      \$38  = 2'h0;
+    end
+  end
+  assign host__response__payload[32] = \$15 ;
+  assign host__response__payload[31:0] = \$14 ;
+  assign \$5  = { 2'h0, host__request__payload[9:3] };
+  assign \$11  = part0;
 endmodule
 
-module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1921$0 , \read0__addr$23 , \write__en$14 , \port$10478$0 , read1__addr, host__request__ready, host__response__valid, \port$17472$0 , host__request__payload, \port$18224$0 , \port$18226$0 , \port$18228$0 , \port$18230$0 , \port$18232$0 , \port$18234$0 , \port$18236$0 , \port$18238$0 , \port$18240$0
-, \port$18242$0 , \port$18244$0 , \port$18246$0 , \port$18248$0 , \port$18250$0 , \port$18252$0 , \port$18254$0 , \port$18257$0 , read0__data, read1__data, host__response__payload, clk);
+module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1722$0 , \read0__addr$23 , \write__en$14 , \port$9887$0 , read1__addr, host__request__ready, host__response__valid, \port$16932$0 , host__request__payload, \port$17684$0 , \port$17686$0 , \port$17688$0 , \port$17690$0 , \port$17692$0 , \port$17694$0 , \port$17696$0 , \port$17698$0 , \port$17700$0
+, \port$17702$0 , \port$17704$0 , \port$17706$0 , \port$17708$0 , \port$17710$0 , \port$17712$0 , \port$17714$0 , \port$17717$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
   wire [8:0] address;
   input clk;
@@ -34257,46 +33539,46 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input \port$10478$0 ;
-  wire \port$10478$0 ;
-  input \port$17472$0 ;
-  wire \port$17472$0 ;
-  input [7:0] \port$18224$0 ;
-  wire [7:0] \port$18224$0 ;
-  input [7:0] \port$18226$0 ;
-  wire [7:0] \port$18226$0 ;
-  input [7:0] \port$18228$0 ;
-  wire [7:0] \port$18228$0 ;
-  input [7:0] \port$18230$0 ;
-  wire [7:0] \port$18230$0 ;
-  input [7:0] \port$18232$0 ;
-  wire [7:0] \port$18232$0 ;
-  input [7:0] \port$18234$0 ;
-  wire [7:0] \port$18234$0 ;
-  input [7:0] \port$18236$0 ;
-  wire [7:0] \port$18236$0 ;
-  input [7:0] \port$18238$0 ;
-  wire [7:0] \port$18238$0 ;
-  input [7:0] \port$18240$0 ;
-  wire [7:0] \port$18240$0 ;
-  input [7:0] \port$18242$0 ;
-  wire [7:0] \port$18242$0 ;
-  input [7:0] \port$18244$0 ;
-  wire [7:0] \port$18244$0 ;
-  input [7:0] \port$18246$0 ;
-  wire [7:0] \port$18246$0 ;
-  input [7:0] \port$18248$0 ;
-  wire [7:0] \port$18248$0 ;
-  input [7:0] \port$18250$0 ;
-  wire [7:0] \port$18250$0 ;
-  input [7:0] \port$18252$0 ;
-  wire [7:0] \port$18252$0 ;
-  input [7:0] \port$18254$0 ;
-  wire [7:0] \port$18254$0 ;
-  input [7:0] \port$18257$0 ;
-  wire [7:0] \port$18257$0 ;
-  input \port$1921$0 ;
-  wire \port$1921$0 ;
+  input \port$16932$0 ;
+  wire \port$16932$0 ;
+  input \port$1722$0 ;
+  wire \port$1722$0 ;
+  input [7:0] \port$17684$0 ;
+  wire [7:0] \port$17684$0 ;
+  input [7:0] \port$17686$0 ;
+  wire [7:0] \port$17686$0 ;
+  input [7:0] \port$17688$0 ;
+  wire [7:0] \port$17688$0 ;
+  input [7:0] \port$17690$0 ;
+  wire [7:0] \port$17690$0 ;
+  input [7:0] \port$17692$0 ;
+  wire [7:0] \port$17692$0 ;
+  input [7:0] \port$17694$0 ;
+  wire [7:0] \port$17694$0 ;
+  input [7:0] \port$17696$0 ;
+  wire [7:0] \port$17696$0 ;
+  input [7:0] \port$17698$0 ;
+  wire [7:0] \port$17698$0 ;
+  input [7:0] \port$17700$0 ;
+  wire [7:0] \port$17700$0 ;
+  input [7:0] \port$17702$0 ;
+  wire [7:0] \port$17702$0 ;
+  input [7:0] \port$17704$0 ;
+  wire [7:0] \port$17704$0 ;
+  input [7:0] \port$17706$0 ;
+  wire [7:0] \port$17706$0 ;
+  input [7:0] \port$17708$0 ;
+  wire [7:0] \port$17708$0 ;
+  input [7:0] \port$17710$0 ;
+  wire [7:0] \port$17710$0 ;
+  input [7:0] \port$17712$0 ;
+  wire [7:0] \port$17712$0 ;
+  input [7:0] \port$17714$0 ;
+  wire [7:0] \port$17714$0 ;
+  input [7:0] \port$17717$0 ;
+  wire [7:0] \port$17717$0 ;
+  input \port$9887$0 ;
+  wire \port$9887$0 ;
   reg [8:0] read0__addr;
   input [8:0] \read0__addr$23 ;
   wire [8:0] \read0__addr$23 ;
@@ -34317,8 +33599,8 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
   input \write__en$14 ;
   wire \write__en$14 ;
   assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$17472$0 , \port$18257$0  };
-  assign write__data = rest ? { data, data, data, data } : { \port$18254$0 [7], \port$18252$0 [7], \port$18250$0 [7], \port$18248$0 [7], \port$18246$0 [7], \port$18244$0 [7], \port$18242$0 [7], \port$18240$0 [7], \port$18238$0 [7], \port$18236$0 [7], \port$18234$0 [7], \port$18232$0 [7], \port$18230$0 [7], \port$18228$0 [7], \port$18226$0 [7], \port$18224$0 [7], \port$18254$0 [6], \port$18252$0 [6], \port$18250$0 [6], \port$18248$0 [6], \port$18246$0 [6], \port$18244$0 [6], \port$18242$0 [6], \port$18240$0 [6], \port$18238$0 [6], \port$18236$0 [6], \port$18234$0 [6], \port$18232$0 [6], \port$18230$0 [6], \port$18228$0 [6], \port$18226$0 [6], \port$18224$0 [6], \port$18254$0 [5], \port$18252$0 [5], \port$18250$0 [5], \port$18248$0 [5], \port$18246$0 [5], \port$18244$0 [5], \port$18242$0 [5], \port$18240$0 [5], \port$18238$0 [5], \port$18236$0 [5], \port$18234$0 [5], \port$18232$0 [5], \port$18230$0 [5], \port$18228$0 [5], \port$18226$0 [5], \port$18224$0 [5], \port$18254$0 [4], \port$18252$0 [4], \port$18250$0 [4], \port$18248$0 [4], \port$18246$0 [4], \port$18244$0 [4], \port$18242$0 [4], \port$18240$0 [4], \port$18238$0 [4], \port$18236$0 [4], \port$18234$0 [4], \port$18232$0 [4], \port$18230$0 [4], \port$18228$0 [4], \port$18226$0 [4], \port$18224$0 [4], \port$18254$0 [3], \port$18252$0 [3], \port$18250$0 [3], \port$18248$0 [3], \port$18246$0 [3], \port$18244$0 [3], \port$18242$0 [3], \port$18240$0 [3], \port$18238$0 [3], \port$18236$0 [3], \port$18234$0 [3], \port$18232$0 [3], \port$18230$0 [3], \port$18228$0 [3], \port$18226$0 [3], \port$18224$0 [3], \port$18254$0 [2], \port$18252$0 [2], \port$18250$0 [2], \port$18248$0 [2], \port$18246$0 [2], \port$18244$0 [2], \port$18242$0 [2], \port$18240$0 [2], \port$18238$0 [2], \port$18236$0 [2], \port$18234$0 [2], \port$18232$0 [2], \port$18230$0 [2], \port$18228$0 [2], \port$18226$0 [2], \port$18224$0 [2], \port$18254$0 [1], \port$18252$0 [1], \port$18250$0 [1], \port$18248$0 [1], \port$18246$0 [1], \port$18244$0 [1], \port$18242$0 [1], \port$18240$0 [1], \port$18238$0 [1], \port$18236$0 [1], \port$18234$0 [1], \port$18232$0 [1], \port$18230$0 [1], \port$18228$0 [1], \port$18226$0 [1], \port$18224$0 [1], \port$18254$0 [0], \port$18252$0 [0], \port$18250$0 [0], \port$18248$0 [0], \port$18246$0 [0], \port$18244$0 [0], \port$18242$0 [0], \port$18240$0 [0], \port$18238$0 [0], \port$18236$0 [0], \port$18234$0 [0], \port$18232$0 [0], \port$18230$0 [0], \port$18228$0 [0], \port$18226$0 [0], \port$18224$0 [0] };
+  assign write__addr = rest ? address : { \port$16932$0 , \port$17717$0  };
+  assign write__data = rest ? { data, data, data, data } : { \port$17714$0 [7], \port$17712$0 [7], \port$17710$0 [7], \port$17708$0 [7], \port$17706$0 [7], \port$17704$0 [7], \port$17702$0 [7], \port$17700$0 [7], \port$17698$0 [7], \port$17696$0 [7], \port$17694$0 [7], \port$17692$0 [7], \port$17690$0 [7], \port$17688$0 [7], \port$17686$0 [7], \port$17684$0 [7], \port$17714$0 [6], \port$17712$0 [6], \port$17710$0 [6], \port$17708$0 [6], \port$17706$0 [6], \port$17704$0 [6], \port$17702$0 [6], \port$17700$0 [6], \port$17698$0 [6], \port$17696$0 [6], \port$17694$0 [6], \port$17692$0 [6], \port$17690$0 [6], \port$17688$0 [6], \port$17686$0 [6], \port$17684$0 [6], \port$17714$0 [5], \port$17712$0 [5], \port$17710$0 [5], \port$17708$0 [5], \port$17706$0 [5], \port$17704$0 [5], \port$17702$0 [5], \port$17700$0 [5], \port$17698$0 [5], \port$17696$0 [5], \port$17694$0 [5], \port$17692$0 [5], \port$17690$0 [5], \port$17688$0 [5], \port$17686$0 [5], \port$17684$0 [5], \port$17714$0 [4], \port$17712$0 [4], \port$17710$0 [4], \port$17708$0 [4], \port$17706$0 [4], \port$17704$0 [4], \port$17702$0 [4], \port$17700$0 [4], \port$17698$0 [4], \port$17696$0 [4], \port$17694$0 [4], \port$17692$0 [4], \port$17690$0 [4], \port$17688$0 [4], \port$17686$0 [4], \port$17684$0 [4], \port$17714$0 [3], \port$17712$0 [3], \port$17710$0 [3], \port$17708$0 [3], \port$17706$0 [3], \port$17704$0 [3], \port$17702$0 [3], \port$17700$0 [3], \port$17698$0 [3], \port$17696$0 [3], \port$17694$0 [3], \port$17692$0 [3], \port$17690$0 [3], \port$17688$0 [3], \port$17686$0 [3], \port$17684$0 [3], \port$17714$0 [2], \port$17712$0 [2], \port$17710$0 [2], \port$17708$0 [2], \port$17706$0 [2], \port$17704$0 [2], \port$17702$0 [2], \port$17700$0 [2], \port$17698$0 [2], \port$17696$0 [2], \port$17694$0 [2], \port$17692$0 [2], \port$17690$0 [2], \port$17688$0 [2], \port$17686$0 [2], \port$17684$0 [2], \port$17714$0 [1], \port$17712$0 [1], \port$17710$0 [1], \port$17708$0 [1], \port$17706$0 [1], \port$17704$0 [1], \port$17702$0 [1], \port$17700$0 [1], \port$17698$0 [1], \port$17696$0 [1], \port$17694$0 [1], \port$17692$0 [1], \port$17690$0 [1], \port$17688$0 [1], \port$17686$0 [1], \port$17684$0 [1], \port$17714$0 [0], \port$17712$0 [0], \port$17710$0 [0], \port$17708$0 [0], \port$17706$0 [0], \port$17704$0 [0], \port$17702$0 [0], \port$17700$0 [0], \port$17698$0 [0], \port$17696$0 [0], \port$17694$0 [0], \port$17692$0 [0], \port$17690$0 [0], \port$17688$0 [0], \port$17686$0 [0], \port$17684$0 [0] };
   backspike_default_spikes_memory_rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -34326,7 +33608,7 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$10478$0 ),
+    .\read__en$19 (\port$9887$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -34354,7 +33636,7 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$1921$0 , \port$1921$0  };
+    read0__en = { \port$1722$0 , \port$1722$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
@@ -34449,30 +33731,42 @@ module backspike_default_spikes_memory_rows (rst, \read__en$19 , \read__addr$15 
   end
 endmodule
 
-module backspike_default_spikes_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, host__response__payload, address, data, clk);
+module backspike_default_spikes_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, address, data, host__response__payload, clk);
   reg \$initially  = 0;
-  reg [31:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
-  wire [3:0] \$11 ;
-  wire [10:0] \$12 ;
-  wire \$13 ;
-  wire \$14 ;
+  wire [31:0] \$11 ;
+  wire [31:0] \$12 ;
+  wire [31:0] \$13 ;
+  wire [31:0] \$14 ;
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
-  reg [8:0] \$18 ;
-  reg [31:0] \$19 ;
+  wire \$18 ;
+  wire \$19 ;
   wire \$2 ;
-  reg [1:0] \$20 ;
-  reg \$21 ;
-  reg \$22 ;
-  reg \$23 ;
-  reg \$24 ;
-  reg [1:0] \$25 ;
-  reg [1:0] \$26 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire [3:0] \$24 ;
+  reg [31:0] \$25 ;
+  reg [31:0] \$26 ;
+  reg [31:0] \$27 ;
+  reg [31:0] \$28 ;
+  reg [8:0] \$29 ;
   wire \$3 ;
+  reg [31:0] \$30 ;
+  reg [1:0] \$31 ;
+  reg \$32 ;
+  reg \$33 ;
+  reg \$34 ;
+  reg \$35 ;
+  reg \$36 ;
+  reg [1:0] \$37 ;
+  reg [1:0] \$38 ;
   wire \$4 ;
-  wire \$5 ;
+  wire [10:0] \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
@@ -34495,9 +33789,14 @@ module backspike_default_spikes_memory_window (rst, host__request__valid, host__
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
+  reg [31:0] part0 = 32'd0;
+  reg [31:0] part1 = 32'd0;
+  reg [31:0] part2 = 32'd0;
+  reg [31:0] part3 = 32'd0;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
+  reg reading3 = 1'h0;
   reg refused = 1'h0;
   input [127:0] row;
   wire [127:0] row;
@@ -34507,125 +33806,163 @@ module backspike_default_spikes_memory_window (rst, host__request__valid, host__
   reg [1:0] word1 = 2'h0;
   reg [1:0] word2 = 2'h0;
   reg writing = 1'h0;
+  assign \$1  = | word2;
+  assign \$2  = word2 != 2'h1;
+  assign \$3  = word2 != 2'h2;
+  assign \$4  = word2 != 2'h3;
+  assign \$6  = host__request__valid & host__request__ready;
+  assign \$7  = \$6  & host__request__payload[0];
+  assign \$8  = host__request__valid & host__request__ready;
+  assign \$9  = ~ host__request__payload[0];
+  assign \$10  = \$8  & \$9 ;
+  assign \$12  = \$11  | part1;
+  assign \$13  = \$12  | part2;
+  assign \$14  = \$13  | part3;
   assign host__request__ready = ~ writing;
-  assign host__response__valid = writing | reading2;
-  assign \$2  = writing & refused;
-  assign \$3  = ~ refused;
-  assign \$4  = writing & \$3 ;
-  assign \$5  = ~ refused;
-  assign \$6  = writing & \$5 ;
-  assign \$7  = ~ refused;
-  assign \$8  = writing & \$7 ;
-  assign \$9  = ~ refused;
-  assign \$10  = writing & \$9 ;
-  assign \$11  = 4'h1 << word0;
-  assign enable = { \$10 , \$8 , \$6 , \$4  } & \$11 ;
-  assign \$13  = host__request__valid & host__request__ready;
-  assign \$14  = \$13  & host__request__payload[0];
-  assign \$15  = host__request__valid & host__request__ready;
-  assign \$16  = ~ host__request__payload[0];
-  assign \$17  = \$15  & \$16 ;
+  assign host__response__valid = writing | reading3;
+  assign \$15  = writing & refused;
+  assign \$16  = ~ refused;
+  assign \$17  = writing & \$16 ;
+  assign \$18  = ~ refused;
+  assign \$19  = writing & \$18 ;
+  assign \$20  = ~ refused;
+  assign \$21  = writing & \$20 ;
+  assign \$22  = ~ refused;
+  assign \$23  = writing & \$22 ;
+  assign \$24  = 4'h1 << word0;
+  assign enable = { \$23 , \$21 , \$19 , \$17  } & \$24 ;
   always @(posedge clk)
-    address <= \$18 ;
+    part0 <= \$25 ;
   always @(posedge clk)
-    data <= \$19 ;
+    part1 <= \$26 ;
+  always @(posedge clk)
+    part2 <= \$27 ;
+  always @(posedge clk)
+    part3 <= \$28 ;
+  always @(posedge clk)
+    address <= \$29 ;
+  always @(posedge clk)
+    data <= \$30 ;
   always @(posedge clk)
     refused <= 1'h0;
   always @(posedge clk)
-    word0 <= \$20 ;
+    word0 <= \$31 ;
   always @(posedge clk)
-    writing <= \$21 ;
+    writing <= \$32 ;
   always @(posedge clk)
-    reading0 <= \$22 ;
+    reading0 <= \$33 ;
   always @(posedge clk)
-    reading1 <= \$23 ;
+    reading1 <= \$34 ;
   always @(posedge clk)
-    reading2 <= \$24 ;
+    reading2 <= \$35 ;
   always @(posedge clk)
-    word1 <= \$25 ;
+    reading3 <= \$36 ;
   always @(posedge clk)
-    word2 <= \$26 ;
+    word1 <= \$37 ;
+  always @(posedge clk)
+    word2 <= \$38 ;
   always @* begin
     if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (word2)
-      2'h0:
-          \$1  = row[31:0];
-      2'h1:
-          \$1  = row[63:32];
-      2'h2:
-          \$1  = row[95:64];
-      2'h3:
-          \$1  = row[127:96];
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$18  = \$12 [8:0];
-    if (rst) begin
-      \$18  = 9'h000;
+    \$25  = row[31:0];
+    if (\$1 ) begin
+      \$25  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$19  = host__request__payload[43:12];
-    if (rst) begin
-      \$19  = 32'd0;
+    \$26  = row[63:32];
+    if (\$2 ) begin
+      \$26  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$20  = host__request__payload[2:1];
-    if (rst) begin
-      \$20  = 2'h0;
+    \$27  = row[95:64];
+    if (\$3 ) begin
+      \$27  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$21  = \$14 ;
-    if (rst) begin
-      \$21  = 1'h0;
+    \$28  = row[127:96];
+    if (\$4 ) begin
+      \$28  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$22  = \$17 ;
+    \$29  = \$5 [8:0];
     if (rst) begin
-      \$22  = 1'h0;
+      \$29  = 9'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$23  = reading0;
+    \$30  = host__request__payload[43:12];
     if (rst) begin
-      \$23  = 1'h0;
+      \$30  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$24  = reading1;
+    \$31  = host__request__payload[2:1];
     if (rst) begin
-      \$24  = 1'h0;
+      \$31  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$25  = word0;
+    \$32  = \$7 ;
     if (rst) begin
-      \$25  = 2'h0;
+      \$32  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$26  = word1;
+    \$33  = \$10 ;
     if (rst) begin
-      \$26  = 2'h0;
+      \$33  = 1'h0;
     end
   end
-  assign host__response__payload[32] = \$2 ;
-  assign host__response__payload[31:0] = \$1 ;
-  assign \$12  = { 2'h0, host__request__payload[11:3] };
+  always @* begin
+    if (\$initially ) begin end
+    \$34  = reading0;
+    if (rst) begin
+      \$34  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$35  = reading1;
+    if (rst) begin
+      \$35  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$36  = reading2;
+    if (rst) begin
+      \$36  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$37  = word0;
+    if (rst) begin
+      \$37  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$38  = word1;
+    if (rst) begin
+      \$38  = 2'h0;
+    end
+  end
+  assign host__response__payload[32] = \$15 ;
+  assign host__response__payload[31:0] = \$14 ;
+  assign \$5  = { 2'h0, host__request__payload[11:3] };
+  assign \$11  = part0;
 endmodule
 
 module backspike_default_tasks_bp_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , read0__data, host__response__payload, clk);
@@ -34656,7 +33993,7 @@ module backspike_default_tasks_bp_memory (rst, rest, host__request__valid, host_
   wire [1:0] write__en;
   backspike_default_tasks_bp_memory_rows  rows (
     .clk(clk),
-    .\port$20889$0 (data),
+    .\port$20404$0 (data),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -34685,11 +34022,11 @@ module backspike_default_tasks_bp_memory (rst, rest, host__request__valid, host_
   end
 endmodule
 
-module backspike_default_tasks_bp_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20889$0 , clk);
+module backspike_default_tasks_bp_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20404$0 , clk);
   input clk;
   wire clk;
-  input [31:0] \port$20889$0 ;
-  wire [31:0] \port$20889$0 ;
+  input [31:0] \port$20404$0 ;
+  wire [31:0] \port$20404$0 ;
   output [63:0] read0__data;
   reg [63:0] read0__data = 64'h0000000000000000;
   input [7:0] read__addr;
@@ -34705,9 +34042,9 @@ module backspike_default_tasks_bp_memory_rows (rst, write__en, read__addr, read0
   reg [63:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en[0])
-      copy0[write__addr][31:0] <= \port$20889$0 ;
+      copy0[write__addr][31:0] <= \port$20404$0 ;
     if (write__en[1])
-      copy0[write__addr][63:32] <= \port$20889$0 ;
+      copy0[write__addr][63:32] <= \port$20404$0 ;
   end
   reg [63:0] _0_;
   always @(posedge clk) begin
@@ -34718,30 +34055,36 @@ module backspike_default_tasks_bp_memory_rows (rst, write__en, read__addr, read0
     read0__data <= read__data;
 endmodule
 
-module backspike_default_tasks_bp_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, host__response__payload, address, data, clk);
+module backspike_default_tasks_bp_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, address, data, host__response__payload, clk);
   reg \$initially  = 0;
-  reg [31:0] \$1 ;
-  wire \$10 ;
+  wire \$1 ;
+  wire [31:0] \$10 ;
   wire \$11 ;
   wire \$12 ;
   wire \$13 ;
-  reg [7:0] \$14 ;
-  reg [31:0] \$15 ;
-  reg \$16 ;
-  reg \$17 ;
-  reg \$18 ;
-  reg \$19 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire [1:0] \$16 ;
+  reg [31:0] \$17 ;
+  reg [31:0] \$18 ;
+  reg [7:0] \$19 ;
   wire \$2 ;
-  reg \$20 ;
+  reg [31:0] \$20 ;
   reg \$21 ;
   reg \$22 ;
-  wire \$3 ;
+  reg \$23 ;
+  reg \$24 ;
+  reg \$25 ;
+  reg \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  wire [8:0] \$3 ;
   wire \$4 ;
   wire \$5 ;
   wire \$6 ;
-  wire [1:0] \$7 ;
-  wire [8:0] \$8 ;
-  wire \$9 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [31:0] \$9 ;
   output [7:0] address;
   reg [7:0] address = 8'h00;
   input clk;
@@ -34760,9 +34103,12 @@ module backspike_default_tasks_bp_memory_window (rst, host__request__valid, host
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
+  reg [31:0] part0 = 32'd0;
+  reg [31:0] part1 = 32'd0;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
+  reg reading3 = 1'h0;
   reg refused = 1'h0;
   input [63:0] row;
   wire [63:0] row;
@@ -34772,117 +34118,137 @@ module backspike_default_tasks_bp_memory_window (rst, host__request__valid, host
   reg word1 = 1'h0;
   reg word2 = 1'h0;
   reg writing = 1'h0;
+  assign \$2  = ~ word2;
+  assign \$4  = host__request__valid & host__request__ready;
+  assign \$5  = \$4  & host__request__payload[0];
+  assign \$6  = host__request__valid & host__request__ready;
+  assign \$7  = ~ host__request__payload[0];
+  assign \$8  = \$6  & \$7 ;
+  assign \$10  = \$9  | part1;
   assign host__request__ready = ~ writing;
-  assign host__response__valid = writing | reading2;
-  assign \$2  = writing & refused;
-  assign \$3  = ~ refused;
-  assign \$4  = writing & \$3 ;
-  assign \$5  = ~ refused;
-  assign \$6  = writing & \$5 ;
-  assign \$7  = 2'h1 << word0;
-  assign enable = { \$6 , \$4  } & \$7 ;
-  assign \$9  = host__request__valid & host__request__ready;
-  assign \$10  = \$9  & host__request__payload[0];
-  assign \$11  = host__request__valid & host__request__ready;
-  assign \$12  = ~ host__request__payload[0];
-  assign \$13  = \$11  & \$12 ;
+  assign host__response__valid = writing | reading3;
+  assign \$11  = writing & refused;
+  assign \$12  = ~ refused;
+  assign \$13  = writing & \$12 ;
+  assign \$14  = ~ refused;
+  assign \$15  = writing & \$14 ;
+  assign \$16  = 2'h1 << word0;
+  assign enable = { \$15 , \$13  } & \$16 ;
   always @(posedge clk)
-    address <= \$14 ;
+    part0 <= \$17 ;
   always @(posedge clk)
-    data <= \$15 ;
+    part1 <= \$18 ;
+  always @(posedge clk)
+    address <= \$19 ;
+  always @(posedge clk)
+    data <= \$20 ;
   always @(posedge clk)
     refused <= 1'h0;
   always @(posedge clk)
-    word0 <= \$16 ;
+    word0 <= \$21 ;
   always @(posedge clk)
-    writing <= \$17 ;
+    writing <= \$22 ;
   always @(posedge clk)
-    reading0 <= \$18 ;
+    reading0 <= \$23 ;
   always @(posedge clk)
-    reading1 <= \$19 ;
+    reading1 <= \$24 ;
   always @(posedge clk)
-    reading2 <= \$20 ;
+    reading2 <= \$25 ;
   always @(posedge clk)
-    word1 <= \$21 ;
+    reading3 <= \$26 ;
   always @(posedge clk)
-    word2 <= \$22 ;
+    word1 <= \$27 ;
+  always @(posedge clk)
+    word2 <= \$28 ;
   always @* begin
     if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (word2)
-      1'h0:
-          \$1  = row[31:0];
-      1'h1:
-          \$1  = row[63:32];
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$14  = \$8 [7:0];
-    if (rst) begin
-      \$14  = 8'h00;
+    \$17  = row[31:0];
+    if (\$1 ) begin
+      \$17  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$15  = host__request__payload[41:10];
-    if (rst) begin
-      \$15  = 32'd0;
+    \$18  = row[63:32];
+    if (\$2 ) begin
+      \$18  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$16  = host__request__payload[1];
+    \$19  = \$3 [7:0];
     if (rst) begin
-      \$16  = 1'h0;
+      \$19  = 8'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = \$10 ;
+    \$20  = host__request__payload[41:10];
     if (rst) begin
-      \$17  = 1'h0;
+      \$20  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = \$13 ;
-    if (rst) begin
-      \$18  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$19  = reading0;
-    if (rst) begin
-      \$19  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$20  = reading1;
-    if (rst) begin
-      \$20  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$21  = word0;
+    \$21  = host__request__payload[1];
     if (rst) begin
       \$21  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$22  = word1;
+    \$22  = \$5 ;
     if (rst) begin
       \$22  = 1'h0;
     end
   end
-  assign host__response__payload[32] = \$2 ;
-  assign host__response__payload[31:0] = \$1 ;
-  assign \$8  = { 1'h0, host__request__payload[9:2] };
+  always @* begin
+    if (\$initially ) begin end
+    \$23  = \$8 ;
+    if (rst) begin
+      \$23  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$24  = reading0;
+    if (rst) begin
+      \$24  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$25  = reading1;
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$26  = reading2;
+    if (rst) begin
+      \$26  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$27  = word0;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$28  = word1;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  assign host__response__payload[32] = \$11 ;
+  assign host__response__payload[31:0] = \$10 ;
+  assign \$3  = { 1'h0, host__request__payload[9:2] };
+  assign \$9  = part0;
+  assign \$1  = word2;
 endmodule
 
 module backspike_default_tasks_fp_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , read0__data, host__response__payload, clk);
@@ -34913,7 +34279,7 @@ module backspike_default_tasks_fp_memory (rst, rest, host__request__valid, host_
   wire [1:0] write__en;
   backspike_default_tasks_fp_memory_rows  rows (
     .clk(clk),
-    .\port$20841$0 (data),
+    .\port$20350$0 (data),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -34942,11 +34308,11 @@ module backspike_default_tasks_fp_memory (rst, rest, host__request__valid, host_
   end
 endmodule
 
-module backspike_default_tasks_fp_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20841$0 , clk);
+module backspike_default_tasks_fp_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20350$0 , clk);
   input clk;
   wire clk;
-  input [31:0] \port$20841$0 ;
-  wire [31:0] \port$20841$0 ;
+  input [31:0] \port$20350$0 ;
+  wire [31:0] \port$20350$0 ;
   output [63:0] read0__data;
   reg [63:0] read0__data = 64'h0000000000000000;
   input [7:0] read__addr;
@@ -34962,9 +34328,9 @@ module backspike_default_tasks_fp_memory_rows (rst, write__en, read__addr, read0
   reg [63:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en[0])
-      copy0[write__addr][31:0] <= \port$20841$0 ;
+      copy0[write__addr][31:0] <= \port$20350$0 ;
     if (write__en[1])
-      copy0[write__addr][63:32] <= \port$20841$0 ;
+      copy0[write__addr][63:32] <= \port$20350$0 ;
   end
   reg [63:0] _0_;
   always @(posedge clk) begin
@@ -35003,7 +34369,7 @@ module backspike_default_tasks_wg_memory (rst, rest, host__request__valid, host_
   wire [1:0] write__en;
   backspike_default_tasks_wg_memory_rows  rows (
     .clk(clk),
-    .\port$20937$0 (data),
+    .\port$20458$0 (data),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -35032,11 +34398,11 @@ module backspike_default_tasks_wg_memory (rst, rest, host__request__valid, host_
   end
 endmodule
 
-module backspike_default_tasks_wg_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20937$0 , clk);
+module backspike_default_tasks_wg_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20458$0 , clk);
   input clk;
   wire clk;
-  input [31:0] \port$20937$0 ;
-  wire [31:0] \port$20937$0 ;
+  input [31:0] \port$20458$0 ;
+  wire [31:0] \port$20458$0 ;
   output [63:0] read0__data;
   reg [63:0] read0__data = 64'h0000000000000000;
   input [7:0] read__addr;
@@ -35052,9 +34418,9 @@ module backspike_default_tasks_wg_memory_rows (rst, write__en, read__addr, read0
   reg [63:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en[0])
-      copy0[write__addr][31:0] <= \port$20937$0 ;
+      copy0[write__addr][31:0] <= \port$20458$0 ;
     if (write__en[1])
-      copy0[write__addr][63:32] <= \port$20937$0 ;
+      copy0[write__addr][63:32] <= \port$20458$0 ;
   end
   reg [63:0] _0_;
   always @(posedge clk) begin
@@ -35679,12 +35045,12 @@ module backspike_default_weights (rst, rest, row__address, host__request__valid,
   assign row__vector[15:0] = row_vector0_3;
 endmodule
 
-module backspike_default_weights_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, host__response__payload, address, data, clk);
+module backspike_default_weights_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, address, data, host__response__payload, clk);
   reg \$initially  = 0;
-  reg [31:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
-  wire [3:0] \$11 ;
-  wire [12:0] \$12 ;
+  wire \$11 ;
+  wire \$12 ;
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
@@ -35694,29 +35060,41 @@ module backspike_default_weights_window (rst, host__request__valid, host__reques
   wire \$19 ;
   wire \$2 ;
   wire \$20 ;
-  wire \$21 ;
-  wire \$22 ;
-  wire \$23 ;
-  wire \$24 ;
+  wire [31:0] \$21 ;
+  wire [31:0] \$22 ;
+  wire [31:0] \$23 ;
+  wire [31:0] \$24 ;
   wire \$25 ;
   wire \$26 ;
   wire \$27 ;
-  reg [10:0] \$28 ;
-  reg [31:0] \$29 ;
+  wire \$28 ;
+  wire \$29 ;
   wire \$3 ;
-  reg [1:0] \$30 ;
-  reg \$31 ;
-  reg \$32 ;
-  reg \$33 ;
-  reg \$34 ;
-  reg \$35 ;
-  reg \$36 ;
-  reg [1:0] \$37 ;
-  reg [1:0] \$38 ;
-  reg [1:0] \$39 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire [3:0] \$34 ;
+  reg [31:0] \$35 ;
+  reg [31:0] \$36 ;
+  reg [31:0] \$37 ;
+  reg [31:0] \$38 ;
+  reg [10:0] \$39 ;
   wire \$4 ;
-  reg [1:0] \$40 ;
-  wire \$5 ;
+  reg [31:0] \$40 ;
+  reg [1:0] \$41 ;
+  reg \$42 ;
+  reg \$43 ;
+  reg \$44 ;
+  reg \$45 ;
+  reg \$46 ;
+  reg \$47 ;
+  reg \$48 ;
+  reg [1:0] \$49 ;
+  wire [12:0] \$5 ;
+  reg [1:0] \$50 ;
+  reg [1:0] \$51 ;
+  reg [1:0] \$52 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
@@ -35739,11 +35117,16 @@ module backspike_default_weights_window (rst, host__request__valid, host__reques
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
+  reg [31:0] part0 = 32'd0;
+  reg [31:0] part1 = 32'd0;
+  reg [31:0] part2 = 32'd0;
+  reg [31:0] part3 = 32'd0;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
   reg reading3 = 1'h0;
   reg reading4 = 1'h0;
+  reg reading5 = 1'h0;
   reg refused = 1'h0;
   input [127:0] row;
   wire [127:0] row;
@@ -35755,174 +35138,212 @@ module backspike_default_weights_window (rst, host__request__valid, host__reques
   reg [1:0] word3 = 2'h0;
   reg [1:0] word4 = 2'h0;
   reg writing = 1'h0;
+  always @(posedge clk)
+    data <= \$40 ;
+  always @(posedge clk)
+    refused <= \$15 ;
+  always @(posedge clk)
+    word0 <= \$41 ;
+  always @(posedge clk)
+    writing <= \$42 ;
+  always @(posedge clk)
+    reading0 <= \$43 ;
+  always @(posedge clk)
+    reading1 <= \$44 ;
+  always @(posedge clk)
+    reading2 <= \$45 ;
+  always @(posedge clk)
+    reading3 <= \$46 ;
+  always @(posedge clk)
+    reading4 <= \$47 ;
+  always @(posedge clk)
+    reading5 <= \$48 ;
+  always @(posedge clk)
+    word1 <= \$49 ;
+  always @(posedge clk)
+    word2 <= \$50 ;
+  always @(posedge clk)
+    word3 <= \$51 ;
+  always @(posedge clk)
+    word4 <= \$52 ;
+  assign \$1  = | word4;
+  assign \$2  = word4 != 2'h1;
+  assign \$3  = word4 != 2'h2;
+  assign \$4  = word4 != 2'h3;
+  assign \$6  = host__request__payload[28:24] != 5'h1f;
+  assign \$7  = host__request__payload[29:14] != 16'h8000;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = ~ \$8 ;
+  assign \$10  = host__request__payload[44:40] != 5'h1f;
+  assign \$11  = host__request__payload[45:30] != 16'h8000;
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = ~ \$12 ;
+  assign \$14  = \$9  | \$13 ;
+  assign \$16  = host__request__valid & host__request__ready;
+  assign \$17  = \$16  & host__request__payload[0];
+  assign \$18  = host__request__valid & host__request__ready;
+  assign \$19  = ~ host__request__payload[0];
+  assign \$20  = \$18  & \$19 ;
+  assign \$22  = \$21  | part1;
+  assign \$23  = \$22  | part2;
+  assign \$24  = \$23  | part3;
   assign host__request__ready = ~ writing;
-  assign host__response__valid = writing | reading4;
-  assign \$2  = writing & refused;
-  assign \$3  = ~ refused;
-  assign \$4  = writing & \$3 ;
-  assign \$5  = ~ refused;
-  assign \$6  = writing & \$5 ;
-  assign \$7  = ~ refused;
-  assign \$8  = writing & \$7 ;
-  assign \$9  = ~ refused;
-  assign \$10  = writing & \$9 ;
-  assign \$11  = 4'h1 << word0;
-  assign enable = { \$10 , \$8 , \$6 , \$4  } & \$11 ;
-  assign \$13  = host__request__payload[28:24] != 5'h1f;
-  assign \$14  = host__request__payload[29:14] != 16'h8000;
-  assign \$15  = \$13  & \$14 ;
-  assign \$16  = ~ \$15 ;
-  assign \$17  = host__request__payload[44:40] != 5'h1f;
-  assign \$18  = host__request__payload[45:30] != 16'h8000;
-  assign \$19  = \$17  & \$18 ;
-  assign \$20  = ~ \$19 ;
-  assign \$21  = \$16  | \$20 ;
-  assign \$23  = host__request__valid & host__request__ready;
-  assign \$24  = \$23  & host__request__payload[0];
-  assign \$25  = host__request__valid & host__request__ready;
-  assign \$26  = ~ host__request__payload[0];
-  assign \$27  = \$25  & \$26 ;
+  assign host__response__valid = writing | reading5;
+  assign \$25  = writing & refused;
+  assign \$26  = ~ refused;
+  assign \$27  = writing & \$26 ;
+  assign \$28  = ~ refused;
+  assign \$29  = writing & \$28 ;
+  assign \$30  = ~ refused;
+  assign \$31  = writing & \$30 ;
+  assign \$32  = ~ refused;
+  assign \$33  = writing & \$32 ;
+  assign \$34  = 4'h1 << word0;
+  assign enable = { \$33 , \$31 , \$29 , \$27  } & \$34 ;
   always @(posedge clk)
-    address <= \$28 ;
+    part0 <= \$35 ;
   always @(posedge clk)
-    data <= \$29 ;
+    part1 <= \$36 ;
   always @(posedge clk)
-    refused <= \$22 ;
+    part2 <= \$37 ;
   always @(posedge clk)
-    word0 <= \$30 ;
+    part3 <= \$38 ;
   always @(posedge clk)
-    writing <= \$31 ;
-  always @(posedge clk)
-    reading0 <= \$32 ;
-  always @(posedge clk)
-    reading1 <= \$33 ;
-  always @(posedge clk)
-    reading2 <= \$34 ;
-  always @(posedge clk)
-    reading3 <= \$35 ;
-  always @(posedge clk)
-    reading4 <= \$36 ;
-  always @(posedge clk)
-    word1 <= \$37 ;
-  always @(posedge clk)
-    word2 <= \$38 ;
-  always @(posedge clk)
-    word3 <= \$39 ;
-  always @(posedge clk)
-    word4 <= \$40 ;
+    address <= \$39 ;
   always @* begin
     if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (word4)
-      2'h0:
-          \$1  = row[31:0];
-      2'h1:
-          \$1  = row[63:32];
-      2'h2:
-          \$1  = row[95:64];
-      2'h3:
-          \$1  = row[127:96];
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$28  = \$12 [10:0];
+    \$40  = host__request__payload[45:14];
     if (rst) begin
-      \$28  = 11'h000;
+      \$40  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$29  = host__request__payload[45:14];
+    \$41  = host__request__payload[2:1];
     if (rst) begin
-      \$29  = 32'd0;
+      \$41  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$30  = host__request__payload[2:1];
+    \$42  = \$17 ;
     if (rst) begin
-      \$30  = 2'h0;
+      \$42  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$31  = \$24 ;
+    \$43  = \$20 ;
     if (rst) begin
-      \$31  = 1'h0;
+      \$43  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$32  = \$27 ;
+    \$44  = reading0;
     if (rst) begin
-      \$32  = 1'h0;
+      \$44  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$33  = reading0;
+    \$45  = reading1;
     if (rst) begin
-      \$33  = 1'h0;
+      \$45  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$34  = reading1;
+    \$46  = reading2;
     if (rst) begin
-      \$34  = 1'h0;
+      \$46  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$35  = reading2;
+    \$47  = reading3;
     if (rst) begin
-      \$35  = 1'h0;
+      \$47  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$36  = reading3;
+    \$48  = reading4;
     if (rst) begin
-      \$36  = 1'h0;
+      \$48  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$37  = word0;
+    \$49  = word0;
     if (rst) begin
-      \$37  = 2'h0;
+      \$49  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$38  = word1;
+    \$50  = word1;
     if (rst) begin
-      \$38  = 2'h0;
+      \$50  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$39  = word2;
+    \$51  = word2;
     if (rst) begin
-      \$39  = 2'h0;
+      \$51  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$40  = word3;
+    \$52  = word3;
     if (rst) begin
-      \$40  = 2'h0;
+      \$52  = 2'h0;
     end
   end
-  assign host__response__payload[32] = \$2 ;
-  assign host__response__payload[31:0] = \$1 ;
-  assign \$12  = { 2'h0, host__request__payload[13:3] };
-  assign \$22  = \$21 ;
+  always @* begin
+    if (\$initially ) begin end
+    \$35  = row[31:0];
+    if (\$1 ) begin
+      \$35  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$36  = row[63:32];
+    if (\$2 ) begin
+      \$36  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$37  = row[95:64];
+    if (\$3 ) begin
+      \$37  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$38  = row[127:96];
+    if (\$4 ) begin
+      \$38  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$39  = \$5 [10:0];
+    if (rst) begin
+      \$39  = 11'h000;
+    end
+  end
+  assign host__response__payload[32] = \$25 ;
+  assign host__response__payload[31:0] = \$24 ;
+  assign \$5  = { 2'h0, host__request__payload[13:3] };
+  assign \$15  = \$14 ;
+  assign \$21  = part0;
 endmodule
 
-module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__addr, \port$10478$0 , \port$10484$0 , front_gradients__addr, \port$12591$0 , stall_vector, stall_drain, \event , drain_saturated, drain_row_valid, drain_row_address, drain_rows, batch, extent, buffer, carry, \begin , \end
+module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__addr, \port$9887$0 , \port$9893$0 , front_gradients__addr, \port$12000$0 , stall_vector, stall_drain, \event , drain_saturated, drain_row_valid, drain_row_address, drain_rows, batch, extent, buffer, carry, \begin , \end
 , start, abort, dry_run, counts__0, counts__1, queue_fault, queue_waiting, counts__2, queue_position, loaded, drain_row_write, drain_row_load, drain_row_data, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, clk);
   wire \$1 ;
   wire [15:0] \$2 ;
@@ -36003,12 +35424,12 @@ module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__
   wire o_events__ready;
   wire o_headers__ready;
   wire o_vectors__ready;
-  output \port$10478$0 ;
-  wire \port$10478$0 ;
-  output [15:0] \port$10484$0 ;
-  wire [15:0] \port$10484$0 ;
-  output \port$12591$0 ;
-  wire \port$12591$0 ;
+  output \port$12000$0 ;
+  wire \port$12000$0 ;
+  output \port$9887$0 ;
+  wire \port$9887$0 ;
+  output [15:0] \port$9893$0 ;
+  wire [15:0] \port$9893$0 ;
   output queue_busy;
   wire queue_busy;
   output [7:0] queue_descriptors__addr;
@@ -36154,9 +35575,9 @@ module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__
     .tasks__data(tasks__data),
     .waiting(queue_waiting)
   );
-  assign \port$10478$0  = \$1 ;
-  assign \port$10484$0  = \$2 ;
-  assign \port$12591$0  = \$3 ;
+  assign \port$9887$0  = \$1 ;
+  assign \port$9893$0  = \$2 ;
+  assign \port$12000$0  = \$3 ;
 endmodule
 
 module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_valid, row_address, busy, row, i_headers__payload, \config , sums, row_end_19, done_21, row_load, row_data, entry, row_vector, clk);
@@ -36818,9 +36239,9 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     .i_stochastic(\config [91]),
     .live(slot_1[0]),
     .old(old),
-    .\port$20060$1 (slot_9[5:1]),
-    .\port$20067$20 (header_9[28:20]),
-    .\port$20067$31 (header_9[38:31]),
+    .\port$19520$1 (slot_9[5:1]),
+    .\port$19527$20 (header_9[28:20]),
+    .\port$19527$31 (header_9[38:31]),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$132 ),
@@ -36833,9 +36254,9 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     .i_stochastic(\config [91]),
     .live(slot_1[0]),
     .old(\old$115 ),
-    .\port$20060$1 (slot_9[5:1]),
-    .\port$20067$20 (header_9[28:20]),
-    .\port$20067$31 (header_9[38:31]),
+    .\port$19520$1 (slot_9[5:1]),
+    .\port$19527$20 (header_9[28:20]),
+    .\port$19527$31 (header_9[38:31]),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$133 ),
@@ -36848,9 +36269,9 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     .i_stochastic(\config [91]),
     .live(slot_1[0]),
     .old(\old$122 ),
-    .\port$20060$1 (slot_9[5:1]),
-    .\port$20067$20 (header_9[28:20]),
-    .\port$20067$31 (header_9[38:31]),
+    .\port$19520$1 (slot_9[5:1]),
+    .\port$19527$20 (header_9[28:20]),
+    .\port$19527$31 (header_9[38:31]),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$134 ),
@@ -36863,9 +36284,9 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     .i_stochastic(\config [91]),
     .live(slot_1[0]),
     .old(\old$129 ),
-    .\port$20060$1 (slot_9[5:1]),
-    .\port$20067$20 (header_9[28:20]),
-    .\port$20067$31 (header_9[38:31]),
+    .\port$19520$1 (slot_9[5:1]),
+    .\port$19527$20 (header_9[28:20]),
+    .\port$19527$31 (header_9[38:31]),
     .rate(rate),
     .rst(rst),
     .\saturated$83 (\saturated$135 ),
@@ -38171,7 +37592,7 @@ module backspike_default_wg_drain_sequencer (rst, start, touched, busy, row, las
   assign \$1786  = \$1785 ;
 endmodule
 
-module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$20060$1 , \port$20067$20 , \port$20067$31 , rate, weight, clk);
+module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$19520$1 , \port$19527$20 , \port$19527$31 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -38352,12 +37773,12 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stocha
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [4:0] \port$20060$1 ;
-  wire [4:0] \port$20060$1 ;
-  input [8:0] \port$20067$20 ;
-  wire [8:0] \port$20067$20 ;
-  input [7:0] \port$20067$31 ;
-  wire [7:0] \port$20067$31 ;
+  input [4:0] \port$19520$1 ;
+  wire [4:0] \port$19520$1 ;
+  input [8:0] \port$19527$20 ;
+  wire [8:0] \port$19527$20 ;
+  input [7:0] \port$19527$31 ;
+  wire [7:0] \port$19527$31 ;
   reg [28:0] product_9 = 29'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -38637,9 +38058,9 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stocha
     .clk(clk),
     .i_key(i_key),
     .o(\o$78 ),
-    .\port$20060$1 (\port$20060$1 ),
-    .\port$20067$20 (\port$20067$20 ),
-    .\port$20067$31 (\port$20067$31 ),
+    .\port$19520$1 (\port$19520$1 ),
+    .\port$19527$20 (\port$19527$20 ),
+    .\port$19527$31 (\port$19527$31 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -38655,8 +38076,8 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stocha
     .i_random(\o$78 [31:16]),
     .i_stochastic(i_stochastic),
     .negative_5(\$133 ),
-    .\port$20167$0 (inexact_11),
-    .\port$20168$0 (total),
+    .\port$19627$0 (inexact_11),
+    .\port$19628$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -38670,7 +38091,7 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stocha
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit0_hash (rst, i_key, \port$20060$1 , \port$20067$20 , \port$20067$31 , o, clk);
+module backspike_default_wg_drain_unit0_hash (rst, i_key, \port$19520$1 , \port$19527$20 , \port$19527$31 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -38700,18 +38121,18 @@ module backspike_default_wg_drain_unit0_hash (rst, i_key, \port$20060$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$20060$1 ;
-  wire [4:0] \port$20060$1 ;
-  input [8:0] \port$20067$20 ;
-  wire [8:0] \port$20067$20 ;
-  input [7:0] \port$20067$31 ;
-  wire [7:0] \port$20067$31 ;
+  input [4:0] \port$19520$1 ;
+  wire [4:0] \port$19520$1 ;
+  input [8:0] \port$19527$20 ;
+  wire [8:0] \port$19527$20 ;
+  input [7:0] \port$19527$31 ;
+  wire [7:0] \port$19527$31 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$20067$20 , \port$20060$1 [4:1], 5'h00, \port$20067$31 , 2'h0, \port$20060$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$20067$20 , \port$20060$1 [4:1], 5'h00, \port$20067$31 , 2'h0, \port$20060$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$19527$20 , \port$19520$1 [4:1], 5'h00, \port$19527$31 , 2'h0, \port$19520$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$19527$20 , \port$19520$1 [4:1], 5'h00, \port$19527$31 , 2'h0, \port$19520$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -39067,7 +38488,7 @@ module backspike_default_wg_drain_unit0_round_d (rst, i, result, negative_4, sat
   assign \$118  = \$117 [0];
 endmodule
 
-module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$20167$0 , \port$20168$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$19627$0 , \port$19628$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -39201,10 +38622,10 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$20167$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$20167$0 ;
-  wire \port$20167$0 ;
-  input [59:0] \port$20168$0 ;
-  wire [59:0] \port$20168$0 ;
+  input \port$19627$0 ;
+  wire \port$19627$0 ;
+  input [59:0] \port$19628$0 ;
+  wire [59:0] \port$19628$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -39227,25 +38648,25 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$20167$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$20168$0 [58:56] ^ { \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59] };
+  assign \$1  = \port$19628$0 [58:56] ^ { \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$20168$0 [55:50] ^ { \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59] };
+  assign \$3  = \port$19628$0 [55:50] ^ { \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$20168$0 [41:34] ^ { \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59] };
+  assign \$5  = \port$19628$0 [41:34] ^ { \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$20168$0 [49:42] ^ { \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59] };
+  assign \$7  = \port$19628$0 [49:42] ^ { \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$20168$0 [55:50] ^ { \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59] };
+  assign \$12  = \port$19628$0 [55:50] ^ { \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$20168$0 [49:42] ^ { \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59], \port$20168$0 [59] };
+  assign \$14  = \port$19628$0 [49:42] ^ { \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59], \port$19628$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$20168$0 [7:0];
-  assign \$19  = | \port$20168$0 [15:8];
-  assign \$20  = | \port$20168$0 [23:16];
+  assign \$18  = | \port$19628$0 [7:0];
+  assign \$19  = | \port$19628$0 [15:8];
+  assign \$20  = | \port$19628$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -39338,9 +38759,9 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$20167$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$20168$0 [55:0];
+    window_1 <= \port$19628$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$20168$0 [59];
+    sign_1 <= \port$19628$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -39406,14 +38827,14 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$20167$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$20167$0 ;
+  assign \$17  = \port$19627$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
   assign \$108  = \$107 [0];
 endmodule
 
-module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$20060$1 , \port$20067$20 , \port$20067$31 , rate, weight, clk);
+module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$19520$1 , \port$19527$20 , \port$19527$31 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -39594,12 +39015,12 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stocha
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [4:0] \port$20060$1 ;
-  wire [4:0] \port$20060$1 ;
-  input [8:0] \port$20067$20 ;
-  wire [8:0] \port$20067$20 ;
-  input [7:0] \port$20067$31 ;
-  wire [7:0] \port$20067$31 ;
+  input [4:0] \port$19520$1 ;
+  wire [4:0] \port$19520$1 ;
+  input [8:0] \port$19527$20 ;
+  wire [8:0] \port$19527$20 ;
+  input [7:0] \port$19527$31 ;
+  wire [7:0] \port$19527$31 ;
   reg [28:0] product_9 = 29'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -39879,9 +39300,9 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stocha
     .clk(clk),
     .i_key(i_key),
     .o(\o$78 ),
-    .\port$20060$1 (\port$20060$1 ),
-    .\port$20067$20 (\port$20067$20 ),
-    .\port$20067$31 (\port$20067$31 ),
+    .\port$19520$1 (\port$19520$1 ),
+    .\port$19527$20 (\port$19527$20 ),
+    .\port$19527$31 (\port$19527$31 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -39897,8 +39318,8 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stocha
     .i_random(\o$78 [31:16]),
     .i_stochastic(i_stochastic),
     .negative_5(\$133 ),
-    .\port$20293$0 (inexact_11),
-    .\port$20294$0 (total),
+    .\port$19753$0 (inexact_11),
+    .\port$19754$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -39912,7 +39333,7 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stocha
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$20060$1 , \port$20067$20 , \port$20067$31 , o, clk);
+module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$19520$1 , \port$19527$20 , \port$19527$31 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -39942,18 +39363,18 @@ module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$20060$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$20060$1 ;
-  wire [4:0] \port$20060$1 ;
-  input [8:0] \port$20067$20 ;
-  wire [8:0] \port$20067$20 ;
-  input [7:0] \port$20067$31 ;
-  wire [7:0] \port$20067$31 ;
+  input [4:0] \port$19520$1 ;
+  wire [4:0] \port$19520$1 ;
+  input [8:0] \port$19527$20 ;
+  wire [8:0] \port$19527$20 ;
+  input [7:0] \port$19527$31 ;
+  wire [7:0] \port$19527$31 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$20067$20 , \port$20060$1 [4:1], 5'h00, \port$20067$31 , 2'h1, \port$20060$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$20067$20 , \port$20060$1 [4:1], 5'h00, \port$20067$31 , 2'h1, \port$20060$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$19527$20 , \port$19520$1 [4:1], 5'h00, \port$19527$31 , 2'h1, \port$19520$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$19527$20 , \port$19520$1 [4:1], 5'h00, \port$19527$31 , 2'h1, \port$19520$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -39987,7 +39408,7 @@ module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$20060$1 , \port$
   assign \$9  = { state1_2, 7'h00 };
 endmodule
 
-module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$20293$0 , \port$20294$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$19753$0 , \port$19754$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -40121,10 +39542,10 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$20293$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$20293$0 ;
-  wire \port$20293$0 ;
-  input [59:0] \port$20294$0 ;
-  wire [59:0] \port$20294$0 ;
+  input \port$19753$0 ;
+  wire \port$19753$0 ;
+  input [59:0] \port$19754$0 ;
+  wire [59:0] \port$19754$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -40147,25 +39568,25 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$20293$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$20294$0 [58:56] ^ { \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59] };
+  assign \$1  = \port$19754$0 [58:56] ^ { \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$20294$0 [55:50] ^ { \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59] };
+  assign \$3  = \port$19754$0 [55:50] ^ { \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$20294$0 [41:34] ^ { \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59] };
+  assign \$5  = \port$19754$0 [41:34] ^ { \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$20294$0 [49:42] ^ { \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59] };
+  assign \$7  = \port$19754$0 [49:42] ^ { \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$20294$0 [55:50] ^ { \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59] };
+  assign \$12  = \port$19754$0 [55:50] ^ { \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$20294$0 [49:42] ^ { \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59], \port$20294$0 [59] };
+  assign \$14  = \port$19754$0 [49:42] ^ { \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59], \port$19754$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$20294$0 [7:0];
-  assign \$19  = | \port$20294$0 [15:8];
-  assign \$20  = | \port$20294$0 [23:16];
+  assign \$18  = | \port$19754$0 [7:0];
+  assign \$19  = | \port$19754$0 [15:8];
+  assign \$20  = | \port$19754$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -40258,9 +39679,9 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$20293$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$20294$0 [55:0];
+    window_1 <= \port$19754$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$20294$0 [59];
+    sign_1 <= \port$19754$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -40326,14 +39747,14 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$20293$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$20293$0 ;
+  assign \$17  = \port$19753$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
   assign \$108  = \$107 [0];
 endmodule
 
-module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$20060$1 , \port$20067$20 , \port$20067$31 , rate, weight, clk);
+module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$19520$1 , \port$19527$20 , \port$19527$31 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -40514,12 +39935,12 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stocha
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [4:0] \port$20060$1 ;
-  wire [4:0] \port$20060$1 ;
-  input [8:0] \port$20067$20 ;
-  wire [8:0] \port$20067$20 ;
-  input [7:0] \port$20067$31 ;
-  wire [7:0] \port$20067$31 ;
+  input [4:0] \port$19520$1 ;
+  wire [4:0] \port$19520$1 ;
+  input [8:0] \port$19527$20 ;
+  wire [8:0] \port$19527$20 ;
+  input [7:0] \port$19527$31 ;
+  wire [7:0] \port$19527$31 ;
   reg [28:0] product_9 = 29'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -40799,9 +40220,9 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stocha
     .clk(clk),
     .i_key(i_key),
     .o(\o$78 ),
-    .\port$20060$1 (\port$20060$1 ),
-    .\port$20067$20 (\port$20067$20 ),
-    .\port$20067$31 (\port$20067$31 ),
+    .\port$19520$1 (\port$19520$1 ),
+    .\port$19527$20 (\port$19527$20 ),
+    .\port$19527$31 (\port$19527$31 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -40817,8 +40238,8 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stocha
     .i_random(\o$78 [31:16]),
     .i_stochastic(i_stochastic),
     .negative_5(\$133 ),
-    .\port$20419$0 (inexact_11),
-    .\port$20420$0 (total),
+    .\port$19879$0 (inexact_11),
+    .\port$19880$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -40832,7 +40253,7 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stocha
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$20060$1 , \port$20067$20 , \port$20067$31 , o, clk);
+module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$19520$1 , \port$19527$20 , \port$19527$31 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -40862,18 +40283,18 @@ module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$20060$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$20060$1 ;
-  wire [4:0] \port$20060$1 ;
-  input [8:0] \port$20067$20 ;
-  wire [8:0] \port$20067$20 ;
-  input [7:0] \port$20067$31 ;
-  wire [7:0] \port$20067$31 ;
+  input [4:0] \port$19520$1 ;
+  wire [4:0] \port$19520$1 ;
+  input [8:0] \port$19527$20 ;
+  wire [8:0] \port$19527$20 ;
+  input [7:0] \port$19527$31 ;
+  wire [7:0] \port$19527$31 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$20067$20 , \port$20060$1 [4:1], 5'h00, \port$20067$31 , 2'h2, \port$20060$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$20067$20 , \port$20060$1 [4:1], 5'h00, \port$20067$31 , 2'h2, \port$20060$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$19527$20 , \port$19520$1 [4:1], 5'h00, \port$19527$31 , 2'h2, \port$19520$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$19527$20 , \port$19520$1 [4:1], 5'h00, \port$19527$31 , 2'h2, \port$19520$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -40907,7 +40328,7 @@ module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$20060$1 , \port$
   assign \$9  = { state1_2, 7'h00 };
 endmodule
 
-module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$20419$0 , \port$20420$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$19879$0 , \port$19880$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -41041,10 +40462,10 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$20419$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$20419$0 ;
-  wire \port$20419$0 ;
-  input [59:0] \port$20420$0 ;
-  wire [59:0] \port$20420$0 ;
+  input \port$19879$0 ;
+  wire \port$19879$0 ;
+  input [59:0] \port$19880$0 ;
+  wire [59:0] \port$19880$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -41067,25 +40488,25 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$20419$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$20420$0 [58:56] ^ { \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59] };
+  assign \$1  = \port$19880$0 [58:56] ^ { \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$20420$0 [55:50] ^ { \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59] };
+  assign \$3  = \port$19880$0 [55:50] ^ { \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$20420$0 [41:34] ^ { \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59] };
+  assign \$5  = \port$19880$0 [41:34] ^ { \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$20420$0 [49:42] ^ { \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59] };
+  assign \$7  = \port$19880$0 [49:42] ^ { \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$20420$0 [55:50] ^ { \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59] };
+  assign \$12  = \port$19880$0 [55:50] ^ { \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$20420$0 [49:42] ^ { \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59], \port$20420$0 [59] };
+  assign \$14  = \port$19880$0 [49:42] ^ { \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59], \port$19880$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$20420$0 [7:0];
-  assign \$19  = | \port$20420$0 [15:8];
-  assign \$20  = | \port$20420$0 [23:16];
+  assign \$18  = | \port$19880$0 [7:0];
+  assign \$19  = | \port$19880$0 [15:8];
+  assign \$20  = | \port$19880$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -41178,9 +40599,9 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$20419$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$20420$0 [55:0];
+    window_1 <= \port$19880$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$20420$0 [59];
+    sign_1 <= \port$19880$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -41246,14 +40667,14 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$20419$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$20419$0 ;
+  assign \$17  = \port$19879$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
   assign \$108  = \$107 [0];
 endmodule
 
-module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$20060$1 , \port$20067$20 , \port$20067$31 , rate, weight, clk);
+module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$19520$1 , \port$19527$20 , \port$19527$31 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -41434,12 +40855,12 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stocha
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [4:0] \port$20060$1 ;
-  wire [4:0] \port$20060$1 ;
-  input [8:0] \port$20067$20 ;
-  wire [8:0] \port$20067$20 ;
-  input [7:0] \port$20067$31 ;
-  wire [7:0] \port$20067$31 ;
+  input [4:0] \port$19520$1 ;
+  wire [4:0] \port$19520$1 ;
+  input [8:0] \port$19527$20 ;
+  wire [8:0] \port$19527$20 ;
+  input [7:0] \port$19527$31 ;
+  wire [7:0] \port$19527$31 ;
   reg [28:0] product_9 = 29'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -41719,9 +41140,9 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stocha
     .clk(clk),
     .i_key(i_key),
     .o(\o$78 ),
-    .\port$20060$1 (\port$20060$1 ),
-    .\port$20067$20 (\port$20067$20 ),
-    .\port$20067$31 (\port$20067$31 ),
+    .\port$19520$1 (\port$19520$1 ),
+    .\port$19527$20 (\port$19527$20 ),
+    .\port$19527$31 (\port$19527$31 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -41737,8 +41158,8 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stocha
     .i_random(\o$78 [31:16]),
     .i_stochastic(i_stochastic),
     .negative_5(\$133 ),
-    .\port$20545$0 (inexact_11),
-    .\port$20546$0 (total),
+    .\port$20005$0 (inexact_11),
+    .\port$20006$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -41752,7 +41173,7 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stocha
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$20060$1 , \port$20067$20 , \port$20067$31 , o, clk);
+module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$19520$1 , \port$19527$20 , \port$19527$31 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -41782,18 +41203,18 @@ module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$20060$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$20060$1 ;
-  wire [4:0] \port$20060$1 ;
-  input [8:0] \port$20067$20 ;
-  wire [8:0] \port$20067$20 ;
-  input [7:0] \port$20067$31 ;
-  wire [7:0] \port$20067$31 ;
+  input [4:0] \port$19520$1 ;
+  wire [4:0] \port$19520$1 ;
+  input [8:0] \port$19527$20 ;
+  wire [8:0] \port$19527$20 ;
+  input [7:0] \port$19527$31 ;
+  wire [7:0] \port$19527$31 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$20067$20 , \port$20060$1 [4:1], 5'h00, \port$20067$31 , 2'h3, \port$20060$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$20067$20 , \port$20060$1 [4:1], 5'h00, \port$20067$31 , 2'h3, \port$20060$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$19527$20 , \port$19520$1 [4:1], 5'h00, \port$19527$31 , 2'h3, \port$19520$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$19527$20 , \port$19520$1 [4:1], 5'h00, \port$19527$31 , 2'h3, \port$19520$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -41827,7 +41248,7 @@ module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$20060$1 , \port$
   assign \$9  = { state1_2, 7'h00 };
 endmodule
 
-module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20545$0 , \port$20546$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20005$0 , \port$20006$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -41961,10 +41382,10 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20545$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$20545$0 ;
-  wire \port$20545$0 ;
-  input [59:0] \port$20546$0 ;
-  wire [59:0] \port$20546$0 ;
+  input \port$20005$0 ;
+  wire \port$20005$0 ;
+  input [59:0] \port$20006$0 ;
+  wire [59:0] \port$20006$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -41987,25 +41408,25 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20545$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$20546$0 [58:56] ^ { \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59] };
+  assign \$1  = \port$20006$0 [58:56] ^ { \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$20546$0 [55:50] ^ { \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59] };
+  assign \$3  = \port$20006$0 [55:50] ^ { \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$20546$0 [41:34] ^ { \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59] };
+  assign \$5  = \port$20006$0 [41:34] ^ { \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$20546$0 [49:42] ^ { \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59] };
+  assign \$7  = \port$20006$0 [49:42] ^ { \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$20546$0 [55:50] ^ { \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59] };
+  assign \$12  = \port$20006$0 [55:50] ^ { \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$20546$0 [49:42] ^ { \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59], \port$20546$0 [59] };
+  assign \$14  = \port$20006$0 [49:42] ^ { \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59], \port$20006$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$20546$0 [7:0];
-  assign \$19  = | \port$20546$0 [15:8];
-  assign \$20  = | \port$20546$0 [23:16];
+  assign \$18  = | \port$20006$0 [7:0];
+  assign \$19  = | \port$20006$0 [15:8];
+  assign \$20  = | \port$20006$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -42098,9 +41519,9 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20545$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$20546$0 [55:0];
+    window_1 <= \port$20006$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$20546$0 [59];
+    sign_1 <= \port$20006$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -42166,7 +41587,7 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20545$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$20545$0 ;
+  assign \$17  = \port$20005$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
@@ -42644,8 +42065,8 @@ module backspike_default_wg_front (rst, o__ready, address, \i__payload$78 , o_li
     .move(o__ready),
     .o__payload(\o__payload$47 ),
     .o__ready(\o__ready$63 ),
-    .\port$20656$0 (spikes__data),
-    .\port$20786$0 (masks__data),
+    .\port$20116$0 (spikes__data),
+    .\port$20282$0 (masks__data),
     .rst(rst),
     .valid1(\o__valid$62 )
   );
@@ -42995,8 +42416,8 @@ module backspike_default_wg_front_scan (rst, i__valid, i__ready, o_lines__valid,
   backspike_default_wg_front_scan_lines  lines (
     .clk(clk),
     .level(level),
-    .\port$19798$0 (\o__payload$20 [3:0]),
-    .\port$19798$20 (\o__payload$20 [26:20]),
+    .\port$19258$0 (\o__payload$20 [3:0]),
+    .\port$19258$20 (\o__payload$20 [26:20]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -44041,7 +43462,7 @@ module backspike_default_wg_front_scan_events (rst, i__ready, o__ready, i__paylo
   end
 endmodule
 
-module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \port$19798$0 , \port$19798$20 , level, clk);
+module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \port$19258$0 , \port$19258$20 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -44064,10 +43485,10 @@ module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \p
   wire clk;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [3:0] \port$19798$0 ;
-  wire [3:0] \port$19798$0 ;
-  input [6:0] \port$19798$20 ;
-  wire [6:0] \port$19798$20 ;
+  input [3:0] \port$19258$0 ;
+  wire [3:0] \port$19258$0 ;
+  input [6:0] \port$19258$20 ;
+  wire [6:0] \port$19258$20 ;
   output [10:0] r_data;
   wire [10:0] r_data;
   input r_en;
@@ -44085,7 +43506,7 @@ module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \p
   reg [10:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$19798$20 , \port$19798$0  };
+      storage[w_port__addr] <= { \port$19258$20 , \port$19258$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -45377,7 +44798,7 @@ module backspike_default_wg_front_scan_picker (rst, i__valid, i__ready, i__paylo
   assign \$1055  = \$1054 ;
 endmodule
 
-module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$20656$0 , \port$20786$0 , clk);
+module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$20116$0 , \port$20282$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$2 ;
@@ -45396,10 +44817,10 @@ module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__paylo
   wire [274:0] o__payload;
   input o__ready;
   wire o__ready;
-  input [127:0] \port$20656$0 ;
-  wire [127:0] \port$20656$0 ;
-  input [127:0] \port$20786$0 ;
-  wire [127:0] \port$20786$0 ;
+  input [127:0] \port$20116$0 ;
+  wire [127:0] \port$20116$0 ;
+  input [127:0] \port$20282$0 ;
+  wire [127:0] \port$20282$0 ;
   input rst;
   wire rst;
   reg [18:0] tag0 = 19'h00000;
@@ -45452,7 +44873,7 @@ module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__paylo
     end
   end
   assign o__payload[274:256] = tag1;
-  assign o__payload[255:0] = { \port$20786$0 , \port$20656$0  };
+  assign o__payload[255:0] = { \port$20282$0 , \port$20116$0  };
 endmodule
 
 module backspike_default_wg_front_walk (rst, o__ready, o_headers__ready, batch, carry, i__payload, i__valid, source_tiles, \source_first$17 , weights, base_first, delay, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
@@ -46737,307 +46158,190 @@ endmodule
 
 module backspike_default_wg_queue_check_68 (rst, batch, start, \config , fault, done, clk);
   reg \$initially  = 0;
-  wire \$1 ;
   wire \$10 ;
   wire \$100 ;
-  wire [12:0] \$101 ;
-  wire [12:0] \$102 ;
+  wire \$101 ;
+  wire \$102 ;
   wire \$103 ;
-  wire [15:0] \$104 ;
-  wire [15:0] \$105 ;
+  wire \$104 ;
+  wire \$105 ;
   wire \$106 ;
-  wire [12:0] \$107 ;
-  wire [12:0] \$108 ;
+  wire \$107 ;
+  wire \$108 ;
   wire \$109 ;
   wire \$11 ;
   wire \$110 ;
   wire \$111 ;
-  wire [12:0] \$112 ;
-  wire [12:0] \$113 ;
+  wire \$112 ;
+  wire \$113 ;
   wire \$114 ;
-  wire [15:0] \$115 ;
-  wire [15:0] \$116 ;
+  wire \$115 ;
+  wire \$116 ;
   wire \$117 ;
-  wire [12:0] \$118 ;
-  wire [12:0] \$119 ;
+  wire \$118 ;
+  wire \$119 ;
   wire \$12 ;
   wire \$120 ;
   wire \$121 ;
   wire \$122 ;
-  wire [12:0] \$123 ;
-  wire [12:0] \$124 ;
+  wire \$123 ;
+  wire \$124 ;
   wire \$125 ;
-  wire [15:0] \$126 ;
-  wire [15:0] \$127 ;
+  wire \$126 ;
+  wire \$127 ;
   wire \$128 ;
-  wire [12:0] \$129 ;
-  wire [12:0] \$13 ;
-  wire [12:0] \$130 ;
+  wire \$129 ;
+  wire \$13 ;
+  wire \$130 ;
   wire \$131 ;
   wire \$132 ;
   wire \$133 ;
-  wire [12:0] \$134 ;
-  wire [12:0] \$135 ;
+  wire \$134 ;
+  wire \$135 ;
   wire \$136 ;
-  wire [15:0] \$137 ;
-  wire [15:0] \$138 ;
+  wire \$137 ;
+  wire \$138 ;
   wire \$139 ;
-  wire [12:0] \$14 ;
-  wire [12:0] \$140 ;
-  wire [12:0] \$141 ;
+  wire \$14 ;
+  wire \$140 ;
+  wire \$141 ;
   wire \$142 ;
   wire \$143 ;
-  wire [15:0] \$144 ;
-  wire [15:0] \$145 ;
+  wire \$144 ;
+  wire \$145 ;
   wire \$146 ;
   wire \$147 ;
-  wire [15:0] \$148 ;
-  wire [15:0] \$149 ;
+  wire \$148 ;
+  wire \$149 ;
   wire \$15 ;
   wire \$150 ;
   wire \$151 ;
-  wire [15:0] \$152 ;
-  wire [15:0] \$153 ;
+  wire \$152 ;
+  wire \$153 ;
   wire \$154 ;
   wire \$155 ;
-  wire [8:0] \$156 ;
+  wire \$156 ;
   wire \$157 ;
-  wire [8:0] \$158 ;
+  wire \$158 ;
   wire \$159 ;
-  wire [15:0] \$16 ;
-  wire [8:0] \$160 ;
+  wire \$16 ;
+  wire \$160 ;
   wire \$161 ;
   wire \$162 ;
-  wire [8:0] \$163 ;
+  wire \$163 ;
   wire \$164 ;
-  wire [8:0] \$165 ;
+  wire \$165 ;
   wire \$166 ;
-  wire [8:0] \$167 ;
+  wire \$167 ;
   wire \$168 ;
   wire \$169 ;
-  wire [15:0] \$17 ;
-  wire [8:0] \$170 ;
+  wire \$170 ;
   wire \$171 ;
-  wire [8:0] \$172 ;
+  wire \$172 ;
   wire \$173 ;
-  wire [8:0] \$174 ;
+  wire \$174 ;
   wire \$175 ;
   wire \$176 ;
-  wire [8:0] \$177 ;
+  wire \$177 ;
   wire \$178 ;
-  wire [8:0] \$179 ;
-  wire \$18 ;
+  wire \$179 ;
   wire \$180 ;
-  wire [8:0] \$181 ;
+  wire \$181 ;
   wire \$182 ;
   wire \$183 ;
-  wire [8:0] \$184 ;
+  wire \$184 ;
   wire \$185 ;
-  wire [8:0] \$186 ;
+  wire \$186 ;
   wire \$187 ;
-  wire [8:0] \$188 ;
+  wire \$188 ;
   wire \$189 ;
-  wire [12:0] \$19 ;
   wire \$190 ;
-  wire [8:0] \$191 ;
-  wire \$192 ;
-  wire [8:0] \$193 ;
-  wire \$194 ;
-  wire [8:0] \$195 ;
-  wire \$196 ;
-  wire \$197 ;
-  wire [8:0] \$198 ;
+  wire [2:0] \$191 ;
+  wire [2:0] \$192 ;
+  wire [2:0] \$193 ;
+  wire [21:0] \$194 ;
+  wire [22:0] \$195 ;
+  wire [3:0] \$196 ;
+  wire [3:0] \$197 ;
+  wire \$198 ;
   wire \$199 ;
-  wire [12:0] \$2 ;
-  wire [12:0] \$20 ;
-  wire [8:0] \$200 ;
-  wire \$201 ;
-  wire [8:0] \$202 ;
-  wire \$203 ;
-  wire \$204 ;
-  wire [8:0] \$205 ;
-  wire \$206 ;
-  wire [8:0] \$207 ;
-  wire \$208 ;
-  wire [8:0] \$209 ;
+  wire \$20 ;
+  reg [2:0] \$200 ;
+  reg [2:0] \$201 ;
+  reg [21:0] \$202 ;
+  reg [22:0] \$203 ;
   wire \$21 ;
-  wire \$210 ;
-  wire \$211 ;
-  wire [8:0] \$212 ;
-  wire \$213 ;
-  wire [8:0] \$214 ;
-  wire \$215 ;
-  wire [8:0] \$216 ;
-  wire \$217 ;
-  wire \$218 ;
-  wire \$219 ;
   wire \$22 ;
-  wire \$220 ;
-  wire \$221 ;
-  wire \$222 ;
-  wire \$223 ;
-  wire \$224 ;
-  wire \$225 ;
-  wire \$226 ;
-  wire \$227 ;
-  wire \$228 ;
-  wire \$229 ;
   wire \$23 ;
-  wire \$230 ;
-  wire \$231 ;
-  wire \$232 ;
-  wire \$233 ;
-  wire \$234 ;
-  wire \$235 ;
-  wire \$236 ;
-  wire \$237 ;
-  wire \$238 ;
-  wire \$239 ;
-  wire [12:0] \$24 ;
-  wire \$240 ;
-  wire \$241 ;
-  wire \$242 ;
-  wire \$243 ;
-  wire \$244 ;
-  wire \$245 ;
-  wire \$246 ;
-  wire \$247 ;
-  wire \$248 ;
-  wire \$249 ;
-  wire [12:0] \$25 ;
-  wire \$250 ;
-  wire \$251 ;
-  wire \$252 ;
-  wire \$253 ;
-  wire \$254 ;
-  wire \$255 ;
-  wire \$256 ;
-  wire \$257 ;
-  wire \$258 ;
-  wire \$259 ;
-  wire \$26 ;
-  wire \$260 ;
-  wire \$261 ;
-  wire \$262 ;
-  wire \$263 ;
-  wire \$264 ;
-  wire \$265 ;
-  wire \$266 ;
-  wire \$267 ;
-  wire \$268 ;
-  wire \$269 ;
-  wire [15:0] \$27 ;
-  wire \$270 ;
-  wire \$271 ;
-  wire \$272 ;
-  wire \$273 ;
-  wire \$274 ;
-  wire \$275 ;
-  wire \$276 ;
-  wire \$277 ;
-  wire \$278 ;
-  wire [2:0] \$279 ;
-  wire [15:0] \$28 ;
-  wire [21:0] \$280 ;
-  wire [22:0] \$281 ;
-  wire [3:0] \$282 ;
-  wire [3:0] \$283 ;
-  wire \$284 ;
-  wire \$285 ;
-  wire \$286 ;
-  wire \$287 ;
-  wire \$288 ;
-  wire \$289 ;
+  wire \$24 ;
+  wire \$28 ;
   wire \$29 ;
-  wire \$290 ;
-  wire \$291 ;
-  wire \$295 ;
-  wire \$296 ;
-  wire \$297 ;
-  wire \$298 ;
-  wire \$299 ;
-  wire [12:0] \$3 ;
-  wire [12:0] \$30 ;
-  wire \$303 ;
-  wire \$304 ;
-  wire \$305 ;
-  wire [12:0] \$31 ;
-  reg [2:0] \$312 ;
-  reg [2:0] \$313 ;
-  reg [21:0] \$314 ;
-  reg [22:0] \$315 ;
-  wire \$32 ;
-  wire \$33 ;
-  wire \$34 ;
-  wire [12:0] \$35 ;
-  wire [12:0] \$36 ;
+  wire \$30 ;
   wire \$37 ;
-  wire [15:0] \$38 ;
-  wire [15:0] \$39 ;
+  wire \$38 ;
+  wire \$39 ;
   wire \$4 ;
   wire \$40 ;
-  wire [12:0] \$41 ;
-  wire [12:0] \$42 ;
+  wire \$41 ;
+  wire \$42 ;
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  wire [12:0] \$46 ;
-  wire [12:0] \$47 ;
+  wire \$46 ;
+  wire \$47 ;
   wire \$48 ;
-  wire [15:0] \$49 ;
-  wire [15:0] \$5 ;
-  wire [15:0] \$50 ;
+  wire \$49 ;
+  wire \$5 ;
+  wire \$50 ;
   wire \$51 ;
-  wire [12:0] \$52 ;
-  wire [12:0] \$53 ;
+  wire \$52 ;
+  wire \$53 ;
   wire \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire [12:0] \$57 ;
-  wire [12:0] \$58 ;
+  wire \$57 ;
+  wire \$58 ;
   wire \$59 ;
-  wire [15:0] \$6 ;
-  wire [15:0] \$60 ;
-  wire [15:0] \$61 ;
+  wire \$6 ;
+  wire \$60 ;
+  wire \$61 ;
   wire \$62 ;
-  wire [12:0] \$63 ;
-  wire [12:0] \$64 ;
+  wire \$63 ;
+  wire \$64 ;
   wire \$65 ;
   wire \$66 ;
   wire \$67 ;
-  wire [12:0] \$68 ;
-  wire [12:0] \$69 ;
-  wire \$7 ;
+  wire \$68 ;
+  wire \$69 ;
   wire \$70 ;
-  wire [15:0] \$71 ;
-  wire [15:0] \$72 ;
+  wire \$71 ;
+  wire \$72 ;
   wire \$73 ;
-  wire [12:0] \$74 ;
-  wire [12:0] \$75 ;
+  wire \$74 ;
+  wire \$75 ;
   wire \$76 ;
   wire \$77 ;
   wire \$78 ;
-  wire [12:0] \$79 ;
-  wire [12:0] \$8 ;
-  wire [12:0] \$80 ;
+  wire \$79 ;
+  wire \$8 ;
+  wire \$80 ;
   wire \$81 ;
-  wire [15:0] \$82 ;
-  wire [15:0] \$83 ;
+  wire \$82 ;
+  wire \$83 ;
   wire \$84 ;
-  wire [12:0] \$85 ;
-  wire [12:0] \$86 ;
+  wire \$85 ;
+  wire \$86 ;
   wire \$87 ;
   wire \$88 ;
   wire \$89 ;
-  wire [12:0] \$9 ;
-  wire [12:0] \$90 ;
-  wire [12:0] \$91 ;
+  wire \$90 ;
+  wire \$91 ;
   wire \$92 ;
-  wire [15:0] \$93 ;
-  wire [15:0] \$94 ;
+  wire \$93 ;
+  wire \$94 ;
   wire \$95 ;
-  wire [12:0] \$96 ;
-  wire [12:0] \$97 ;
+  wire \$96 ;
+  wire \$97 ;
   wire \$98 ;
   wire \$99 ;
   reg [15:0] base = 16'h0000;
@@ -47074,291 +46378,187 @@ module backspike_default_wg_queue_check_68 (rst, batch, start, \config , fault, 
   wire start;
   reg [12:0] times = 13'h0000;
   reg [22:0] total = 23'h000000;
-  assign \$1  = | \config [17:9];
-  assign \$2  = \$1  ? \config [44:32] : 13'h0101;
-  assign \$4  = \$3 [0] & check[0];
-  assign \$7  = \$6 [0] & check[1];
-  assign \$10  = \$9 [0] & check[2];
-  assign \$11  = | { \$10 , \$7 , \$4  };
-  assign \$12  = | \config [17:9];
-  assign \$13  = \$12  ? \config [44:32] : 13'h0101;
-  assign \$15  = \$14 [1] & check[0];
-  assign \$18  = \$17 [1] & check[1];
-  assign \$21  = \$20 [1] & check[2];
-  assign \$22  = | { \$21 , \$18 , \$15  };
-  assign \$23  = | \config [17:9];
-  assign \$24  = \$23  ? \config [44:32] : 13'h0101;
-  assign \$26  = \$25 [2] & check[0];
-  assign \$29  = \$28 [2] & check[1];
-  assign \$32  = \$31 [2] & check[2];
-  assign \$33  = | { \$32 , \$29 , \$26  };
-  assign \$34  = | \config [17:9];
-  assign \$35  = \$34  ? \config [44:32] : 13'h0101;
-  assign \$37  = \$36 [3] & check[0];
-  assign \$40  = \$39 [3] & check[1];
-  assign \$43  = \$42 [3] & check[2];
-  assign \$44  = | { \$43 , \$40 , \$37  };
-  assign \$45  = | \config [17:9];
-  assign \$46  = \$45  ? \config [44:32] : 13'h0101;
-  assign \$48  = \$47 [4] & check[0];
-  assign \$51  = \$50 [4] & check[1];
-  assign \$54  = \$53 [4] & check[2];
-  assign \$55  = | { \$54 , \$51 , \$48  };
-  assign \$56  = | \config [17:9];
-  assign \$57  = \$56  ? \config [44:32] : 13'h0101;
-  assign \$59  = \$58 [5] & check[0];
-  assign \$62  = \$61 [5] & check[1];
-  assign \$65  = \$64 [5] & check[2];
-  assign \$66  = | { \$65 , \$62 , \$59  };
-  assign \$67  = | \config [17:9];
-  assign \$68  = \$67  ? \config [44:32] : 13'h0101;
-  assign \$70  = \$69 [6] & check[0];
-  assign \$73  = \$72 [6] & check[1];
-  assign \$76  = \$75 [6] & check[2];
-  assign \$77  = | { \$76 , \$73 , \$70  };
-  assign \$78  = | \config [17:9];
-  assign \$79  = \$78  ? \config [44:32] : 13'h0101;
-  assign \$81  = \$80 [7] & check[0];
-  assign \$84  = \$83 [7] & check[1];
-  assign \$87  = \$86 [7] & check[2];
-  assign \$88  = | { \$87 , \$84 , \$81  };
-  assign \$89  = | \config [17:9];
-  assign \$90  = \$89  ? \config [44:32] : 13'h0101;
-  assign \$92  = \$91 [8] & check[0];
-  assign \$95  = \$94 [8] & check[1];
-  assign \$98  = \$97 [8] & check[2];
-  assign \$99  = | { \$98 , \$95 , \$92  };
-  assign \$100  = | \config [17:9];
-  assign \$101  = \$100  ? \config [44:32] : 13'h0101;
-  assign \$103  = \$102 [9] & check[0];
-  assign \$106  = \$105 [9] & check[1];
-  assign \$109  = \$108 [9] & check[2];
-  assign \$110  = | { \$109 , \$106 , \$103  };
-  assign \$111  = | \config [17:9];
-  assign \$112  = \$111  ? \config [44:32] : 13'h0101;
-  assign \$114  = \$113 [10] & check[0];
-  assign \$117  = \$116 [10] & check[1];
-  assign \$120  = \$119 [10] & check[2];
-  assign \$121  = | { \$120 , \$117 , \$114  };
-  assign \$122  = | \config [17:9];
-  assign \$123  = \$122  ? \config [44:32] : 13'h0101;
-  assign \$125  = \$124 [11] & check[0];
-  assign \$128  = \$127 [11] & check[1];
-  assign \$131  = \$130 [11] & check[2];
-  assign \$132  = | { \$131 , \$128 , \$125  };
-  assign \$133  = | \config [17:9];
-  assign \$134  = \$133  ? \config [44:32] : 13'h0101;
-  assign \$136  = \$135 [12] & check[0];
-  assign \$139  = \$138 [12] & check[1];
-  assign \$142  = \$141 [12] & check[2];
-  assign \$143  = | { \$142 , \$139 , \$136  };
-  assign \$146  = \$145 [13] & check[1];
-  assign \$150  = \$149 [14] & check[1];
-  assign \$154  = \$153 [15] & check[1];
-  assign \$157  = \$156 [0] & check[0];
-  assign \$159  = \$158 [0] & check[1];
-  assign \$161  = \$160 [0] & check[2];
-  assign \$162  = | { \$161 , \$159 , \$157  };
-  assign \$164  = \$163 [1] & check[0];
-  assign \$166  = \$165 [1] & check[1];
-  assign \$168  = \$167 [1] & check[2];
-  assign \$169  = | { \$168 , \$166 , \$164  };
-  assign \$171  = \$170 [2] & check[0];
-  assign \$173  = \$172 [2] & check[1];
-  assign \$175  = \$174 [2] & check[2];
-  assign \$176  = | { \$175 , \$173 , \$171  };
-  assign \$178  = \$177 [3] & check[0];
-  assign \$180  = \$179 [3] & check[1];
-  assign \$182  = \$181 [3] & check[2];
-  assign \$183  = | { \$182 , \$180 , \$178  };
-  assign \$185  = \$184 [4] & check[0];
-  assign \$187  = \$186 [4] & check[1];
-  assign \$189  = \$188 [4] & check[2];
-  assign \$190  = | { \$189 , \$187 , \$185  };
-  assign \$192  = \$191 [5] & check[0];
-  assign \$194  = \$193 [5] & check[1];
-  assign \$196  = \$195 [5] & check[2];
-  assign \$197  = | { \$196 , \$194 , \$192  };
-  assign \$199  = \$198 [6] & check[0];
-  assign \$201  = \$200 [6] & check[1];
-  assign \$203  = \$202 [6] & check[2];
-  assign \$204  = | { \$203 , \$201 , \$199  };
-  assign \$206  = \$205 [7] & check[0];
-  assign \$208  = \$207 [7] & check[1];
-  assign \$210  = \$209 [7] & check[2];
-  assign \$211  = | { \$210 , \$208 , \$206  };
-  assign \$213  = \$212 [8] & check[0];
-  assign \$215  = \$214 [8] & check[1];
-  assign \$217  = \$216 [8] & check[2];
-  assign \$218  = | { \$217 , \$215 , \$213  };
-  assign \$219  = batch[41] & check[0];
-  assign \$220  = \config [9] & check[1];
-  assign \$221  = batch[41] & check[2];
-  assign \$222  = | { \$221 , \$220 , \$219  };
-  assign \$223  = batch[42] & check[0];
-  assign \$224  = \config [10] & check[1];
-  assign \$225  = batch[42] & check[2];
-  assign \$226  = | { \$225 , \$224 , \$223  };
-  assign \$227  = batch[43] & check[0];
-  assign \$228  = \config [11] & check[1];
-  assign \$229  = batch[43] & check[2];
-  assign \$230  = | { \$229 , \$228 , \$227  };
-  assign \$231  = batch[44] & check[0];
-  assign \$232  = \config [12] & check[1];
-  assign \$233  = batch[44] & check[2];
-  assign \$234  = | { \$233 , \$232 , \$231  };
-  assign \$235  = batch[45] & check[0];
-  assign \$236  = \config [13] & check[1];
-  assign \$237  = batch[45] & check[2];
-  assign \$238  = | { \$237 , \$236 , \$235  };
-  assign \$239  = batch[46] & check[0];
-  assign \$240  = \config [14] & check[1];
-  assign \$241  = batch[46] & check[2];
-  assign \$242  = | { \$241 , \$240 , \$239  };
-  assign \$243  = batch[47] & check[0];
-  assign \$244  = \config [15] & check[1];
-  assign \$245  = batch[47] & check[2];
-  assign \$246  = | { \$245 , \$244 , \$243  };
-  assign \$247  = batch[48] & check[0];
-  assign \$248  = \config [16] & check[1];
-  assign \$249  = batch[48] & check[2];
-  assign \$250  = | { \$249 , \$248 , \$247  };
-  assign \$251  = batch[49] & check[0];
-  assign \$252  = \config [17] & check[1];
-  assign \$253  = batch[49] & check[2];
-  assign \$254  = | { \$253 , \$252 , \$251  };
-  assign \$255  = batch[50] & check[0];
-  assign \$256  = batch[50] & check[2];
-  assign \$257  = | { \$256 , \$255  };
-  assign \$258  = batch[51] & check[0];
-  assign \$259  = batch[51] & check[2];
-  assign \$260  = | { \$259 , \$258  };
-  assign \$261  = batch[52] & check[0];
-  assign \$262  = batch[52] & check[2];
-  assign \$263  = | { \$262 , \$261  };
-  assign \$264  = batch[53] & check[0];
-  assign \$265  = batch[53] & check[2];
-  assign \$266  = | { \$265 , \$264  };
-  assign \$267  = | total[22:9];
-  assign \$268  = | total[7:0];
-  assign \$269  = total[8] & \$268 ;
-  assign \$270  = \$267  | \$269 ;
-  assign \$271  = | total[22:9];
-  assign \$272  = | total[7:0];
-  assign \$273  = total[8] & \$272 ;
-  assign \$274  = \$271  | \$273 ;
-  assign \$275  = | total[22:8];
-  assign \$276  = | total[6:0];
-  assign \$277  = total[7] & \$276 ;
-  assign \$278  = \$275  | \$277 ;
-  assign \$279  = { \$278 , \$274 , \$270  } & check;
-  assign \$280  = count * times;
-  assign \$281  = { 6'h0, base } + product;
-  assign \$283  = check[2] ? 4'h8 : \$282 ;
-  assign \$284  = | excess;
-  assign \$285  = \$284  | check[2];
-  assign \$286  = | excess;
-  assign \$291  = | { \$290 , \$289 , \$288  };
-  assign \$299  = | { \$298 , \$297 , \$296  };
-  assign \$304  = | excess;
-  assign \$305  = \$304  | check[2];
+  assign \$4  = | \config [17:9];
+  assign \$6  = ~ \$5 ;
+  assign \$11  = | excess;
+  assign \$16  = | { \$15 , \$14 , \$13  };
+  assign \$24  = | { \$23 , \$22 , \$21  };
+  assign \$29  = | excess;
+  assign \$30  = \$29  | check[2];
+  assign \$37  = \config [32] & check[0];
+  assign \$38  = \config [45] & check[1];
+  assign \$39  = \config [61] & check[2];
+  assign \$40  = | { \$39 , \$38 , \$37  };
+  assign \$41  = \config [33] & check[0];
+  assign \$42  = \config [46] & check[1];
+  assign \$43  = \config [62] & check[2];
+  assign \$44  = | { \$43 , \$42 , \$41  };
+  assign \$45  = \config [34] & check[0];
+  assign \$46  = \config [47] & check[1];
+  assign \$47  = \config [63] & check[2];
+  assign \$48  = | { \$47 , \$46 , \$45  };
+  assign \$49  = \config [35] & check[0];
+  assign \$50  = \config [48] & check[1];
+  assign \$51  = \config [64] & check[2];
+  assign \$52  = | { \$51 , \$50 , \$49  };
+  assign \$53  = \config [36] & check[0];
+  assign \$54  = \config [49] & check[1];
+  assign \$55  = \config [65] & check[2];
+  assign \$56  = | { \$55 , \$54 , \$53  };
+  assign \$57  = \config [37] & check[0];
+  assign \$58  = \config [50] & check[1];
+  assign \$59  = \config [66] & check[2];
+  assign \$60  = | { \$59 , \$58 , \$57  };
+  assign \$61  = \config [38] & check[0];
+  assign \$62  = \config [51] & check[1];
+  assign \$63  = \config [67] & check[2];
+  assign \$64  = | { \$63 , \$62 , \$61  };
+  assign \$65  = \config [39] & check[0];
+  assign \$66  = \config [52] & check[1];
+  assign \$67  = \config [68] & check[2];
+  assign \$68  = | { \$67 , \$66 , \$65  };
+  assign \$69  = \config [40] & check[0];
+  assign \$70  = \config [53] & check[1];
+  assign \$71  = \config [69] & check[2];
+  assign \$72  = | { \$71 , \$70 , \$69  };
+  assign \$73  = \config [41] & check[0];
+  assign \$74  = \config [54] & check[1];
+  assign \$75  = \config [70] & check[2];
+  assign \$76  = | { \$75 , \$74 , \$73  };
+  assign \$77  = \config [42] & check[0];
+  assign \$78  = \config [55] & check[1];
+  assign \$79  = \config [71] & check[2];
+  assign \$80  = | { \$79 , \$78 , \$77  };
+  assign \$81  = \config [43] & check[0];
+  assign \$82  = \config [56] & check[1];
+  assign \$83  = \config [72] & check[2];
+  assign \$84  = | { \$83 , \$82 , \$81  };
+  assign \$85  = \config [44] & check[0];
+  assign \$86  = \config [57] & check[1];
+  assign \$87  = \config [73] & check[2];
+  assign \$88  = | { \$87 , \$86 , \$85  };
+  assign \$89  = \config [58] & check[1];
+  assign \$91  = \config [59] & check[1];
+  assign \$93  = \config [60] & check[1];
+  assign \$95  = \config [9] & check[0];
+  assign \$96  = \config [0] & check[1];
+  assign \$97  = \config [0] & check[2];
+  assign \$98  = | { \$97 , \$96 , \$95  };
+  assign \$99  = \config [10] & check[0];
+  assign \$100  = \config [1] & check[1];
+  assign \$101  = \config [1] & check[2];
+  assign \$102  = | { \$101 , \$100 , \$99  };
+  assign \$103  = \config [11] & check[0];
+  assign \$104  = \config [2] & check[1];
+  assign \$105  = \config [2] & check[2];
+  assign \$106  = | { \$105 , \$104 , \$103  };
+  assign \$107  = \config [12] & check[0];
+  assign \$108  = \config [3] & check[1];
+  assign \$109  = \config [3] & check[2];
+  assign \$110  = | { \$109 , \$108 , \$107  };
+  assign \$111  = \config [13] & check[0];
+  assign \$112  = \config [4] & check[1];
+  assign \$113  = \config [4] & check[2];
+  assign \$114  = | { \$113 , \$112 , \$111  };
+  assign \$115  = \config [14] & check[0];
+  assign \$116  = \config [5] & check[1];
+  assign \$117  = \config [5] & check[2];
+  assign \$118  = | { \$117 , \$116 , \$115  };
+  assign \$119  = \config [15] & check[0];
+  assign \$120  = \config [6] & check[1];
+  assign \$121  = \config [6] & check[2];
+  assign \$122  = | { \$121 , \$120 , \$119  };
+  assign \$123  = \config [16] & check[0];
+  assign \$124  = \config [7] & check[1];
+  assign \$125  = \config [7] & check[2];
+  assign \$126  = | { \$125 , \$124 , \$123  };
+  assign \$127  = \config [17] & check[0];
+  assign \$128  = \config [8] & check[1];
+  assign \$129  = \config [8] & check[2];
+  assign \$130  = | { \$129 , \$128 , \$127  };
+  assign \$131  = batch[41] & check[0];
+  assign \$132  = \config [9] & check[1];
+  assign \$133  = batch[41] & check[2];
+  assign \$134  = | { \$133 , \$132 , \$131  };
+  assign \$135  = batch[42] & check[0];
+  assign \$136  = \config [10] & check[1];
+  assign \$137  = batch[42] & check[2];
+  assign \$138  = | { \$137 , \$136 , \$135  };
+  assign \$139  = batch[43] & check[0];
+  assign \$140  = \config [11] & check[1];
+  assign \$141  = batch[43] & check[2];
+  assign \$142  = | { \$141 , \$140 , \$139  };
+  assign \$143  = batch[44] & check[0];
+  assign \$144  = \config [12] & check[1];
+  assign \$145  = batch[44] & check[2];
+  assign \$146  = | { \$145 , \$144 , \$143  };
+  assign \$147  = batch[45] & check[0];
+  assign \$148  = \config [13] & check[1];
+  assign \$149  = batch[45] & check[2];
+  assign \$150  = | { \$149 , \$148 , \$147  };
+  assign \$151  = batch[46] & check[0];
+  assign \$152  = \config [14] & check[1];
+  assign \$153  = batch[46] & check[2];
+  assign \$154  = | { \$153 , \$152 , \$151  };
+  assign \$155  = batch[47] & check[0];
+  assign \$156  = \config [15] & check[1];
+  assign \$157  = batch[47] & check[2];
+  assign \$158  = | { \$157 , \$156 , \$155  };
+  assign \$159  = batch[48] & check[0];
+  assign \$160  = \config [16] & check[1];
+  assign \$161  = batch[48] & check[2];
+  assign \$162  = | { \$161 , \$160 , \$159  };
+  assign \$163  = batch[49] & check[0];
+  assign \$164  = \config [17] & check[1];
+  assign \$165  = batch[49] & check[2];
+  assign \$166  = | { \$165 , \$164 , \$163  };
+  assign \$167  = batch[50] & check[0];
+  assign \$168  = batch[50] & check[2];
+  assign \$169  = | { \$168 , \$167  };
+  assign \$170  = batch[51] & check[0];
+  assign \$171  = batch[51] & check[2];
+  assign \$172  = | { \$171 , \$170  };
+  assign \$173  = batch[52] & check[0];
+  assign \$174  = batch[52] & check[2];
+  assign \$175  = | { \$174 , \$173  };
+  assign \$176  = batch[53] & check[0];
+  assign \$177  = batch[53] & check[2];
+  assign \$178  = | { \$177 , \$176  };
+  assign \$179  = | total[22:9];
+  assign \$180  = | total[7:0];
+  assign \$181  = total[8] & \$180 ;
+  assign \$182  = \$179  | \$181 ;
+  assign \$183  = | total[22:9];
+  assign \$184  = | total[7:0];
+  assign \$185  = total[8] & \$184 ;
+  assign \$186  = \$183  | \$185 ;
+  assign \$187  = | total[22:8];
+  assign \$188  = | total[6:0];
+  assign \$189  = total[7] & \$188 ;
+  assign \$190  = \$187  | \$189 ;
+  assign \$191  = { \$190 , \$186 , \$182  } | { \$10 , \$8 , \$6  };
+  assign \$193  = \$192  & check;
+  assign \$194  = count * times;
+  assign \$195  = { 6'h0, base } + product;
+  assign \$197  = check[2] ? 4'h8 : \$196 ;
+  assign \$198  = | excess;
+  assign \$199  = \$198  | check[2];
   always @(posedge clk)
-    base <= { \$155 , \$151 , \$147 , \$143 , \$132 , \$121 , \$110 , \$99 , \$88 , \$77 , \$66 , \$55 , \$44 , \$33 , \$22 , \$11  };
+    base <= { \$94 , \$92 , \$90 , \$88 , \$84 , \$80 , \$76 , \$72 , \$68 , \$64 , \$60 , \$56 , \$52 , \$48 , \$44 , \$40  };
   always @(posedge clk)
-    count <= { \$218 , \$211 , \$204 , \$197 , \$190 , \$183 , \$176 , \$169 , \$162  };
+    count <= { \$130 , \$126 , \$122 , \$118 , \$114 , \$110 , \$106 , \$102 , \$98  };
   always @(posedge clk)
-    times <= { \$266 , \$263 , \$260 , \$257 , \$254 , \$250 , \$246 , \$242 , \$238 , \$234 , \$230 , \$226 , \$222  };
+    times <= { \$178 , \$175 , \$172 , \$169 , \$166 , \$162 , \$158 , \$154 , \$150 , \$146 , \$142 , \$138 , \$134  };
   always @(posedge clk)
-    excess <= \$279 ;
+    excess <= \$193 ;
   always @(posedge clk)
-    check <= \$312 ;
+    check <= \$200 ;
   always @(posedge clk)
-    fsm_state <= \$313 ;
+    fsm_state <= \$201 ;
   always @(posedge clk)
-    product <= \$314 ;
+    product <= \$202 ;
   always @(posedge clk)
-    total <= \$315 ;
-  always @* begin
-    if (\$initially ) begin end
-    \$312  = check;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$312  = 3'h1;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          \$312  = \$283 [2:0];
-      default: ;
-    endcase
-    if (rst) begin
-      \$312  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$313  = fsm_state;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$313  = 3'h1;
-          end
-      3'h1:
-          \$313  = 3'h2;
-      3'h2:
-          \$313  = 3'h3;
-      3'h3:
-          \$313  = 3'h4;
-      3'h4:
-          \$313  = 3'h5;
-      3'h5:
-        begin
-          \$313  = 3'h1;
-          if (\$285 ) begin
-            \$313  = 3'h0;
-          end
-        end
-      default: ;
-    endcase
-    if (rst) begin
-      \$313  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$314  = product;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$314  = \$280 ;
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$315  = total;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$315  = \$281 ;
-      default: ;
-    endcase
-  end
+    total <= \$203 ;
   always @* begin
     if (\$initially ) begin end
     fault = 4'h0;
@@ -47374,9 +46574,9 @@ module backspike_default_wg_queue_check_68 (rst, batch, start, \config , fault, 
       3'h4:
           /* empty */;
       3'h5:
-          if (\$286 ) begin
-            fault = { \$303 , \$299 , \$295 , \$291  };
-          end else if (\$287 ) begin
+          if (\$11 ) begin
+            fault = { \$28 , \$24 , \$20 , \$16  };
+          end else if (\$12 ) begin
             fault = 4'h8;
           end
       default: ;
@@ -47397,123 +46597,110 @@ module backspike_default_wg_queue_check_68 (rst, batch, start, \config , fault, 
       3'h4:
           /* empty */;
       3'h5:
-          if (\$305 ) begin
+          if (\$30 ) begin
             done = 1'h1;
           end
       default: ;
     endcase
   end
-  assign \$3  = \$2 ;
-  assign \$5  = \config [60:45];
-  assign \$6  = \$5 ;
-  assign \$8  = \config [73:61];
-  assign \$9  = \$8 ;
-  assign \$14  = \$13 ;
-  assign \$16  = \config [60:45];
-  assign \$17  = \$16 ;
-  assign \$19  = \config [73:61];
-  assign \$20  = \$19 ;
-  assign \$25  = \$24 ;
-  assign \$27  = \config [60:45];
-  assign \$28  = \$27 ;
-  assign \$30  = \config [73:61];
-  assign \$31  = \$30 ;
-  assign \$36  = \$35 ;
-  assign \$38  = \config [60:45];
-  assign \$39  = \$38 ;
-  assign \$41  = \config [73:61];
-  assign \$42  = \$41 ;
-  assign \$47  = \$46 ;
-  assign \$49  = \config [60:45];
-  assign \$50  = \$49 ;
-  assign \$52  = \config [73:61];
-  assign \$53  = \$52 ;
-  assign \$58  = \$57 ;
-  assign \$60  = \config [60:45];
-  assign \$61  = \$60 ;
-  assign \$63  = \config [73:61];
-  assign \$64  = \$63 ;
-  assign \$69  = \$68 ;
-  assign \$71  = \config [60:45];
-  assign \$72  = \$71 ;
-  assign \$74  = \config [73:61];
-  assign \$75  = \$74 ;
-  assign \$80  = \$79 ;
-  assign \$82  = \config [60:45];
-  assign \$83  = \$82 ;
-  assign \$85  = \config [73:61];
-  assign \$86  = \$85 ;
-  assign \$91  = \$90 ;
-  assign \$93  = \config [60:45];
+  always @* begin
+    if (\$initially ) begin end
+    \$200  = check;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$200  = 3'h1;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          \$200  = \$197 [2:0];
+      default: ;
+    endcase
+    if (rst) begin
+      \$200  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$201  = fsm_state;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$201  = 3'h1;
+          end
+      3'h1:
+          \$201  = 3'h2;
+      3'h2:
+          \$201  = 3'h3;
+      3'h3:
+          \$201  = 3'h4;
+      3'h4:
+          \$201  = 3'h5;
+      3'h5:
+        begin
+          \$201  = 3'h1;
+          if (\$199 ) begin
+            \$201  = 3'h0;
+          end
+        end
+      default: ;
+    endcase
+    if (rst) begin
+      \$201  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$202  = product;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \$202  = \$194 ;
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$203  = total;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          \$203  = \$195 ;
+      default: ;
+    endcase
+  end
+  assign \$5  = \$4 ;
+  assign \$8  = 1'h0;
+  assign \$10  = 1'h0;
+  assign \$12  = 1'h0;
+  assign \$13  = check[0];
+  assign \$14  = 1'h0;
+  assign \$15  = check[2];
+  assign \$20  = check[1];
+  assign \$21  = check[0];
+  assign \$22  = check[1];
+  assign \$23  = check[2];
+  assign \$28  = 1'h0;
+  assign \$90  = \$89 ;
+  assign \$92  = \$91 ;
   assign \$94  = \$93 ;
-  assign \$96  = \config [73:61];
-  assign \$97  = \$96 ;
-  assign \$102  = \$101 ;
-  assign \$104  = \config [60:45];
-  assign \$105  = \$104 ;
-  assign \$107  = \config [73:61];
-  assign \$108  = \$107 ;
-  assign \$113  = \$112 ;
-  assign \$115  = \config [60:45];
-  assign \$116  = \$115 ;
-  assign \$118  = \config [73:61];
-  assign \$119  = \$118 ;
-  assign \$124  = \$123 ;
-  assign \$126  = \config [60:45];
-  assign \$127  = \$126 ;
-  assign \$129  = \config [73:61];
-  assign \$130  = \$129 ;
-  assign \$135  = \$134 ;
-  assign \$137  = \config [60:45];
-  assign \$138  = \$137 ;
-  assign \$140  = \config [73:61];
-  assign \$141  = \$140 ;
-  assign \$144  = \config [60:45];
-  assign \$145  = \$144 ;
-  assign \$147  = \$146 ;
-  assign \$148  = \config [60:45];
-  assign \$149  = \$148 ;
-  assign \$151  = \$150 ;
-  assign \$152  = \config [60:45];
-  assign \$153  = \$152 ;
-  assign \$155  = \$154 ;
-  assign \$156  = \config [17:9];
-  assign \$158  = \config [8:0];
-  assign \$160  = \config [8:0];
-  assign \$163  = \config [17:9];
-  assign \$165  = \config [8:0];
-  assign \$167  = \config [8:0];
-  assign \$170  = \config [17:9];
-  assign \$172  = \config [8:0];
-  assign \$174  = \config [8:0];
-  assign \$177  = \config [17:9];
-  assign \$179  = \config [8:0];
-  assign \$181  = \config [8:0];
-  assign \$184  = \config [17:9];
-  assign \$186  = \config [8:0];
-  assign \$188  = \config [8:0];
-  assign \$191  = \config [17:9];
-  assign \$193  = \config [8:0];
-  assign \$195  = \config [8:0];
-  assign \$198  = \config [17:9];
-  assign \$200  = \config [8:0];
-  assign \$202  = \config [8:0];
-  assign \$205  = \config [17:9];
-  assign \$207  = \config [8:0];
-  assign \$209  = \config [8:0];
-  assign \$212  = \config [17:9];
-  assign \$214  = \config [8:0];
-  assign \$216  = \config [8:0];
-  assign \$282  = { check, 1'h0 };
-  assign \$287  = 1'h0;
-  assign \$288  = check[0];
-  assign \$289  = 1'h0;
-  assign \$290  = check[2];
-  assign \$295  = check[1];
-  assign \$296  = check[0];
-  assign \$297  = check[1];
-  assign \$298  = check[2];
-  assign \$303  = 1'h0;
+  assign \$192  = \$191 ;
+  assign \$196  = { check, 1'h0 };
 endmodule
 
 module backspike_default_wg_queue_loader (rst, descriptors__addr, start, layer, \config , done, descriptors__data, clk);
@@ -47875,26 +47062,76 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
-  reg [10:0] \$100 ;
-  reg [10:0] \$101 ;
-  reg [1:0] \$102 ;
-  reg \$103 ;
-  reg [10:0] \$104 ;
-  reg [10:0] \$105 ;
-  reg [10:0] \$106 ;
-  reg \$107 ;
-  reg [12:0] \$108 ;
-  reg \$109 ;
+  wire \$100 ;
+  wire \$101 ;
+  wire \$102 ;
+  wire [11:0] \$103 ;
+  wire \$104 ;
+  wire [11:0] \$105 ;
+  wire [2:0] \$106 ;
+  wire \$107 ;
+  wire \$108 ;
+  wire \$109 ;
   wire \$11 ;
-  reg \$110 ;
-  reg [2:0] \$111 ;
-  reg [58:0] \$112 ;
-  reg [3:0] \$113 ;
-  reg [10:0] \$114 ;
+  wire \$110 ;
+  wire \$111 ;
+  wire \$112 ;
+  wire \$113 ;
+  wire \$114 ;
+  wire \$115 ;
+  wire \$116 ;
+  wire \$117 ;
+  wire \$118 ;
+  wire \$119 ;
   wire \$12 ;
+  wire \$120 ;
+  wire \$121 ;
+  wire \$122 ;
+  wire \$123 ;
+  wire \$124 ;
+  wire \$125 ;
+  wire \$126 ;
+  wire \$127 ;
+  wire \$128 ;
+  wire \$129 ;
   wire \$13 ;
+  wire \$130 ;
+  wire [10:0] \$131 ;
+  wire [11:0] \$132 ;
+  wire [11:0] \$133 ;
+  wire \$134 ;
+  wire \$135 ;
+  wire \$136 ;
+  wire [13:0] \$137 ;
+  wire [13:0] \$138 ;
+  wire \$139 ;
+  wire \$140 ;
+  wire \$141 ;
+  wire \$142 ;
+  wire \$143 ;
+  wire [11:0] \$144 ;
+  wire [12:0] \$145 ;
+  reg \$146 ;
+  reg \$147 ;
+  reg \$148 ;
+  reg \$149 ;
   wire \$15 ;
+  reg [10:0] \$150 ;
+  reg [10:0] \$151 ;
+  reg [1:0] \$152 ;
+  reg \$153 ;
+  reg [10:0] \$154 ;
+  reg [10:0] \$155 ;
+  reg [10:0] \$156 ;
+  reg \$157 ;
+  reg [12:0] \$158 ;
+  reg \$159 ;
   wire \$16 ;
+  reg \$160 ;
+  reg [2:0] \$161 ;
+  reg [58:0] \$162 ;
+  reg [3:0] \$163 ;
+  reg [10:0] \$164 ;
   wire \$17 ;
   wire \$18 ;
   wire \$19 ;
@@ -47918,19 +47155,19 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
-  wire [13:0] \$45 ;
+  wire \$45 ;
   wire \$46 ;
-  wire [12:0] \$47 ;
+  wire \$47 ;
   wire [13:0] \$48 ;
   wire \$49 ;
   wire \$5 ;
-  wire \$50 ;
-  wire \$51 ;
-  wire [11:0] \$52 ;
+  wire [12:0] \$50 ;
+  wire [13:0] \$51 ;
+  wire \$52 ;
   wire [12:0] \$53 ;
-  wire \$54 ;
-  wire [11:0] \$55 ;
-  wire [2:0] \$56 ;
+  wire [13:0] \$54 ;
+  wire [12:0] \$55 ;
+  wire [13:0] \$56 ;
   wire \$57 ;
   wire \$58 ;
   wire \$59 ;
@@ -47958,26 +47195,26 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   wire \$79 ;
   wire \$8 ;
   wire \$80 ;
-  wire [10:0] \$81 ;
-  wire [11:0] \$82 ;
-  wire [11:0] \$83 ;
+  wire \$81 ;
+  wire \$82 ;
+  wire \$83 ;
   wire \$84 ;
   wire \$85 ;
   wire \$86 ;
-  wire [13:0] \$87 ;
-  wire [13:0] \$88 ;
+  wire \$87 ;
+  wire \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
   wire \$91 ;
   wire \$92 ;
   wire \$93 ;
-  wire [11:0] \$94 ;
-  wire [12:0] \$95 ;
-  reg \$96 ;
-  reg \$97 ;
-  reg \$98 ;
-  reg \$99 ;
+  wire \$94 ;
+  wire \$95 ;
+  wire \$96 ;
+  wire \$97 ;
+  wire \$98 ;
+  wire \$99 ;
   input abort;
   wire abort;
   reg at_end = 1'h0;
@@ -48117,98 +47354,148 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   assign \$34  = dry_run | o__ready;
   assign \$35  = ~| fsm_state;
   assign \$41  = position > \end ;
-  assign \$42  = \end  > 11'h100;
-  assign \$43  = \$41  | \$42 ;
-  assign \$44  = position == \end ;
-  assign \$45  = span + 13'h1;
-  assign \$46  = \$45  >= { 1'h0, batch[27:15] };
-  assign \$47  = \task [54] ? batch[40:28] : 13'h0001;
-  assign \$48  = { 3'h0, \task [53:44] } + \$47 ;
-  assign \$49  = \$48  > 14'h10;
-  assign \$50  = ~ dry_run;
-  assign \$51  = issue & \$50 ;
-  assign \$52  = work + { 10'h0, \$51  };
-  assign \$53  = \$52  - { 11'h0, done };
-  assign \$54  = done & counted;
-  assign \$55  = counts__2 + 11'h1;
-  assign \$56  = fetching + 2'h1;
-  assign \$57  = ~| fetching;
-  assign \$58  = dry_run & exceeds_end;
-  assign \$59  = dry_run & at_end;
-  assign \$60  = \$59  & in_loop;
-  assign \$61  = fetching == 2'h2;
-  assign \$62  = layer == \task [35:32];
-  assign \$63  = layer_loaded & \$62 ;
-  assign \$64  = ~ \$63 ;
-  assign \$65  = empty & \$64 ;
-  assign \$66  = ~ tokens;
-  assign \$67  = layer == \task [35:32];
-  assign \$68  = layer_loaded & \$67 ;
-  assign \$69  = ready & \$68 ;
-  assign \$70  = \task [35:32] >= 4'h4;
-  assign \$71  = load_done & tokens;
-  assign \$72  = | check_fault;
-  assign \$73  = ~ tile_valid;
-  assign \$74  = dry_run & \$73 ;
-  assign \$75  = dry_run & misplaced;
-  assign \$76  = ~ in_loop;
-  assign \$77  = \task [57] & \$76 ;
-  assign \$78  = \task [56] ? in_loop : \$77 ;
-  assign \$79  = dry_run & \$78 ;
-  assign \$80  = dry_run | o__ready;
-  assign \$81  = \task [56] ? position : loop_begin;
-  assign \$82  = position + 11'h1;
-  assign \$83  = repeats ? { 1'h0, \$81  } : \$82 ;
-  assign \$84  = in_loop | \task [56];
-  assign \$85  = ~ \task [57];
-  assign \$86  = \$84  & \$85 ;
-  assign \$87  = span + 13'h1;
-  assign \$88  = repeats ? \$87  : 14'h0000;
-  assign \$89  = \task [57] | last_span;
-  assign \$90  = in_loop | \task [56];
-  assign \$91  = ~ \$90 ;
-  assign \$92  = \$89  | \$91 ;
-  assign \$93  = dry_run & \$92 ;
-  assign \$94  = position + 11'h1;
-  assign \$95  = \$94  - { 1'h0, \begin$47  };
+  assign \$42  = | \end [10:9];
+  assign \$43  = | \end [7:0];
+  assign \$44  = \end [8] & \$43 ;
+  assign \$45  = \$42  | \$44 ;
+  assign \$46  = \$41  | \$45 ;
+  assign \$47  = position == \end ;
+  assign \$48  = span + 13'h1;
+  assign \$49  = \$48  >= { 1'h0, batch[27:15] };
+  assign \$50  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$51  = { 3'h0, \task [53:44] } + \$50 ;
+  assign \$52  = | \$51 [13:5];
+  assign \$53  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$54  = { 3'h0, \task [53:44] } + \$53 ;
+  assign \$55  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$56  = { 3'h0, \task [53:44] } + \$55 ;
+  assign \$57  = | \$56 [3:0];
+  assign \$58  = \$54 [4] & \$57 ;
+  assign \$59  = \$52  | \$58 ;
+  assign \$60  = ~ dry_run;
+  assign \$61  = issue & \$60 ;
+  assign \$62  = \$61  ^ done;
+  assign \$63  = ~ dry_run;
+  assign \$64  = issue & \$63 ;
+  assign \$65  = ~ \$64 ;
+  assign \$66  = done & \$65 ;
+  assign \$67  = ~ dry_run;
+  assign \$68  = issue & \$67 ;
+  assign \$69  = ~ \$68 ;
+  assign \$70  = done & \$69 ;
+  assign \$71  = ~ dry_run;
+  assign \$72  = issue & \$71 ;
+  assign \$73  = ~ \$72 ;
+  assign \$74  = done & \$73 ;
+  assign \$75  = ~ dry_run;
+  assign \$76  = issue & \$75 ;
+  assign \$77  = ~ \$76 ;
+  assign \$78  = done & \$77 ;
+  assign \$79  = ~ dry_run;
+  assign \$80  = issue & \$79 ;
+  assign \$81  = ~ \$80 ;
+  assign \$82  = done & \$81 ;
+  assign \$83  = ~ dry_run;
+  assign \$84  = issue & \$83 ;
+  assign \$85  = ~ \$84 ;
+  assign \$86  = done & \$85 ;
+  assign \$87  = ~ dry_run;
+  assign \$88  = issue & \$87 ;
+  assign \$89  = ~ \$88 ;
+  assign \$90  = done & \$89 ;
+  assign \$91  = ~ dry_run;
+  assign \$92  = issue & \$91 ;
+  assign \$93  = ~ \$92 ;
+  assign \$94  = done & \$93 ;
+  assign \$95  = ~ dry_run;
+  assign \$96  = issue & \$95 ;
+  assign \$97  = ~ \$96 ;
+  assign \$98  = done & \$97 ;
+  assign \$99  = ~ dry_run;
+  assign \$100  = issue & \$99 ;
+  assign \$101  = ~ \$100 ;
+  assign \$102  = done & \$101 ;
+  assign \$103  = work + { \$102 , \$98 , \$94 , \$90 , \$86 , \$82 , \$78 , \$74 , \$70 , \$66 , \$62  };
+  assign \$104  = done & counted;
+  assign \$105  = counts__2 + 11'h1;
+  assign \$106  = fetching + 2'h1;
+  assign \$107  = ~| fetching;
+  assign \$108  = dry_run & exceeds_end;
+  assign \$109  = dry_run & at_end;
+  assign \$110  = \$109  & in_loop;
+  assign \$111  = fetching == 2'h2;
+  assign \$112  = layer == \task [35:32];
+  assign \$113  = layer_loaded & \$112 ;
+  assign \$114  = ~ \$113 ;
+  assign \$115  = empty & \$114 ;
+  assign \$116  = ~ tokens;
+  assign \$117  = layer == \task [35:32];
+  assign \$118  = layer_loaded & \$117 ;
+  assign \$119  = ready & \$118 ;
+  assign \$120  = \task [35:32] >= 4'h4;
+  assign \$121  = load_done & tokens;
+  assign \$122  = | check_fault;
+  assign \$123  = ~ tile_valid;
+  assign \$124  = dry_run & \$123 ;
+  assign \$125  = dry_run & misplaced;
+  assign \$126  = ~ in_loop;
+  assign \$127  = \task [57] & \$126 ;
+  assign \$128  = \task [56] ? in_loop : \$127 ;
+  assign \$129  = dry_run & \$128 ;
+  assign \$130  = dry_run | o__ready;
+  assign \$131  = \task [56] ? position : loop_begin;
+  assign \$132  = position + 11'h1;
+  assign \$133  = repeats ? { 1'h0, \$131  } : \$132 ;
+  assign \$134  = in_loop | \task [56];
+  assign \$135  = ~ \task [57];
+  assign \$136  = \$134  & \$135 ;
+  assign \$137  = span + 13'h1;
+  assign \$138  = repeats ? \$137  : 14'h0000;
+  assign \$139  = \task [57] | last_span;
+  assign \$140  = in_loop | \task [56];
+  assign \$141  = ~ \$140 ;
+  assign \$142  = \$139  | \$141 ;
+  assign \$143  = dry_run & \$142 ;
+  assign \$144  = position + 11'h1;
+  assign \$145  = \$144  - { 1'h0, \begin$47  };
   always @(posedge clk)
-    exceeds_end <= \$96 ;
+    exceeds_end <= \$146 ;
   always @(posedge clk)
-    at_end <= \$97 ;
+    at_end <= \$147 ;
   always @(posedge clk)
-    last_span <= \$98 ;
+    last_span <= \$148 ;
   always @(posedge clk)
-    misplaced <= \$99 ;
+    misplaced <= \$149 ;
   always @(posedge clk)
-    work <= \$100 ;
+    work <= \$150 ;
   always @(posedge clk)
-    counts__2 <= \$101 ;
+    counts__2 <= \$151 ;
   always @(posedge clk)
-    fetching <= \$102 ;
+    fetching <= \$152 ;
   always @(posedge clk)
-    dry_run <= \$103 ;
+    dry_run <= \$153 ;
   always @(posedge clk)
-    position <= \$104 ;
+    position <= \$154 ;
   always @(posedge clk)
-    \begin$47  <= \$105 ;
+    \begin$47  <= \$155 ;
   always @(posedge clk)
-    \end  <= \$106 ;
+    \end  <= \$156 ;
   always @(posedge clk)
-    layer_loaded <= \$107 ;
+    layer_loaded <= \$157 ;
   always @(posedge clk)
-    span <= \$108 ;
+    span <= \$158 ;
   always @(posedge clk)
-    counted <= \$109 ;
+    counted <= \$159 ;
   always @(posedge clk)
-    in_loop <= \$110 ;
+    in_loop <= \$160 ;
   always @(posedge clk)
-    fsm_state <= \$111 ;
+    fsm_state <= \$161 ;
   always @(posedge clk)
-    \task  <= \$112 ;
+    \task  <= \$162 ;
   always @(posedge clk)
-    layer <= \$113 ;
+    layer <= \$163 ;
   always @(posedge clk)
-    loop_begin <= \$114 ;
+    loop_begin <= \$164 ;
   always @* begin
     if (\$initially ) begin end
     fault = 4'h0;
@@ -48346,56 +47633,56 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   end
   always @* begin
     if (\$initially ) begin end
-    \$96  = \$43 ;
+    \$146  = \$46 ;
     if (rst) begin
-      \$96  = 1'h0;
+      \$146  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$97  = \$44 ;
+    \$147  = \$47 ;
     if (rst) begin
-      \$97  = 1'h0;
+      \$147  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$98  = \$46 ;
+    \$148  = \$49 ;
     if (rst) begin
-      \$98  = 1'h0;
+      \$148  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$99  = \$49 ;
+    \$149  = \$59 ;
     if (rst) begin
-      \$99  = 1'h0;
+      \$149  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$100  = \$53 [10:0];
+    \$150  = \$103 [10:0];
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$100  = 11'h000;
+            \$150  = 11'h000;
           end
       default: ;
     endcase
     if (rst) begin
-      \$100  = 11'h000;
+      \$150  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$101  = counts__2;
-    if (\$54 ) begin
-      \$101  = \$55 [10:0];
+    \$151  = counts__2;
+    if (\$104 ) begin
+      \$151  = \$105 [10:0];
     end
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$101  = 11'h000;
+            \$151  = 11'h000;
           end
       3'h1:
           /* empty */;
@@ -48406,65 +47693,65 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
       3'h5:
           /* empty */;
       3'h4:
-          if (\$74 ) begin
-          end else if (\$75 ) begin
-          end else if (\$79 ) begin
-          end else if (\$80 ) begin
-            if (\$93 ) begin
-              \$101  = \$95 [10:0];
+          if (\$124 ) begin
+          end else if (\$125 ) begin
+          end else if (\$129 ) begin
+          end else if (\$130 ) begin
+            if (\$143 ) begin
+              \$151  = \$145 [10:0];
             end
           end
       default: ;
     endcase
     if (rst) begin
-      \$101  = 11'h000;
+      \$151  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$102  = fetching;
+    \$152  = fetching;
     casez (fsm_state)
       3'h0:
-          \$102  = 2'h0;
+          \$152  = 2'h0;
       3'h1:
         begin
-          \$102  = \$56 [1:0];
+          \$152  = \$106 [1:0];
           if (abort) begin
-          end else if (\$57 ) begin
-          end else if (\$58 ) begin
-          end else if (\$60 ) begin
+          end else if (\$107 ) begin
+          end else if (\$108 ) begin
+          end else if (\$110 ) begin
           end else if (at_end) begin
-          end else if (\$61 ) begin
-            \$102  = 2'h0;
+          end else if (\$111 ) begin
+            \$152  = 2'h0;
           end
         end
       default: ;
     endcase
     if (rst) begin
-      \$102  = 2'h0;
+      \$152  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$103  = dry_run;
+    \$153  = dry_run;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$103  = \dry_run$45 ;
+            \$153  = \dry_run$45 ;
           end
       default: ;
     endcase
     if (rst) begin
-      \$103  = 1'h0;
+      \$153  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$104  = position;
+    \$154  = position;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$104  = \begin ;
+            \$154  = \begin ;
           end
       3'h1:
           /* empty */;
@@ -48475,74 +47762,74 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
       3'h5:
           /* empty */;
       3'h4:
-          if (\$74 ) begin
-          end else if (\$75 ) begin
-          end else if (\$79 ) begin
-          end else if (\$80 ) begin
-            \$104  = \$83 [10:0];
+          if (\$124 ) begin
+          end else if (\$125 ) begin
+          end else if (\$129 ) begin
+          end else if (\$130 ) begin
+            \$154  = \$133 [10:0];
           end
       default: ;
     endcase
     if (rst) begin
-      \$104  = 11'h000;
+      \$154  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$105  = \begin$47 ;
+    \$155  = \begin$47 ;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$105  = \begin ;
+            \$155  = \begin ;
           end
       default: ;
     endcase
     if (rst) begin
-      \$105  = 11'h000;
+      \$155  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$106  = \end ;
+    \$156  = \end ;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$106  = \end$48 ;
+            \$156  = \end$48 ;
           end
       default: ;
     endcase
     if (rst) begin
-      \$106  = 11'h000;
+      \$156  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$107  = layer_loaded;
+    \$157  = layer_loaded;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$107  = 1'h0;
+            \$157  = 1'h0;
           end
       3'h1:
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$65 ) begin
-            \$107  = 1'h1;
+          end else if (\$115 ) begin
+            \$157  = 1'h1;
           end
       default: ;
     endcase
     if (rst) begin
-      \$107  = 1'h0;
+      \$157  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$108  = span;
+    \$158  = span;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$108  = 13'h0000;
+            \$158  = 13'h0000;
           end
       3'h1:
           /* empty */;
@@ -48553,27 +47840,27 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
       3'h5:
           /* empty */;
       3'h4:
-          if (\$74 ) begin
-          end else if (\$75 ) begin
-          end else if (\$79 ) begin
-          end else if (\$80 ) begin
+          if (\$124 ) begin
+          end else if (\$125 ) begin
+          end else if (\$129 ) begin
+          end else if (\$130 ) begin
             if (\task [57]) begin
-              \$108  = \$88 [12:0];
+              \$158  = \$138 [12:0];
             end
           end
       default: ;
     endcase
     if (rst) begin
-      \$108  = 13'h0000;
+      \$158  = 13'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$109  = counted;
+    \$159  = counted;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$109  = 1'h1;
+            \$159  = 1'h1;
           end
       3'h1:
           /* empty */;
@@ -48584,27 +47871,27 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
       3'h5:
           /* empty */;
       3'h4:
-          if (\$74 ) begin
-          end else if (\$75 ) begin
-          end else if (\$79 ) begin
-          end else if (\$80 ) begin
+          if (\$124 ) begin
+          end else if (\$125 ) begin
+          end else if (\$129 ) begin
+          end else if (\$130 ) begin
             if (\task [56]) begin
-              \$109  = last_span;
+              \$159  = last_span;
             end
           end
       default: ;
     endcase
     if (rst) begin
-      \$109  = 1'h0;
+      \$159  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$110  = in_loop;
+    \$160  = in_loop;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$110  = 1'h0;
+            \$160  = 1'h0;
           end
       3'h1:
           /* empty */;
@@ -48615,111 +47902,111 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
       3'h5:
           /* empty */;
       3'h4:
-          if (\$74 ) begin
-          end else if (\$75 ) begin
-          end else if (\$79 ) begin
-          end else if (\$80 ) begin
-            \$110  = \$86 ;
+          if (\$124 ) begin
+          end else if (\$125 ) begin
+          end else if (\$129 ) begin
+          end else if (\$130 ) begin
+            \$160  = \$136 ;
           end
       default: ;
     endcase
     if (rst) begin
-      \$110  = 1'h0;
+      \$160  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$111  = fsm_state;
+    \$161  = fsm_state;
     casez (fsm_state)
       3'h0:
           if (start) begin
-            \$111  = 3'h1;
+            \$161  = 3'h1;
           end
       3'h1:
           if (abort) begin
-            \$111  = 3'h0;
-          end else if (\$57 ) begin
-          end else if (\$58 ) begin
-            \$111  = 3'h0;
-          end else if (\$60 ) begin
-            \$111  = 3'h0;
+            \$161  = 3'h0;
+          end else if (\$107 ) begin
+          end else if (\$108 ) begin
+            \$161  = 3'h0;
+          end else if (\$110 ) begin
+            \$161  = 3'h0;
           end else if (at_end) begin
             if (empty) begin
-              \$111  = 3'h0;
+              \$161  = 3'h0;
             end
-          end else if (\$61 ) begin
-            \$111  = 3'h2;
+          end else if (\$111 ) begin
+            \$161  = 3'h2;
           end
       3'h2:
           if (abort) begin
-            \$111  = 3'h0;
-          end else if (\$65 ) begin
+            \$161  = 3'h0;
+          end else if (\$115 ) begin
             (* full_case = 32'd1 *)
-            if (\$70 ) begin
-              \$111  = 3'h0;
+            if (\$120 ) begin
+              \$161  = 3'h0;
             end else begin
-              \$111  = 3'h3;
+              \$161  = 3'h3;
             end
-          end else if (\$66 ) begin
-          end else if (\$69 ) begin
-            \$111  = 3'h4;
+          end else if (\$116 ) begin
+          end else if (\$119 ) begin
+            \$161  = 3'h4;
           end
       3'h3:
         begin
           if (load_done) begin
-            \$111  = 3'h2;
+            \$161  = 3'h2;
           end
-          if (\$71 ) begin
-            \$111  = 3'h4;
+          if (\$121 ) begin
+            \$161  = 3'h4;
           end
           if (check) begin
-            \$111  = 3'h5;
+            \$161  = 3'h5;
           end
         end
       3'h5:
           if (check_done) begin
-            \$111  = 3'h2;
-            if (\$72 ) begin
-              \$111  = 3'h0;
+            \$161  = 3'h2;
+            if (\$122 ) begin
+              \$161  = 3'h0;
             end
           end
       3'h4:
-          if (\$74 ) begin
-            \$111  = 3'h0;
-          end else if (\$75 ) begin
-            \$111  = 3'h0;
-          end else if (\$79 ) begin
-            \$111  = 3'h0;
-          end else if (\$80 ) begin
-            \$111  = 3'h1;
+          if (\$124 ) begin
+            \$161  = 3'h0;
+          end else if (\$125 ) begin
+            \$161  = 3'h0;
+          end else if (\$129 ) begin
+            \$161  = 3'h0;
+          end else if (\$130 ) begin
+            \$161  = 3'h1;
           end
       default: ;
     endcase
     if (rst) begin
-      \$111  = 3'h0;
+      \$161  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$112  = \task ;
+    \$162  = \task ;
     casez (fsm_state)
       3'h0:
           /* empty */;
       3'h1:
           if (abort) begin
-          end else if (\$57 ) begin
-          end else if (\$58 ) begin
-          end else if (\$60 ) begin
+          end else if (\$107 ) begin
+          end else if (\$108 ) begin
+          end else if (\$110 ) begin
           end else if (at_end) begin
-          end else if (\$61 ) begin
-            \$112  = tasks__data[58:0];
+          end else if (\$111 ) begin
+            \$162  = tasks__data[58:0];
           end
       default: ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$113  = layer;
+    \$163  = layer;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -48727,18 +48014,18 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
           /* empty */;
       3'h2:
           if (abort) begin
-          end else if (\$65 ) begin
-            \$113  = \task [35:32];
+          end else if (\$115 ) begin
+            \$163  = \task [35:32];
           end
       default: ;
     endcase
     if (rst) begin
-      \$113  = 4'h0;
+      \$163  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$114  = loop_begin;
+    \$164  = loop_begin;
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -48751,18 +48038,18 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
       3'h5:
           /* empty */;
       3'h4:
-          if (\$74 ) begin
-          end else if (\$75 ) begin
-          end else if (\$79 ) begin
-          end else if (\$80 ) begin
+          if (\$124 ) begin
+          end else if (\$125 ) begin
+          end else if (\$129 ) begin
+          end else if (\$130 ) begin
             if (\task [56]) begin
-              \$114  = position;
+              \$164  = position;
             end
           end
       default: ;
     endcase
     if (rst) begin
-      \$114  = 11'h000;
+      \$164  = 11'h000;
     end
   end
   assign o__payload[32:20] = span;

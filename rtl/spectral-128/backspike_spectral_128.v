@@ -272,16 +272,16 @@ module backspike_spectral_128(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_ws
     .host__request__payload(host__request__payload),
     .host__request__valid(host__request__valid),
     .host__response__payload(sums__response__payload),
-    .\port$2547$0 (\saa$132 ),
-    .\port$2549$0 (\sbb$134 ),
-    .\port$2551$0 (\sab$136 ),
-    .\port$2553$0 (\ta$138 ),
-    .\port$2555$0 (\tb$140 ),
-    .\port$2569$0 (\x$142 ),
-    .\port$2571$0 (\y$144 ),
-    .\port$2574$0 (\xx$146 ),
-    .\port$2577$0 (\yy$148 ),
-    .\port$2580$0 (\xy$150 ),
+    .\port$2554$0 (\saa$132 ),
+    .\port$2556$0 (\sbb$134 ),
+    .\port$2558$0 (\sab$136 ),
+    .\port$2560$0 (\ta$138 ),
+    .\port$2562$0 (\tb$140 ),
+    .\port$2576$0 (\x$142 ),
+    .\port$2578$0 (\y$144 ),
+    .\port$2581$0 (\xx$146 ),
+    .\port$2584$0 (\yy$148 ),
+    .\port$2587$0 (\xy$150 ),
     .rst(rst)
   );
   assign command[2] = \$1 ;
@@ -386,8 +386,8 @@ module backspike_spectral_128_analysis (rst, clear, i__valid, i__ready, log_heig
     .i__valid(\i__valid$14 ),
     .o__payload(\i__payload$16 ),
     .o__valid(\i__valid$18 ),
-    .\port$2470$0 (\$4 ),
-    .\port$2473$0 (\$5 ),
+    .\port$2477$0 (\$4 ),
+    .\port$2480$0 (\$5 ),
     .rst(rst)
   );
   backspike_spectral_128_analysis_spectral_sums  spectral_sums (
@@ -617,9 +617,9 @@ module backspike_spectral_128_analysis_column_pairs (rst, clear, i__ready, log_h
   backspike_spectral_128_analysis_column_pairs_memory  memory (
     .clear(clear),
     .clk(clk),
-    .\port$2423$0 (i__payload),
-    .\port$2440$0 (second),
-    .\port$2446$0 (place),
+    .\port$2430$0 (i__payload),
+    .\port$2447$0 (second),
+    .\port$2453$0 (place),
     .read0__data(read0__data),
     .read__addr(address),
     .rst(rst),
@@ -1020,17 +1020,17 @@ module backspike_spectral_128_analysis_column_pairs (rst, clear, i__ready, log_h
   assign \$5  = { 1'h0, \$4 [15:1] };
 endmodule
 
-module backspike_spectral_128_analysis_column_pairs_memory (rst, clear, write__en, \port$2423$0 , \port$2440$0 , \port$2446$0 , read__addr, read0__data, clk);
+module backspike_spectral_128_analysis_column_pairs_memory (rst, clear, write__en, \port$2430$0 , \port$2447$0 , \port$2453$0 , read__addr, read0__data, clk);
   input clear;
   wire clear;
   input clk;
   wire clk;
-  input [60:0] \port$2423$0 ;
-  wire [60:0] \port$2423$0 ;
-  input \port$2440$0 ;
-  wire \port$2440$0 ;
-  input \port$2446$0 ;
-  wire \port$2446$0 ;
+  input [60:0] \port$2430$0 ;
+  wire [60:0] \port$2430$0 ;
+  input \port$2447$0 ;
+  wire \port$2447$0 ;
+  input \port$2453$0 ;
+  wire \port$2453$0 ;
   output [53:0] read0__data;
   reg [53:0] read0__data = 54'h00000000000000;
   input [8:0] read__addr;
@@ -1044,7 +1044,7 @@ module backspike_spectral_128_analysis_column_pairs_memory (rst, clear, write__e
   reg [53:0] copy0 [511:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$2446$0 , \port$2440$0 , \port$2423$0 [60:54] }] <= \port$2423$0 [53:0];
+      copy0[{ \port$2453$0 , \port$2447$0 , \port$2430$0 [60:54] }] <= \port$2430$0 [53:0];
   end
   reg [53:0] _0_;
   always @(posedge clk) begin
@@ -1143,8 +1143,8 @@ module backspike_spectral_128_analysis_cumulate (rst, clear, i__payload, i__vali
   backspike_spectral_128_analysis_cumulate_memory  memory (
     .clear(clear),
     .clk(clk),
-    .\port$2507$0 (image_result),
-    .\port$2513$0 (reference_result),
+    .\port$2514$0 (image_result),
+    .\port$2520$0 (reference_result),
     .read0__data(read0__data),
     .read__addr(address),
     .rst(rst),
@@ -1212,15 +1212,15 @@ module backspike_spectral_128_analysis_cumulate (rst, clear, i__payload, i__vali
   assign o__payload[29:0] = image_result;
 endmodule
 
-module backspike_spectral_128_analysis_cumulate_memory (rst, clear, read__addr, write__en, write__addr, \port$2507$0 , \port$2513$0 , read0__data, clk);
+module backspike_spectral_128_analysis_cumulate_memory (rst, clear, read__addr, write__en, write__addr, \port$2514$0 , \port$2520$0 , read0__data, clk);
   input clear;
   wire clear;
   input clk;
   wire clk;
-  input [29:0] \port$2507$0 ;
-  wire [29:0] \port$2507$0 ;
-  input [29:0] \port$2513$0 ;
-  wire [29:0] \port$2513$0 ;
+  input [29:0] \port$2514$0 ;
+  wire [29:0] \port$2514$0 ;
+  input [29:0] \port$2520$0 ;
+  wire [29:0] \port$2520$0 ;
   output [59:0] read0__data;
   reg [59:0] read0__data = 60'h000000000000000;
   input [7:0] read__addr;
@@ -1236,7 +1236,7 @@ module backspike_spectral_128_analysis_cumulate_memory (rst, clear, read__addr, 
   reg [59:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$2513$0 , \port$2507$0  };
+      copy0[write__addr] <= { \port$2520$0 , \port$2514$0  };
   end
   reg [59:0] _0_;
   always @(posedge clk) begin
@@ -1551,7 +1551,7 @@ module backspike_spectral_128_analysis_scale (rst, clear, i__valid, go, o__ready
   assign o__payload[60:54] = row_4;
 endmodule
 
-module backspike_spectral_128_analysis_separate (rst, clear, \port$2470$0 , i__valid, \port$2473$0 , o__payload, o__valid, clk);
+module backspike_spectral_128_analysis_separate (rst, clear, \port$2477$0 , i__valid, \port$2480$0 , o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire [26:0] \$1 ;
   wire [3:0] \$10 ;
@@ -1588,30 +1588,30 @@ module backspike_spectral_128_analysis_separate (rst, clear, \port$2470$0 , i__v
   reg o__valid = 1'h0;
   reg [3:0] out_place = 4'h0;
   reg [3:0] place = 4'h0;
-  input [4:0] \port$2470$0 ;
-  wire [4:0] \port$2470$0 ;
-  input [53:0] \port$2473$0 ;
-  wire [53:0] \port$2473$0 ;
+  input [4:0] \port$2477$0 ;
+  wire [4:0] \port$2477$0 ;
+  input [53:0] \port$2480$0 ;
+  wire [53:0] \port$2480$0 ;
   reg [27:0] reference = 28'h0000000;
   wire [26:0] reference_left;
   wire [26:0] reference_right;
   input rst;
   wire rst;
-  assign complete = i__valid & \port$2470$0 [0];
+  assign complete = i__valid & \port$2477$0 [0];
   assign image_left = imaginary ? here[53:27] : here[26:0];
   assign \$1  = ~ mirrored[53:27];
-  assign image_right = imaginary ? \$1  : \port$2473$0 [26:0];
-  assign reference_left = imaginary ? mirrored[26:0] : \port$2473$0 [53:27];
+  assign image_right = imaginary ? \$1  : \port$2480$0 [26:0];
+  assign reference_left = imaginary ? mirrored[26:0] : \port$2480$0 [53:27];
   assign \$2  = ~ here[26:0];
   assign reference_right = imaginary ? \$2  : here[53:27];
-  assign \$3  = ~ \port$2470$0 [0];
+  assign \$3  = ~ \port$2477$0 [0];
   assign \$4  = i__valid & \$3 ;
   assign \$5  = $signed(image_left) + $signed(image_right);
   assign \$6  = $signed(\$5 ) + $signed({ { 26{1'h0} }, { 1'h0, imaginary } });
   assign \$7  = $signed(reference_left) + $signed(reference_right);
   assign \$8  = $signed(\$7 ) + $signed({ { 26{1'h0} }, { 1'h0, imaginary } });
   assign \$9  = complete | imaginary;
-  assign \$10  = imaginary ? place : \port$2470$0 [4:1];
+  assign \$10  = imaginary ? place : \port$2477$0 [4:1];
   always @(posedge clk)
     here <= \$11 ;
   always @(posedge clk)
@@ -1634,21 +1634,21 @@ module backspike_spectral_128_analysis_separate (rst, clear, \port$2470$0 , i__v
     if (\$initially ) begin end
     \$11  = here;
     if (\$4 ) begin
-      \$11  = \port$2473$0 ;
+      \$11  = \port$2480$0 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$12  = mirrored;
     if (complete) begin
-      \$12  = \port$2473$0 ;
+      \$12  = \port$2480$0 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$13  = place;
     if (complete) begin
-      \$13  = \port$2470$0 [4:1];
+      \$13  = \port$2477$0 [4:1];
     end
   end
   always @* begin
@@ -2511,7 +2511,7 @@ module backspike_spectral_128_engine (rst, read__addr, columns__valid, write__ad
     .columns(second),
     .exponent(exponent),
     .line(at[13:7]),
-    .\port$2358$36 (\o__payload$79 [48:36]),
+    .\port$2365$36 (\o__payload$79 [48:36]),
     .replace(replace),
     .rst(rst),
     .update(write__en)
@@ -2524,8 +2524,8 @@ module backspike_spectral_128_engine (rst, read__addr, columns__valid, write__ad
     .o__payload(o__payload),
     .o__ready(\i__ready$42 ),
     .o__valid(o__valid),
-    .\port$1734$0 (read__data),
-    .\port$1885$0 (exponent),
+    .\port$1735$0 (read__data),
+    .\port$1892$0 (exponent),
     .rst(rst)
   );
   backspike_spectral_128_engine_fft  fft (
@@ -2874,7 +2874,7 @@ module backspike_spectral_128_engine_align (rst, i__valid, o__ready, step, i__pa
   assign \$13 [5:3] = { 1'h0, shift[4:3] };
 endmodule
 
-module backspike_spectral_128_engine_exponents (rst, replace, line, columns, exponent, update, \port$2358$36 , clk);
+module backspike_spectral_128_engine_exponents (rst, replace, line, columns, exponent, update, \port$2365$36 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -2895,8 +2895,8 @@ module backspike_spectral_128_engine_exponents (rst, replace, line, columns, exp
   wire [6:0] line;
   reg [6:0] place0 = 7'h00;
   reg [6:0] place1 = 7'h00;
-  input [12:0] \port$2358$36 ;
-  wire [12:0] \port$2358$36 ;
+  input [12:0] \port$2365$36 ;
+  wire [12:0] \port$2365$36 ;
   wire [5:0] read1__data;
   input replace;
   wire replace;
@@ -2919,9 +2919,9 @@ module backspike_spectral_128_engine_exponents (rst, replace, line, columns, exp
   always @(posedge clk)
     update0 <= \$6 ;
   always @(posedge clk)
-    place0 <= \port$2358$36 [12:6];
+    place0 <= \port$2365$36 [12:6];
   always @(posedge clk)
-    value0 <= \port$2358$36 [5:0];
+    value0 <= \port$2365$36 [5:0];
   always @(posedge clk)
     replace0 <= replace;
   always @(posedge clk)
@@ -2941,12 +2941,12 @@ module backspike_spectral_128_engine_exponents (rst, replace, line, columns, exp
   assign \$1  = ~ columns;
   backspike_spectral_128_engine_exponents_table  \table (
     .clk(clk),
-    .\port$1840$7 (line),
-    .\port$1862$0 (columns),
-    .\port$1883$0 (\$like ),
-    .\port$2358$42 (\port$2358$36 [12:6]),
-    .\port$622$0 (\$1 ),
-    .\port$623$0 (\$2 ),
+    .\port$1847$7 (line),
+    .\port$1869$0 (columns),
+    .\port$1890$0 (\$like ),
+    .\port$2365$42 (\port$2365$36 [12:6]),
+    .\port$623$0 (\$1 ),
+    .\port$624$0 (\$2 ),
     .read0__data(exponent),
     .read1__data(read1__data),
     .rst(rst),
@@ -2976,21 +2976,21 @@ module backspike_spectral_128_engine_exponents (rst, replace, line, columns, exp
   end
 endmodule
 
-module backspike_spectral_128_engine_exponents_table (rst, \port$622$0 , \port$623$0 , \port$1840$7 , \port$1862$0 , write__en, \port$1883$0 , write__data, read0__data, read1__data, \port$2358$42 , clk);
+module backspike_spectral_128_engine_exponents_table (rst, \port$623$0 , \port$624$0 , \port$1847$7 , \port$1869$0 , write__en, \port$1890$0 , write__data, read0__data, read1__data, \port$2365$42 , clk);
   input clk;
   wire clk;
-  input [6:0] \port$1840$7 ;
-  wire [6:0] \port$1840$7 ;
-  input \port$1862$0 ;
-  wire \port$1862$0 ;
-  input [6:0] \port$1883$0 ;
-  wire [6:0] \port$1883$0 ;
-  input [6:0] \port$2358$42 ;
-  wire [6:0] \port$2358$42 ;
-  input \port$622$0 ;
-  wire \port$622$0 ;
+  input [6:0] \port$1847$7 ;
+  wire [6:0] \port$1847$7 ;
+  input \port$1869$0 ;
+  wire \port$1869$0 ;
+  input [6:0] \port$1890$0 ;
+  wire [6:0] \port$1890$0 ;
+  input [6:0] \port$2365$42 ;
+  wire [6:0] \port$2365$42 ;
   input \port$623$0 ;
   wire \port$623$0 ;
+  input \port$624$0 ;
+  wire \port$624$0 ;
   output [5:0] read0__data;
   reg [5:0] read0__data = 6'h00;
   output [5:0] read1__data;
@@ -3007,22 +3007,22 @@ module backspike_spectral_128_engine_exponents_table (rst, \port$622$0 , \port$6
   reg [5:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$623$0 , \port$1883$0  }] <= write__data;
+      copy0[{ \port$624$0 , \port$1890$0  }] <= write__data;
   end
   reg [5:0] _0_;
   always @(posedge clk) begin
-    _0_ <= copy0[{ \port$1862$0 , \port$1840$7  }];
+    _0_ <= copy0[{ \port$1869$0 , \port$1847$7  }];
   end
   assign read__data = _0_;
   (* no_rw_check = 32'd1 *)
   reg [5:0] copy1 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[{ \port$623$0 , \port$1883$0  }] <= write__data;
+      copy1[{ \port$624$0 , \port$1890$0  }] <= write__data;
   end
   reg [5:0] _1_;
   always @(posedge clk) begin
-    _1_ <= copy1[{ \port$622$0 , \port$2358$42  }];
+    _1_ <= copy1[{ \port$623$0 , \port$2365$42  }];
   end
   assign \read__data$20  = _1_;
   always @(posedge clk)
@@ -3031,7 +3031,7 @@ module backspike_spectral_128_engine_exponents_table (rst, \port$622$0 , \port$6
     read1__data <= \read__data$20 ;
 endmodule
 
-module backspike_spectral_128_engine_fetch (rst, i__ready, o__ready, \port$1734$0 , i__payload, i__valid, \port$1885$0 , o__payload, o__valid, clk);
+module backspike_spectral_128_engine_fetch (rst, i__ready, o__ready, \port$1735$0 , i__payload, i__valid, \port$1892$0 , o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -3066,10 +3066,10 @@ module backspike_spectral_128_engine_fetch (rst, i__ready, o__ready, \port$1734$
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [41:0] \port$1734$0 ;
-  wire [41:0] \port$1734$0 ;
-  input [5:0] \port$1885$0 ;
-  wire [5:0] \port$1885$0 ;
+  input [41:0] \port$1735$0 ;
+  wire [41:0] \port$1735$0 ;
+  input [5:0] \port$1892$0 ;
+  wire [5:0] \port$1892$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg [4:0] read = 5'h00;
@@ -3111,9 +3111,9 @@ module backspike_spectral_128_engine_fetch (rst, i__ready, o__ready, \port$1734$
     tag2 <= tag1;
   backspike_spectral_128_engine_fetch_buffer  buffer (
     .clk(clk),
-    .\port$1734$0 (\port$1734$0 ),
-    .\port$1885$0 (\port$1885$0 ),
-    .\port$2285$0 (tag2),
+    .\port$1735$0 (\port$1735$0 ),
+    .\port$1892$0 (\port$1892$0 ),
+    .\port$2292$0 (tag2),
     .read0__data(\row$28 ),
     .read__addr(read[3:0]),
     .read__en(\i__ready$13 ),
@@ -3179,17 +3179,17 @@ module backspike_spectral_128_engine_fetch (rst, i__ready, o__ready, \port$1734$
   assign \$signal  = valid;
 endmodule
 
-module backspike_spectral_128_engine_fetch_buffer (rst, read__en, \port$1734$0 , \port$1885$0 , write__addr, read__addr, write__en, \port$2285$0 , read0__data, clk);
+module backspike_spectral_128_engine_fetch_buffer (rst, read__en, \port$1735$0 , \port$1892$0 , write__addr, read__addr, write__en, \port$2292$0 , read0__data, clk);
   reg \$initially  = 0;
   reg [49:0] \$1 ;
   input clk;
   wire clk;
-  input [41:0] \port$1734$0 ;
-  wire [41:0] \port$1734$0 ;
-  input [5:0] \port$1885$0 ;
-  wire [5:0] \port$1885$0 ;
-  input [1:0] \port$2285$0 ;
-  wire [1:0] \port$2285$0 ;
+  input [41:0] \port$1735$0 ;
+  wire [41:0] \port$1735$0 ;
+  input [5:0] \port$1892$0 ;
+  wire [5:0] \port$1892$0 ;
+  input [1:0] \port$2292$0 ;
+  wire [1:0] \port$2292$0 ;
   output [49:0] read0__data;
   reg [49:0] read0__data = 50'h0000000000000;
   input [3:0] read__addr;
@@ -3208,7 +3208,7 @@ module backspike_spectral_128_engine_fetch_buffer (rst, read__en, \port$1734$0 ,
   reg [49:0] copy0 [15:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$2285$0 , \port$1885$0 , \port$1734$0  };
+      copy0[write__addr] <= { \port$2292$0 , \port$1892$0 , \port$1735$0  };
   end
   reg [49:0] _0_;
   always @(posedge clk) begin
@@ -9639,7 +9639,7 @@ module backspike_spectral_128_store (rst, rest, host__request__valid, \host__req
     .host__request__valid(\host__request__valid$16 ),
     .host__response__payload(samples__response__payload),
     .host__response__valid(samples__response__valid),
-    .\port$1734$0 (read__data),
+    .\port$1735$0 (read__data),
     .rst(rst)
   );
   always @* begin
@@ -10017,29 +10017,28 @@ endmodule
 
 module backspike_spectral_128_store_pixels_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, host__response__payload, address, data, clk);
   reg \$initially  = 0;
-  reg [31:0] \$1 ;
-  wire \$10 ;
+  wire \$1 ;
+  wire \$12 ;
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
-  wire \$18 ;
-  reg [13:0] \$19 ;
+  reg [13:0] \$18 ;
+  reg [31:0] \$19 ;
   wire \$2 ;
-  reg [31:0] \$20 ;
+  reg \$20 ;
   reg \$21 ;
   reg \$22 ;
   reg \$23 ;
   reg \$24 ;
   reg \$25 ;
   reg \$26 ;
-  reg \$27 ;
   wire \$3 ;
-  wire \$4 ;
+  wire [1:0] \$4 ;
   wire [1:0] \$5 ;
-  wire [1:0] \$6 ;
-  wire [13:0] \$7 ;
+  wire [13:0] \$6 ;
+  wire \$7 ;
   wire \$8 ;
   wire \$9 ;
   output [13:0] address;
@@ -10072,121 +10071,112 @@ module backspike_spectral_128_store_pixels_window (rst, host__request__valid, ho
   reg writing = 1'h0;
   assign host__request__ready = ~ writing;
   assign host__response__valid = writing | reading2;
-  assign \$2  = writing & refused;
-  assign \$3  = ~ refused;
-  assign \$4  = writing & \$3 ;
-  assign \$5  = 2'h1 << word0;
-  assign \$6  = { 1'h0, \$4  } & \$5 ;
-  assign \$8  = | host__request__payload[30:23];
-  assign \$9  = | host__request__payload[46:39];
-  assign \$10  = \$8  | \$9 ;
-  assign \$14  = host__request__valid & host__request__ready;
-  assign \$15  = \$14  & host__request__payload[0];
-  assign \$16  = host__request__valid & host__request__ready;
-  assign \$17  = ~ host__request__payload[0];
-  assign \$18  = \$16  & \$17 ;
+  assign \$1  = writing & refused;
+  assign \$2  = ~ refused;
+  assign \$3  = writing & \$2 ;
+  assign \$4  = 2'h1 << word0;
+  assign \$5  = { 1'h0, \$3  } & \$4 ;
+  assign \$7  = | host__request__payload[30:23];
+  assign \$8  = | host__request__payload[46:39];
+  assign \$9  = \$7  | \$8 ;
+  assign \$13  = host__request__valid & host__request__ready;
+  assign \$14  = \$13  & host__request__payload[0];
+  assign \$15  = host__request__valid & host__request__ready;
+  assign \$16  = ~ host__request__payload[0];
+  assign \$17  = \$15  & \$16 ;
   always @(posedge clk)
-    address <= \$19 ;
+    address <= \$18 ;
   always @(posedge clk)
-    data <= \$20 ;
+    data <= \$19 ;
   always @(posedge clk)
-    refused <= \$13 ;
+    refused <= \$12 ;
   always @(posedge clk)
-    word0 <= \$21 ;
+    word0 <= \$20 ;
   always @(posedge clk)
-    writing <= \$22 ;
+    writing <= \$21 ;
   always @(posedge clk)
-    reading0 <= \$23 ;
+    reading0 <= \$22 ;
   always @(posedge clk)
-    reading1 <= \$24 ;
+    reading1 <= \$23 ;
   always @(posedge clk)
-    reading2 <= \$25 ;
+    reading2 <= \$24 ;
   always @(posedge clk)
-    word1 <= \$26 ;
+    word1 <= \$25 ;
   always @(posedge clk)
-    word2 <= \$27 ;
+    word2 <= \$26 ;
   always @* begin
     if (\$initially ) begin end
-    \$1  = 32'd0;
-    casez (word2)
-      1'h0:
-          \$1  = 32'd0;
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$19  = \$7 ;
+    \$18  = \$6 ;
     if (rst) begin
-      \$19  = 14'h0000;
+      \$18  = 14'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$20  = host__request__payload[46:15];
+    \$19  = host__request__payload[46:15];
     if (rst) begin
-      \$20  = 32'd0;
+      \$19  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$21  = 1'h0;
+    \$20  = 1'h0;
+    if (rst) begin
+      \$20  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$21  = \$14 ;
     if (rst) begin
       \$21  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$22  = \$15 ;
+    \$22  = \$17 ;
     if (rst) begin
       \$22  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$23  = \$18 ;
+    \$23  = reading0;
     if (rst) begin
       \$23  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$24  = reading0;
+    \$24  = reading1;
     if (rst) begin
       \$24  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$25  = reading1;
+    \$25  = word0;
     if (rst) begin
       \$25  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$26  = word0;
+    \$26  = word1;
     if (rst) begin
       \$26  = 1'h0;
     end
   end
-  always @* begin
-    if (\$initially ) begin end
-    \$27  = word1;
-    if (rst) begin
-      \$27  = 1'h0;
-    end
-  end
-  assign enable = \$6 [0];
-  assign host__response__payload[32] = \$2 ;
-  assign host__response__payload[31:0] = \$1 ;
-  assign \$7  = host__request__payload[14:1];
-  assign \$13  = \$10 ;
+  assign enable = \$5 [0];
+  assign host__response__payload[32] = \$1 ;
+  assign host__response__payload[31:0] = 32'd0;
+  assign \$6  = host__request__payload[14:1];
+  assign \$12  = \$9 ;
 endmodule
 
-module backspike_spectral_128_store_samples_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, \port$1734$0 , host__response__payload, address, data, clk);
+module backspike_spectral_128_store_samples_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, \port$1735$0 , address, data, host__response__payload, clk);
   reg \$initially  = 0;
-  reg [31:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
@@ -10195,27 +10185,33 @@ module backspike_spectral_128_store_samples_window (rst, host__request__valid, h
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
+  wire [31:0] \$18 ;
+  wire [31:0] \$19 ;
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
   wire \$22 ;
-  reg [13:0] \$23 ;
-  reg [31:0] \$24 ;
-  reg \$25 ;
-  reg \$26 ;
-  reg \$27 ;
-  reg \$28 ;
-  reg \$29 ;
-  wire \$3 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire [1:0] \$25 ;
+  reg [31:0] \$26 ;
+  reg [31:0] \$27 ;
+  reg [13:0] \$28 ;
+  reg [31:0] \$29 ;
+  wire [14:0] \$3 ;
   reg \$30 ;
   reg \$31 ;
+  reg \$32 ;
+  reg \$33 ;
+  reg \$34 ;
+  reg \$35 ;
+  reg \$36 ;
+  reg \$37 ;
   wire \$4 ;
   wire \$5 ;
   wire \$6 ;
-  wire [1:0] \$7 ;
-  wire [14:0] \$8 ;
+  wire \$7 ;
+  wire \$8 ;
   wire \$9 ;
   output [13:0] address;
   reg [13:0] address = 14'h0000;
@@ -10235,11 +10231,14 @@ module backspike_spectral_128_store_samples_window (rst, host__request__valid, h
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input [41:0] \port$1734$0 ;
-  wire [41:0] \port$1734$0 ;
+  reg [31:0] part0 = 32'd0;
+  reg [31:0] part1 = 32'd0;
+  input [41:0] \port$1735$0 ;
+  wire [41:0] \port$1735$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
+  reg reading3 = 1'h0;
   reg refused = 1'h0;
   input rst;
   wire rst;
@@ -10247,129 +10246,149 @@ module backspike_spectral_128_store_samples_window (rst, host__request__valid, h
   reg word1 = 1'h0;
   reg word2 = 1'h0;
   reg writing = 1'h0;
-  assign host__request__ready = ~ writing;
-  assign host__response__valid = writing | reading2;
-  assign \$2  = writing & refused;
-  assign \$3  = ~ refused;
-  assign \$4  = writing & \$3 ;
-  assign \$5  = ~ refused;
-  assign \$6  = writing & \$5 ;
-  assign \$7  = 2'h1 << word0;
-  assign enable = { \$6 , \$4  } & \$7 ;
-  assign \$9  = & host__request__payload[39:33];
-  assign \$10  = | host__request__payload[39:33];
+  assign \$2  = ~ word2;
+  assign \$4  = & host__request__payload[39:33];
+  assign \$5  = | host__request__payload[39:33];
+  assign \$6  = ~ \$5 ;
+  assign \$7  = \$4  | \$6 ;
+  assign \$8  = | host__request__payload[47:40];
+  assign \$9  = ~ \$8 ;
+  assign \$10  = \$7  & \$9 ;
   assign \$11  = ~ \$10 ;
-  assign \$12  = \$9  | \$11 ;
-  assign \$13  = | host__request__payload[47:40];
-  assign \$14  = ~ \$13 ;
-  assign \$15  = \$12  & \$14 ;
-  assign \$16  = ~ \$15 ;
-  assign \$18  = host__request__valid & host__request__ready;
-  assign \$19  = \$18  & host__request__payload[0];
-  assign \$20  = host__request__valid & host__request__ready;
-  assign \$21  = ~ host__request__payload[0];
-  assign \$22  = \$20  & \$21 ;
+  assign \$13  = host__request__valid & host__request__ready;
+  assign \$14  = \$13  & host__request__payload[0];
+  assign \$15  = host__request__valid & host__request__ready;
+  assign \$16  = ~ host__request__payload[0];
+  assign \$17  = \$15  & \$16 ;
+  assign \$19  = \$18  | part1;
+  assign host__request__ready = ~ writing;
+  assign host__response__valid = writing | reading3;
+  assign \$20  = writing & refused;
+  assign \$21  = ~ refused;
+  assign \$22  = writing & \$21 ;
+  assign \$23  = ~ refused;
+  assign \$24  = writing & \$23 ;
+  assign \$25  = 2'h1 << word0;
+  assign enable = { \$24 , \$22  } & \$25 ;
   always @(posedge clk)
-    address <= \$23 ;
+    part0 <= \$26 ;
   always @(posedge clk)
-    data <= \$24 ;
+    part1 <= \$27 ;
   always @(posedge clk)
-    refused <= \$17 ;
+    address <= \$28 ;
   always @(posedge clk)
-    word0 <= \$25 ;
+    data <= \$29 ;
   always @(posedge clk)
-    writing <= \$26 ;
+    refused <= \$12 ;
   always @(posedge clk)
-    reading0 <= \$27 ;
+    word0 <= \$30 ;
   always @(posedge clk)
-    reading1 <= \$28 ;
+    writing <= \$31 ;
   always @(posedge clk)
-    reading2 <= \$29 ;
+    reading0 <= \$32 ;
   always @(posedge clk)
-    word1 <= \$30 ;
+    reading1 <= \$33 ;
   always @(posedge clk)
-    word2 <= \$31 ;
+    reading2 <= \$34 ;
+  always @(posedge clk)
+    reading3 <= \$35 ;
+  always @(posedge clk)
+    word1 <= \$36 ;
+  always @(posedge clk)
+    word2 <= \$37 ;
   always @* begin
     if (\$initially ) begin end
-    (* full_case = 32'd1 *)
-    casez (word2)
-      1'h0:
-          \$1  = { 2'h0, \port$1734$0 [41:36], \port$1734$0 [17], \port$1734$0 [17], \port$1734$0 [17], \port$1734$0 [17], \port$1734$0 [17], \port$1734$0 [17], \port$1734$0 [17:0] };
-      1'h1:
-          \$1  = { 2'h0, \port$1734$0 [41:35], \port$1734$0 [35], \port$1734$0 [35], \port$1734$0 [35], \port$1734$0 [35], \port$1734$0 [35], \port$1734$0 [35:18] };
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$23  = \$8 [13:0];
-    if (rst) begin
-      \$23  = 14'h0000;
+    \$26  = { 2'h0, \port$1735$0 [41:36], \port$1735$0 [17], \port$1735$0 [17], \port$1735$0 [17], \port$1735$0 [17], \port$1735$0 [17], \port$1735$0 [17], \port$1735$0 [17:0] };
+    if (\$1 ) begin
+      \$26  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$24  = host__request__payload[47:16];
-    if (rst) begin
-      \$24  = 32'd0;
+    \$27  = { 2'h0, \port$1735$0 [41:35], \port$1735$0 [35], \port$1735$0 [35], \port$1735$0 [35], \port$1735$0 [35], \port$1735$0 [35], \port$1735$0 [35:18] };
+    if (\$2 ) begin
+      \$27  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$25  = host__request__payload[1];
+    \$28  = \$3 [13:0];
     if (rst) begin
-      \$25  = 1'h0;
+      \$28  = 14'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$26  = \$19 ;
+    \$29  = host__request__payload[47:16];
     if (rst) begin
-      \$26  = 1'h0;
+      \$29  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$27  = \$22 ;
-    if (rst) begin
-      \$27  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$28  = reading0;
-    if (rst) begin
-      \$28  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$29  = reading1;
-    if (rst) begin
-      \$29  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$30  = word0;
+    \$30  = host__request__payload[1];
     if (rst) begin
       \$30  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$31  = word1;
+    \$31  = \$14 ;
     if (rst) begin
       \$31  = 1'h0;
     end
   end
-  assign host__response__payload[32] = \$2 ;
-  assign host__response__payload[31:0] = \$1 ;
-  assign \$8  = { 1'h0, host__request__payload[15:2] };
-  assign \$17  = \$16 ;
+  always @* begin
+    if (\$initially ) begin end
+    \$32  = \$17 ;
+    if (rst) begin
+      \$32  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$33  = reading0;
+    if (rst) begin
+      \$33  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$34  = reading1;
+    if (rst) begin
+      \$34  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$35  = reading2;
+    if (rst) begin
+      \$35  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$36  = word0;
+    if (rst) begin
+      \$36  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$37  = word1;
+    if (rst) begin
+      \$37  = 1'h0;
+    end
+  end
+  assign host__response__payload[32] = \$20 ;
+  assign host__response__payload[31:0] = \$19 ;
+  assign \$3  = { 1'h0, host__request__payload[15:2] };
+  assign \$12  = \$11 ;
+  assign \$18  = part0;
+  assign \$1  = word2;
 endmodule
 
-module backspike_spectral_128_sums_window (rst, host__request__valid, host__request__payload, \port$2547$0 , \port$2549$0 , \port$2551$0 , \port$2553$0 , \port$2555$0 , \port$2569$0 , \port$2571$0 , \port$2574$0 , \port$2577$0 , \port$2580$0 , found, host__response__payload, clk);
+module backspike_spectral_128_sums_window (rst, host__request__valid, host__request__payload, \port$2554$0 , \port$2556$0 , \port$2558$0 , \port$2560$0 , \port$2562$0 , \port$2576$0 , \port$2578$0 , \port$2581$0 , \port$2584$0 , \port$2587$0 , found, host__response__payload, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   reg \$2 ;
@@ -10386,26 +10405,26 @@ module backspike_spectral_128_sums_window (rst, host__request__valid, host__requ
   wire host__request__valid;
   output [32:0] host__response__payload;
   wire [32:0] host__response__payload;
-  input [72:0] \port$2547$0 ;
-  wire [72:0] \port$2547$0 ;
-  input [72:0] \port$2549$0 ;
-  wire [72:0] \port$2549$0 ;
-  input [72:0] \port$2551$0 ;
-  wire [72:0] \port$2551$0 ;
-  input [42:0] \port$2553$0 ;
-  wire [42:0] \port$2553$0 ;
-  input [42:0] \port$2555$0 ;
-  wire [42:0] \port$2555$0 ;
-  input [31:0] \port$2569$0 ;
-  wire [31:0] \port$2569$0 ;
-  input [31:0] \port$2571$0 ;
-  wire [31:0] \port$2571$0 ;
-  input [49:0] \port$2574$0 ;
-  wire [49:0] \port$2574$0 ;
-  input [49:0] \port$2577$0 ;
-  wire [49:0] \port$2577$0 ;
-  input [49:0] \port$2580$0 ;
-  wire [49:0] \port$2580$0 ;
+  input [72:0] \port$2554$0 ;
+  wire [72:0] \port$2554$0 ;
+  input [72:0] \port$2556$0 ;
+  wire [72:0] \port$2556$0 ;
+  input [72:0] \port$2558$0 ;
+  wire [72:0] \port$2558$0 ;
+  input [42:0] \port$2560$0 ;
+  wire [42:0] \port$2560$0 ;
+  input [42:0] \port$2562$0 ;
+  wire [42:0] \port$2562$0 ;
+  input [31:0] \port$2576$0 ;
+  wire [31:0] \port$2576$0 ;
+  input [31:0] \port$2578$0 ;
+  wire [31:0] \port$2578$0 ;
+  input [49:0] \port$2581$0 ;
+  wire [49:0] \port$2581$0 ;
+  input [49:0] \port$2584$0 ;
+  wire [49:0] \port$2584$0 ;
+  input [49:0] \port$2587$0 ;
+  wire [49:0] \port$2587$0 ;
   input rst;
   wire rst;
   reg [31:0] word = 32'd0;
@@ -10422,65 +10441,65 @@ module backspike_spectral_128_sums_window (rst, host__request__valid, host__requ
     \$1  = 32'd0;
     casez (address)
       5'h00:
-          \$1  = \port$2547$0 [31:0];
+          \$1  = \port$2554$0 [31:0];
       5'h01:
-          \$1  = \port$2547$0 [63:32];
+          \$1  = \port$2554$0 [63:32];
       5'h02:
-          \$1  = { \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72], \port$2547$0 [72:64] };
+          \$1  = { \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72:64] };
       5'h03:
-          \$1  = \port$2549$0 [31:0];
+          \$1  = \port$2556$0 [31:0];
       5'h04:
-          \$1  = \port$2549$0 [63:32];
+          \$1  = \port$2556$0 [63:32];
       5'h05:
-          \$1  = { \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72], \port$2549$0 [72:64] };
+          \$1  = { \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72:64] };
       5'h06:
-          \$1  = \port$2551$0 [31:0];
+          \$1  = \port$2558$0 [31:0];
       5'h07:
-          \$1  = \port$2551$0 [63:32];
+          \$1  = \port$2558$0 [63:32];
       5'h08:
-          \$1  = { \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72], \port$2551$0 [72:64] };
+          \$1  = { \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72:64] };
       5'h09:
-          \$1  = \port$2553$0 [31:0];
+          \$1  = \port$2560$0 [31:0];
       5'h0a:
-          \$1  = { \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42:32] };
+          \$1  = { \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42:32] };
       5'h0b:
-          \$1  = { \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42], \port$2553$0 [42] };
+          \$1  = { \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42] };
       5'h0c:
-          \$1  = \port$2555$0 [31:0];
+          \$1  = \port$2562$0 [31:0];
       5'h0d:
-          \$1  = { \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42:32] };
+          \$1  = { \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42:32] };
       5'h0e:
-          \$1  = { \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42], \port$2555$0 [42] };
+          \$1  = { \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42] };
       5'h0f:
-          \$1  = \port$2569$0 ;
+          \$1  = \port$2576$0 ;
       5'h10:
-          \$1  = { \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31] };
+          \$1  = { \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31] };
       5'h11:
-          \$1  = { \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31], \port$2569$0 [31] };
+          \$1  = { \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31] };
       5'h12:
-          \$1  = \port$2571$0 ;
+          \$1  = \port$2578$0 ;
       5'h13:
-          \$1  = { \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31] };
+          \$1  = { \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31] };
       5'h14:
-          \$1  = { \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31], \port$2571$0 [31] };
+          \$1  = { \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31] };
       5'h15:
-          \$1  = \port$2574$0 [31:0];
+          \$1  = \port$2581$0 [31:0];
       5'h16:
-          \$1  = { \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49:32] };
+          \$1  = { \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49:32] };
       5'h17:
-          \$1  = { \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49] };
+          \$1  = { \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49] };
       5'h18:
-          \$1  = \port$2577$0 [31:0];
+          \$1  = \port$2584$0 [31:0];
       5'h19:
-          \$1  = { \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49:32] };
+          \$1  = { \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49:32] };
       5'h1a:
-          \$1  = { \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49] };
+          \$1  = { \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49] };
       5'h1b:
-          \$1  = \port$2580$0 [31:0];
+          \$1  = \port$2587$0 [31:0];
       5'h1c:
-          \$1  = { \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49:32] };
+          \$1  = { \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49:32] };
       5'h1d:
-          \$1  = { \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49], \port$2580$0 [49] };
+          \$1  = { \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49] };
       default: ;
     endcase
   end

@@ -336,8 +336,8 @@ PROOFS = (
             Bug(
                 "a queue may end before it begins",
                 QUEUE,
-                "((position > r.end) | (r.end > machine.tasks))",
-                "(r.end > machine.tasks)",
+                "((position > r.end) | exceeds(r.end, machine.tasks))",
+                "exceeds(r.end, machine.tasks)",
             ),
             Bug(
                 "a queue that was changed is not tried again",
@@ -348,7 +348,7 @@ PROOFS = (
             Bug(
                 "a queue may be longer than its memory",
                 QUEUE,
-                "((position > r.end) | (r.end > machine.tasks))",
+                "((position > r.end) | exceeds(r.end, machine.tasks))",
                 "(position > r.end)",
             ),
         ),
