@@ -337,7 +337,7 @@ PROOFS = (
                 "a queue may end before it begins",
                 QUEUE,
                 "((position > r.end) | exceeds(r.end, machine.tasks))",
-                "exceeds(r.end, machine.tasks)",
+                "(exceeds(r.end, machine.tasks))",
             ),
             Bug(
                 "a queue that was changed is not tried again",
