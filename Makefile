@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: venv  ## train digits on the RTL, compared with PyTorch bit for bit
 	$(BIN)/backspike train --layers 64,128,10 --steps 4 --batch 16 --epochs 2 \
-	    --backend rtl --check --plots out/demo --save out/demo/weights.safetensors
+	    --backend rtl --check --plots out/demo --force --save out/demo/weights.safetensors
 
 lint: venv
 	$(BIN)/ruff check .
@@ -37,6 +37,7 @@ bench: venv  ## measure the figures of merit
 	$(BIN)/backspike bench --spectral
 	$(BIN)/backspike bench --boards
 	$(BIN)/backspike build --all --check
+	$(BIN)/backspike bench --learning
 
 clean:
 	rm -rf $(VENV) .cache out build

@@ -66,6 +66,8 @@ def _odd(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     (Boldo and Melquiond 2008, Emulation of FMA and correctly rounded sums).
     """
     s, remainder = two_sum(a, b)
+    if not remainder.any():  # as most often: halves are near each other
+        return s
     pattern = s.view(torch.int64)
     inexact_even = (remainder != 0) & (pattern & 1 == 0)
     outward = torch.where((remainder < 0) == (s < 0), 1, -1)  # patterns order magnitudes

@@ -8,7 +8,6 @@ from backspike.golden.half import nearest, to_bits
 from backspike.ir.bits import Bits
 from backspike.ir.connection import Dense
 from backspike.ir.graph import Graph
-from backspike.ir.network import Network
 
 HIDDEN_GAIN = 2.0
 """Spikes are sparse (about a third of the inputs): a gain of 1 leaves most neurons silent."""
@@ -18,26 +17,12 @@ READOUT_GAIN = 0.5
 # 2 and 0.5 to 1 are within a point and a half of each other.
 
 
-def initial_weights(network: Network, seed: int) -> list[Bits]:
-    """Every layer's weights, uint16 (K, N): normal, deviation gain / sqrt(K); a bias starts at 0.
-
-    K counts without the bias. The same seed gives the same bits on every machine.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    weights = []
-    for i, (sources, layer) in enumerate(zip(network.sizes[:-1], network.layers, strict=True)):
-        gain = READOUT_GAIN if i == len(network.layers) - 1 else HIDDEN_GAIN
-        w = nearest(gain * _normal((sources, layer.size), generator) / math.sqrt(sources))
-        weights.append(to_bits(torch.nn.functional.pad(w, (0, 0, 0, int(layer.bias)))))
-    return weights
-
-
-def initial_graph_weights(graph: Graph, seed: int) -> dict[str, Bits]:
-    """Weights of every connection that has some, uint16 (K, N), as `initial_weights` makes them.
+def initial_weights(graph: Graph, seed: int) -> dict[str, Bits]:
+    """Weights of every connection that has some, uint16 (K, N): normal; a bias, the last row,
+    starts at 0. The same seed gives the same bits on every machine.
 
     Their deviation is gain / sqrt(sources that a neuron of the target has, over all connections
-    that enter it); the gain of a read-out that does not spike is READOUT_GAIN. A chain's bits are
-    those of `initial_weights`.
+    that enter it, biases left out); the gain of a read-out that does not spike is READOUT_GAIN.
     """
     generator = torch.Generator().manual_seed(seed)
     weights = {}

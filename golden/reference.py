@@ -1,29 +1,38 @@
-"""The same network as one writes it in PyTorch: float32, autograd, plain SGD.
+"""A network of any graph as one writes it in PyTorch: autograd, and nothing is rounded to halves.
 
-The baseline of accuracy: nothing here rounds to halves, and nothing here is compared as bits.
+In float32 it is the baseline of accuracy, in float64 what golden's passes are tested against. So it
+shares no code with them: it knows surrogates and rules, but no codes, terms or states of theirs.
+Shapes: B samples, T steps, N neurons of a population, K sources of a connection.
 """
 
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 import torch
 
-from backspike.golden import connections, neurons
 from backspike.golden.half import from_bits
 from backspike.golden.threads import one_thread
 from backspike.ir.bits import Bits
-from backspike.ir.connection import Dense
-from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
+from backspike.ir.connection import Identity
+from backspike.ir.graph import Connection, Graph
+from backspike.ir.neuron import LIF, CubaLIF
+
+Tensors = Mapping[str, torch.Tensor]
+Logits = dict[str, torch.Tensor]
+MakesOptimizer = Callable[[Iterable[torch.Tensor]], torch.optim.Optimizer]
 
 
-class _Spike(torch.autograd.Function):
-    """s = 1 if u >= θ else 0; backward multiplies by the surrogate's table (rule mpd-ed: by s)."""
+class Spike(torch.autograd.Function):
+    """s = 1 if u >= θ else 0; backward multiplies by h(u - θ), for rule mpd-ed at spikes only."""
 
     @staticmethod
-    def forward(ctx: Any, u: torch.Tensor, layer: Layer) -> torch.Tensor:
-        s = (u >= layer.threshold).to(u.dtype)
-        codes = neurons.codes_of(layer.surrogate, (u - layer.threshold).double())
-        ctx.save_for_backward(neurons.passed(layer.neuron, s, codes).to(u.dtype))
+    def forward(ctx: Any, u: torch.Tensor, neuron: LIF) -> torch.Tensor:
+        x = u.detach() - neuron.threshold
+        s = (x >= 0).to(u.dtype)
+        h = torch.full_like(x, neuron.surrogate.values[0])
+        for edge, value in zip(neuron.surrogate.edges, neuron.surrogate.values[1:], strict=True):
+            h[x >= edge] = value
+        ctx.save_for_backward(h * s if neuron.rule == "mpd-ed" else h)
         return s
 
     @staticmethod
@@ -32,62 +41,101 @@ class _Spike(torch.autograd.Function):
         return grad_outputs[0] * h, None
 
 
-class Reference:
-    """Trains a network in float32 from the same initial weights; labels are int64 (B,).
+def outputs(graph: Graph, weights: Tensors, inputs: Tensors) -> dict[str, torch.Tensor]:
+    """(B, T, N) of each read-out: its potential after each step, or its spikes.
 
-    train_batch: one step, w -= η Σ_batch gradient; returns the mean loss. logits: float32 (B, N).
-    Spikes are (B, T, inputs) of 0 and 1 in any dtype.
+    weights: (K, N) by connection, a bias the last row; inputs: spikes (B, T, N) by population. Both
+    of one floating type, which is the result's.
+    """
+    some = next(iter(inputs.values()))
+    order = [name for stage in graph.stages for name in stage if name not in inputs]
+    v: dict[str, Any] = dict.fromkeys(order, 0.0)
+    i: dict[str, Any] = dict.fromkeys(order, 0.0)
+    before = {p.name: some.new_zeros(len(some), p.size) for p in graph.populations}
+    found: dict[str, list] = {p.name: [] for p in graph.populations if p.role == "readout"}
+    for t in range(some.shape[1]):
+        now = {name: x[:, t] for name, x in inputs.items()}
+        for name in order:
+            currents = [
+                _current(c, weights, (before if c.delay else now)[c.source])
+                for c in graph.into(name)
+            ]
+            now[name] = _step(graph.by_name[name].neuron, sum(currents), v, i, name)
+            if name in found:
+                found[name].append(now[name])
+        before = now
+    return {name: torch.stack(steps, 1) for name, steps in found.items()}
+
+
+def _current(connection: Connection, weights: Tensors, spikes: torch.Tensor) -> torch.Tensor:
+    """(B, N) of one step, from spikes (B, K)."""
+    s = spikes.detach() if connection.stop_gradient else spikes
+    if isinstance(connection.kind, Identity):
+        return connection.kind.scale * s
+    w = weights[connection.name]
+    return s @ w[:-1] + w[-1] if connection.kind.bias else s @ w
+
+
+def _step(neuron: LIF | None, current: Any, v: dict, i: dict, name: str) -> torch.Tensor:
+    """A population's step: its spikes, or a read-out's potential. v, i: states, which it updates.
+
+    The reset is detached; without the temporal path so is what comes of the step before.
+    """
+    if neuron is None:
+        v[name] = v[name] + current
+        return v[name]
+    old_v, old_i = v[name], i[name]
+    if not neuron.temporal:
+        old_v, old_i = (x.detach() if torch.is_tensor(x) else x for x in (old_v, old_i))
+    if isinstance(neuron, CubaLIF):
+        current = i[name] = current + neuron.synapse * old_i
+    u = current + neuron.leak * old_v
+    s = cast(torch.Tensor, Spike.apply(u, neuron))
+    reset = s.detach()
+    v[name] = u * (1 - reset) if neuron.reset == "hard" else u - neuron.threshold * reset
+    return s
+
+
+class Reference:
+    """Trains a network without rounding, from the weights that golden starts from.
+
+    optimizer: makes one of the weights that learn, as `functools.partial(torch.optim.Adam, lr=…)`.
+    dtype: of weights, states and gradients. Spikes are (B, T, N) of 0 and 1 by input, in any type.
     """
 
-    def __init__(self, network: Network, learning: Learning, weights: list[Bits]) -> None:
-        self.network = network
-        self.learning = learning
-        self.weights = [from_bits(w).float().requires_grad_() for w in weights]
+    def __init__(
+        self,
+        graph: Graph,
+        weights: Mapping[str, Bits],
+        optimizer: MakesOptimizer,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.graph, self.dtype = graph, dtype
+        self.weights = {name: from_bits(weights[name]).to(dtype) for name in graph.shapes}
+        trained = [self.weights[c.name].requires_grad_() for c in graph.trained]
+        self.optimizer = optimizer(trained)
 
-    def logits(self, spikes: Any) -> torch.Tensor:
-        x = torch.as_tensor(spikes).float().unbind(1)
-        for layer, w in zip(self.network.layers[:-1], self.weights[:-1], strict=True):
-            x = _neurons(layer, [_sources(layer, s) @ w for s in x])
-        readout = self.network.layers[-1]
-        return torch.stack([_sources(readout, s) @ self.weights[-1] for s in x]).sum(0)
-
-    @one_thread()
-    def train_batch(self, spikes: Any, labels: Any) -> float:
-        labels = torch.as_tensor(labels)
-        loss = self._loss(self.logits(spikes), labels)
-        gradients = torch.autograd.grad(loss, self.weights)
-        with torch.no_grad():
-            for w, d in zip(self.weights, gradients, strict=True):
-                w -= self.learning.rate * d
-        return float(loss.detach()) / len(labels)
+    def logits(self, inputs: Mapping[str, Any]) -> Logits:
+        """(B, T, N) of each read-out: its potential, or its number of spikes, up to each step."""
+        spikes = {name: torch.as_tensor(x).to(self.dtype) for name, x in inputs.items()}
+        return {
+            name: x if self.graph.by_name[name].neuron is None else x.cumsum(1)
+            for name, x in outputs(self.graph, self.weights, spikes).items()
+        }
 
     @one_thread()
-    def accuracy(self, spikes: Any, labels: Any) -> float:
-        """Share of samples, 0 to 1, whose largest logit is the label's."""
+    def train_batch(
+        self, inputs: Mapping[str, Any], loss: Callable[[Logits], torch.Tensor]
+    ) -> float:
+        """One step of the optimizer down the gradient of `loss`, a number; returns it."""
+        found = loss(self.logits(inputs))
+        self.optimizer.zero_grad()
+        found.backward()
+        self.optimizer.step()
+        return float(found.detach())
+
+    @one_thread()
+    def classes(self, inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        """int64 (B,) of each read-out: the largest logit's after the last step."""
         with torch.no_grad():
-            right = self.logits(spikes).argmax(1) == torch.as_tensor(labels)
-        return float(right.float().mean())
-
-    def _loss(self, o: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Summed over the batch. For mse its gradient is α o - onehot, as the rules define it."""
-        if self.learning.loss == "ce":
-            return torch.nn.functional.cross_entropy(o, labels, reduction="sum")
-        onehot = torch.nn.functional.one_hot(labels, o.shape[1]).to(o.dtype)
-        return (self.learning.alpha / 2 * o**2 - o * onehot).sum()
-
-
-def _sources(layer: Layer, spikes: torch.Tensor) -> torch.Tensor:
-    return connections.sources(Dense(bias=layer.bias), spikes)
-
-
-def _neurons(layer: Layer, currents: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
-    """Leaky integrate-and-fire, reset detached: T currents (B, N) -> T spikes (B, N)."""
-    v = torch.zeros_like(currents[0])
-    spikes = []
-    for x in currents:
-        u = x + layer.leak * (v if layer.temporal else v.detach())
-        s = cast(torch.Tensor, _Spike.apply(u, layer))
-        reset = s.detach()
-        v = (1 - reset) * u if layer.reset == "hard" else u - layer.threshold * reset
-        spikes.append(s)
-    return tuple(spikes)
+            return {name: x[:, -1].argmax(1) for name, x in self.logits(inputs).items()}

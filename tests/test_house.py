@@ -14,7 +14,7 @@ FOLDERS = ("gen", "golden", "sim", "src/backspike", "tests")
 NAMED_TUPLE = {"_replace", "_asdict", "_fields", "_make"}
 """Private by their look only."""
 ELSEWHERE = {
-    "spectral/test_example.py": "the README's pictures",
+    "spectral/test_example.py": "the pictures of docs/spectral.md",
     "test_commands.py": "what the texts name",
     "test_house.py": "the rules of all folders",
     "test_package.py": "the package's own names",
@@ -59,7 +59,7 @@ def test_imports_go_down_the_layers_only(copy):
 @pytest.mark.parametrize(
     ("where", "line"),
     [
-        ("ir/network.py", "import backspike.golden.half"),
+        ("ir/graph.py", "import backspike.golden.half"),
         ("golden/rules.py", "from backspike.gen.machine import DEPTH"),
         ("gen/machine.py", "import torch"),
         ("ir/errors.py", "import amaranth"),

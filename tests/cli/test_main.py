@@ -11,11 +11,16 @@ import pytest
 
 from backspike.cli.main import main
 from backspike.cli.options import number
-from backspike.drive import registry as backends
+from backspike.drive.lockstep import Lockstep
 from backspike.gen.machine import MACHINES
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.golden.backend import GoldenBackend
+from backspike.ir.connection import Dense
+from backspike.ir.neuron import LIF, CubaLIF
+from backspike.ir.surrogate import rectangle
 from backspike.train.checkpoint import load_checkpoint
+from backspike.train.losses import CrossEntropy, MeanSquared
+from backspike.train.plots import KINDS
 
 SMALL = ["--backend", "golden", "--limit", "30", "--layers", "64,8,10", "--steps", "2"]
 
@@ -41,6 +46,19 @@ def test_train_json_to_stdout_and_nothing_else(capsys):
     expected |= {"batch": 16, "epochs": 2, "rule": "bptt", "loss": "ce", "seed": 0}
     assert {name: result[name] for name in expected} == expected
     assert result["cycles"] is None
+    assert [(e["epoch"], *e) for e in result["history"]] == [
+        (n, "epoch", "loss", "accuracy", "test") for n in (1, 2)
+    ]
+    assert (result["rate"], result["optimizer"]["type"]) == (2**-6, "SGD")
+    assert result["data"]["name"] == "digits"
+    assert (len(result["data"]["digest"]), result["data"]["limit"]) == (64, 30)
+    assert result["parameters"]["lanes"] == MACHINES["default"].lanes
+    assert set(result["versions"]) >= {"backspike", "torch", "numpy", "python"}
+    models = {p["name"]: p["neuron"] for p in result["network"]["populations"]}
+    assert models["input"] is models["readout"] is None
+    assert models["hidden1"]["leak"] == 0.75
+    assert set(result["populations"]["hidden1"]["density"]) == {"spikes", "gradients"}
+    assert result["populations"]["hidden1"]["compared"] == 0
     assert "epoch 2/2: loss" in err
     assert "accuracy         train" in err
 
@@ -53,8 +71,12 @@ def test_train_table_and_files(capsys, tmp_path):
     assert out.startswith("64-8-10, 2 steps, batch 16, bptt, ce, seed 0: 1 epoch on golden\n")
     accuracy = json.loads((tmp_path / "a/r.json").read_text())["accuracy"]
     assert f"train {accuracy['train']:.1%}, test {accuracy['test']:.1%}" in out
-    assert sorted(p.name for p in (tmp_path / "b/c").iterdir()) == ["spikes.png", "training.png"]
+    drawn = [f"{name}.{kind}" for name in ("classes", "spikes", "training") for kind in KINDS]
+    assert sorted(p.name for p in (tmp_path / "b/c").iterdir()) == drawn
     assert load_checkpoint(tmp_path / "d/run.safetensors").progress.updates == 2
+    assert run("train", *SMALL, "--epochs", "1", "--plots", "b/c") == 2
+    assert "plots b/c/training.png is there already" in capsys.readouterr().err
+    assert run("train", *SMALL, "--epochs", "1", "--plots", "b/c", "--force") == 0
 
 
 def test_options_reach_the_network():
@@ -63,13 +85,33 @@ def test_options_reach_the_network():
     options += " --loss mse --alpha 2^-1 --rounding stochastic --seed 3 --epochs 1 --save c"
     assert run("train", *SMALL, *options.split()) == 0
     kept = load_checkpoint(Path("c"))
-    for layer in kept.network.layers:
-        assert (layer.rule, layer.temporal, layer.reset, layer.bias) == ("mpd-ed", False, "soft", 1)
-        assert (layer.leak, layer.threshold) == (float(np.float16(0.9)), float(np.float16(0.7)))
-        assert layer.surrogate.edges == (-1, 1)  # of width 2, for this rule
-    learning = kept.learning
-    assert (learning.batch, learning.loss, learning.rate, learning.alpha) == (5, "mse", 2**-9, 0.5)
-    assert (learning.rounding, learning.seed) == ("stochastic", 3)
+    neuron = kept.graph.by_name["hidden1"].neuron
+    assert neuron is not None
+    assert (neuron.rule, neuron.temporal, neuron.reset) == ("mpd-ed", False, "soft")
+    assert (neuron.leak, neuron.threshold) == (float(np.float16(0.9)), float(np.float16(0.7)))
+    assert neuron.surrogate.edges == (-1, 1)  # of width 2, for this rule
+    assert all(c.kind == Dense(bias=True) for c in kept.graph.connections)
+    assert kept.losses == {"readout": MeanSquared(0.5)}
+    assert kept.optimizer["values"] == {"rate": 2**-9, "rounding": "stochastic"}
+    assert (kept.batch, kept.seed, kept.steps) == (5, 3, 2)
+
+
+def test_other_neurons_losses_and_optimizers_reach_the_network():
+    """A recurrent layer with a current of its own, an error in each step, Adam on the host."""
+    options = "--layers 64,8r,10 --neuron CubaLIF --synapse 0.25 --loss ce-every --optimizer adam"
+    small = ["--backend", "golden", "--limit", "30", "--steps", "2", "--epochs", "1"]
+    assert run("train", *small, *options.split(), "--save", "c") == 0
+    kept = load_checkpoint(Path("c"))
+    assert kept.graph.by_name["hidden1"].neuron == CubaLIF(synapse=0.25, surrogate=rectangle(1))
+    assert [(c.name, c.delay) for c in kept.graph.connections] == [
+        ("hidden1", 0), ("hidden1-hidden1", 1), ("readout", 0),
+    ]  # fmt: skip
+    assert kept.losses == {"readout": CrossEntropy(every_step=True)}
+    assert kept.optimizer == {"type": "torch.optim.Adam", "again": True, "values": {"lr": 2**-8}}
+    options = "--optimizer momentum --momentum 0.5"
+    assert run("train", *small, *options.split(), "--save", "d") == 0
+    kept = load_checkpoint(Path("d"))
+    assert kept.optimizer["values"] == {"rate": 2**-9, "mu": 0.5, "rounding": "nearest"}
 
 
 def test_surrogate_and_rate_options():
@@ -77,13 +119,15 @@ def test_surrogate_and_rate_options():
     options = ["--surrogate", "arctan:3", "--rate", "0.25", "--epochs", "1", "--save", "c"]
     assert run("train", *SMALL, *options) == 0
     kept = load_checkpoint(Path("c"))
-    assert kept.network.layers[0].surrogate.name == "arctan"
-    assert max(kept.network.layers[0].surrogate.values) > 1  # with the default α, 1 is the peak
-    assert kept.learning.rate == 0.25
+    neuron = kept.graph.by_name["hidden1"].neuron
+    assert neuron is not None
+    assert neuron.surrogate.name == "arctan"
+    assert max(neuron.surrogate.values) > 1  # with the default α, 1 is the peak
+    assert kept.optimizer["values"]["rate"] == 0.25
     assert run("train", *SMALL, "--epochs", "1", "--save", "d") == 0
     default = load_checkpoint(Path("d"))
-    assert default.network.layers[0].surrogate.edges == (-0.5, 0.5)
-    assert default.learning.rate == 2**-6
+    assert default.graph.by_name["hidden1"].neuron == LIF(surrogate=rectangle(1))
+    assert default.optimizer["values"]["rate"] == 2**-6
 
 
 def test_resume_equals_one_go(tmp_path):
@@ -93,7 +137,7 @@ def test_resume_equals_one_go(tmp_path):
     resumed = "--resume part --epochs 3 --save part --json p.json".split()  # noqa: SIM905
     assert run("train", "--backend", "golden", *resumed) == 0
     whole, part = load_checkpoint(tmp_path / "whole"), load_checkpoint(tmp_path / "part")
-    assert all((a == b).all() for a, b in zip(whole.weights, part.weights, strict=True))
+    assert all((part.weights[name] == w).all() for name, w in whole.weights.items())
     assert whole.progress == part.progress
     accuracy = [json.loads((tmp_path / f).read_text())["accuracy"] for f in ("w.json", "p.json")]
     assert accuracy[0] == accuracy[1]
@@ -178,7 +222,7 @@ def test_evaluate(capsys):
     result = json.loads(capsys.readouterr().out)
     with open("t.json") as file:
         assert result["accuracy"] == json.load(file)["accuracy"]
-    assert result["check"]["tensors"] == 2 + 2 + 4 * 4  # weights are loaded twice
+    assert result["check"]["tensors"] == 2 + 4 * 4
     assert run("evaluate", "c", "--backend", "golden") == 0
     assert capsys.readouterr().out.startswith("accuracy  train ")
 
@@ -204,14 +248,16 @@ def test_compile(capsys):
     about = "batches of 16 samples and 4 steps in 4 blocks of 16 and 1"
     assert f"7-5-8 on tiny (2 lanes): {about}\n" in out
     rows = [line.split() for line in out.splitlines()]
-    assert ["0", "7", "5", "3", "21", "0", "1,344", "1,536", "1,344"] in rows
-    assert ["cycles", "a", "batch", "2,624", "1,536", "2,624"] in rows
+    assert ["hidden1", "7", "5", "3", "21", "0", "1,415", "1,607", "1,505"] in rows
+    assert ["busy", "cycles", "a", "batch", "2,766", "2,155", "2,838"] in rows
     assert "weight memory                            48    2,048     2%  row tiles\n" in out
     assert run("compile", "--machine", "tiny", "--layers", "7,5,8", "--json", "-") == 0
     compiled = json.loads(capsys.readouterr().out)
     assert [layer["tiles"] for layer in compiled["layers"]] == [3, 4]
     needs = {use["memory"]: use["needs"] for use in compiled["uses"]}
     assert needs["weight memory"] == 48
+    busy = [sum(layer["cycles"][e] for layer in compiled["layers"]) for e in ("fp", "bp", "wg")]
+    assert max(busy) < compiled["cycles_a_batch"] < sum(busy)
     names = ("batch", "steps", "samples_of_a_block", "steps_of_a_block", "blocks")
     assert [compiled[name] for name in names] == [16, 4, 16, 1, 4]
 
@@ -222,15 +268,19 @@ def test_mismatch_is_exit_code_1(capsys, monkeypatch):
     class Wrong(GoldenBackend):
         def forward_tensors(self):
             tensors = super().forward_tensors()
-            return {**tensors, "codes.0": tensors["codes.0"] ^ 1}
+            return {**tensors, "codes.hidden1": tensors["codes.hidden1"] ^ 1}
 
-    def make(name, network, learning, machine, **_):
-        return backends.Lockstep(Wrong(network, learning), GoldenBackend(network, learning))
+    def make(name, graph, learning, machine, *, every, **_):
+        golden = [kind(graph, learning, every=every) for kind in (Wrong, GoldenBackend)]
+        return Lockstep(*golden)
 
-    monkeypatch.setattr("backspike.train.trainer.make_backend", make)
+    monkeypatch.setattr("backspike.train.stepper.make_backend", make)
     assert run("train", *SMALL, "--epochs", "1", "--json", "r.json") == 1
     err = capsys.readouterr().err
-    assert "backspike: mismatch: layer 0, tensor codes, batch 0, sample 0, step 0, index 0" in err
+    assert (
+        "backspike: mismatch: population hidden1, tensor codes, batch 0, sample 0, step 0, index 0"
+        in err
+    )
     assert not os.path.exists("r.json")
 
 
@@ -246,7 +296,7 @@ def test_mismatch_is_exit_code_1(capsys, monkeypatch):
         ("train --rate 1e-9", "rate is 1e-09, must be 2^-24"),
         ("train --rate -1", "rate is -1"),
         ("train --rule stdp", "rule is 'stdp', must be bptt or mpd-ed"),
-        ("train --loss l1", "loss is 'l1', must be ce or mse"),
+        ("train --loss l1", "loss is 'l1', must be ce or ce-every or mse"),
         ("train --reset none", "reset is 'none', must be hard or soft"),
         ("train --rounding up", "rounding is 'up', must be nearest or stochastic"),
         (
@@ -263,8 +313,20 @@ def test_mismatch_is_exit_code_1(capsys, monkeypatch):
         ("train --data mnist", "data 'mnist' is not there, must be digits, mnist5k, an .npz"),
         ("train --layers 64", "layers is '64', must be two or more sizes"),
         ("train --layers 64,x,10", "layers is '64,x,10', must be two or more sizes"),
-        ("train --layers 64,0,10", "size is 0"),
-        ("train --layers 65,10", "layers start with 65, must start with 64"),
+        ("train --layers 64,0,10", "a size of population hidden1 is 0"),
+        ("train --layers 64r,10", "the first of layers is 64r, must be without r"),
+        ("train --layers 64,8,10r", "the last of layers is 10r, must be without r"),
+        ("train --layers 65,10", "the network has 65 inputs, must have 64"),
+        ("train --neuron IF", "neuron is 'IF', must be LIF or CubaLIF"),
+        ("train --synapse 0.5", "synapse is 0.5 beside neuron LIF, must be of CubaLIF"),
+        ("train --optimizer sdg", "optimizer is 'sdg', must be sgd or momentum or adam"),
+        ("train --momentum 0.5", "momentum is 0.5 beside optimizer sgd, must be of momentum"),
+        ("train --alpha 0.5", "alpha is 0.5 beside loss ce, must be of mse"),
+        ("train --optimizer adam --rounding nearest", "rounding is nearest beside optimizer adam"),
+        ("train --optimizer momentum", "machine 'default' has no memory of moments"),
+        ("train --network none.toml", "network none.toml cannot be read: No such file"),
+        ("train --network file", "network file is no TOML"),
+        ("train --network file --leak 0.5", "leak is given beside network file, must be said in"),
         ("train --layers 64,9", "data digits has the label 9, must have labels from 0 to 8"),
         ("train --steps 0", "steps is 0"),
         ("train --batch 0", "batch is 0"),

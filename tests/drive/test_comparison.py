@@ -37,6 +37,11 @@ def comparison() -> Comparison:
     return Comparison("core", "golden", ORDER.index)
 
 
+def owner(kind: str) -> str:
+    """What a tensor of that kind is of."""
+    return "connection" if kind in OF_WEIGHTS else "population"
+
+
 def flipped(*names: str) -> dict[str, np.ndarray]:
     """All tensors, one bit of the last value of these flipped."""
     found = tensors()
@@ -74,7 +79,7 @@ def test_a_flipped_bit_is_named(name):
         halves = [float(x.view(np.float16)) for x in (got, want)]
         values = f"got {hex(got)} ({halves[0]:.9g}), want {hex(want)} ({halves[1]:.9g})"
     assert str(raised.value) == (
-        f"layer {whose}, tensor {kind}, batch 4, {place}: {values} "
+        f"{owner(kind)} {whose}, tensor {kind}, batch 4, {place}: {values} "
         f"(1 of {tensors()[name].size} values of this tensor differ)"
     )
     assert there.counts.mismatches == 1
@@ -85,14 +90,14 @@ def test_a_flipped_bit_is_named(name):
 def test_the_first_difference_is_the_one_nearest_to_its_cause(first):
     """Forward upwards, logits, backward downwards, weights: whatever else is wrong behind."""
     kind, _, whose = SEQUENCE[first].partition(".")
-    with pytest.raises(Mismatch, match=f"^layer {whose}, tensor {kind}, "):
+    with pytest.raises(Mismatch, match=f"^{owner(kind)} {whose}, tensor {kind}, "):
         comparison().compare(flipped(*SEQUENCE[first:]), tensors())
 
 
 def test_what_was_loaded_is_before_every_batch():
     """The message says so, without a batch."""
     with pytest.raises(
-        Mismatch, match=r"^layer xh, tensor weights, as loaded, source 1, index 2: "
+        Mismatch, match=r"^connection xh, tensor weights, as loaded, source 1, index 2: "
     ):
         comparison().compare(flipped("weights.xh"), tensors())
 
@@ -112,10 +117,19 @@ def test_other_names_shapes_and_types():
     assert there.counts.mismatches == 3
 
 
-def test_tensors_of_samples_and_of_the_read_out():
-    """A chain's logits have two axes and no name."""
-    want = {"logits": np.full((2, 3), 0x3C00, np.uint16)}
-    got = {"logits": want["logits"].copy()}
-    got["logits"][1, 0] = 0xBC00
-    with pytest.raises(Mismatch, match=r"^layer read-out, tensor logits, as loaded, sample 1, ind"):
+def test_tensors_of_samples():
+    """Logits of the last step have two axes."""
+    want = {"logits.y": np.full((2, 3), 0x3C00, np.uint16)}
+    got = {"logits.y": want["logits.y"].copy()}
+    got["logits.y"][1, 0] = 0xBC00
+    with pytest.raises(Mismatch, match=r"^population y, tensor logits, as loaded, sample 1, ind"):
         comparison().compare(got, want)
+
+
+def test_values_are_counted_by_what_they_are_of():
+    """Of populations and connections, which may have the same name."""
+    there = comparison()
+    there.compare(tensors(), tensors())
+    assert there.by_name["population", "h"] == 30 * 3
+    assert there.by_name["connection", "xh"] == 6 * 2
+    assert sum(there.by_name.values()) == there.counts.values

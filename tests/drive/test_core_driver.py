@@ -6,18 +6,15 @@ import numpy as np
 import pytest
 
 from backspike.drive.core_driver import BYTES, CoreDriver
-from backspike.drive.lockstep import Lockstep
 from backspike.gen.core.faults import Fault
 from backspike.gen.core.map import core_map
 from backspike.gen.machine import MACHINES
-from backspike.golden.backend import GoldenBackend
 from backspike.ir.constants import ENGINES
 from backspike.ir.errors import Mismatch, UserError
 from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
 from backspike.ir.surrogate import rectangle
 from backspike.sim.verilator.simulator import BusError
-from backspike.train.fuzz_training import random_batch, random_halves
+from backspike.train.fuzz_training import random_halves
 from tests.support.core_runs import (
     LEARNING,
     MEMORIES,
@@ -27,6 +24,7 @@ from tests.support.core_runs import (
     random_weights,
     tiny_backend,
 )
+from tests.support.layered import GoldenChain, Layer, LockstepChain, Network, random_batch
 
 pytestmark = pytest.mark.verilator
 
@@ -159,7 +157,7 @@ def test_a_batch_that_is_none_is_refused(backend, register, fields):
 def test_while_running_everything_but_looking_is_refused(backend, monkeypatch):
     """Doorbell, configuration and windows answer SLVERR; the run's bits do not change."""
     rng = np.random.default_rng(2)
-    lockstep = Lockstep(backend, GoldenBackend(NETWORK, LEARNING))
+    lockstep = LockstepChain(backend, GoldenChain(NETWORK, LEARNING))
     lockstep.load_weights(random_weights(rng))
     first, second = (random_batch(rng, NETWORK, 7) for _ in range(2))
     lockstep.forward(*first)
@@ -300,7 +298,7 @@ def test_one_flipped_bit_of_a_weight_is_found_and_named(seed):
     """Any bit of any weight of any layer. With an error of zero nothing hides or spreads it."""
     backend = tiny_backend(learning=Learning(batch=7))
     rng = np.random.default_rng(seed)
-    lockstep = Lockstep(backend, GoldenBackend(NETWORK, backend.plan.learning))
+    lockstep = LockstepChain(backend, GoldenChain(NETWORK, backend.plan.learning))
     weights = random_weights(rng)
     lockstep.load_weights(weights)
     batch = random_batch(rng, NETWORK, 7)
@@ -312,7 +310,7 @@ def test_one_flipped_bit_of_a_weight_is_found_and_named(seed):
     with pytest.raises(Mismatch) as raised:
         lockstep.update(np.zeros((7, NETWORK.sizes[-1]), np.uint16), 0)
     assert str(raised.value) == (
-        f"layer {layer}, tensor weights, batch 0, source {k}, index {j}: got {shown(got)}, "
+        f"connection {layer}, tensor weights, batch 0, source {k}, index {j}: got {shown(got)}, "
         f"want {shown(want)} (1 of {weights[layer].size} values of this tensor differ)"
     )
     assert lockstep.counts.mismatches == 1
@@ -322,17 +320,17 @@ def test_one_flipped_bit_of_a_weight_is_found_and_named(seed):
 def test_a_flipped_bit_is_named_where_it_first_shows(backend):
     """In a weight that is updated, the updated weight; in the read-out's bias, the logits."""
     rng = np.random.default_rng(8)
-    golden = GoldenBackend(NETWORK, LEARNING)
-    lockstep = Lockstep(backend, golden)
+    golden = GoldenChain(NETWORK, LEARNING)
+    lockstep = LockstepChain(backend, golden)
     weights = random_weights(rng)
     batch = random_batch(rng, NETWORK, 7)
     lockstep.load_weights(weights)
     lockstep.forward(*batch)
     flip(backend, 0, 4, 3, 9)
-    with pytest.raises(Mismatch, match=r"layer 0, tensor weights, batch 0, source 4, index 3: got"):
+    with pytest.raises(Mismatch, match="connection 0, tensor weights, batch 0, source 4, ind"):
         lockstep.update(None, 0)
 
-    lockstep = Lockstep(backend, golden)
+    lockstep = LockstepChain(backend, golden)
     lockstep.load_weights(weights)
     flip(backend, 2, 6, 1, 9)
     with pytest.raises(Mismatch) as raised:
@@ -342,7 +340,7 @@ def test_a_flipped_bit_is_named_where_it_first_shows(backend):
     lockstep.reference.load_weights(weights)
     right = golden.forward(*batch)
     text = str(raised.value)
-    assert text.startswith("layer read-out, tensor logits, batch 0, sample 0, index 1: ")
+    assert text.startswith("population 2, tensor logits, batch 0, sample 0, index 1: ")
     assert f"got {shown(int(wrong[0, 1]))}, want {shown(int(right[0, 1]))} (7 of 35" in text
 
 
@@ -383,7 +381,7 @@ def test_an_error_that_is_not_used_does_not_saturate(rule, fires):
     layer = Layer(size=2, rule=rule, surrogate=rectangle(8.0))
     network = Network(inputs=1, steps=1, layers=(layer, Layer(size=4)))
     backend = tiny_backend(network, Learning(batch=1, rate=2.0**-10))
-    golden = GoldenBackend(network, backend.plan.learning)
+    golden = GoldenChain(network, backend.plan.learning)
     one, large = 0x3C00, 0x7BFF
     weights = [np.array([[one, one if fires else 0]], np.uint16), np.zeros((2, 4), np.uint16)]
     weights[1][1] = large

@@ -13,13 +13,16 @@ from backspike.drive.lockstep import Lockstep
 from backspike.drive.registry import make_backend
 from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.machine import MACHINES
+from backspike.ir.builder import Input, Sequential
+from backspike.ir.connection import Dense
 from backspike.ir.errors import Mismatch, UserError
 from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
+from backspike.ir.neuron import LIF
 from backspike.train.checkpoint import load_checkpoint
 from backspike.train.data import load
 from backspike.train.trainer import Trainer
 from tests.support.core_runs import LEARNING, NETWORK, check_run
+from tests.support.layered import RTLChain
 
 pytestmark = pytest.mark.verilator
 SMALL = "--limit 20 --layers 64,9,10 --steps 3 --batch 8 --machine tiny --seed 2"
@@ -44,7 +47,7 @@ def test_rtl_golden_and_a_change_of_backend_give_the_same_run(tmp_path, capsys):
     assert main(["train", *resumed.split()]) == 0
     runs = [load_checkpoint(tmp_path / name) for name in ("rtl", "golden", "mixed")]
     for run in runs[1:]:
-        assert all((a == b).all() for a, b in zip(runs[0].weights, run.weights, strict=True))
+        assert all((run.weights[name] == w).all() for name, w in runs[0].weights.items())
         assert run.progress == runs[0].progress
     rtl, golden = (json.loads((tmp_path / f"{n}.json").read_text()) for n in ("rtl", "golden"))
     assert (rtl["accuracy"], rtl["density"]) == (golden["accuracy"], golden["density"])
@@ -81,7 +84,7 @@ def test_every_cut_of_a_batch_gives_the_same_bits(monkeypatch, batch, steps):
     for cut in cuts(batch, steps, machine):
         monkeypatch.setattr(compiler, "cuts", lambda *_, cut=cut, **__: iter([cut]))
         try:
-            backend = RTLBackend(network, learning, machine)
+            backend = RTLChain(network, learning, machine)
         except UserError:  # it has no room for as many blocks
             continue
         assert backend.plan.cut == cut
@@ -99,27 +102,43 @@ def test_trace_holds_waves(tmp_path):
     assert text.count("\n#") > 100
 
 
-def test_a_weight_bit_that_flips_in_the_core_is_found():
+def test_a_weight_bit_that_flips_in_the_core_is_found(monkeypatch):
     """A weight changed in the core alone is a Mismatch in the first batch."""
-    network = Network(inputs=64, layers=(Layer(size=9), Layer(size=10)), steps=3)
-    learning = Learning(batch=8)
-    with Trainer(network, "tiny", "rtl", learning=learning) as trainer:
-        assert isinstance(trainer.backend, Lockstep)
-        rtl = trainer.backend.primary
-        weights = rtl.weights()
-        weights[1][4, 7] ^= np.uint16(1)
-        rtl.load_weights(weights)  # behind the back of the comparison
-        with pytest.raises(Mismatch, match=r"batch 0.*got 0x.*want 0x"):
-            trainer.train(load("digits").limited(20), 1)
+    graph = Sequential(Input(64), Dense(9), LIF(), Dense(10))
+    data = load("digits").limited(20).train.coded(graph, 3)
+    load_weights = RTLBackend.load_weights
+
+    def wrong(self, weights):
+        load_weights(self, weights)
+        flipped = self.weights()
+        flipped["readout"][4, 7] ^= np.uint16(1)
+        self.set_weights(flipped)
+
+    with Trainer(graph, "tiny", "rtl", batch=8) as trainer:
+        trainer.predict(data)
+        monkeypatch.setattr(RTLBackend, "load_weights", wrong)
+        with pytest.raises(Mismatch, match="connection readout, tensor weights, as loaded"):
+            with Trainer(graph, "tiny", "rtl", batch=8) as other:
+                other.fit(data, 1)
+        monkeypatch.undo()
+        # Behind the back of the comparison.
+        lockstep = Lockstep.set_weights
+        monkeypatch.setattr(Lockstep, "set_weights", lambda self, w: self.primary.set_weights(w))
+        changed = trainer.weights["readout"].copy()
+        changed[7, 4] += 0.5
+        trainer.weights["readout"] = changed
+        monkeypatch.setattr(Lockstep, "set_weights", lockstep)
+        with pytest.raises(Mismatch, match=r"batch 3.*got 0x.*want 0x"):
+            trainer.fit(data, 1)
 
 
 def test_counters_do_not_count_what_did_not_run():
     """Engines that did not run have no busy cycles, and the bound is counted by hand."""
-    network = Network(inputs=4, layers=(Layer(size=3), Layer(size=2)), steps=2)
-    rtl = make_backend("rtl", network, Learning(batch=1), MACHINES["tiny"])
-    spikes, labels = np.ones((1, 2, 4), np.uint8), np.zeros(1, np.int64)
-    rtl.load_weights([np.zeros(shape, np.uint16) for shape in network.shapes])
-    rtl.forward(spikes, labels)
+    graph = Sequential(Input(4), Dense(3), LIF(), Dense(2))
+    learning, machine = Learning(batch=1), MACHINES["tiny"]
+    rtl = make_backend("rtl", graph, learning, machine, steps=2, every=False)
+    rtl.load_weights({name: np.zeros(shape, np.uint16) for name, shape in graph.shapes.items()})
+    rtl.forward({"input": np.ones((1, 2, 4), np.uint8)})
     counters = rtl.counters()  # pyright: ignore[reportAttributeAccessIssue]
     rtl.close()
     assert counters["fp"]["bound"] == 4 * 2 * 2  # sources, entries, tiles; nothing spikes above

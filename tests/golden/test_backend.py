@@ -5,16 +5,14 @@ import pytest
 import torch
 
 from backspike.drive.backend import Backend
-from backspike.golden.backend import GoldenBackend
 from backspike.golden.half import random_halves, to_bits
 from backspike.golden.hash import draw
-from backspike.golden.initial import initial_weights
 from backspike.golden.loss import cross_entropy_error
 from backspike.ir.errors import UserError
 from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
 from backspike.ir.surrogate import rectangle
 from tests.support.chains import rational_step
+from tests.support.layered import GoldenChain, Layer, Network, chain_weights
 
 NETWORK = Network(
     inputs=5,
@@ -32,15 +30,17 @@ def batch(size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return g.integers(0, 2, (size, 3, 5), dtype=np.uint8), g.integers(0, 3, size)
 
 
-def backend(learning: Learning, seed: int = 0) -> GoldenBackend:
-    b = GoldenBackend(NETWORK, learning)
-    b.load_weights(initial_weights(NETWORK, seed))
+def backend(learning: Learning, seed: int = 0) -> GoldenChain:
+    b = GoldenChain(NETWORK, learning)
+    b.load_weights(chain_weights(NETWORK, seed))
     return b
 
 
 def test_it_is_a_backend():
     """It has the protocol's type, its name, and weights of the network's shapes."""
-    b: Backend = GoldenBackend(NETWORK, Learning())
+    b = GoldenChain(NETWORK, Learning())
+    inner: Backend = b.inner
+    assert inner.graph is NETWORK.graph
     assert b.name == "golden"
     assert [w.shape for w in b.weights()] == list(NETWORK.shapes)
     b.close()
@@ -172,38 +172,35 @@ SPIKES, LABELS = batch(2)
 @pytest.mark.parametrize(
     ("spikes", "labels", "message"),
     [
-        (SPIKES[0], LABELS, r"spikes have the shape \(3, 5\), must have \(1 to 3, 3, 5\)"),
-        (SPIKES[:0], LABELS[:0], r"spikes have the shape \(0, 3, 5\), must have \(1 to 3"),
-        (batch(4)[0], batch(4)[1], r"spikes have the shape \(4, 3, 5\), must have \(1 to 3"),
-        (SPIKES[:, :2], LABELS, r"spikes have the shape \(2, 2, 5\), must have \(B, 3, 5\)"),
-        (SPIKES.astype(float), LABELS, r"spikes are float64 up to 1.0, must be uint8 of 0 and 1"),
-        (SPIKES * 2, LABELS, r"spikes are uint8 up to 2, must be uint8 of 0 and 1"),
-        (SPIKES, LABELS[:1], r"labels are int64 of shape \(1,\), must be integers of shape \(2,\)"),
-        (
-            SPIKES,
-            LABELS / 2,
-            r"labels are float64 of shape \(2,\), must be integers of shape \(2,\)",
-        ),
-        (SPIKES, np.array([0, 3]), r"a label is 3, must be from 0 to 2"),
-        (SPIKES, np.array([-1, 2]), r"a label is -1, must be from 0 to 2"),
+        (SPIKES[0], LABELS, r"input has the shape \(3, 5\), must have \(1 to 3, T, 5\)"),
+        (SPIKES[:0], LABELS[:0], r"input has the shape \(0, 3, 5\), must have \(1 to 3"),
+        (batch(4)[0], batch(4)[1], r"input has the shape \(4, 3, 5\), must have \(1 to 3"),
+        (SPIKES[:, :, :2], LABELS, r"input has the shape \(2, 3, 2\), must have"),
+        (SPIKES.astype(float), LABELS, "input is of float64, must be an array of uint8"),
+        (SPIKES * 2, LABELS, "input has numbers up to 2, must have 0 and 1"),
+        (SPIKES, LABELS[:1], r"labels have the shape \(1,\), must have \(2,\)"),
+        (SPIKES, LABELS / 2, "labels are of float64, must be an array of integers"),
+        (SPIKES, None, "labels are none, must be given"),
+        (SPIKES, np.array([0, 3]), "a label is 3, must be from 0 to 2"),
+        (SPIKES, np.array([-1, 2]), "a label is -1, must be from 0 to 2"),
     ],
 )
 def test_a_bad_batch_is_named(spikes, labels, message):
     """Spikes and labels of a wrong kind, shape, size or range: the error says which."""
-    b = backend(Learning(batch=3))
+    b = backend(Learning(batch=3, loss="mse"))
     with pytest.raises(UserError, match=message):
         b.forward(spikes, labels)
 
 
 def test_bad_weights_are_named_and_not_loaded():
-    """The error says which layer and place; the weights before stay."""
+    """The error says which connection and place; the weights before stay."""
     b = backend(Learning(batch=3))
     before = b.weights()
-    with pytest.raises(UserError, match="weights are of 2 layers, must be of 3"):
-        b.load_weights(before[:2])
+    with pytest.raises(UserError, match=r"weights are of \['0', '1'\], must be of \['0', '1', '2'"):
+        b.inner.load_weights({"0": before[0], "1": before[1]})
     infinite = [w.copy() for w in before]
     infinite[1][2, 3] = 0xFC00
-    with pytest.raises(UserError, match=r"weights of layer 1 at \(2, 3\) is 0xfc00"):
+    with pytest.raises(UserError, match=r"weights of 1 at \(2, 3\) is 0xfc00"):
         b.load_weights(infinite)
     assert all((a == c).all() for a, c in zip(before, b.weights(), strict=True))
 
@@ -215,9 +212,9 @@ def test_a_bad_error_or_step_is_named_and_changes_nothing():
     b = backend(Learning(batch=3))
     before = b.weights()
     b.forward(SPIKES, LABELS)
-    with pytest.raises(UserError, match="the error is none for loss ce, must be one for ce"):
+    with pytest.raises(UserError, match=r"errors are of \[\], must be of \['2'\]"):
         b.update(None, 0)
-    with pytest.raises(UserError, match=r"error has the shape \(1, 3\), must have \(2, 3\)"):
+    with pytest.raises(UserError, match=r"errors of 2 has the shape \(1, 3\), must have \(2, 3\)"):
         b.update(error[:1], 0)
     with pytest.raises(UserError, match="step is -1, must be from 0 to"):
         b.update(error, -1)
@@ -226,5 +223,5 @@ def test_a_bad_error_or_step_is_named_and_changes_nothing():
     assert any((a != c).any() for a, c in zip(before, b.weights(), strict=True))
     mse = backend(Learning(batch=3, loss="mse"))
     mse.forward(SPIKES, LABELS)
-    with pytest.raises(UserError, match="the error is one for loss mse"):
+    with pytest.raises(UserError, match=r"errors are of \['2'\], must be of \[\]"):
         mse.update(error, 0)

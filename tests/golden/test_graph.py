@@ -10,12 +10,13 @@ from backspike.golden import graph as golden
 from backspike.golden import rules
 from backspike.golden.arithmetic import Halves, Reals
 from backspike.golden.half import from_bits, random_halves, to_bits
+from backspike.golden.reference import outputs
 from backspike.ir.connection import Dense
 from backspike.ir.graph import Connection, Graph, Population
 from backspike.ir.learning import Learning
 from backspike.ir.neuron import CubaLIF
 from backspike.train.random_graphs import random_graph
-from tests.support.autograd import autograd, close
+from tests.support.autograd import close
 from tests.support.rational_graph import Batch, patterns
 from tests.support.weight_kinds import WEIGHTS
 
@@ -32,9 +33,9 @@ def check_autograd(graph: Graph, seed: int, batch: int, steps: int) -> int:
         if p.role == "input"
     }
     leaves = {name: w.clone().requires_grad_() for name, w in weights.items()}
-    outputs = autograd(graph, leaves, inputs)
-    errors = {n: torch.randn(x.shape, generator=g).double() for n, x in outputs.items()}
-    loss = sum((x * errors[name]).sum() for name, x in outputs.items())
+    made = outputs(graph, leaves, inputs)
+    errors = {n: torch.randn(x.shape, generator=g).double() for n, x in made.items()}
+    loss = sum((x * errors[name]).sum() for name, x in made.items())
     live = [c.name for c in graph.connections if c.name in leaves and not c.frozen]
     found = torch.autograd.grad(
         cast(torch.Tensor, loss), [leaves[name] for name in live], allow_unused=True
@@ -45,7 +46,7 @@ def check_autograd(graph: Graph, seed: int, batch: int, steps: int) -> int:
     activity = golden.forward(a, graph, weights, inputs)
     gradients = golden.backward(a, graph, weights, activity, errors)
     got = golden.weight_gradients(a, graph, activity, gradients)
-    for name, x in outputs.items():
+    for name, x in made.items():
         spiking = graph.by_name[name].neuron is not None
         assert close(activity.logits[name], x.cumsum(1) if spiking else x), name
     assert set(got) <= set(want)

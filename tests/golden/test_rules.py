@@ -12,12 +12,13 @@ import torch
 from backspike.golden import graph, neurons, rules
 from backspike.golden.arithmetic import Halves, Reals
 from backspike.golden.half import from_bits, nearest, random_halves, to_bits
+from backspike.golden.reference import outputs
 from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
 from backspike.ir.surrogate import SURROGATES, rectangle
 from tests.support import rational
-from tests.support.autograd import autograd, close
+from tests.support.autograd import close
 from tests.support.chains import named, rational_step, run
+from tests.support.layered import Layer, Network
 from tests.support.rational_graph import patterns
 from tests.support.weight_kinds import WEIGHTS
 
@@ -64,7 +65,7 @@ def test_without_rounding_it_is_autograd(reset, rule, temporal, surrogate, loss,
     labels = torch.randint(0, 4, (6,), generator=generator)
 
     leaves = {name: w.clone().requires_grad_() for name, w in weights.items()}
-    want_logits = autograd(network.graph, leaves, {"input": spikes})[LAST][:, -1]
+    want_logits = outputs(network.graph, leaves, {"input": spikes})[LAST][:, -1]
     want = torch.autograd.grad(loss_of(learning, want_logits, labels), list(leaves.values()))
 
     a = Reals()

@@ -9,9 +9,9 @@ import pytest
 from backspike.ir.connection import Dense, Identity
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Connection, Graph, Population
-from backspike.ir.network import Layer, Network
 from backspike.ir.neuron import IF, LIF, CubaLIF
 from backspike.train.random_graphs import random_graph
+from tests.support.layered import Layer, Network
 
 X = Population("x", (4,), role="input")
 H = Population("h", (3,), LIF())

@@ -8,8 +8,8 @@ import torch
 from backspike.golden import graph, rules
 from backspike.golden.arithmetic import Arithmetic
 from backspike.ir.learning import Learning
-from backspike.ir.network import Network
 from tests.support import rational
+from tests.support.layered import Network
 from tests.support.rational_graph import Batch
 
 

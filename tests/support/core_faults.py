@@ -4,32 +4,31 @@ import numpy as np
 import pytest
 
 from backspike.drive.core_driver import BYTES, CoreFaultError
-from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.core.engines import KINDS
 from backspike.gen.core.faults import Fault
 from backspike.gen.core.layout import DESCRIPTOR_WORDS, RECORD_WORDS, TASK
 from backspike.ir.constants import ENGINES
-from backspike.train.fuzz_training import random_batch
 from tests.support.core_runs import NETWORK, check_run, memories
+from tests.support.layered import RTLChain, random_batch
 
 LIMIT = 500_000
 """Cycles after which the core is taken to hang."""
 
 
-def write_batch(backend: RTLBackend, rng: np.random.Generator, samples: int) -> None:
+def write_batch(backend: RTLChain, rng: np.random.Generator, samples: int) -> None:
     """The next batch's inputs and labels, beside the one that was run forward."""
     spikes, labels = random_batch(rng, NETWORK, samples)
     backend.driver.write_inputs({"input": spikes}, labels, 1)
 
 
-def run(backend: RTLBackend, program: str = "both") -> int:
+def run(backend: RTLChain, program: str = "both") -> int:
     """Run a program; returns the cycles that it took beside those counted."""
     before = backend.simulator.cycles
     backend.driver.run(program, forward=1, backward=0, limit=LIMIT)
     return backend.simulator.cycles - before - backend.driver.counters()["total"]
 
 
-def descriptor(backend: RTLBackend, engine: str, layer: int, field: str, value: int) -> None:
+def descriptor(backend: RTLChain, engine: str, layer: int, field: str, value: int) -> None:
     """A field of a layer, or if it has none of that name, of the record of its first connection."""
     if field not in KINDS[engine].fields:
         layers = list(backend.plan.descriptors[engine].layers.values())
@@ -40,7 +39,7 @@ def descriptor(backend: RTLBackend, engine: str, layer: int, field: str, value: 
     backend.simulator.write(base + word * BYTES, value)
 
 
-def record(backend: RTLBackend, engine: str, number: int, **fields: int) -> None:
+def record(backend: RTLChain, engine: str, number: int, **fields: int) -> None:
     base = backend.simulator.registers.window(f"layers_{engine}").base
     first = backend.plan.machine.layers * DESCRIPTOR_WORDS + number * RECORD_WORDS
     for field, value in fields.items():
@@ -48,7 +47,7 @@ def record(backend: RTLBackend, engine: str, number: int, **fields: int) -> None
         backend.simulator.write(base + word * BYTES, value)
 
 
-def task(backend: RTLBackend, engine: str, position: int, **fields: int) -> None:
+def task(backend: RTLChain, engine: str, position: int, **fields: int) -> None:
     base = backend.simulator.registers.window(f"tasks_{engine}").base
     word = TASK.const({f"wait_{name}": 0 for name in ENGINES} | fields).as_bits()
     for n in range(2):
@@ -56,7 +55,7 @@ def task(backend: RTLBackend, engine: str, position: int, **fields: int) -> None
         backend.simulator.write(at, word >> 32 * n & 0xFFFF_FFFF)
 
 
-def batch(backend: RTLBackend, **fields: int) -> None:
+def batch(backend: RTLChain, **fields: int) -> None:
     """Write these fields of registers `batch` and `time`, and leave the others."""
     port = backend.simulator
     for name in ("batch", "time"):
@@ -67,7 +66,7 @@ def batch(backend: RTLBackend, **fields: int) -> None:
             port.write(name, register.pack(**kept | given))
 
 
-def refused(backend: RTLBackend, fault: Fault, engine: str | None = None, at: int | None = None):
+def refused(backend: RTLChain, fault: Fault, engine: str | None = None, at: int | None = None):
     """A run of all engines is refused for that reason, and nothing has changed by it."""
     before = memories(backend)
     with pytest.raises(CoreFaultError) as raised:
@@ -79,7 +78,7 @@ def refused(backend: RTLBackend, fault: Fault, engine: str | None = None, at: in
     assert not backend.driver.status()["running"]
 
 
-def mended(backend: RTLBackend) -> None:
+def mended(backend: RTLChain) -> None:
     """With the plan loaded again, training is right."""
     backend.driver.load_plan()
     check_run(backend)

@@ -2,15 +2,19 @@
 
 import numpy as np
 
-from backspike.drive.core_backend import CoreBackend
-from backspike.drive.lockstep import Lockstep
-from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.machine import MACHINES
-from backspike.golden.backend import GoldenBackend
 from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
 from backspike.ir.surrogate import arctan, rectangle
-from backspike.train.fuzz_training import random_batch, random_halves
+from backspike.train.fuzz_training import random_halves
+from tests.support.layered import (
+    Chain,
+    GoldenChain,
+    Layer,
+    LockstepChain,
+    Network,
+    RTLChain,
+    random_batch,
+)
 
 TINY = MACHINES["tiny"]
 NETWORK = Network(
@@ -27,15 +31,15 @@ LEARNING = Learning(batch=7, loss="mse", rate=2.0**-5)
 MEMORIES = ("weights", "spikes", "codes", "gradients", "masks", "logits")
 
 
-def tiny_backend(network: Network = NETWORK, learning: Learning = LEARNING) -> RTLBackend:
-    return RTLBackend(network, learning, TINY)
+def tiny_backend(network: Network = NETWORK, learning: Learning = LEARNING) -> RTLChain:
+    return RTLChain(network, learning, TINY)
 
 
 def random_weights(rng: np.random.Generator, network: Network = NETWORK) -> list[np.ndarray]:
     return [random_halves(rng, shape, "usual") for shape in network.shapes]
 
 
-def memories(backend: RTLBackend) -> dict[str, bytes]:
+def memories(backend: RTLChain) -> dict[str, bytes]:
     """Everything in the core's memories that the host can see."""
     port = backend.simulator
     return {
@@ -44,12 +48,12 @@ def memories(backend: RTLBackend) -> dict[str, bytes]:
     }
 
 
-def check_run(backend: CoreBackend, seed: int = 0) -> None:
+def check_run(backend: Chain, seed: int = 0) -> None:
     """Train for three batches, the last one smaller; raises Mismatch if a bit differs."""
     rng = np.random.default_rng(seed)
     network, learning = backend.network, backend.plan.learning
-    golden = GoldenBackend(network, learning)
-    lockstep = Lockstep(backend, golden)
+    golden = GoldenChain(network, learning)
+    lockstep = LockstepChain(backend, golden)
     lockstep.load_weights(random_weights(rng, network))
     samples = (learning.batch, learning.batch, max(1, learning.batch - 3))
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from backspike.compile.compiler import Plan, compile_network
+from backspike.compile.compiler import Plan
 from backspike.compile.cut import Cut
 from backspike.compile.memory_image import Shape, label_words, sample_rows, spike_words, weight_rows
 from backspike.gen.machine import DEPTH, MACHINES, Machine
 from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
 from backspike.ir.surrogate import rectangle, triangle
+from tests.support.layered import Layer, Network, compile_network
 
 MACHINE = replace(MACHINES["tiny"], name="few", units=32, readout_units=16)
 """There is room for four blocks of NETWORK."""
@@ -52,12 +52,12 @@ def make(kind: str, seed: int, path: Path) -> None:
     from backspike.golden.arithmetic import Halves
     from backspike.golden.half import from_bits, random_halves, to_bits
     from backspike.golden.hash import draw, layer_key
-    from backspike.golden.initial import initial_weights
+    from tests.support.layered import chain_weights
 
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(seed)
     learn = learning(kind)
-    weights = [from_bits(w) for w in initial_weights(NETWORK, seed)]
+    weights = [from_bits(w) for w in chain_weights(NETWORK, seed)]
     if kind == "extreme":
         weights = [random_halves(shape, generator) for shape in NETWORK.shapes]
     spikes = (rng.random((BATCH, NETWORK.steps, NETWORK.inputs)) < 0.6).astype(np.uint8)

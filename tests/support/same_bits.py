@@ -14,21 +14,23 @@ import numpy as np
 import torch
 
 from backspike.golden import hyra
-from backspike.golden.backend import GoldenBackend
 from backspike.golden.fsds import fsds
 from backspike.golden.hash import draw
-from backspike.golden.initial import initial_weights
 from backspike.golden.loss import cross_entropy_error
 from backspike.golden.spectral import samples, similarity, sums
 from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
 from backspike.ir.surrogate import Surrogate, arctan, fast_sigmoid, rectangle, triangle
 from backspike.spectral.photographs import crop, grey, photograph
 from backspike.spectral.superresolution.networks import Bicubic, Sinc
 from backspike.spectral.superresolution.resize import from_bytes, smaller
+from backspike.train.batches import epoch_order
 from backspike.train.coding import rate_code
 from backspike.train.data import digits
-from backspike.train.trainer import Trainer, epoch_order
+from backspike.train.losses import CrossEntropy, MeanSquared
+from backspike.train.optimizers import SGD
+from backspike.train.result import cycles_of
+from backspike.train.trainer import Trainer
+from tests.support.layered import GoldenChain, Layer, Network, chain_weights
 
 Value = str | int | float
 TOLERANCE = 1e-9
@@ -140,10 +142,10 @@ def drawn(seed: int, options: dict[str, tuple] = OPTIONS) -> tuple[Network, Lear
 
 def train_golden(network: Network, learning: Learning, raw: Raw) -> dict[str, Value]:
     """Three batches, the last one partial: every tensor, and whether each batch saturated."""
-    backend, digests = GoldenBackend(network, learning), Digests()
+    backend, digests = GoldenChain(network, learning), Digests()
     kind = raw.pick("weights")
     weights = (
-        initial_weights(network, learning.seed)
+        chain_weights(network, learning.seed)
         if kind == "initial"
         else [raw.halves(shape, kind) for shape in network.shapes]
     )
@@ -174,8 +176,8 @@ def long_sums() -> dict[str, Value]:
 def overlapped() -> dict[str, Value]:
     """`update_forward` instead of `update` and `forward`."""
     network, learning, raw = drawn(3, LIVELY)
-    backend, digests = GoldenBackend(network, learning), Digests()
-    backend.load_weights(initial_weights(network, 7))
+    backend, digests = GoldenChain(network, learning), Digests()
+    backend.load_weights(chain_weights(network, 7))
     for step in range(4):
         spikes = raw.spikes((learning.batch, network.steps, network.inputs), 0.4)
         labels = raw.words((learning.batch,), network.sizes[-1])
@@ -234,23 +236,42 @@ DIGITS: dict[str, tuple[tuple[int, ...], dict[str, Any], dict[str, Any]]] = {
 """Hidden layers, what is particular of each, of learning."""
 
 
+def digits_trainer(
+    hidden: tuple[int, ...], of_layer: dict, of_learning: dict, backend: str, machine: str
+) -> Trainer:
+    """Of a chain with those hidden layers."""
+    layers = (*(Layer(size=n, **of_layer) for n in hidden), Layer(size=10))
+    learning = Learning(**of_learning)
+    mse = learning.loss == "mse"
+    return Trainer(
+        Network(inputs=64, layers=layers, steps=4).graph, machine, backend,
+        steps=4, batch=learning.batch, seed=learning.seed,
+        loss=MeanSquared(learning.alpha) if mse else CrossEntropy(),
+        optimizer=SGD(learning.rate, learning.rounding),
+    )  # fmt: skip
+
+
+def fitted(trainer: Trainer, samples: int, epochs: int) -> dict[str, Value]:
+    """So many epochs of so many digits: weights by layer, and accuracies with the last ones."""
+    data = digits().limited(samples)
+    train, test = (split.coded(trainer.graph, 4) for split in (data.train, data.test))
+    trainer.fit(train, epochs, test=test)
+    shares = {"train": trainer.score(train), "test": trainer.history[-1]["test"]}
+    bits = {f"weights.{n}": digest(w) for n, w in enumerate(trainer.bits().values())}
+    return bits | {f"{part} accuracy": share.hex() for part, share in shares.items()}
+
+
 def train_digits(name: str, backend: str = "golden", machine: str = "default") -> dict[str, Value]:
     """Two epochs of 100 digits by the Trainer: weights, accuracies, history."""
-    hidden, of_layer, of_learning = DIGITS[name]
-    layers = (*(Layer(size=n, **of_layer) for n in hidden), Layer(size=10))
-    with Trainer(
-        Network(inputs=64, layers=layers, steps=4), machine, backend,
-        learning=Learning(**of_learning),
-    ) as trainer:  # fmt: skip
-        result = trainer.train(digits().limited(100), 2)
-        weights = {f"weights.{n}": digest(w) for n, w in enumerate(trainer.backend.weights())}
-    found: dict[str, Value] = {"saturated": int(result.saturated)}
-    found |= {f"{part} accuracy": share.hex() for part, share in result.accuracy.items()}
-    for entry in result.history:
+    with digits_trainer(*DIGITS[name], backend, machine) as trainer:
+        found = fitted(trainer, 100, 2)
+        found["saturated"] = int(trainer.saturated)
+    for entry in trainer.history:
         epoch = f"epoch {entry['epoch']}"
         found[f"{epoch} loss"] = entry["loss"]
-        found |= {f"{epoch} {part}": entry[part].hex() for part in ("train", "test")}
-    return weights | found
+        found[f"{epoch} train"] = entry["accuracy"].hex()
+        found[f"{epoch} test"] = entry["test"].hex()
+    return found
 
 
 # ---------------------------------------------------------------------------------------- spectral
@@ -321,18 +342,13 @@ def hyra_parts() -> dict[str, Value]:
 
 def cycles(machine: str) -> tuple[dict[str, Value], dict[str, int]]:
     """An epoch of 48 digits on the RTL: bits, and cycles by name, which may only fall."""
-    layers = (Layer(size=24, bias=True), Layer(size=10))
-    with Trainer(
-        Network(inputs=64, layers=layers, steps=4), machine, "rtl",
-        learning=Learning(rounding="stochastic", seed=2),
-    ) as trainer:  # fmt: skip
-        result = trainer.train(digits().limited(48), 1)
-        bits = {f"weights.{n}": digest(w) for n, w in enumerate(trainer.backend.weights())}
-    bits |= {f"{part} accuracy": share.hex() for part, share in result.accuracy.items()}
-    assert result.cycles is not None
-    engines = {e: counts for e, counts in result.cycles.items() if e != "total"}
+    of_learning = {"rounding": "stochastic", "seed": 2}
+    with digits_trainer((24,), {"bias": True}, of_learning, "rtl", machine) as trainer:
+        bits = fitted(trainer, 48, 1)
+        counted = cycles_of(trainer.counters or {})
+    engines = {e: counts for e, counts in counted.items() if e != "total"}
     return bits, {
-        "total": result.cycles["total"],
+        "total": counted["total"],
         **{f"{e} {what}": counts[what] for e, counts in engines.items() for what in counts},
     }
 

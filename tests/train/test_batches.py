@@ -10,8 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from backspike.ir.builder import Network
 from backspike.ir.errors import UserError
 from backspike.ir.neuron import LIF
-from backspike.train.batches import Reader, check_again, is_pair
-from backspike.train.trainer import epoch_order
+from backspike.train.batches import Reader, check_again, epoch_order, is_pair
 
 
 def reader(batch=4, steps=None, inputs=1, readouts=1) -> Reader:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backspike.ir.builder import Input, Network, Sequential
+from backspike.ir.connection import Dense
 from backspike.ir.errors import UserError
-from backspike.ir.network import Layer, Network
 from backspike.train.data import load
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -264,15 +265,20 @@ def test_idx_missing(tmp_path):
 
 
 def test_network_that_does_not_fit():
-    """Data with another number of inputs or more classes than the network is a UserError."""
+    """Data with another number of inputs or more classes than the network, or a network of two
+    inputs, is a UserError."""
     data = load("digits")
-    data.check_fits(Network(inputs=64, layers=(Layer(size=10),), steps=1))
-    with pytest.raises(
-        UserError, match=r"layers start with 63, must start with 64: data digits has"
-    ):
-        data.check_fits(Network(inputs=63, layers=(Layer(size=10),), steps=1))
+    data.check_fits(Sequential(Input(64), Dense(10)), 1)
+    with pytest.raises(UserError, match="the network has 63 inputs, must have 64: data digits has"):
+        data.check_fits(Sequential(Input(63), Dense(10)), 1)
     with pytest.raises(UserError, match="has the label 9, must have labels from 0 to 8"):
-        data.check_fits(Network(inputs=64, layers=(Layer(size=9),), steps=1))
+        data.check_fits(Sequential(Input(64), Dense(9)), 1)
+    net = Network()
+    y = net.readout("y", 10)
+    for name in "ab":
+        net.connect(net.input(name, 32), y)
+    with pytest.raises(UserError, match="the network has the inputs a, b, must have one"):
+        data.check_fits(net.graph, 1)
 
 
 def test_idx_bytes_of_0_and_1_are_binary(tmp_path):

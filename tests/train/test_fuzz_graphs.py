@@ -7,13 +7,13 @@ import pytest
 
 from backspike.drive.machines import find_machine
 from backspike.gen.machine import DEPTH, MACHINES
-from backspike.golden.graph_backend import GraphBackend
+from backspike.golden.backend import GoldenBackend
 from backspike.ir.connection import Dense, Identity
 from backspike.ir.errors import Mismatch, UserError
 from backspike.ir.neuron import CubaLIF
 from backspike.system.program import run_program
 from backspike.train import fuzz_graphs
-from backspike.train.fuzz_graphs import Case, draw_case, main, roomy, run_case
+from backspike.train.fuzz_graphs import Case, draw_case, main, own_errors, roomy, run_case
 from backspike.train.fuzz_training import HALVES
 
 RUNS = {"tiny": 60, "four": 15, "default": 15}
@@ -51,6 +51,8 @@ def features(case: Case) -> set:
         ("momentum", learning.momentum > 0),
         ("gradients in others' place", any(at.after for at in plan.populations.values())),
         ("stateful", plan.stateful),
+        ("errors", "every" if plan.every else learning.loss),
+        ("errors of labels", len(own_errors(plan))),
         ("weights", case.weights),
         ("inputs", sum(p.role == "input" for p in graph.populations)),
         ("read-outs", sum(p.role == "readout" for p in graph.populations)),
@@ -100,6 +102,8 @@ WANTED: dict[str, tuple] = {
     "momentum": (False, True),
     "gradients in others' place": (False, True),
     "stateful": (False, True),
+    "errors": ("every", "ce", "mse"),
+    "errors of labels": (0, 1, 2),
     "weights": tuple(HALVES),
     "inputs": (1, 2),
     "read-outs": (1, 2),
@@ -186,7 +190,7 @@ def test_a_roomy_machine_has_the_engines_of_its_own():
 @pytest.mark.verilator
 def test_a_run_that_differs_says_the_command(monkeypatch, capsys):
     """Golden is made wrong in one bit of one weight, and then in its flag."""
-    update_tensors = GraphBackend.update_tensors
+    update_tensors = GoldenBackend.update_tensors
 
     def wrong(self):
         tensors = update_tensors(self)
@@ -196,7 +200,7 @@ def test_a_run_that_differs_says_the_command(monkeypatch, capsys):
         return tensors | {name: weights}
 
     command = "python -m backspike.train.fuzz_graphs --machine tiny --seed 1"
-    monkeypatch.setattr(GraphBackend, "update_tensors", wrong)
+    monkeypatch.setattr(GoldenBackend, "update_tensors", wrong)
     with pytest.raises(Mismatch) as raised:
         run_case(drawn("tiny", 1))
     text = str(raised.value)
@@ -207,8 +211,8 @@ def test_a_run_that_differs_says_the_command(monkeypatch, capsys):
     assert text in capsys.readouterr().err
     monkeypatch.undo()
 
-    saturated = GraphBackend.saturated
-    monkeypatch.setattr(GraphBackend, "saturated", lambda self: not saturated(self))
+    saturated = GoldenBackend.saturated
+    monkeypatch.setattr(GoldenBackend, "saturated", lambda self: not saturated(self))
     with pytest.raises(Mismatch, match=f"^flag `saturated`: got .* Again: {command}$"):
         run_case(drawn("tiny", 1))
     monkeypatch.undo()

@@ -6,17 +6,17 @@ import dataclasses
 import numpy as np
 import pytest
 
-from backspike.compile.compiler import compile_network
-from backspike.drive.rtl_backend import RTLBackend
+from backspike.compile.compiler import compile_graph
 from backspike.gen.machine import DEPTH, MACHINES
 from backspike.golden.backend import GoldenBackend
 from backspike.ir.errors import Mismatch, UserError
 from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
 from backspike.ir.surrogate import arctan, rectangle
 from backspike.system.program import run_program
 from backspike.train import fuzz_training
-from backspike.train.fuzz_training import draw_case, main, random_batch, random_halves, run_case
+from backspike.train.fuzz_training import draw_case, main, random_halves, run_case
+from backspike.train.layers import hidden
+from tests.support.layered import GoldenChain, Layer, Network, RTLChain, random_batch
 
 RUNS, CHUNK = 126, 14
 """Runs of each machine, and of each test."""
@@ -45,16 +45,17 @@ def test_the_runs_have_every_option(name):
     seen = collections.Counter()
     for seed in range(RUNS):
         case = draw_case(machine, seed)
-        network, learning = case.network, case.learning
-        cut = compile_network(network, learning, machine).cut
+        graph, learning, steps = case.graph, case.learning, case.steps
+        cut = compile_graph(graph, steps, learning, machine).cut
+        sizes = [population.size for population in graph.populations]
         options = {
-            ("layers", len(network.layers)),
-            ("steps", min(network.steps, 9)),
+            ("layers", len(sizes) - 1),
+            ("steps", min(steps, 9)),
             ("batch", min(learning.batch, 6)),
-            ("long", network.steps > 16),
-            ("longest", network.steps > 32),
+            ("long", steps > 16),
+            ("longest", steps > 32),
             ("many", learning.batch > 12),
-            ("long and deep", network.steps > 16 and len(network.layers) > 2),
+            ("long and deep", steps > 16 and len(sizes) > 3),
             ("spans", min(cut.spans, 3)),
             ("sets", min(cut.sets, 2)),
             ("short last span", cut.last_steps < cut.steps),
@@ -64,17 +65,19 @@ def test_the_runs_have_every_option(name):
             ("rate", learning.rate),
             ("rounding", learning.rounding),
             ("weights", case.weights),
-            ("beside", any(size % machine.lanes for size in network.sizes)),
-            ("wide", max(network.sizes) > 60),
-            ("narrow", min(network.sizes) < 4),
+            ("beside", any(size % machine.lanes for size in sizes)),
+            ("wide", max(sizes) > 60),
+            ("narrow", min(sizes) < 4),
         }
         if learning.loss == "mse":
             options.add(("alpha", learning.alpha))
-        for layer in network.layers:
+        options |= {("bias", c.kind.bias) for c in graph.connections}
+        for neuron in (p.neuron for p in hidden(graph)):
+            assert neuron is not None
             options |= {
-                *((n, getattr(layer, n)) for n in ("reset", "bias", "rule", "temporal", "leak")),
-                ("threshold", layer.threshold),
-                ("surrogate", layer.surrogate.name),
+                *((n, getattr(neuron, n)) for n in ("reset", "rule", "temporal", "leak")),
+                ("threshold", neuron.threshold),
+                ("surrogate", neuron.surrogate.name),
             }
         seen.update(options)
     for option, values in {
@@ -112,7 +115,7 @@ def test_the_runs_have_every_option(name):
 def test_cases_of_a_small_machine():
     """Where few blocks have room a case has fewer steps, layers and neurons; but there is one."""
     small = dataclasses.replace(MACHINES["tiny"], units=4, spike_units=8, readout_units=4)
-    steps = [draw_case(small, seed).network.steps for seed in range(60)]
+    steps = [draw_case(small, seed).steps for seed in range(60)]
     assert min(steps) == 1
     assert max(steps) > 16
 
@@ -157,11 +160,11 @@ def test_lanes_do_not_change_a_bit():
         backend.close()
         return found
 
-    want = tensors(GoldenBackend(network, learning))
+    want = tensors(GoldenChain(network, learning))
     assert any(want["1 gradients.0"])
     assert any(want["1 spikes.1"])
     for name in ("tiny", "default", "wide"):
-        got = tensors(RTLBackend(network, learning, MACHINES[name]))
+        got = tensors(RTLChain(network, learning, MACHINES[name]))
         assert got.keys() == want.keys()
         assert [key for key in want if got[key] != want[key]] == [], name
 
@@ -173,18 +176,21 @@ def test_a_run_that_differs_says_the_command(monkeypatch, capsys):
 
     def wrong(self):
         tensors = update_tensors(self)
-        weights = tensors["weights.0"].copy()
+        first = next(name for name in tensors if name.startswith("weights."))
+        weights = tensors[first].copy()
         weights[-1, -1] ^= 1
-        return tensors | {"weights.0": weights}
+        return tensors | {first: weights}
 
     monkeypatch.setattr(GoldenBackend, "update_tensors", wrong)
     machine = MACHINES["tiny"]
     case = draw_case(machine, 4)
-    sources, neurons = (n - 1 for n in case.network.shapes[0])
+    name, shape = next(iter(case.graph.shapes.items()))
+    sources, neurons = (n - 1 for n in shape)
     with pytest.raises(Mismatch) as raised:
         run_case(case, machine)
     text = str(raised.value)
-    assert f"layer 0, tensor weights, batch 0, source {sources}, index {neurons}: got" in text
+    assert f"connection {name}, tensor weights, batch " in text
+    assert f", source {sources}, index {neurons}: got" in text
     assert text.endswith("python -m backspike.train.fuzz_training --machine tiny --seed 4")
     assert run_program(lambda: main(["--machine", "tiny", "--seed", "4"])) == 1
     assert text in capsys.readouterr().err

@@ -6,28 +6,40 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
+from backspike.ir.builder import Input, Sequential
+from backspike.ir.connection import Dense
+from backspike.ir.graph import Graph
+from backspike.ir.neuron import LIF
 from backspike.ir.surrogate import Surrogate, rectangle
 from backspike.train.checkpoint import load_checkpoint
 from backspike.train.data import Split, load
+from backspike.train.health import TRAINING
+from backspike.train.losses import MeanSquared
+from backspike.train.optimizers import SGD
 from backspike.train.report import table
+from backspike.train.result import Result
+from backspike.train.results import result_of
 from backspike.train.trainer import Trainer
 
 DATA = load("digits").limited(40)
-BATCHES = 5
+BATCHES, STEPS = 5, 3
 
 
-def network(**options):
-    return Network(inputs=64, layers=(Layer(size=12, **options), Layer(size=10)), steps=3)
+def network(**options) -> Graph:
+    return Sequential(Input(64), Dense(12), LIF(**options), Dense(10))
 
 
-def run(learning=None, data=DATA, epochs=1, resume=None, save=None, **options):
-    learning = learning or Learning(batch=8)
-    with Trainer(network(**options), learning=learning) as trainer:
-        if resume is not None:
-            trainer.resume(load_checkpoint(resume))
-        return trainer.train(data, epochs, save=save)
+def run(how=None, data=DATA, epochs=1, resume=None, save=None, **options) -> Result:
+    """As `backspike train` does it."""
+    if resume is not None:
+        trainer = Trainer.load(resume)
+    else:
+        trainer = Trainer(network(**options), steps=STEPS, batch=8, **(how or {}))
+    with trainer:
+        train, test = (part.coded(trainer.graph, STEPS) for part in (data.train, data.test))
+        trainer.fit(train, epochs - len(trainer.history), test=test, save=save)
+        shares = {"train": trainer.score(train, TRAINING), "test": trainer.history[-1]["test"]}
+        return result_of(trainer, data, shares)
 
 
 def test_a_good_run_warns_of_nothing():
@@ -67,33 +79,33 @@ def test_one_part_without_an_input_spike(part, message):
 def test_the_only_batch_without_an_input_spike():
     """Of what is evaluated, before anything is trained."""
     dark = Split(np.zeros_like(DATA.test.x[:3]), DATA.test.y[:3])
-    with Trainer(network(), learning=Learning(batch=8)) as trainer:
-        trainer.evaluate(DATA.test, "test")
+    with Trainer(network(), batch=8) as trainer:
+        trainer.score(DATA.test.coded(trainer.graph, STEPS), "test")
         assert trainer.health.warnings() == {}
-        trainer.evaluate(dark)
+        trainer.score(dark.coded(trainer.graph, STEPS))
         said = "no input has spiked in the only batch of evaluated samples, so accuracy tells "
         assert list(trainer.health.warnings().values()) == [said + "nothing"]
 
 
 @pytest.mark.parametrize(
-    ("options", "learning", "message"),
+    ("options", "how", "message"),
     [
         ({"surrogate": rectangle(1e9)}, None, "all gradients of the hidden layers are zero in 1 b"),
         ({"threshold": 60000.0}, None, "no hidden neuron has spiked in 1 batch looked at"),
-        ({}, Learning(batch=8, loss="mse", alpha=0.0), "alpha is 0, so the loss does not depend"),
+        ({}, {"loss": MeanSquared(0.0)}, "alpha is 0, so the loss does not depend"),
     ],
 )
-def test_nothing_to_learn_from(options, learning, message):
+def test_nothing_to_learn_from(options, how, message):
     """What stops the gradients is named."""
-    assert any(warning.startswith(message) for warning in run(learning, **options).warnings)
+    assert any(warning.startswith(message) for warning in run(how, **options).warnings)
 
 
 def test_all_gradients_zero():
     """The labels are met exactly: nothing is left to learn."""
-    with Trainer(network(), learning=Learning(batch=8)) as trainer:
-        hidden = len(trainer.network.layers) - 1
-        zeros = {f"gradients.{n}": np.zeros((8, 3, 4), np.uint16) for n in range(hidden + 1)}
-        trainer.density.update(zeros, hidden)
+    with Trainer(network(), batch=8) as trainer:
+        names = ("hidden1", "readout")
+        zeros = {f"gradients.{name}": np.zeros((8, 3, 4), np.uint16) for name in names}
+        trainer.density.update(zeros)
         assert (
             trainer.health.warnings()["gradients"] == "all gradients are zero in 1 batch looked at"
         )
@@ -101,7 +113,7 @@ def test_all_gradients_zero():
 
 def test_divergence_is_said_with_its_first_batch():
     """A learning rate of 1024: the second batch is the first that it spoils."""
-    result = run(Learning(batch=8, rate=1024.0), epochs=2)
+    result = run({"optimizer": SGD(1024.0)}, epochs=2)
     assert (result.diverged, result.diverged_batch) == (True, 1)
     assert "the training has diverged: the loss of the last epoch is" in result.warnings[-1]
     assert result.warnings[-1].endswith("first in batch 1")
@@ -111,13 +123,13 @@ def test_divergence_is_said_with_its_first_batch():
 
 def test_saturation_is_said_with_its_first_batch_and_not_forgotten(tmp_path):
     """A resumed run knows what its first part came to, and tells the same as one in one go."""
-    path, learning = tmp_path / "run", Learning(batch=8, rate=60000.0)
-    whole = run(learning, epochs=2)
+    path, how = tmp_path / "run", {"optimizer": SGD(60000.0)}
+    whole = run(how, epochs=2)
     assert whole.saturated
     assert whole.saturated_batch is not None
     assert f"first in batch {whole.saturated_batch}" in table(whole)
-    run(learning, save=path)
-    resumed = run(learning, epochs=2, resume=path)
+    run(how, save=path)
+    resumed = run(epochs=2, resume=path)
     for name in ("saturated", "saturated_batch", "diverged", "diverged_batch"):
         assert getattr(resumed, name) == getattr(whole, name)
     checkpoint = load_checkpoint(path)

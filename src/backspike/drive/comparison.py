@@ -1,5 +1,6 @@
 """Comparing tensors as bits, in the order in which they are computed."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -32,13 +33,15 @@ class Comparison:
     """Compares what two backends have computed; the first difference is the one nearest to its
     cause, and raises Mismatch.
 
-    Tensors are called KIND.NAME, or KIND of the read-out; place: of a name, in the order of
-    computation. A batch is counted from 0, and -1 before it.
+    Tensors are called KIND.NAME; place: of a name, in the order of computation. A batch is counted
+    from 0, and -1 before it.
     """
 
     def __init__(self, got_from: str, want_from: str, place: Callable[[str], int]) -> None:
         self.counts = Counts()
         self.batch = -1
+        self.by_name: Counter[tuple[str, str]] = Counter()
+        """Values compared of each ("population" or "connection", name)."""
         self._got_from, self._want_from, self._place = got_from, want_from, place
 
     def compare(self, got: Mapping[str, Bits], want: Mapping[str, Bits]) -> None:
@@ -55,14 +58,16 @@ class Comparison:
     def _causal(self, tensor: str) -> tuple[int, int, str]:
         """Forward runs up and ends in logits; backward runs down; weights come last."""
         kind, _, name = tensor.partition(".")
-        number = self._place(name) if name else 0
+        number = self._place(name)
         return KINDS[kind], -number if kind == "gradients" else number, kind
 
     def _compare(self, tensor: str, got: Bits, want: Bits) -> None:
         self.counts.tensors += 1
         self.counts.values += want.size
-        kind, _, layer = tensor.partition(".")
-        where = f"layer {layer or 'read-out'}, tensor {kind}, " + (
+        kind, _, name = tensor.partition(".")
+        what = "connection" if kind in OF_WEIGHTS else "population"
+        self.by_name[what, name] += want.size
+        where = f"{what} {name}, tensor {kind}, " + (
             f"batch {self.batch}" if self.batch >= 0 else "as loaded"
         )
         if got.shape != want.shape or got.dtype != want.dtype:

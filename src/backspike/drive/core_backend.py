@@ -1,71 +1,257 @@
-"""A backend that trains a chain of layers on a core, wherever it is."""
+"""A graph on a core, wherever it is: batches, updates and tensors by name."""
 
-from backspike.drive.graph_core import GraphCore
+import numpy as np
+
+from backspike.compile.compiler import Plan
+from backspike.drive.backend import Arrays
+from backspike.drive.core_driver import CoreDriver
+from backspike.drive.port import Port
+from backspike.golden.hash import layer_key
 from backspike.ir.bits import Bits
-from backspike.ir.network import Network
-from backspike.ir.validation import check_batch, check_error, check_weights
+from backspike.ir.constants import ENGINES
+from backspike.ir.errors import UserError
+from backspike.ir.graph import Graph
+from backspike.ir.validation import (
+    check_arrays,
+    check_halves,
+    check_inputs,
+    check_labels,
+    check_step,
+)
 
 
 class CoreBackend:
-    """See `backspike.drive.backend.Backend`.
+    """What golden's GoldenBackend does in PyTorch, on the core behind a port.
 
-    core: with the network's graph, compiled for the loss of its last step.
+    With a plan for errors of every step, logits and errors are (B, T, N). Else logits and errors of
+    read-outs that do not spike are those of the last step, (B, N), and for loss mse the core works
+    errors out by itself, of labels.
     """
 
     name = "core"
 
-    def __init__(self, network: Network, core: GraphCore):
-        self.network, self.core = network, core
-        self.plan, self.driver = core.plan, core.driver
-        self._names = list(network.graph.shapes)
+    def __init__(self, plan: Plan, port: Port):
+        self.plan = plan
+        self.driver = CoreDriver(port, plan)
+        self._numbers = {name: n for n, name in enumerate(plan.graph.shapes)}
+        self._readouts = [p for p in plan.graph.populations if p.role == "readout"]
+        own = plan.learning.loss == "mse" and not plan.every
+        # Read-outs whose errors come from labels, and the others.
+        self._own = [p for p in self._readouts if own and not p.spikes]
+        self._given = [p for p in self._readouts if p not in self._own]
+        self._buffer = 1
+        self._handed = False  # gradients are in the weights' place
+        self._carry = False  # the last forward went on with the batch before
+        self.pending = 0  # samples of the batch that can be updated; 0 if there is none
+        self._forwarded = 0  # samples of the last forward
+        self._updated = 0  # samples of the last updated batch
+        self._counted: dict | None = None
 
-    def load_weights(self, weights: list[Bits]) -> None:
-        check_weights(self.network, weights)
-        self.core.load_weights(dict(zip(self._names, weights, strict=True)))
+    @property
+    def graph(self) -> Graph:
+        """The network."""
+        return self.plan.graph
 
-    def weights(self) -> list[Bits]:
-        return list(self.core.weights().values())
+    def load_weights(self, weights: Arrays) -> None:
+        """(K, N) of each connection that has some, a bias the last row. Forgets any batch."""
+        self.set_weights(weights)
+        self.driver.clear_moments()
+        self.pending = self._forwarded = 0
+        self.driver.clear()
 
-    def forward(self, spikes: Bits, labels: Bits) -> Bits:
-        check_batch(self.network, self.plan.learning, spikes, labels)
-        return self._readout(self.core.forward({"input": spikes}, labels))
+    def set_weights(self, weights: Arrays) -> None:
+        """As `load_weights`, but nothing is forgotten: what a host that updates brings."""
+        shapes = self.plan.graph.shapes
+        check_arrays("weights", weights, shapes)
+        for name, shape in shapes.items():
+            check_halves(f"weights of {name}", weights[name], shape)
+        self.driver.write_weights(weights)
+        self._handed = False
 
-    def update(self, error: Bits | None, step: int) -> None:
-        self.core.update(self._errors(error), step)
+    def weights(self) -> dict[str, Bits]:
+        """As `load_weights` takes them. RuntimeError if they have given way to their gradients."""
+        self._check_weights()
+        return self.driver.read_weights()
 
-    def update_forward(self, error: Bits | None, step: int, spikes: Bits, labels: Bits) -> Bits:
-        check_batch(self.network, self.plan.learning, spikes, labels)
-        return self._readout(
-            self.core.update_forward(self._errors(error), step, {"input": spikes}, labels)
-        )
+    def weight_gradients(self) -> dict[str, Bits]:
+        """Of the last update, if the host updates: d, uint16 (K, N), of connections to update."""
+        found = self.driver.read_weights()
+        return {c.name: found[c.name] for c in self.plan.graph.trained}
+
+    def moments(self) -> dict[str, Bits]:
+        """See GoldenBackend; the machine must have a memory of moments."""
+        return self.driver.read_moments()
+
+    def set_moments(self, moments: Arrays) -> None:
+        """See GoldenBackend; the machine must have a memory of moments."""
+        shapes = {c.name: self.plan.graph.shapes[c.name] for c in self.plan.graph.trained}
+        check_arrays("moments", moments, shapes)
+        for name, shape in shapes.items():
+            check_halves(f"moments of {name}", moments[name], shape)
+        self.driver.write_moments(moments)
+
+    def forward(
+        self, inputs: Arrays, labels: Bits | None = None, *, go_on: bool = False
+    ) -> dict[str, Bits]:
+        """Logits of each read-out. go_on: see GoldenBackend; the plan must be stateful."""
+        self._check_inputs(inputs, labels, go_on)
+        return self._forward("forward", inputs, labels, go_on)
+
+    def update(self, errors: Arrays | None, step: int) -> None:
+        """Errors back, and every weight that is not frozen updated. errors: see GoldenBackend; of
+        read-outs whose errors the core works out, none."""
+        self._prepare(errors, step)
+        self._run("update", forward=self._buffer, backward=self._buffer, carry=self._carry)
+        self._updated, self.pending = self.pending, 0
+        self._handed = self.plan.learning.updates == "host"
+
+    def update_forward(
+        self,
+        errors: Arrays | None,
+        step: int,
+        inputs: Arrays,
+        labels: Bits | None = None,
+        *,
+        go_on: bool = False,
+    ) -> dict[str, Bits]:
+        """`update`, and `forward` of the next batch, at the same time. RuntimeError if the host
+        updates."""
+        if self.plan.learning.updates == "host":
+            raise RuntimeError("the host updates, so the next forward must wait for its weights")
+        self._check_inputs(inputs, labels, go_on)
+        # An update may still need the spikes of the batch before, in whose place the next one is;
+        # and both batches would have to go on, or to begin afresh.
+        if (self._carry or go_on) and any(c.delay for c in self.plan.graph.connections):
+            self.update(errors, step)
+            return self._forward("forward", inputs, labels, go_on)
+        self._prepare(errors, step)
+        self._updated = self.pending
+        return self._forward("both", inputs, labels, go_on)
 
     def forward_tensors(self) -> dict[str, Bits]:
-        tensors = self.core.forward_tensors()
-        return {"logits": tensors.pop(f"logits.{self._names[-1]}")} | tensors
+        """Of the last forward: `logits.P` of read-outs, `spikes.P` and `codes.P` of neurons."""
+        tensors = {f"logits.{name}": x for name, x in self._logits().items()}
+        for population in self.plan.graph.populations:
+            if population.neuron is not None:
+                name = population.name
+                spikes, codes = self.driver.read_codes(name, self._forwarded)
+                tensors |= {f"spikes.{name}": spikes, f"codes.{name}": codes}
+        return tensors
 
     def update_tensors(self) -> dict[str, Bits]:
-        return self.core.update_tensors()
+        """Of the last update, as GoldenBackend has them, but for those that are `gone`."""
+        graph = self.plan.graph
+        names = [p.name for p in graph.populations if p.name in graph.learning]
+        names = [name for name in names if f"gradients.{name}" not in self.gone]
+        gradients = {
+            f"gradients.{name}": self.driver.read_gradients(name, self._updated) for name in names
+        }
+        if self.plan.learning.updates == "host":
+            found = self.weight_gradients()
+            return gradients | {f"d.{name}": d for name, d in found.items()}
+        if self.plan.learning.momentum:
+            moments = self.driver.read_moments()
+            gradients |= {f"moments.{name}": x for name, x in moments.items()}
+        return gradients | {f"weights.{name}": w for name, w in self.weights().items()}
 
     @property
     def gone(self) -> frozenset[str]:
-        """See GraphCore."""
-        return self.core.gone
+        """Tensors of an update in whose place others are when it has ended."""
+        places = self.plan.populations.values()
+        return frozenset(f"gradients.{other}" for at in places for other in at.after)
 
     def saturated(self) -> bool:
-        return self.core.saturated()
+        """Whether a rounding has saturated since the weights were loaded."""
+        return self.driver.saturated
 
     def counters(self) -> dict:
-        """See GraphCore."""
-        return self.core.counters()
+        """Sums over all runs: total, overlap; of each engine busy, bound, events and stalled."""
+        counted: dict = self._counted or {"total": 0, "overlap": 0}
+        shaped: dict = {"total": counted["total"], "overlap": counted["overlap"]}
+        for name in ENGINES:
+            engine = counted.get(name, {})
+            shaped[name] = {key: engine.get(key, 0) for key in ("busy", "bound", "events")}
+            shaped[name]["stalled"] = {
+                key: engine.get(key, 0) for key in ("token", "vector", "drain", "port")
+            }
+        return shaped
 
     def close(self) -> None:
-        self.core.close()
+        """Release the port."""
+        self.driver.port.close()
 
-    def _readout(self, logits: dict[str, Bits]) -> Bits:
-        return logits[self._names[-1]]
+    def _check_weights(self) -> None:
+        if self._handed:
+            raise RuntimeError("weights have given way to their gradients, must be set")
 
-    def _errors(self, error: Bits | None) -> dict[str, Bits] | None:
-        if not self.core.pending:
+    def _check_inputs(self, inputs: Arrays, labels: Bits | None, go_on: bool) -> None:
+        plan = self.plan
+        self._check_weights()
+        check_inputs(plan.graph, plan.learning.batch, inputs)
+        batch, steps = next(iter(inputs.values())).shape[:2]
+        if steps != plan.steps:
+            raise UserError(f"inputs have {steps} steps, must have {plan.steps}, as compiled")
+        if self._own and labels is None:
+            raise UserError("labels are none, must be given: the core works errors out of them")
+        if self._own:
+            check_labels(labels, batch, min(population.size for population in self._own))
+        if go_on and not plan.stateful:
+            raise UserError("the network is compiled to begin every batch afresh")
+        if go_on and self._forwarded not in (0, batch):
+            raise UserError(
+                f"the batch has {batch} samples, must have {self._forwarded}, as the one that it "
+                "continues has"
+            )
+
+    def _prepare(self, errors: Arrays | None, step: int) -> None:
+        if not self.pending:
             raise RuntimeError("update without a forward since the last one")
-        check_error(self.network, self.plan.learning, error, self.core.pending)
-        return None if error is None else {self._names[-1]: error}
+        plan = self.plan
+        check_step(step)
+        errors = errors or {}
+        check_arrays("errors", errors, {p.name: p for p in self._given})
+        for population in self._given:
+            stepped = plan.populations[population.name].errors is not None
+            shape = (self.pending, *((plan.steps,) if stepped else ()), population.size)
+            check_halves(f"errors of {population.name}", errors[population.name], shape)
+        for name, error in errors.items():
+            self.driver.write_error(name, error)
+        learning = plan.learning
+        if learning.rounding == "stochastic":
+            keys = {name: layer_key(learning.seed, step, n) for name, n in self._numbers.items()}
+            self.driver.write_keys(keys)
+
+    def _forward(
+        self, program: str, inputs: Arrays, labels: Bits | None, go_on: bool
+    ) -> dict[str, Bits]:
+        before, self._buffer = self._buffer, 1 - self._buffer
+        self.driver.write_inputs(inputs, labels if self._own else None, self._buffer)
+        self._carry = go_on and self._forwarded > 0
+        self._run(program, forward=self._buffer, backward=before, carry=self._carry)
+        self.pending = self._forwarded = len(next(iter(inputs.values())))
+        return self._logits()
+
+    def _logits(self) -> dict[str, Bits]:
+        found = {}
+        for population in self._readouts:
+            name = population.name
+            if population.spikes:
+                spikes, _ = self.driver.read_codes(name, self._forwarded)
+                # FP16 holds every number of spikes up to 2048, and rounds others to nearest even.
+                found[name] = spikes.cumsum(1).astype(np.float16).view(np.uint16)
+            else:
+                found[name] = self.driver.read_logits(name, self._forwarded)
+        return found
+
+    def _run(self, program: str, *, forward: int, backward: int, carry: bool) -> None:
+        self.driver.run(program, forward=forward, backward=backward, carry=carry)
+        counted = self.driver.counters()
+        if self._counted is None:
+            self._counted = counted
+            return
+        for key, value in counted.items():
+            if isinstance(value, dict):
+                for name, count in value.items():
+                    self._counted[key][name] += count
+            else:
+                self._counted[key] += value

@@ -224,7 +224,7 @@ class CoreDriver:
         carry: bool = False,
         limit: int = 100_000_000,
     ) -> None:
-        """Run one of the plan's programs to its end. carry: see `GraphCore.forward`'s go_on."""
+        """Run one of the plan's programs to its end. carry: see `CoreBackend.forward`'s go_on."""
         for name, tasks in self.plan.programs[program].items():
             self._register(f"queue_{name}", begin=tasks.begin, end=tasks.end)
         self._register("buffer", forward=forward, backward=backward, carry=int(carry))

@@ -1,8 +1,11 @@
 """Lockstep: two backends run the same batches, and every tensor is compared as bits."""
 
-from backspike.drive.backend import Backend
+from collections.abc import Mapping
+
+from backspike.drive.backend import Arrays, Backend
 from backspike.drive.comparison import Comparison, Counts
 from backspike.ir.bits import Bits
+from backspike.ir.graph import Graph
 
 
 class Lockstep:
@@ -15,9 +18,12 @@ class Lockstep:
 
     def __init__(self, primary: Backend, reference: Backend) -> None:
         self.name = primary.name
-        self.primary = primary
-        self.reference = reference
-        self._comparison = Comparison(primary.name, reference.name, int)
+        self.primary, self.reference = primary, reference
+        self.graph: Graph = primary.graph
+        order = [name for stage in self.graph.stages for name in stage]
+        # A connection's weights are used where it enters.
+        order += [c.name for name in order for c in self.graph.into(name)]
+        self._comparison = Comparison(primary.name, reference.name, order.index)
 
     @property
     def counts(self) -> Counts:
@@ -29,29 +35,67 @@ class Lockstep:
         """Goes on counting there."""
         self._comparison.counts = counts
 
-    def load_weights(self, weights: list[Bits]) -> None:
+    def compared(self) -> dict[str, int]:
+        """Values by population: its own tensors', and those of the connections that enter it."""
+        found = self._comparison.by_name
+        return {
+            p.name: found["population", p.name]
+            + sum(found["connection", c.name] for c in self.graph.into(p.name))
+            for p in self.graph.populations
+        }
+
+    @property
+    def gone(self) -> frozenset[str]:
+        """See `Backend`."""
+        return self.primary.gone
+
+    def load_weights(self, weights: Arrays) -> None:
         """Load both, read the weights back and compare."""
         self.primary.load_weights(weights)
         self.reference.load_weights(weights)
         self._comparison.compare(_named(self.primary.weights()), _named(self.reference.weights()))
 
-    def weights(self) -> list[Bits]:
+    def set_weights(self, weights: Arrays) -> None:
+        self.primary.set_weights(weights)
+        self.reference.set_weights(weights)
+
+    def weights(self) -> dict[str, Bits]:
         return self.primary.weights()
 
-    def forward(self, spikes: Bits, labels: Bits) -> Bits:
-        logits = self.primary.forward(spikes, labels)
-        self.reference.forward(spikes, labels)
+    def weight_gradients(self) -> dict[str, Bits]:
+        return self.primary.weight_gradients()
+
+    def moments(self) -> dict[str, Bits]:
+        return self.primary.moments()
+
+    def set_moments(self, moments: Arrays) -> None:
+        self.primary.set_moments(moments)
+        self.reference.set_moments(moments)
+
+    def forward(
+        self, inputs: Arrays, labels: Bits | None = None, *, go_on: bool = False
+    ) -> dict[str, Bits]:
+        logits = self.primary.forward(inputs, labels, go_on=go_on)
+        self.reference.forward(inputs, labels, go_on=go_on)
         self._compare_forward(logits)
         return logits
 
-    def update(self, error: Bits | None, step: int) -> None:
-        self.primary.update(error, step)
-        self.reference.update(error, step)
+    def update(self, errors: Arrays | None, step: int) -> None:
+        self.primary.update(errors, step)
+        self.reference.update(errors, step)
         self._compare_update()
 
-    def update_forward(self, error: Bits | None, step: int, spikes: Bits, labels: Bits) -> Bits:
-        logits = self.primary.update_forward(error, step, spikes, labels)
-        self.reference.update_forward(error, step, spikes, labels)
+    def update_forward(
+        self,
+        errors: Arrays | None,
+        step: int,
+        inputs: Arrays,
+        labels: Bits | None = None,
+        *,
+        go_on: bool = False,
+    ) -> dict[str, Bits]:
+        logits = self.primary.update_forward(errors, step, inputs, labels, go_on=go_on)
+        self.reference.update_forward(errors, step, inputs, labels, go_on=go_on)
         self._compare_update()
         self._compare_forward(logits)
         return logits
@@ -69,21 +113,19 @@ class Lockstep:
         self.primary.close()
         self.reference.close()
 
-    def _compare_forward(self, logits: Bits) -> None:
+    def _compare_forward(self, logits: Arrays) -> None:
         self._comparison.batch += 1
         got, want = self.primary.forward_tensors(), self.reference.forward_tensors()
         # What the caller was given is compared beside what the memory holds.
-        self._comparison.compare(
-            {**got, "returned logits": logits}, want | {"returned logits": want["logits"]}
-        )
+        returned = {f"returned logits.{name}": x for name, x in logits.items()}
+        wanted = {f"returned {name}": x for name, x in want.items() if name.startswith("logits")}
+        self._comparison.compare(got | returned, want | wanted)
 
     def _compare_update(self) -> None:
-        gone = getattr(self.primary, "gone", frozenset())
         want = self.reference.update_tensors()
-        self._comparison.compare(
-            self.primary.update_tensors(), {n: x for n, x in want.items() if n not in gone}
-        )
+        kept = {name: x for name, x in want.items() if name not in self.primary.gone}
+        self._comparison.compare(self.primary.update_tensors(), kept)
 
 
-def _named(weights: list[Bits]) -> dict[str, Bits]:
-    return {f"weights.{n}": each for n, each in enumerate(weights)}
+def _named(weights: Mapping[str, Bits]) -> dict[str, Bits]:
+    return {f"weights.{name}": each for name, each in weights.items()}

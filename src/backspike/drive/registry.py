@@ -1,13 +1,18 @@
 """Which backend computes, by name."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from backspike.compile.compiler import Plan, compile_graph
 from backspike.drive.backend import Backend
 from backspike.drive.lockstep import Lockstep
 from backspike.gen.machine import Machine
 from backspike.ir.errors import UserError
+from backspike.ir.graph import Graph
 from backspike.ir.learning import Learning
-from backspike.ir.network import Network
+
+if TYPE_CHECKING:
+    from backspike.drive.core_backend import CoreBackend
 
 BACKENDS = ("golden", "rtl")
 SERIAL = "serial:"
@@ -37,33 +42,44 @@ def serial_port(name: str) -> tuple[str, int | None]:
 
 def make_backend(
     name: str,
-    network: Network,
+    graph: Graph,
     learning: Learning,
     machine: Machine,
     *,
+    steps: int,
+    every: bool,
+    stateful: bool = False,
     check: bool = False,
     trace: Path | None = None,
     trace_batch: int = 0,
 ) -> Backend:
     """The backend `golden`, `rtl` or `serial:PORT[:BAUD]`; with `check`, in lockstep with golden.
 
-    trace: a VCD file for the waves of the RTL's batch `trace_batch`, counted as Lockstep counts.
+    steps: T of all batches. every: whether logits and errors are of every step; see `Backend`.
+    stateful: whether batches may go on from each other. trace: a VCD file for the waves of the
+    RTL's batch `trace_batch`, counted as Lockstep counts. Raises UserError, before anything is
+    built or opened, if the graph does not fit the machine.
     """
     check_backend(name)
     if trace is not None and name != "rtl":
         raise UserError(
             f"trace is {trace} on backend {name}, must be on rtl, which alone has waves"
         )
-    from backspike.golden.backend import GoldenBackend  # here, because PyTorch takes seconds
+    from backspike.golden.backend import GoldenBackend  # here: PyTorch takes seconds
 
     if name == "golden":
-        backend: Backend = GoldenBackend(network, learning)
-    elif name.startswith(SERIAL):
+        backend: Backend = GoldenBackend(graph, learning, every=every)
+    else:
+        plan = compile_graph(graph, steps, learning, machine, every=every, stateful=stateful)
+        backend = _core(name, plan, trace, trace_batch)
+    return Lockstep(backend, GoldenBackend(graph, learning, every=every)) if check else backend
+
+
+def _core(name: str, plan: Plan, trace: Path | None, trace_batch: int) -> "CoreBackend":
+    if name.startswith(SERIAL):
         from backspike.drive.serial_backend import SerialBackend
 
-        backend = SerialBackend(network, learning, machine, *serial_port(name))
-    else:
-        from backspike.drive.rtl_backend import RTLBackend
+        return SerialBackend(plan, *serial_port(name))
+    from backspike.drive.rtl_backend import RTLBackend
 
-        backend = RTLBackend(network, learning, machine, trace=trace, trace_batch=trace_batch)
-    return Lockstep(backend, GoldenBackend(network, learning)) if check else backend
+    return RTLBackend(plan, trace=trace, trace_batch=trace_batch)

@@ -50,3 +50,15 @@ def one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     """UserError unless this is one of the choices."""
     if value not in choices:
         raise UserError(f"{name} is {value!r}, must be {' or '.join(choices)}")
+
+
+def parse_number(text: str) -> float:
+    """A finite number: 0.015625, 1e-2 or, as powers of two are usual here, 2^-6. ValueError."""
+    base, caret, power = text.partition("^")
+    try:
+        value = float(base) ** int(power) if caret else float(text)
+    except (ValueError, OverflowError, ZeroDivisionError):
+        value = math.nan
+    if not (isinstance(value, float) and math.isfinite(value)):
+        raise ValueError(f"{text!r} must be a finite number, as 0.5 or 2^-6")
+    return value

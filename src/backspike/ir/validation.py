@@ -7,8 +7,6 @@ import numpy as np
 from backspike.ir.bits import Bits
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Graph
-from backspike.ir.learning import Learning
-from backspike.ir.network import Network
 
 
 def is_half(bits: np.ndarray) -> np.ndarray:
@@ -33,40 +31,6 @@ def check_halves(name: str, bits: object, shape: tuple[int, ...]) -> np.ndarray:
 
 def _kind(value: object) -> str:
     return f"of {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
-
-
-def check_weights(network: Network, weights: list[Bits]) -> None:
-    """UserError unless these are FP16 numbers, uint16 (K, N) for each layer."""
-    shapes = network.shapes
-    if len(weights) != len(shapes):
-        raise UserError(f"weights are of {len(weights)} layers, must be of {len(shapes)}")
-    for i, (w, shape) in enumerate(zip(weights, shapes, strict=True)):
-        check_halves(f"weights of layer {i}", w, shape)
-
-
-def check_batch(
-    network: Network, learning: Learning, spikes: np.ndarray, labels: np.ndarray
-) -> None:
-    """UserError unless spikes are uint8 (B, T, inputs) of 0 and 1 and labels classes (B,), with B
-    up to the batch."""
-    steps, inputs, classes = network.steps, network.inputs, network.sizes[-1]
-    shape = spikes.shape
-    if len(shape) != 3 or not 1 <= shape[0] <= learning.batch:
-        raise UserError(
-            f"spikes have the shape {shape}, must have (1 to {learning.batch}, {steps}, {inputs})"
-        )
-    if shape[1:] != (steps, inputs):
-        raise UserError(f"spikes have the shape {shape}, must have (B, {steps}, {inputs})")
-    if spikes.dtype != np.uint8 or spikes.max() > 1:
-        raise UserError(f"spikes are {spikes.dtype} up to {spikes.max()}, must be uint8 of 0 and 1")
-    if labels.shape != shape[:1] or not np.issubdtype(labels.dtype, np.integer):
-        raise UserError(
-            f"labels are {labels.dtype} of shape {labels.shape}, must be integers of "
-            f"shape {shape[:1]}"
-        )
-    for label in (labels.min(), labels.max()):
-        if not 0 <= label < classes:
-            raise UserError(f"a label is {label}, must be from 0 to {classes - 1}")
 
 
 def check_spikes(name: str, spikes: object, batch: int, size: int) -> None:
@@ -101,15 +65,15 @@ def check_inputs(graph: Graph, batch: int, inputs: Mapping[str, Bits]) -> None:
             )
 
 
-def check_error(network: Network, learning: Learning, error: Bits | None, batch: int) -> None:
-    """UserError unless the error is FP16 numbers, uint16 (batch, N), for loss ce, None for mse."""
-    if (error is None) != (learning.loss == "mse"):
-        given = "none" if error is None else "one"
-        raise UserError(
-            f"the error is {given} for loss {learning.loss}, must be one for ce and none for mse"
-        )
-    if error is not None:
-        check_halves("error", error, (batch, network.sizes[-1]))
+def check_labels(labels: object, samples: int, classes: int) -> None:
+    """UserError unless labels are integers (samples,) from 0 to classes - 1."""
+    if not isinstance(labels, np.ndarray) or not np.issubdtype(labels.dtype, np.integer):
+        raise UserError(f"labels are {_kind(labels)}, must be an array of integers")
+    if labels.shape != (samples,):
+        raise UserError(f"labels have the shape {labels.shape}, must have ({samples},)")
+    for label in (labels.min(), labels.max()):
+        if not 0 <= label < classes:
+            raise UserError(f"a label is {label}, must be from 0 to {classes - 1}")
 
 
 def check_step(step: int) -> None:

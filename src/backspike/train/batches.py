@@ -11,10 +11,30 @@ from backspike.ir.bits import Bits
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Graph
 from backspike.train.arrays import as_array
-from backspike.train.trainer import epoch_order
 
 PAIR = "(spikes, labels)"
 DATA = f"an iterable of batches {PAIR}, or a pair of arrays {PAIR}"
+
+
+def epoch_order(seed: int, epoch: int, samples: int) -> np.ndarray:
+    """The order of the samples in an epoch (from 0): a permutation, int64 (samples,)."""
+    return np.random.Generator(np.random.PCG64([seed, epoch])).permutation(samples)
+
+
+class Coded:
+    """Samples that become spikes only when their batch is run: a base class.
+
+    labels: integers (samples,).
+    """
+
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def spikes(self, rows: np.ndarray) -> Any:
+        """Spikes (rows, T, *shape) of some samples, or a dict of them by input."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -41,11 +61,17 @@ class Reader:
         self.shapes = {p.name: p.shape for p in graph.populations if p.role == "input"}
         self.classes, self.batch, self.steps = dict(classes), batch, steps
 
-    def epoch(self, data: Any, order: tuple[int, int] | None) -> Iterator[Batch]:
-        """The batches of data as users bring it. order: (seed, epoch) of a shuffle of a pair."""
+    def epoch(
+        self, data: Any, order: tuple[int, int] | None = None, skip: int = 0
+    ) -> Iterator[Batch]:
+        """The batches of data as users bring it. order: (seed, epoch) of a shuffle of data that is
+        indexed; skip: so many of its batches are left out."""
+        if isinstance(data, Coded):
+            yield from self._code(data, order, skip)
+            return
         if is_pair(data):
             spikes, labels = data
-            yield from self._cut(spikes, labels, order)
+            yield from self._cut(spikes, labels, order, skip)
             return
         if isinstance(data, str | bytes | Mapping | np.ndarray | torch.Tensor) or not hasattr(
             data, "__iter__"
@@ -71,8 +97,12 @@ class Reader:
 
     def samples(self, spikes: Any) -> Iterator[Batch]:
         """Batches without labels."""
+        if isinstance(spikes, Coded):
+            for rows in self._rows(len(spikes)):
+                yield Batch(self.spikes(spikes.spikes(rows)), {})
+            return
         inputs = self.spikes(spikes)
-        for rows in self._rows(np.arange(_count(inputs))):
+        for rows in self._rows(_count(inputs)):
             yield Batch({name: x[rows] for name, x in inputs.items()}, {})
 
     def spikes(self, given: Any) -> dict[str, Bits]:
@@ -139,21 +169,48 @@ class Reader:
             found[name] = y.astype(np.int64)
         return found
 
-    def _cut(self, spikes: Any, labels: Any, order: tuple[int, int] | None) -> Iterator[Batch]:
+    def _code(self, data: Coded, order: tuple[int, int] | None, skip: int) -> Iterator[Batch]:
+        if not len(data):
+            raise UserError("data has no samples, must have 1 or more")
+        named = self._labels(data.labels, len(data))
+        for rows in self._rows(len(data), order, skip):
+            yield Batch(
+                self.spikes(data.spikes(rows)), {name: y[rows] for name, y in named.items()}
+            )
+
+    def _cut(
+        self, spikes: Any, labels: Any, order: tuple[int, int] | None, skip: int
+    ) -> Iterator[Batch]:
         inputs = self.spikes(spikes)
         samples = _count(inputs)
         named = self._labels(labels, samples)
-        for rows in self._rows(
-            np.arange(samples) if order is None else epoch_order(*order, samples)
-        ):
+        for rows in self._rows(samples, order, skip):
             yield Batch(
                 {name: x[rows] for name, x in inputs.items()},
                 {name: y[rows] for name, y in named.items()},
             )
 
-    def _rows(self, order: np.ndarray) -> Iterator[np.ndarray]:
-        for first in range(0, len(order), self.batch):
-            yield order[first : first + self.batch]
+    def _rows(
+        self, samples: int, order: tuple[int, int] | None = None, skip: int = 0
+    ) -> Iterator[np.ndarray]:
+        taken = np.arange(samples) if order is None else epoch_order(*order, samples)
+        for first in range(skip * self.batch, samples, self.batch):
+            yield taken[first : first + self.batch]
+
+
+def is_indexed(data: Any) -> bool:
+    """Whether samples can be taken in any order, so that an epoch can be gone on with."""
+    return isinstance(data, Coded) or is_pair(data)
+
+
+def samples_of(data: Any) -> int | None:
+    """How many, if that can be told beforehand."""
+    if isinstance(data, Coded):
+        return len(data)
+    if not is_pair(data):
+        return None
+    labels = data[1]
+    return len(next(iter(labels.values())) if isinstance(labels, Mapping) else labels)
 
 
 def is_pair(data: Any) -> bool:

@@ -1,142 +1,113 @@
 """Checkpoints: all that a run needs to go on bit for bit, in one safetensors file.
 
-Tensors `weights.L` hold layer L's FP16 weights (K, N). The metadata's `backspike` is JSON: network,
-learning, backend, data, place in the run and history. Its `sha256` is a digest of these and the
-weights. The order of data and stochastic rounding depend on seed and place alone, so no generator's
-state is kept.
+Tensors: `weights.C` FP16 (K, N) of connection C, a bias the last row; with momentum `moments.C`
+likewise; with an optimizer on the host `master.C`, float32 as PyTorch has it, and `state.C.KEY`.
+The metadata's `backspike` is JSON: network, loss, learning, optimizer, place and history, and each
+tensor's type and shape. Its `sha256` is a digest of these and of the tensors.
 """
 
-import hashlib
 import json
-import math
 import os
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save
 
 from backspike.ir.bits import Bits
+from backspike.ir.checks import switch, whole
 from backspike.ir.errors import UserError
-from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
-from backspike.ir.validation import check_weights
+from backspike.ir.graph import Graph
+from backspike.ir.validation import check_arrays, check_halves
 from backspike.system.files import as_path, check_name, write_file
-from backspike.train.graph_json import surrogate_from_json
-from backspike.train.tensor_file import as_written, read_tensors
-from backspike.train.words import plural
+from backspike.train.graph_json import graph_from_json, graph_to_json
+from backspike.train.losses import Criterion, CrossEntropy, Loss, MeanSquared
+from backspike.train.old_checkpoints import OLD_FORMATS, read_old
+from backspike.train.optimizers import SGD, learning_of, optimizer_from_json
+from backspike.train.progress import Progress
+from backspike.train.tally import Tally
+from backspike.train.tensor_file import as_written, read_tensors, sha256
 
-FORMAT = 2
-FORMATS = (1, 2)
-"""Those that can be read. Format 1 has no backend, no machine, and forgets that a run saturated."""
-
-
-@dataclass(kw_only=True)
-class Progress:
-    """Where a run stands. updates: weight updates done since its start.
-
-    loss, correct, samples: sums over the batches of the epoch under way.
-    history: for every epoch that ended its number `epoch` (from 1), mean `loss`, and accuracies
-    `train` and `test`. first_loss: of the first batch. saturated, diverged: the first batch in
-    which a sum was cut off, or whose loss was too large (see `Health`).
-    Raises UserError for values that no run leads to.
-    """
-
-    updates: int = 0
-    loss: float = 0.0
-    correct: int = 0
-    samples: int = 0
-    history: list[dict] = field(default_factory=list)
-    first_loss: float | None = None
-    saturated: int | None = None
-    diverged: int | None = None
-
-    def __post_init__(self) -> None:
-        _update("updates", self.updates)
-        for name in ("correct", "samples"):
-            _whole(name, getattr(self, name), 0)
-        _number("loss", self.loss)
-        if self.first_loss is not None:
-            _number("first_loss", self.first_loss)
-        for name in ("saturated", "diverged"):
-            if getattr(self, name) is not None:
-                _update(name, getattr(self, name))
-        if not isinstance(self.history, list):
-            raise UserError(f"history is {self.history!r}, must be a list")
-        for n, entry in enumerate(self.history):
-            if not isinstance(entry, dict) or entry.keys() != {"epoch", "loss", "train", "test"}:
-                raise UserError(f"history[{n}] is {entry!r}, must have epoch, loss, train and test")
-            if type(entry["epoch"]) is not int or entry["epoch"] != n + 1:
-                raise UserError(f"epoch of history[{n}] is {entry['epoch']!r}, must be {n + 1}")
-            _number(f"loss of history[{n}]", entry["loss"])
-            for name in ("train", "test"):
-                _number(f"{name} of history[{n}]", entry[name], most=1)
-
-    def check(self, batches: int, samples: int, batch: int) -> None:
-        """UserError unless the place agrees with the history, for epochs of so many batches."""
-        within = self.updates - len(self.history) * batches
-        if not 0 <= within <= batches:
-            raise UserError(
-                f"updates is {self.updates}, must be from {len(self.history) * batches} to "
-                f"{(len(self.history) + 1) * batches} after {plural(len(self.history), 'epoch')}"
-            )
-        seen = min(within * batch, samples)
-        if self.samples != seen or not 0 <= self.correct <= seen:
-            raise UserError(
-                f"correct and samples are {self.correct} and {self.samples}, must be up to {seen} "
-                f"and {seen} after {plural(self.updates, 'update')}"
-            )
+FORMAT = 3
+LOSSES = {"CrossEntropy": CrossEntropy, "MeanSquared": MeanSquared}
 
 
 @dataclass(kw_only=True)
 class Checkpoint:
-    """A run that stands still. epochs: the goal that it was started with.
+    """A run that stands still. optimizer: see `optimizer_to_json`; host: `HostOptimizer.state`.
 
-    data: what `data.load` was given; limit: samples used at most; digest: `Dataset.digest()`.
-    backend, machine: names of those it ran on; None if they are not known.
-    Raises UserError for values of the wrong kind.
+    steps: None before the first batch. backend, machine: names of those it ran on, None if they
+    are not known. saturated: whether a rounding has. notes: what a command keeps, as JSON.
+    Raises UserError for wrong values.
     """
 
-    network: Network
-    learning: Learning
-    weights: list[Bits]
+    graph: Graph
+    losses: dict[str, Loss]
+    optimizer: dict[str, Any]
+    batch: int
+    seed: int
+    steps: int | None
+    stateful: bool
+    backend: str | None
+    machine: str | None
     progress: Progress
-    epochs: int
-    data: str
-    limit: int | None
-    digest: str
-    backend: str | None = None
-    machine: str | None = None
+    saturated: bool
+    weights: dict[str, Bits]
+    moments: dict[str, Bits]
+    host: tuple[dict[str, np.ndarray], dict] | None
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _whole("epochs", self.epochs, 1)
-        if self.limit is not None:
-            _whole("limit", self.limit, 1)
-        for name in ("data", "digest", "backend", "machine"):
+        switch("stateful", self.stateful)
+        switch("saturated", self.saturated)
+        if self.steps is not None:
+            whole("steps", self.steps)
+        for name in ("backend", "machine"):
             value = getattr(self, name)
-            if value is None and name in ("backend", "machine"):
+            if value is None:
                 continue
             if not isinstance(value, str):
                 raise UserError(f"{name} is {value!r}, must be a string")
             check_name(name, value)
+        if not isinstance(self.notes, dict):
+            raise UserError(f"notes are {self.notes!r}, must be a dict")
+        shapes = self.graph.shapes
+        trained = {c.name: shapes[c.name] for c in self.graph.trained}
+        for what, found, wanted in (
+            ("weights", self.weights, shapes),
+            ("moments", self.moments, trained if self.moments else {}),
+        ):
+            check_arrays(what, found, wanted)
+            for name, shape in wanted.items():
+                check_halves(f"{what} of {name}", found[name], shape)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the file whole or not at all: a reader sees the old one or the new one."""
-        tensors = {f"weights.{i}": w.view(np.float16) for i, w in enumerate(self.weights)}
+        """Write the file whole or not at all."""
+        tensors = {f"weights.{n}": w.view(np.float16) for n, w in self.weights.items()}
+        tensors |= {f"moments.{n}": m.view(np.float16) for n, m in self.moments.items()}
+        if self.host is not None:
+            tensors |= self.host[0]
+        # The file has arrays in rows, whatever order of axes they have here.
+        tensors = {name: np.array(x, order="C") for name, x in tensors.items()}
+        same = ("optimizer", "batch", "seed", "steps", "stateful", "backend", "machine",
+                "saturated", "notes")  # fmt: skip
         about = {
             "format": FORMAT,
-            "network": asdict(self.network),
-            "learning": asdict(self.learning),
+            "graph": graph_to_json(self.graph),
+            "losses": {
+                name: {"type": type(loss).__name__, **asdict(loss)}
+                for name, loss in self.losses.items()
+            },
+            **{name: getattr(self, name) for name in same},
             "progress": asdict(self.progress),
-            "epochs": self.epochs,
-            "data": self.data,
-            "limit": self.limit,
-            "backend": self.backend,
-            "machine": self.machine,
-            "digest": self.digest,
+            "host": None if self.host is None else self.host[1],
+            "tensors": _index(tensors),
         }
-        text = json.dumps(about)
-        metadata = {"backspike": text, "sha256": sha256(text, self.weights)}
+        try:
+            text = json.dumps(about)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"notes are {self.notes!r}, must be JSON: {error}") from None
+        metadata = {"backspike": text, "sha256": _digest(text, tensors)}
         write_file(path, save(tensors, metadata))
 
 
@@ -146,68 +117,66 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
     metadata, tensors = read_tensors(path)
     with as_written(path):
         text, digest = metadata["backspike"], metadata["sha256"]
-        weights = [_bits(path, tensors, f"weights.{i}") for i in range(len(tensors))]
-        if sha256(text, weights) != digest:
-            raise UserError(f"checkpoint {path} is damaged: its content differs from its digest")
         about = json.loads(text)
-        if type(about["format"]) is not int or about["format"] not in FORMATS:
+        number = about["format"]
+        if type(number) is not int or number not in (*OLD_FORMATS, FORMAT):
+            known = ", ".join(map(str, OLD_FORMATS))
             raise UserError(
-                f"checkpoint {path} is of format {about['format']}, must be of "
-                f"{' or '.join(map(str, FORMATS))}"
+                f"checkpoint {path} is of format {number}, must be of {known} or {FORMAT}"
             )
-        network = _network(about["network"])
-        checkpoint = Checkpoint(
-            network=network,
-            learning=Learning(**about["learning"]),
-            weights=weights,
-            progress=Progress(**about["progress"]),
-            epochs=about["epochs"],
-            data=about["data"],
-            limit=about["limit"],
-            digest=about["digest"],
-            backend=about.get("backend"),
-            machine=about.get("machine"),
-        )
-        check_weights(network, weights)
-        return checkpoint
+        if number in OLD_FORMATS:
+            return _judged(Checkpoint(**read_old(path, about, tensors, digest, text)))
+        if _digest(text, tensors) != digest or about["tensors"] != _index(tensors):
+            raise UserError(f"checkpoint {path} is damaged: its content differs from its digest")
+        return _judged(_checkpoint(about, tensors))
 
 
-def _network(about: dict) -> Network:
-    layers = []
-    for layer in about["layers"]:
-        surrogate = surrogate_from_json(layer["surrogate"])
-        layers.append(Layer(**{**layer, "surrogate": surrogate}))
-    return Network(inputs=about["inputs"], layers=tuple(layers), steps=about["steps"])
+def _judged(checkpoint: Checkpoint) -> Checkpoint:
+    """UserError, KeyError, TypeError or AttributeError for what no trainer learns with."""
+    Criterion(checkpoint.graph, checkpoint.losses)
+    tally = checkpoint.progress.tally
+    for sums in (tally.loss, tally.right):
+        check_arrays("sums", sums, checkpoint.losses if tally.samples else {})
+    about = checkpoint.optimizer
+    optimizer = optimizer_from_json(about, None) if about["again"] else SGD()
+    learning_of(optimizer, checkpoint.batch, checkpoint.seed)
+    on_host = about["type"].startswith("torch.optim.") and bool(checkpoint.graph.trained)
+    if on_host != (checkpoint.host is not None):
+        has, must = ("no", "have one") if on_host else ("a", "have none")
+        raise UserError(f"it has {has} state of the optimizer {about['type']}, must {must}")
+    return checkpoint
 
 
-def _bits(path: Path, tensors: dict[str, np.ndarray], name: str) -> Bits:
-    weights = tensors[name]
-    if weights.dtype != np.float16:
-        raise UserError(f"checkpoint {path} has {name} of {weights.dtype}, must have float16")
-    return weights.view(np.uint16)
+def _checkpoint(about: dict[str, Any], tensors: dict[str, np.ndarray]) -> Checkpoint:
+    fields = {name: x for name, x in about.items() if name not in ("format", "tensors")}
+    losses: dict[str, Loss] = {}
+    for name, loss in fields["losses"].items():
+        values = dict(loss)
+        losses[name] = LOSSES[values.pop("type")](**values)
+    host = {n: x for n, x in tensors.items() if n.startswith(("master.", "state."))}
+    fields |= {
+        "graph": graph_from_json(fields["graph"]),
+        "losses": losses,
+        "progress": _progress(fields["progress"]),
+        "weights": _bits(tensors, "weights."),
+        "moments": _bits(tensors, "moments."),
+        "host": None if fields["host"] is None else (host, fields["host"]),
+    }
+    return Checkpoint(**fields)
 
 
-def _whole(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise UserError(f"{name} is {value!r}, must be a whole number from {least} up")
+def _progress(about: dict[str, Any]) -> Progress:
+    return Progress(**{**about, "tally": Tally(**about["tally"])})
 
 
-def _update(name: str, value: object) -> None:
-    """Stochastic rounding draws from the number of an update, which has 32 bits."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 2**32:
-        raise UserError(f"{name} is {value!r}, must be a whole number from 0 to 2^32")
+def _bits(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, Bits]:
+    return {n.removeprefix(prefix): x.view(np.uint16) for n, x in tensors.items()
+            if n.startswith(prefix)}  # fmt: skip
 
 
-def _number(name: str, value: object, most: float = math.inf) -> None:
-    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
-    if not (math.isfinite(number) and 0 <= number <= most):
-        upper = "up" if most == math.inf else f"to {most:g}"
-        raise UserError(f"{name} is {value!r}, must be a finite number from 0 {upper}")
+def _index(tensors: dict[str, np.ndarray]) -> dict[str, list]:
+    return {name: [str(x.dtype), list(x.shape)] for name, x in sorted(tensors.items())}
 
 
-def sha256(text: str, weights: list[Bits]) -> str:
-    """The digest of a checkpoint's JSON and weights."""
-    hashed = hashlib.sha256(text.encode())
-    for bits in weights:
-        hashed.update(np.ascontiguousarray(bits).tobytes())
-    return hashed.hexdigest()
+def _digest(text: str, tensors: dict[str, np.ndarray]) -> str:
+    return sha256(text, [tensors[name] for name in sorted(tensors)])

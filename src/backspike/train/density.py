@@ -1,46 +1,72 @@
 """Densities: which share of spikes and gradients an engine has to work for."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from backspike.ir.bits import Bits
+from backspike.ir.graph import Graph
+
+KINDS = {"input": "input", "hidden": "spikes"}
+"""What spikes are counted as, by a population's role."""
+GRADIENTS = {"hidden": "gradients", "readout": "outputs"}
+"""What gradients are."""
 
 
 class Density:
     """Counts ones and nonzeros, and what they are a share of. batches: how many were counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, graph: Graph) -> None:
         self.batches = 0
-        self._nonzero = {"input": 0, "spikes": 0, "gradients": 0, "outputs": 0}
-        self._all = dict.fromkeys(self._nonzero, 0)
+        self._roles = {population.name: population.role for population in graph.populations}
+        self._counted: dict[tuple[str, str], list[int]] = {}
+        """Nonzeros, and values, by tensor and population."""
 
-    def forward(self, inputs: Bits, tensors: dict[str, Bits]) -> None:
-        """Count the input spikes uint8 (B, T, inputs), and hidden spikes of forward tensors."""
-        self._count("input", inputs)
-        for name, bits in tensors.items():
-            if name.startswith("spikes."):
-                self._count("spikes", bits)
+    def forward(self, inputs: Mapping[str, Bits], tensors: Mapping[str, Bits]) -> None:
+        """Count the spikes of inputs uint8 (B, T, N), and those of forward tensors."""
+        for name, bits in inputs.items():
+            self._count("spikes", name, bits)
+        for tensor, bits in tensors.items():
+            kind, _, name = tensor.partition(".")
+            if kind == "spikes":
+                self._count("spikes", name, bits)
 
-    def update(self, tensors: dict[str, Bits], hidden: int) -> None:
-        """Count the gradients of the `hidden` lower layers, and of the read-out above them, as far
-        as a backend still has them."""
+    def update(self, tensors: Mapping[str, Bits]) -> None:
+        """Count the gradients, as far as a backend still has them."""
         self.batches += 1
-        for layer in range(hidden + 1):
-            if f"gradients.{layer}" in tensors:
-                kind = "gradients" if layer < hidden else "outputs"
-                self._count(kind, tensors[f"gradients.{layer}"])
+        for tensor, bits in tensors.items():
+            kind, _, name = tensor.partition(".")
+            if kind == "gradients":
+                self._count("gradients", name, bits)
 
     def is_zero(self, kind: str) -> bool:
-        """Whether some of `input`, `spikes`, `gradients` (hidden) or `outputs` (gradients of the
-        read-out) were counted, and all of them were zero."""
-        return self._all[kind] > 0 and self._nonzero[kind] == 0
+        """Whether some of `input`, `spikes`, `gradients` (hidden) or `outputs` (gradients of
+        read-outs) were counted, and all of them were zero."""
+        nonzero, values = self._sum(kind)
+        return values > 0 and nonzero == 0
 
     def shares(self) -> dict[str, float | None]:
-        return {
-            kind: self._nonzero[kind] / total if total else None
-            for kind, total in self._all.items()
-            if kind != "outputs"
-        }
+        """0..1 of ones in the inputs' and the hidden populations' spikes, and of nonzero gradients
+        of hidden populations; None where there was none."""
+        found = {kind: self._sum(kind) for kind in ("input", "spikes", "gradients")}
+        return {k: nonzero / values if values else None for k, (nonzero, values) in found.items()}
 
-    def _count(self, kind: str, bits: Bits) -> None:
-        self._nonzero[kind] += int(np.count_nonzero(bits))
-        self._all[kind] += bits.size
+    def by_population(self) -> dict[str, dict[str, float]]:
+        """`spikes` and `gradients` of each, where they were counted."""
+        found: dict[str, dict[str, float]] = {name: {} for name in self._roles}
+        for (tensor, name), (nonzero, values) in self._counted.items():
+            found[name][tensor] = nonzero / values
+        return found
+
+    def _count(self, tensor: str, name: str, bits: Bits) -> None:
+        counted = self._counted.setdefault((tensor, name), [0, 0])
+        counted[0] += int(np.count_nonzero(bits))
+        counted[1] += bits.size
+
+    def _sum(self, kind: str) -> tuple[int, int]:
+        nonzero = values = 0
+        for (tensor, name), counted in self._counted.items():
+            kinds = KINDS if tensor == "spikes" else GRADIENTS
+            if kinds.get(self._roles[name]) == kind:
+                nonzero, values = nonzero + counted[0], values + counted[1]
+        return nonzero, values

@@ -1,19 +1,22 @@
 """The network and data of most figures: 64-128-10 on scikit-learn's digits, as `train` has them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from backspike.golden.loss import cross_entropy_error
+from backspike.ir.bits import Bits
+from backspike.ir.graph import Graph
 from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
-from backspike.ir.neuron import Rule
+from backspike.ir.neuron import LIF, Rule
 from backspike.ir.surrogate import rectangle
+from backspike.train.batches import epoch_order
 from backspike.train.coding import rate_code
 from backspike.train.data import Split
 from backspike.train.defaults import RATES, RECTANGLES
-from backspike.train.trainer import epoch_order
+from backspike.train.layers import chain
 
 Loss = Literal["ce", "mse"]
 SIZES = (64, 128, 10)
@@ -22,11 +25,10 @@ RULES: tuple[Rule, ...] = ("bptt", "mpd-ed")
 WHAT = f"{'-'.join(map(str, SIZES))}, {STEPS} steps, batch {Learning().batch}, digits"
 
 
-def network(rule: Rule, sizes: tuple[int, ...] = SIZES) -> Network:
+def network(rule: Rule, sizes: tuple[int, ...] = SIZES) -> Graph:
     """The network of `backspike train --rule RULE --layers SIZES`."""
-    surrogate = rectangle(RECTANGLES[rule])
-    layers = tuple(Layer(size=size, rule=rule, surrogate=surrogate) for size in sizes[1:])
-    return Network(inputs=sizes[0], layers=layers, steps=STEPS)
+    neuron = LIF(rule=rule, surrogate=rectangle(RECTANGLES[rule]))
+    return chain([(size, False) for size in sizes], neuron)
 
 
 def learning(seed: int, loss: Loss = "ce") -> Learning:
@@ -40,6 +42,16 @@ class Batch:
 
     spikes: np.ndarray
     labels: np.ndarray
+
+    @property
+    def inputs(self) -> dict[str, Bits]:
+        """The spikes by the chain's input."""
+        return {"input": self.spikes}
+
+
+def errors_of(logits: Mapping[str, Bits], batch: Batch) -> dict[str, Bits]:
+    """Cross-entropy's, of the last step's logits by read-out."""
+    return {name: cross_entropy_error(o, batch.labels) for name, o in logits.items()}
 
 
 def batches(samples: Split, learning: Learning, epoch: int) -> Iterator[Batch]:

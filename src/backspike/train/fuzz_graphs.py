@@ -12,17 +12,17 @@ import numpy as np
 
 from backspike.compile.compiler import Plan, compile_graph
 from backspike.drive.comparison import Counts
-from backspike.drive.graph_lockstep import GraphLockstep
+from backspike.drive.lockstep import Lockstep
 from backspike.drive.machines import find_machine
-from backspike.drive.rtl_core import RTLCore
+from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.machine import MACHINES, Machine
-from backspike.golden.graph_backend import GraphBackend
+from backspike.golden.backend import GoldenBackend
 from backspike.ir.bits import Bits
 from backspike.ir.constants import SMALLEST
 from backspike.ir.errors import Mismatch, UserError
 from backspike.ir.learning import Learning
 from backspike.system.program import run_program
-from backspike.train.fuzz_training import DENSITIES, HALVES, RATES, random_halves
+from backspike.train.fuzz_training import ALPHAS, DENSITIES, HALVES, RATES, random_halves
 from backspike.train.random_graphs import random_graph
 
 LARGEST = (4, 9, 20, 40)
@@ -46,10 +46,17 @@ class Case:
                           for c in plan.graph.connections)  # fmt: skip
         return (
             f"seed {self.seed}: {graph}; {plan.steps} steps, batch {plan.learning.batch}, "
-            f"{'states go on, ' if plan.stateful else ''}{plan.learning.rounding}, "
+            f"{'states go on, ' if plan.stateful else ''}{_errors(plan)}, "
+            f"{plan.learning.rounding}, "
             f"{_updates(plan.learning)}, "
             f"{self.weights} weights"
         )
+
+
+def _errors(plan: Plan) -> str:
+    if plan.every:
+        return "errors of every step"
+    return "errors of labels" if plan.learning.loss == "mse" else "errors of the last step"
 
 
 def _updates(learning: Learning) -> str:
@@ -79,8 +86,11 @@ def draw_case(machine: Machine, seed: int) -> Case:
     rng = np.random.default_rng([seed, machine.lanes])
     while True:
         graph = random_graph(rng, largest=int(rng.choice(LARGEST)))
+        every = bool(rng.random() < 0.6)
         learning = Learning(
             batch=int(rng.integers(1, BATCH + 1)),
+            loss="ce" if every else ("ce", "mse")[rng.integers(2)],
+            alpha=float(rng.choice(ALPHAS)),
             rate=float(rng.choice(RATES)),
             rounding=("nearest", "stochastic")[rng.integers(2)],
             momentum=float(rng.choice(MOMENTA)),
@@ -90,7 +100,7 @@ def draw_case(machine: Machine, seed: int) -> Case:
         steps = 1 if rng.random() < 0.1 else int(rng.integers(2, STEPS + 1))
         stateful = bool(rng.random() < 0.3)
         try:
-            plan = compile_graph(graph, steps, learning, machine, every=True, stateful=stateful)
+            plan = compile_graph(graph, steps, learning, machine, every=every, stateful=stateful)
         except UserError:  # does not fit
             continue
         return Case(seed, plan, str(rng.choice(HALVES)), rng)
@@ -103,27 +113,31 @@ def run_case(case: Case) -> tuple[Counts, bool]:
     """
     plan, rng = case.plan, case.rng
     graph, learning = plan.graph, plan.learning
-    core = RTLCore(plan)
-    golden = GraphBackend(graph, learning)
-    lockstep = GraphLockstep(core, golden)
+    core = RTLBackend(plan)
+    golden = GoldenBackend(graph, learning, every=plan.every)
+    lockstep = Lockstep(core, golden)
     try:
-        lockstep.load_weights(_weights(case))
+        lockstep.load_weights(random_weights(case))
         samples, errors = 0, None
         for n in range(BATCHES):
             go_on = plan.stateful and n > 0 and bool(rng.random() < 0.7)
             samples = samples if go_on else int(rng.integers(1, learning.batch + 1))
-            inputs = random_inputs(case, samples)
+            batch = random_inputs(case, samples), random_labels(case, samples)
             # A batch may also be run forward only, as an evaluation is.
             way = rng.choice(["both", "apart", "skip"]) if errors is not None else "skip"
             if errors is not None and way == "both" and learning.updates == "chip":
-                logits = lockstep.update_forward(errors, n, inputs, go_on=go_on)
+                logits = lockstep.update_forward(errors, n, *batch, go_on=go_on)
             else:
                 if errors is not None and way != "skip":
                     lockstep.update(errors, n)
                     if learning.updates == "host":
-                        lockstep.set_weights(_weights(case))
-                logits = lockstep.forward(inputs, go_on=go_on)
-            errors = {name: random_error(case, x.shape) for name, x in logits.items()}
+                        lockstep.set_weights(random_weights(case))
+                logits = lockstep.forward(*batch, go_on=go_on)
+            errors = {
+                name: random_error(case, x.shape)
+                for name, x in logits.items()
+                if name not in own_errors(plan)
+            }
         assert errors is not None
         lockstep.update(errors, BATCHES)
         got, want = core.saturated(), golden.saturated()
@@ -139,7 +153,8 @@ def run_case(case: Case) -> tuple[Counts, bool]:
         core.close()
 
 
-def _weights(case: Case) -> dict[str, Bits]:
+def random_weights(case: Case) -> dict[str, Bits]:
+    """Of each connection that has some."""
     shapes = case.plan.graph.shapes
     return {name: random_halves(case.rng, shape, case.weights) for name, shape in shapes.items()}
 
@@ -153,6 +168,22 @@ def random_inputs(case: Case, samples: int) -> dict[str, Bits]:
         for p in case.plan.graph.populations
         if p.role == "input"
     }
+
+
+def own_errors(plan: Plan) -> list[str]:
+    """The read-outs whose errors the core works out of labels."""
+    if plan.every or plan.learning.loss != "mse":
+        return []
+    return [p.name for p in plan.graph.populations if p.role == "readout" and not p.spikes]
+
+
+def random_labels(case: Case, samples: int) -> Bits | None:
+    """Classes that each read-out has whose errors come of them; none without such a one."""
+    own = own_errors(case.plan)
+    if not own:
+        return None
+    classes = min(case.plan.graph.by_name[name].size for name in own)
+    return case.rng.integers(0, classes, samples)
 
 
 def random_error(case: Case, shape: tuple[int, ...]) -> Bits:

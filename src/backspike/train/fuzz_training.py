@@ -1,4 +1,4 @@
-"""Random training runs on the RTL, every bit compared with golden. Machine and seed name a run:
+"""Random chains trained on the RTL, every bit compared with golden. Machine and seed name a run:
 
 python -m backspike.train.fuzz_training --machine tiny --seed 17
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backspike.compile.compiler import compile_network
+from backspike.compile.compiler import compile_graph
 from backspike.compile.cut import cuts
 from backspike.drive.comparison import Counts
 from backspike.drive.core_driver import CoreDriver
@@ -20,10 +20,14 @@ from backspike.drive.machines import find_machine
 from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.machine import MACHINES, Machine
 from backspike.golden.backend import GoldenBackend
+from backspike.ir.bits import Bits
+from backspike.ir.builder import Input, Sequential
+from backspike.ir.connection import Dense
 from backspike.ir.constants import LARGEST, SMALLEST
 from backspike.ir.errors import Mismatch, UserError
+from backspike.ir.graph import Graph
 from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
+from backspike.ir.neuron import LIF
 from backspike.ir.surrogate import Surrogate, arctan, fast_sigmoid, rectangle, triangle
 from backspike.system.program import run_program
 
@@ -48,15 +52,16 @@ class Case:
     """What a seed stands for, and the generator that draws its tensors."""
 
     seed: int
-    network: Network
+    graph: Graph
+    steps: int
     learning: Learning
     weights: str  # of HALVES
     rng: np.random.Generator
 
     def __str__(self) -> str:
-        sizes = "-".join(map(str, self.network.sizes))
+        sizes = "-".join(str(population.size) for population in self.graph.populations)
         return (
-            f"seed {self.seed}: {sizes}, {self.network.steps} steps, batch {self.learning.batch}, "
+            f"seed {self.seed}: {sizes}, {self.steps} steps, batch {self.learning.batch}, "
             f"{self.learning.loss}, {self.learning.rounding}, {self.weights} weights"
         )
 
@@ -96,9 +101,9 @@ def _tiles(machine: Machine, batch: int, steps: int) -> int:
     return machine.units // min(cut.blocks for cut in cuts(batch, steps, machine))
 
 
-def random_network(rng: np.random.Generator, machine: Machine) -> tuple[Network, Learning]:
-    """A network that fits the machine, with any options: the more steps and samples, the fewer
-    layers and neurons."""
+def random_chain(rng: np.random.Generator, machine: Machine) -> tuple[Graph, int, Learning]:
+    """A chain, T and learning that fit the machine, with any options: the more steps and samples,
+    the fewer layers and neurons."""
     learning = Learning(
         batch=random_number(rng, FEW_SAMPLES, BATCH),
         loss=("ce", "mse")[rng.integers(2)],
@@ -115,66 +120,73 @@ def random_network(rng: np.random.Generator, machine: Machine) -> tuple[Network,
     widest = min(widest, tiles // layers * machine.lanes)
     while True:
         sizes = [int(size) for size in rng.integers(1, widest + 1, layers + 1)]
-        network = Network(
-            inputs=sizes[0],
-            steps=steps,
-            layers=tuple(
-                Layer(
-                    size=size,
-                    leak=float(rng.choice(LEAKS)),
-                    threshold=float(rng.choice(THRESHOLDS)),
-                    reset=("hard", "soft")[rng.integers(2)],
-                    bias=bool(rng.integers(2)),
-                    surrogate=random_surrogate(rng),
-                    rule=("bptt", "mpd-ed")[rng.integers(2)],
-                    temporal=bool(rng.integers(2)),
-                )
-                for size in sizes[1:]
-            ),
-        )
+        parts: list[Input | Dense | LIF] = [Input(sizes[0])]
+        for size in sizes[1:]:
+            neuron = random_lif(rng)
+            parts += [Dense(size, bias=bool(rng.integers(2))), neuron]
+        graph = Sequential(*parts[:-1])
         try:
-            compile_network(network, learning, machine)
+            compile_graph(graph, steps, learning, machine)
         except UserError:  # does not fit
             continue
-        return network, learning
+        return graph, steps, learning
+
+
+def random_lif(rng: np.random.Generator) -> LIF:
+    """With any options."""
+    return LIF(
+        leak=float(rng.choice(LEAKS)),
+        threshold=float(rng.choice(THRESHOLDS)),
+        reset=("hard", "soft")[rng.integers(2)],
+        surrogate=random_surrogate(rng),
+        rule=("bptt", "mpd-ed")[rng.integers(2)],
+        temporal=bool(rng.integers(2)),
+    )
 
 
 def draw_case(machine: Machine, seed: int) -> Case:
     """The run of that seed on that machine."""
     rng = np.random.default_rng([seed, machine.lanes])
-    network, learning = random_network(rng, machine)
-    return Case(seed, network, learning, str(rng.choice(HALVES)), rng)
+    return Case(seed, *random_chain(rng, machine), str(rng.choice(HALVES)), rng)
 
 
-def random_batch(rng: np.random.Generator, network: Network, samples: int):
-    """(spikes, labels) of a batch, some of it perhaps silent, perhaps all of it spiking."""
-    shape = (samples, network.steps, network.inputs)
-    spikes = rng.random(shape) < rng.choice(DENSITIES)
-    return spikes.astype(np.uint8), rng.integers(0, network.sizes[-1], samples)
+def random_batch(
+    rng: np.random.Generator, graph: Graph, steps: int, samples: int
+) -> tuple[dict[str, Bits], Bits]:
+    """(inputs, labels) of a chain's batch, some of it perhaps silent, perhaps all of it spiking."""
+    first, last = graph.populations[0], graph.populations[-1]
+    spikes = rng.random((samples, steps, first.size)) < rng.choice(DENSITIES)
+    return {first.name: spikes.astype(np.uint8)}, rng.integers(0, last.size, samples)
 
 
-def train(
-    lockstep: Lockstep, network: Network, sizes: Sequence[int], rng: np.random.Generator
-) -> None:
-    """Train random weights on random batches of these sizes, each update beside the next batch's
-    forward pass. The loss is mse, so no error is supplied.
+def random_weights(rng: np.random.Generator, graph: Graph, kind: str) -> dict[str, Bits]:
+    """FP16 numbers by connection; kind: see `random_halves`."""
+    return {name: random_halves(rng, shape, kind) for name, shape in graph.shapes.items()}
+
+
+def train(lockstep: Lockstep, steps: int, sizes: Sequence[int], rng: np.random.Generator) -> None:
+    """Train a chain with random weights on random batches of these sizes, each update beside the
+    next batch's forward pass. The loss is mse, so no error is supplied.
 
     Raises Mismatch at the first bit of any tensor that differs.
     """
-    lockstep.load_weights([random_halves(rng, shape, "usual") for shape in network.shapes])
-    lockstep.forward(*random_batch(rng, network, sizes[0]))
+    graph = lockstep.graph
+    lockstep.load_weights(random_weights(rng, graph, "usual"))
+    lockstep.forward(*random_batch(rng, graph, steps, sizes[0]))
     for step, samples in enumerate(sizes[1:]):
-        lockstep.update_forward(None, step, *random_batch(rng, network, samples))
+        lockstep.update_forward(None, step, *random_batch(rng, graph, steps, samples))
     lockstep.update(None, len(sizes) - 1)
 
 
-def random_error(rng: np.random.Generator, case: Case, samples: int) -> np.ndarray | None:
+def random_error(rng: np.random.Generator, case: Case, samples: int) -> dict[str, Bits] | None:
     """A host-supplied error, uint16 (B, N), if the loss needs one."""
     if case.learning.loss == "mse":
         return None
-    shape = (samples, case.network.sizes[-1])
+    readout = case.graph.populations[-1]
+    shape = (samples, readout.size)
     present = rng.random(shape) < rng.choice(DENSITIES)
-    return random_halves(rng, shape, str(rng.choice(HALVES))) * present.astype(np.uint16)
+    bits = random_halves(rng, shape, str(rng.choice(HALVES))) * present.astype(np.uint16)
+    return {readout.name: bits}
 
 
 def run_case(case: Case, machine: Machine) -> tuple[Counts, bool]:
@@ -184,16 +196,17 @@ def run_case(case: Case, machine: Machine) -> tuple[Counts, bool]:
     matter. Mismatch says what differs and which command shows it again.
     """
     rng = case.rng
-    primary = RTLBackend(case.network, case.learning, machine)
-    lockstep = Lockstep(primary, GoldenBackend(case.network, case.learning))
+    graph, steps = case.graph, case.steps
+    primary = RTLBackend(compile_graph(graph, steps, case.learning, machine))
+    lockstep = Lockstep(primary, GoldenBackend(graph, case.learning, every=False))
     try:
         if rng.random() < 0.3:
             _leave_traces(primary, machine, rng)
-        lockstep.load_weights([random_halves(rng, s, case.weights) for s in case.network.shapes])
+        lockstep.load_weights(random_weights(rng, graph, case.weights))
         samples, step = 0, 0
         for n in range(3):
             coming = int(rng.integers(1, case.learning.batch + 1))
-            batch = random_batch(rng, case.network, coming)
+            batch = random_batch(rng, graph, steps, coming)
             # A batch may also be run forward only, as an evaluation is.
             way = rng.choice(["both", "both", "apart", "skip"]) if n else "skip"
             if way == "both":
@@ -219,13 +232,12 @@ def run_case(case: Case, machine: Machine) -> tuple[Counts, bool]:
 
 def _leave_traces(backend: RTLBackend, machine: Machine, rng: np.random.Generator) -> None:
     """Train another network on this backend's core, then load the backend's plan again."""
-    network, learning = random_network(rng, machine)
-    driver = CoreDriver(backend.simulator, compile_network(network, learning, machine))
-    shapes = network.graph.shapes
-    driver.write_weights({name: random_halves(rng, shapes[name], "any") for name in shapes})
+    graph, steps, learning = random_chain(rng, machine)
+    driver = CoreDriver(backend.simulator, compile_graph(graph, steps, learning, machine))
+    driver.write_weights(random_weights(rng, graph, "any"))
     for buffer in range(2):
-        spikes, labels = random_batch(rng, network, learning.batch)
-        driver.write_inputs({"input": spikes}, labels, buffer)
+        inputs, labels = random_batch(rng, graph, steps, learning.batch)
+        driver.write_inputs(inputs, labels, buffer)
     driver.run("forward", forward=0, backward=0)
     driver.run("both", forward=1, backward=0)
     backend.driver.load_plan()

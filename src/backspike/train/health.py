@@ -1,15 +1,14 @@
 """What a run must say of itself: that it saturated, diverged, or has nothing to learn from."""
 
-import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from backspike.ir.bits import Bits
-from backspike.ir.learning import Learning
-from backspike.ir.network import Network
-from backspike.train.checkpoint import Progress
 from backspike.train.density import Density
+from backspike.train.losses import Criterion
+from backspike.train.progress import Progress
 from backspike.train.words import plural
 
 DIVERGED = 2.0
@@ -25,19 +24,16 @@ class Health:
     Batches are counted from 0 since the first weights, those of resumed runs included.
     """
 
-    def __init__(self, network: Network, learning: Learning, density: Density) -> None:
+    def __init__(self, criterion: Criterion, density: Density) -> None:
         self.progress = Progress()
-        self._learning = learning
-        self._density = density
-        equal = math.log(network.sizes[-1]) if learning.loss == "ce" else 0.5
-        self._equal_outputs = equal
+        self._criterion, self._density = criterion, density
         self._batches: dict[str, int] = {}
         self._lit: set[str] = set()
 
-    def inputs(self, spikes: Bits, part: str) -> None:
+    def inputs(self, spikes: Mapping[str, Bits], part: str) -> None:
         """Of every batch that is run, to train or to evaluate, and which part it is of."""
         self._batches[part] = self._batches.get(part, 0) + 1
-        if np.any(spikes):
+        if any(np.any(each) for each in spikes.values()):
             self._lit.add(part)
 
     def saturation(self, saturated: bool) -> None:
@@ -63,7 +59,7 @@ class Health:
         said, progress, density = self._dark(), self.progress, self._density
         if density.is_zero("spikes") and TRAINING in self._lit:
             said["spikes"] = f"no hidden neuron has spiked in {_looked_at(density.batches)}"
-        if self._learning.loss == "mse" and self._learning.alpha == 0:
+        if self._criterion.alpha == 0:
             said["alpha"] = "alpha is 0, so the loss does not depend on the outputs"
         if density.is_zero("outputs"):
             said["gradients"] = f"all gradients are zero in {_looked_at(density.batches)}"
@@ -108,7 +104,7 @@ class Health:
         }
 
     def _limit(self) -> float:
-        return DIVERGED * max(self._equal_outputs, self.progress.first_loss or 0.0)
+        return DIVERGED * max(self._criterion.equal_outputs, self.progress.first_loss or 0.0)
 
 
 def _looked_at(batches: int) -> str:

@@ -6,6 +6,7 @@ of the spikes of each step. They are sums over the batch, not means. They are ma
 multiplications and divisions in a fixed order, so that they are the same bits on every machine.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ import torch
 from backspike.golden.arithmetic import Halves
 from backspike.golden.half import from_bits, to_bits
 from backspike.golden.loss import softmax_error
+from backspike.golden.threads import one_thread
 from backspike.ir.bits import Bits
 from backspike.ir.checks import nearest_half, switch
 from backspike.ir.errors import UserError
@@ -36,12 +38,12 @@ class CrossEntropy:
         switch("every_step", self.every_step)
         _check_readout(self.readout)
 
-    def value(self, logits: torch.Tensor, labels: np.ndarray) -> float:
-        """Mean over the batch. logits: float64 (B, T, N)."""
+    def mean(self, logits: torch.Tensor, labels: np.ndarray) -> torch.Tensor:
+        """Over the batch, a number that autograd knows. logits: floating (B, T, N)."""
         judged = logits if self.every_step else logits[:, -1:]
         steps = judged.shape[1]
         wanted = torch.from_numpy(labels).repeat_interleave(steps)
-        return float(torch.nn.functional.cross_entropy(judged.flatten(0, 1), wanted))
+        return torch.nn.functional.cross_entropy(judged.flatten(0, 1), wanted)
 
     def gradient(self, logits: torch.Tensor, labels: np.ndarray) -> list[torch.Tensor | None]:
         """By step: of each sample's loss with respect to that step's logits, float64 (B, N)."""
@@ -66,9 +68,9 @@ class MeanSquared:
         object.__setattr__(self, "alpha", nearest_half("alpha", self.alpha))
         _check_readout(self.readout)
 
-    def value(self, logits: torch.Tensor, labels: np.ndarray) -> float:
-        """Mean over the batch. logits: float64 (B, T, N)."""
-        return float((self._error(logits[:, -1], labels) ** 2).sum(1).mean() / 2)
+    def mean(self, logits: torch.Tensor, labels: np.ndarray) -> torch.Tensor:
+        """As of CrossEntropy."""
+        return (self._error(logits[:, -1], labels) ** 2).sum(1).mean() / 2
 
     def gradient(self, logits: torch.Tensor, labels: np.ndarray) -> list[torch.Tensor | None]:
         """As of CrossEntropy, but for the factor α."""
@@ -107,6 +109,9 @@ class Criterion:
     """A network's losses, one for each read-out that has one; `losses` are they by name.
 
     loss: of the only read-out; or with its `readout` named; or {name: loss} of one or several.
+    every: whether backends are to have logits and errors of every step; see `Backend`.
+    on_chip: whether a backend is to work errors out of labels: of the only read-out, if its loss
+    is a MeanSquared and it does not spike.
     Raises UserError.
     """
 
@@ -114,39 +119,72 @@ class Criterion:
         readouts = [p for p in graph.populations if p.role == "readout"]
         self._spiking = {p.name: p.neuron is not None for p in readouts}
         self.sizes = {p.name: p.size for p in readouts}
-        names = ", ".join(self.sizes)
-        if isinstance(loss, Mapping):
-            given = dict(loss)
-            if not given:
-                raise UserError(f"loss is of no read-out, must be of 1 or more of {names}")
-        else:
-            name = getattr(loss, "readout", None)
-            if name is None and len(readouts) > 1:
-                raise UserError(
-                    f"loss is {loss!r} of a network with the read-outs {names}, must be "
-                    "{name: loss}, or name its readout"
-                )
-            given = {readouts[0].name if name is None else name: loss}
+        given = _given(self.sizes, loss)
         for name, each in given.items():
             if not isinstance(each, Loss):
                 raise UserError(f"loss is {each!r}, must be a CrossEntropy or a MeanSquared")
             if name not in self.sizes:
+                names = ", ".join(self.sizes)
                 raise UserError(f"loss is of the read-out {name!r}, must be of one of {names}")
             if each.readout not in (None, name):
                 raise UserError(f"the loss of {name} has readout {each.readout!r}, must have none")
         self.losses: dict[str, Loss] = {n: given[n] for n in self.sizes if n in given}
+        judged = [self.losses[name] for name in self.losses if not self._spiking[name]]
+        self.every = any(isinstance(each, CrossEntropy) and each.every_step for each in judged)
+        only = next(iter(self.losses.values())) if len(readouts) == 1 else None
+        self.on_chip = isinstance(only, MeanSquared) and bool(judged)
+        self.alpha = only.alpha if isinstance(only, MeanSquared) else None
 
+    @property
+    def equal_outputs(self) -> float:
+        """The sum of the losses if all logits of a read-out are equal, or (MeanSquared) zero."""
+        return sum(
+            math.log(self.sizes[name]) if isinstance(loss, CrossEntropy) else 0.5
+            for name, loss in self.losses.items()
+        )
+
+    @one_thread()
     def errors(self, logits: Mapping[str, Bits], labels: Mapping[str, np.ndarray]) -> dict:
-        """uint16 (B, T, N) of each read-out, 0 where there is no loss; logits likewise."""
+        """uint16 of each read-out, shaped as its logits, 0 where there is no loss; none if a
+        backend works them out."""
+        if self.on_chip:
+            return {}
         found = {name: np.zeros_like(bits) for name, bits in logits.items()}
         for name, loss in self.losses.items():
-            exact = errors(loss, from_bits(logits[name]), labels[name], self._spiking[name])
-            found[name] = to_bits(Halves().round(exact))
+            stepped = from_bits(_stepped(logits[name]))
+            exact = errors(loss, stepped, labels[name], self._spiking[name])
+            found[name] = to_bits(Halves().round(exact)).reshape(logits[name].shape)
         return found
 
+    @one_thread()
     def values(self, logits: Mapping[str, Bits], labels: Mapping[str, np.ndarray]) -> dict:
         """Mean loss over the batch of each read-out that has one."""
         return {
-            name: loss.value(from_bits(logits[name]), labels[name])
+            name: float(loss.mean(from_bits(_stepped(logits[name])), labels[name]))
             for name, loss in self.losses.items()
         }
+
+    def last(self, logits: Mapping[str, Bits]) -> dict[str, Bits]:
+        """Logits (B, N) of the last step, of each read-out that has a loss."""
+        return {name: _stepped(logits[name])[:, -1] for name in self.losses}
+
+
+def _given(sizes: Mapping[str, int], loss: Loss | Mapping[str, Loss]) -> dict[str, Loss]:
+    """By read-out."""
+    names = ", ".join(sizes)
+    if isinstance(loss, Mapping):
+        if not loss:
+            raise UserError(f"loss is of no read-out, must be of 1 or more of {names}")
+        return dict(loss)
+    name = getattr(loss, "readout", None)
+    if name is None and len(sizes) > 1:
+        raise UserError(
+            f"loss is {loss!r} of a network with the read-outs {names}, must be {{name: loss}}, or "
+            "name its readout"
+        )
+    return {next(iter(sizes)) if name is None else name: loss}
+
+
+def _stepped(logits: Bits) -> Bits:
+    """(B, T, N), also of those of the last step, (B, N)."""
+    return logits if logits.ndim == 3 else logits[:, None]

@@ -4,7 +4,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Graph
 from backspike.ir.learning import Learning
+from backspike.ir.validation import check_arrays
 
 
 @dataclass(frozen=True)
@@ -125,13 +126,23 @@ class HostOptimizer:
         return tensors, {"groups": groups, "values": values}
 
     def restore(self, tensors: Mapping[str, np.ndarray], about: dict) -> None:
-        """As `state` gave it."""
+        """As `state` gave it. UserError if it is of other parameters."""
+        masters = {
+            n.removeprefix("master."): x for n, x in tensors.items() if n.startswith("master.")
+        }
+        check_arrays("masters", masters, self._masters)
+        for name, x in masters.items():
+            self.set(name, x)
+        try:
+            self._restore(tensors, about)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise UserError("the optimizer's state is not as it was saved") from None
+
+    def _restore(self, tensors: Mapping[str, np.ndarray], about: dict) -> None:
         names = list(self._masters)
         state: dict[int, dict] = {names.index(name): dict(v) for name, v in about["values"].items()}
         for full, tensor in tensors.items():
-            if full.startswith("master."):
-                self.set(full.removeprefix("master."), tensor)
-            elif full.startswith("state."):
+            if full.startswith("state."):
                 name, _, key = full.removeprefix("state.").rpartition(".")
                 state.setdefault(names.index(name), {})[key] = torch.from_numpy(tensor.copy())
         now = self._optimizer.state_dict()["param_groups"]
@@ -154,12 +165,17 @@ def host_optimizer(
     )
 
 
-def learning_of(optimizer: OnChip | MakesOptimizer, batch: int, seed: int) -> Learning:
-    """How the core learns: as it says, or by the host. UserError for wrong values."""
+def learning_of(
+    optimizer: OnChip | MakesOptimizer, batch: int, seed: int, alpha: float | None = None
+) -> Learning:
+    """How the core learns: as it says, or by the host. alpha: of the squared error, if the core
+    works it out. UserError for wrong values."""
     check_optimizer(optimizer)
     if isinstance(optimizer, OnChip):
-        return optimizer.learning(batch, seed)
-    return Learning(batch=batch, updates="host", seed=seed)
+        learning = optimizer.learning(batch, seed)
+    else:
+        learning = Learning(batch=batch, updates="host", seed=seed)
+    return learning if alpha is None else replace(learning, loss="mse", alpha=alpha)
 
 
 def optimizer_to_json(optimizer: OnChip | MakesOptimizer) -> dict[str, Any]:

@@ -1,6 +1,9 @@
-"""Plots of a run: loss and accuracy, the spikes of one sample, what the engines did."""
+"""Plots of a run: loss and accuracy, spikes of a sample, classes, what the engines did."""
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 import matplotlib
 import numpy as np
@@ -9,54 +12,120 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from backspike.ir.bits import Bits
 from backspike.ir.constants import ENGINES
+from backspike.ir.errors import UserError
 from backspike.system.plot_style import BLUE, GREEN, ORANGE, PINK, SKY, SOFT, STYLE, YELLOW
-from backspike.train.report import NAMES
+from backspike.train.report import NAMES, headline
 from backspike.train.result import Result
 
+NAMES_OF_FIGURES = ("training", "spikes", "classes", "engines")
+KINDS = ("png", "svg")
+LOSSES = {
+    "ce": "cross-entropy", "ce-every": "cross-entropy of all steps", "mse": "squared error",
+}  # fmt: skip
+MOST_COUNTS = 30
+"""Classes up to which numbers are written into the confusion matrix."""
 LAYER_COLOURS = (SOFT, BLUE, GREEN, ORANGE)
 
 
-def draw(result: Result, spikes: dict[str, Bits], label: int, folder: Path) -> list[Path]:
-    """Draw into `folder` (made if need be) and return the paths: `training.png`, `spikes.png` and,
-    of a backend with counters, `engines.png`.
+@dataclass(frozen=True)
+class Sample:
+    """What plots show of test samples.
 
-    spikes: uint8 (T, N) of the input and every hidden layer for one sample, whose class is `label`.
+    spikes: uint8 (T, N) of the input and every population that spikes, of one sample; label: its
+    class. confusion: int64, test samples by label (rows) and predicted class (columns), or None.
     """
+
+    spikes: dict[str, Bits]
+    label: int
+    confusion: np.ndarray | None
+
+
+def check_free(folder: Path) -> None:
+    """UserError if a figure is in the folder already."""
+    for name in NAMES_OF_FIGURES:
+        for kind in KINDS:
+            if os.path.lexists(path := folder / f"{name}.{kind}"):
+                raise UserError(
+                    f"plots {path} is there already, must be removed, or drawn over with --force"
+                )
+
+
+def draw(result: Result, sample: Sample, folder: Path) -> list[Path]:
+    """Draw into `folder` (made if need be) and return the paths: `training`, `spikes`, `classes`
+    and, of a backend with counters, `engines`, each as PNG and SVG."""
     folder.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context(STYLE):
-        figures = {
-            "training.png": training(result),
-            "spikes.png": raster(spikes, label),
-        }
+    paths = []
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": "backspike"}):
+        figures = {"training": training(result), "spikes": raster(sample.spikes, sample.label)}
+        if sample.confusion is not None:
+            figures["classes"] = classes(sample.confusion)
         if result.counters is not None:
-            figures["engines.png"] = engines(result.counters)
+            figures["engines"] = engines(result.counters)
         for name, figure in figures.items():
-            figure.savefig(folder / name)
-    return [folder / name for name in figures]
+            entitle(figure, result)
+            for kind in KINDS:
+                paths.append(folder / f"{name}.{kind}")
+                about = {"Date": None} if kind == "svg" else None
+                figure.savefig(paths[-1], metadata=about)
+    return paths
+
+
+def entitle(figure: Figure, result: Result) -> None:
+    """Network, machine, seed and data, above what is drawn."""
+    about = f"{headline(result)}; data {result.data.get('name', '')}"
+    figure.suptitle(fill(about, int(figure.get_figwidth() * 16)), x=0.01, ha="left", fontsize=8)
 
 
 def training(result: Result) -> Figure:
-    """Loss and accuracy over epochs."""
+    """Loss and accuracy over epochs, beside the accuracy of guessing."""
     figure = Figure(figsize=(7, 3))
     loss, accuracy = figure.subplots(1, 2)
     epochs = [entry["epoch"] for entry in result.history]
     marker = "o" if len(epochs) < 30 else None
     loss.plot(epochs, [e["loss"] for e in result.history], color=BLUE, marker=marker, ms=3)
-    name = {"ce": "cross-entropy", "mse": "squared error"}[result.loss]
-    loss.set(title=f"Loss ({name})", ylim=(0, None))
-    for part, colour, what in (("train", SOFT, "training, as it ran"), ("test", ORANGE, "test")):
-        shares = [e[part] for e in result.history]
-        accuracy.plot(epochs, shares, color=colour, marker=marker, ms=3, label=what)
-    accuracy.set(title="Accuracy")
-    accuracy.set_ylim(None, 1)
+    name = LOSSES.get(result.loss, result.loss)
+    loss.set(title=f"Loss ({name}), mean of an epoch", ylim=(0, None))
+    parts = (("accuracy", SOFT, "training samples, before each update"),
+             ("test", ORANGE, "test samples, after the epoch"))  # fmt: skip
+    for part, colour, what in parts:
+        shown = [e for e in result.history if part in e]
+        if shown:
+            shares, at = [e[part] for e in shown], [e["epoch"] for e in shown]
+            accuracy.plot(at, shares, color=colour, marker=marker, ms=3, label=what)
+    chance = 1 / result.layers[-1]
+    accuracy.axhline(chance, color="#999999", lw=0.8, ls="--", label=f"guessing ({chance:.0%})")
+    accuracy.set(title="Accuracy", ylim=(0, 1))
     accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    accuracy.legend(loc="lower right")
+    accuracy.legend(loc="lower right", fontsize=7)
     for axes in (loss, accuracy):
         axes.set_xlabel("epoch")
         axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y", color="#eeeeee")
         axes.set_axisbelow(True)
+    return figure
+
+
+def classes(confusion: np.ndarray) -> Figure:
+    """The confusion matrix: test samples by label and predicted class."""
+    size = len(confusion)
+    side = min(1.6 + 0.32 * size, 12)
+    figure = Figure(figsize=(side, side))
+    axes = figure.subplots()
+    total = np.maximum(confusion.sum(1, keepdims=True), 1)
+    axes.imshow(confusion / total, cmap="Blues", vmin=0, vmax=1)
+    if size <= MOST_COUNTS:
+        for y, x in np.argwhere(confusion):
+            dark = confusion[y, x] > total[y, 0] / 2
+            axes.text(x, y, str(confusion[y, x]), ha="center", va="center", fontsize=7,
+                      color="white" if dark else "black")  # fmt: skip
+    right = int(np.trace(confusion))
+    axes.set(
+        title=f"{right} of {int(confusion.sum())} test samples right",
+        xlabel="predicted class", ylabel="label",
+    )  # fmt: skip
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 
@@ -73,9 +142,8 @@ def raster(spikes: dict[str, Bits], label: int) -> Figure:
         colour = LAYER_COLOURS[i % len(LAYER_COLOURS)]
         thick = min(4.0, 150 * heights[i] * 0.19 / bits.shape[1] * 0.3)
         axes.hlines(neurons, t + 0.08, t + 0.92, color=colour, lw=max(thick, 0.8))
-        title = "Input" if name == "input" else f"Layer {name.partition('.')[2]}"
         axes.set_title(
-            f"{title}: {bits.mean():.0%} of {bits.shape[1]} neurons x {steps} steps spike"
+            f"{name}: {bits.mean():.0%} of {bits.shape[1]} neurons x {steps} steps spike"
         )
         axes.set(ylabel="neuron", ylim=(-1, bits.shape[1]), xlim=(0, steps))
         axes.set_xticks(np.arange(steps) + 0.5, [str(step) for step in range(steps)])
@@ -106,7 +174,7 @@ def engines(counters: dict) -> Figure:
     axes.set(xlim=(0, 1), xlabel="share of the cycles of training")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.tick_params(axis="y", length=0)
-    figure.suptitle(f"Engines over {counters['total']:,} cycles", x=0.01, ha="left", fontsize=10)
+    axes.set_title(f"Engines over {counters['total']:,} cycles")
     figure.legend(loc="outside lower center", ncols=6, handlelength=1, columnspacing=1.2)
     return figure
 

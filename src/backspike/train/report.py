@@ -1,19 +1,42 @@
-"""The table that ends a training run."""
+"""A training run in words: the table that ends it."""
+
+from collections.abc import Mapping
 
 from backspike.ir.constants import ENGINES
+from backspike.train.losses import CrossEntropy, Loss
 from backspike.train.result import Result
 from backspike.train.words import plural
 
 NAMES = {"fp": "forward", "bp": "backward", "wg": "weight gradient"}
 
 
+def loss_name(losses: Mapping[str, Loss]) -> str:
+    """`ce`, `ce-every` or `mse`, as the command line has them; of several, by read-out."""
+    names = {name: _loss_name(loss) for name, loss in losses.items()}
+    if len(set(names.values())) == 1:
+        return next(iter(names.values()))
+    return "+".join(f"{name}:{loss}" for name, loss in names.items())
+
+
+def _loss_name(loss: Loss) -> str:
+    if not isinstance(loss, CrossEntropy):
+        return "mse"
+    return "ce-every" if loss.every_step else "ce"
+
+
+def headline(result: Result) -> str:
+    """Network, options and data of a run, in a line."""
+    return (
+        f"{result.words}, {plural(result.steps, 'step')}, batch {result.batch}, {result.rule}, "
+        f"{result.loss}, seed {result.seed}: {plural(result.epochs, 'epoch')} on {_where(result)}"
+    )
+
+
 def table(result: Result) -> str:
     """A few aligned lines: accuracy, comparison, cycles against their bound, speed."""
     accuracy, check = result.accuracy, result.check
     lines = [
-        f"{'-'.join(map(str, result.layers))}, {plural(result.steps, 'step')}, batch "
-        f"{result.batch}, {result.rule}, {result.loss}, seed {result.seed}: "
-        f"{plural(result.epochs, 'epoch')} on {_where(result)}",
+        headline(result),
         "",
         f"{'accuracy':<17}train {accuracy['train']:.1%}, test {accuracy['test']:.1%}",
         f"{'density':<17}" + ", ".join(f"{k} {_share(v)}" for k, v in result.density.items()),

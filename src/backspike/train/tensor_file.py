@@ -1,8 +1,9 @@
 """Reading safetensors files that backspike has written, with a sentence for all that is wrong."""
 
 import contextlib
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -46,3 +47,11 @@ def as_written(path: Path) -> Iterator[None]:
         raise UserError(
             f"checkpoint {path} was not written by backspike: its fields are of the wrong kinds"
         ) from None
+
+
+def sha256(text: str, tensors: Iterable[np.ndarray]) -> str:
+    """The digest of a checkpoint's JSON and tensors."""
+    hashed = hashlib.sha256(text.encode())
+    for x in tensors:
+        hashed.update(np.ascontiguousarray(x).tobytes())
+    return hashed.hexdigest()

@@ -1,97 +1,116 @@
-"""Training: epochs of batches through a backend, and what came of them."""
+"""Training of any network: data in, weights out, on golden or on hardware."""
 
-import math
 import os
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from typing import Any
 
 import numpy as np
 
-from backspike.drive.comparison import Counts
-from backspike.drive.lockstep import Lockstep
-from backspike.drive.machines import find_machine
-from backspike.drive.registry import make_backend
+from backspike.compile.compiler import Plan
+from backspike.drive.machines import find_machine, is_machine
+from backspike.drive.registry import check_backend
 from backspike.gen.machine import Machine
-from backspike.golden.initial import initial_weights
-from backspike.golden.loss import accuracy, cross_entropy, cross_entropy_error, squared
+from backspike.golden.half import from_bits
 from backspike.ir.bits import Bits
+from backspike.ir.builder import Network
 from backspike.ir.checks import instance, switch, whole
-from backspike.ir.constants import ceil_div
-from backspike.ir.errors import LinkError, UserError
-from backspike.ir.learning import Learning
-from backspike.ir.network import Network
-from backspike.system.files import as_path, is_stream
+from backspike.ir.errors import UserError
+from backspike.ir.graph import Graph
+from backspike.system.files import as_path
 from backspike.system.interrupt import Interrupted, Interruptible
-from backspike.system.progress import progress_bar
-from backspike.train.checkpoint import Checkpoint, Progress
-from backspike.train.coding import rate_code
-from backspike.train.data import Dataset, Split
+from backspike.train.batches import Reader, check_again, is_pair
+from backspike.train.checkpoint import Checkpoint, load_checkpoint
 from backspike.train.density import Density
-from backspike.train.health import TEST, TRAINING, Health
-from backspike.train.result import Result, added, cycles_of, difference
-from backspike.train.words import plural
+from backspike.train.fitting import Fitting, runs
+from backspike.train.health import Health
+from backspike.train.losses import Criterion, CrossEntropy, Loss
+from backspike.train.optimizers import (
+    SGD,
+    MakesOptimizer,
+    OnChip,
+    optimizer_from_json,
+    optimizer_to_json,
+)
+from backspike.train.stepper import Stepper
+from backspike.train.tally import Tally
+from backspike.train.weights import Weights
 
-DENSITY_EVERY = 16
-"""Batches between two whose tensors are counted for the densities."""
-SAVE_SECONDS = 30.0
-"""Between two checkpoints at the most, within an epoch: what a lost board can cost."""
-
-
-def epoch_order(seed: int, epoch: int, samples: int) -> np.ndarray:
-    """The order of the samples in an epoch (from 0): a permutation, int64 (samples,)."""
-    return np.random.Generator(np.random.PCG64([seed, epoch])).permutation(samples)
+Callback = Callable[[dict], object]
 
 
 class Trainer:
-    """Trains `network` on a backend: `golden` (PyTorch), `rtl` (the machine, simulated) or
+    """Trains a network on a backend: `golden` (PyTorch), `rtl` (the machine, simulated) or
     `serial:PORT[:BAUD]` (the machine on a board).
 
-    learning.seed fixes the first weights, the order of the data and stochastic rounding, so a run
-    gives the same bits whenever and wherever it runs. check: compare every tensor of every batch
-    with golden (default: on for all but golden). trace, trace_batch: see `make_backend`.
-    Use it in a `with` statement, or close it. `health` says what is wrong with a run.
+        with Trainer(Sequential(Input(64), Dense(128), LIF(), Dense(10))) as trainer:
+            trainer.fit((spikes, labels), epochs=5)
+            trainer.score((more_spikes, more_labels))
+
+    network: a Graph, or a builder's Network. steps: T, that of the first batch unless given.
+    Data is an iterable of batches (spikes, labels), as a torch DataLoader is; or a pair of arrays
+    (spikes, labels), which is shuffled in each epoch; or a `Coded`, shuffled likewise. spikes:
+    (B, T, *shape) of 0 and 1, of any type, or a dict of them by input; labels: integers (B,), or a
+    dict of them by read-out.
+    batch: samples at the most. loss, optimizer: see `losses` and `optimizers`; with several
+    read-outs {name: loss}. A Momentum needs a machine with `momentum=1` if it is hardware.
+    seed: of first weights, order of the data and stochastic rounding.
+    stateful: potentials, currents and delayed spikes go on from batch to batch of an epoch; all
+    batches then have the same samples, at steps that follow, and no pair of arrays is taken.
+    check: compare every tensor with golden (default: on for all but golden). trace, trace_batch:
+    see `make_backend`. `health` says what is wrong with a run.
+    A run gives the same bits whenever and wherever it runs; with an optimizer of PyTorch's, with
+    the same build of PyTorch. Raises UserError; Mismatch where hardware and golden differ.
     """
 
     def __init__(
         self,
-        network: Network,
+        network: Graph | Network,
         machine: Machine | str = "default",
         backend: str = "golden",
         *,
-        learning: Learning | None = None,
+        steps: int | None = None,
+        batch: int = 16,
+        loss: Loss | Mapping[str, Loss] = CrossEntropy(),  # noqa: B008 (it is frozen)
+        optimizer: OnChip | MakesOptimizer = SGD(),  # noqa: B008
+        seed: int = 0,
+        stateful: bool = False,
         check: bool | None = None,
         trace: str | os.PathLike | None = None,
         trace_batch: int = 0,
     ) -> None:
-        self._closed = False
-        self.network = network
+        self.graph = network.graph if isinstance(network, Network) else network
+        if not isinstance(self.graph, Graph):
+            raise UserError(
+                f"network is a {type(network).__name__}, must be a Graph, a builder's Network or a "
+                "Sequential"
+            )
         self.machine = find_machine(machine) if isinstance(machine, str) else machine
-        self.learning = Learning() if learning is None else learning
-        instance("network", network, Network)
         instance("machine", self.machine, Machine)
-        instance("learning", self.learning, Learning)
+        check_backend(backend)
+        self.backend_name = backend
+        if steps is not None:
+            whole("steps", steps)
+        switch("stateful", stateful)
         if check is not None:
             switch("check", check)
-        self.backend = make_backend(
-            backend,
-            network,
-            self.learning,
-            self.machine,
+        self.stateful, self.optimizer = stateful, optimizer
+        self._criterion = Criterion(self.graph, loss)
+        sizes = {name: self._criterion.sizes[name] for name in self._criterion.losses}
+        self._reader = Reader(self.graph, sizes, batch, steps)
+        self._stepper = Stepper(
+            self.graph, self._criterion, optimizer, self._reader,
+            machine=self.machine, backend=backend, batch=batch, seed=seed, stateful=stateful,
             check=backend != "golden" if check is None else check,
-            trace=None if trace is None else as_path("trace", trace),
-            trace_batch=trace_batch,
-        )
-        self.backend_name = backend
-        self.density = Density()
-        self.health = Health(network, self.learning, self.density)
+            trace=None if trace is None else as_path("trace", trace), trace_batch=trace_batch,
+        )  # fmt: skip
+        self.learning = self._stepper.learning
+        self.density = Density(self.graph)
+        self.health = Health(self._criterion, self.density)
         self.counters: dict | None = None
-        self.backend.load_weights(initial_weights(network, self.learning.seed))
-
-    @property
-    def progress(self) -> Progress:
-        """Where the run stands."""
-        return self.health.progress
+        self._weights = Weights(self.graph, self._stepper.weights, self._stepper.set_weights)
+        if steps is not None:
+            self._stepper.open(steps)
 
     def __enter__(self) -> "Trainer":
         return self
@@ -100,277 +119,240 @@ class Trainer:
         self.close()
 
     def close(self) -> None:
-        """Release the backend. Nothing can be run afterwards."""
-        if not self._closed:
-            self._closed = True
-            self.backend.close()
+        """Release the backend. Nothing can be run afterwards; weights can be read."""
+        self._stepper.close()
 
-    def resume(self, checkpoint: Checkpoint) -> None:
-        """Stand where `checkpoint` stands; it must be of the same network and learning."""
-        self._check_open()
-        instance("checkpoint", checkpoint, Checkpoint)
-        for name, ours, theirs in (
-            ("network", self.network, checkpoint.network),
-            ("learning", self.learning, checkpoint.learning),
-        ):
-            if ours != theirs:
-                raise UserError(f"{name} is {ours}, must be the checkpoint's {theirs}")
-        self.health.progress = checkpoint.progress
-        self.backend.load_weights(checkpoint.weights)
+    @property
+    def losses(self) -> dict[str, Loss]:
+        """By read-out."""
+        return dict(self._criterion.losses)
 
-    def train(
+    @property
+    def steps(self) -> int | None:
+        """T; None before the first batch, unless it was given."""
+        return self._reader.steps
+
+    @property
+    def updates(self) -> int:
+        """Updates of weights since the first ones."""
+        return self._stepper.updates
+
+    @property
+    def history(self) -> list[dict]:
+        """See `Progress`."""
+        return self.health.progress.history
+
+    @property
+    def weights(self) -> Weights:
+        """All weights by connection, as PyTorch has them; see `Weights`. Momentum stays as it is
+        when they are set; an optimizer on the host goes on from them."""
+        return self._weights
+
+    @weights.setter
+    def weights(self, weights: Mapping[str, Any]) -> None:
+        self._weights.replace(weights)
+
+    @property
+    def saturated(self) -> bool:
+        """Whether a sum was cut off at ±65504 since the first weights."""
+        return self._stepper.saturated
+
+    def bits(self) -> dict[str, Bits]:
+        """All weights as the core has them, uint16 (K, N) by connection, a bias the last row."""
+        return self._stepper.weights()
+
+    def fit(
         self,
-        data: Dataset,
+        data: Any,
         epochs: int,
+        callbacks: Iterable[Callback] = (),
         *,
+        test: Any = None,
         save: str | os.PathLike | None = None,
+        notes: Mapping[str, Any] | None = None,
         bar: bool = False,
-        on_epoch: Callable[[dict], None] = lambda epoch: None,
-    ) -> Result:
-        """Train until `epochs` epochs have been trained since the first weights.
+    ) -> list[dict]:
+        """Train so many epochs more; one that was interrupted is gone on with, and counts, if its
+        data is a pair of arrays or a `Coded`, and else begins again. Returns the entries that the
+        history has gained; see `Progress`.
 
-        save: checkpoint, written between two batches at the start, whenever the last one is
-        SAVE_SECONDS old, and when Ctrl-C stops the run (Interrupted); and after every epoch. A
-        pipe or a device gets the last one alone. bar: progress on stderr. on_epoch: called with
-        each new entry of the history.
-        Raises Mismatch where backend and golden differ, LinkError if a board is lost.
+        callbacks: called with each epoch's dict; one that returns True stops. test: data that is
+        scored after each epoch. save: checkpoint, written at the start, after every epoch, when
+        Ctrl-C stops the run (Interrupted), and whenever the last one is SAVE_SECONDS old; within an
+        epoch only if it can be gone on with. A pipe or a device gets the last one alone. notes:
+        kept in it, as JSON. bar: progress on stderr.
+        Raises LinkError if a board is lost.
         """
-        self._check_open()
-        instance("data", data, Dataset)
+        self._check_ready(data)
         whole("epochs", epochs)
-        save = None if save is None else as_path("save", save)
-        data.check_fits(self.network)
-        batches = ceil_div(len(data.train), self.learning.batch)
-        self.progress.check(batches, len(data.train), self.learning.batch)
-        if self.progress.updates > epochs * batches:
-            raise UserError(
-                f"epochs is {epochs}, must be more than {self.progress.updates / batches:g}, which "
-                "the run has trained already"
-            )
-        saved, kept = -math.inf, 0
+        callbacks = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+        for callback in callbacks:
+            if not callable(callback):
+                raise UserError(f"a callback is {callback!r}, must be a function of a dict")
+        check_again(data, epochs)
+        if not self.graph.trained:
+            raise UserError("all connections are frozen, or no error reaches them; one must learn")
+        done = len(self.history)
+        fitting = Fitting(
+            self._stepper, self._reader, self.health, self.density, self.counters,
+            path=None if save is None else as_path("save", save),
+            keep=lambda path: self.save(path, notes), bar=bar,
+        )  # fmt: skip
+        try:
+            for entry in fitting.epochs(data, test, epochs):
+                told = [callback(dict(entry)) for callback in callbacks]
+                if any(isinstance(said, bool | np.bool_) and said for said in told):
+                    fitting.save(last=True)
+                    break
+        finally:
+            self.counters = fitting.counters
+        return [dict(entry) for entry in self.history[done:]]
 
-        def keep(last: bool) -> None:
-            nonlocal saved, kept
-            if save is None or (not last and is_stream(save)):
-                return
-            self._save(save, data, epochs)
-            saved, kept = time.monotonic(), self.progress.updates
+    def predict(self, spikes: Any, part: str = "predicted") -> Any:
+        """Logits of the last step, float64 (samples, classes); a dict by read-out if several have a
+        loss. Any number of samples, each from its beginning. A class is the largest logit's, the
+        first of equal ones. part: what `health` calls the samples."""
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in self._criterion.losses}
+        for logits in self._each(spikes, part, "predicting"):
+            for name, last in self._criterion.last(logits).items():
+                parts[name].append(from_bits(last).numpy())
+        found = {name: np.concatenate(each) for name, each in parts.items()}
+        return found if len(found) > 1 else next(iter(found.values()))
 
-        def goes_on(whence: str) -> str:
-            return f"; {save} goes on from {whence}" if saved > -math.inf else ""
-
+    def score(self, data: Any, part: str = "evaluated") -> float:
+        """The share of samples, 0..1, whose class is their label's; the mean over read-outs.
+        part: what `health` calls the samples."""
+        self._check_ready(data)
+        tally = Tally()
         with Interruptible() as stop:
-
-            def pause() -> None:
-                """Where a run may stop."""
-                if stop.requested or time.monotonic() - saved >= SAVE_SECONDS:
-                    keep(last=stop.requested)
-                if stop.requested:
-                    raise Interrupted(f"stopped after {self._batches()}" + goes_on("here"))
-
-            try:
-                while (done := len(self.progress.history)) < epochs:
-                    if self.progress.updates < (done + 1) * batches:
-                        self._epoch(data.train, done, batches, pause, bar)
-                    on_epoch(self._end_epoch(data.test, pause))
-                    keep(last=done + 1 == epochs)
-                trained = self._accuracy(data.train, TRAINING, pause)
-            except LinkError as error:
-                after = f"{error}, after {self._batches()}"
-                raise LinkError(after + goes_on(f"batch {kept}" if kept else "the start")) from None
-        return self._result({"train": trained, "test": self.progress.history[-1]["test"]})
-
-    def evaluate(self, samples: Split, part: str = "evaluated") -> float:
-        """The share of samples, 0..1, whose largest logit is their label's.
-
-        part: what `health` calls the samples.
-        """
-        self._check_open()
-        instance("samples", samples, Split)
-        with Interruptible() as stop:
-
-            def pause() -> None:
+            for batch, logits in runs(self._stepper, self._reader, self.health, data, part):
+                tally.add(self._criterion, logits, batch)
                 if stop.requested:
                     raise Interrupted("stopped while evaluating")
+        return tally.accuracy
 
-            return self._accuracy(samples, part, pause)
-
-    def predict(self, x: np.ndarray, part: str = "predicted") -> np.ndarray:
-        """Logits, float64 (samples, outputs), of x: (samples, inputs) within 0..1.
-
-        part: what `health` calls the samples. A sample's class is the first of its largest logits.
-        """
-        self._check_open()
-        instance("x", x, np.ndarray)
-        if x.ndim != 2 or x.shape[1] != self.network.inputs or not len(x):
-            raise UserError(
-                f"x has the shape {x.shape}, must have (samples, {self.network.inputs})"
-            )
-        unknown = Split(x, np.zeros(len(x), np.int64))  # logits do not depend on labels
-        with Interruptible() as stop:
-
-            def pause() -> None:
-                if stop.requested:
-                    raise Interrupted("stopped while predicting")
-
-            found = [logits for logits, _ in self._run(unknown, part, pause)]
-        return np.concatenate(found).view(np.float16).astype(np.float64)
+    def record(self, spikes: Any) -> dict[str, dict[str, np.ndarray]]:
+        """What every population but the inputs does: uint8 `spikes` and `codes` (of the surrogate
+        derivative), (samples, T, *shape); float64 `logits` of read-outs, likewise, of every step if
+        a loss is of every step or the read-out spikes, else of the last one, (samples, *shape)."""
+        parts: list[dict[str, Bits]] = []
+        for _ in self._each(spikes, "recorded", "recording"):
+            backend = self._stepper.backend
+            assert backend is not None
+            parts.append(backend.forward_tensors())
+        found: dict[str, dict[str, np.ndarray]] = {}
+        for population in self.graph.populations:
+            for kind in ("spikes", "codes", "logits"):
+                if (name := f"{kind}.{population.name}") in parts[0]:
+                    x = np.concatenate([part[name] for part in parts])
+                    x = from_bits(x).numpy() if kind == "logits" else x
+                    shaped = x.reshape(*x.shape[:-1], *population.shape)
+                    found.setdefault(population.name, {})[kind] = shaped
+        return found
 
     def checked(self) -> dict[str, int]:
         """Tensors and values compared with golden so far, and mismatches; all 0 without check."""
-        counts = self.backend.counts if isinstance(self.backend, Lockstep) else Counts()
-        return vars(counts).copy()
+        return self._stepper.checked()
 
-    def watch(self, pixels: np.ndarray) -> dict[str, Bits]:
-        """All spikes of one sample: `input` (T, inputs), and `spikes.L` (T, N) of hidden layers."""
-        self._check_open()
-        spikes = rate_code(pixels[None], self.network.steps)
-        self.backend.forward(spikes, np.zeros(1, np.int64))
-        tensors = self.backend.forward_tensors()
-        hidden = {n: bits[0] for n, bits in tensors.items() if n.startswith("spikes.")}
-        return {"input": spikes[0]} | hidden
+    def compared(self) -> dict[str, int]:
+        """Values compared with golden by population, those of the connections that enter it among
+        them; empty without check."""
+        return self._stepper.compared()
 
-    def _epoch(
-        self, samples: Split, epoch: int, batches: int, pause: Callable[[], None], bar: bool
-    ) -> None:
-        """Run what is left of an epoch. Hardware updates and runs the next batch at one time."""
-        order = epoch_order(self.learning.seed, epoch, len(samples))
-        done = self.progress.updates - epoch * batches
-        counted = self._read_counters()
-        with progress_bar(
-            desc=f"epoch {epoch + 1}",
-            total=batches,
-            initial=done,
-            unit="batch",
-            shown=bar,
-            leave=False,
-        ) as shown:
-            spikes, labels = self._batch(samples, order, done)
-            logits = self.backend.forward(spikes, labels)
-            self.health.saturation(self.backend.saturated())
-            for batch in range(done, batches):
-                pause()
-                count = self.progress.updates % DENSITY_EVERY == 0
-                if count:
-                    self.density.forward(spikes, self.backend.forward_tensors())
-                ours = logits, labels
-                step = self.progress.updates
-                error = cross_entropy_error(*ours) if self.learning.loss == "ce" else None
-                if batch + 1 < batches:
-                    spikes, labels = self._batch(samples, order, batch + 1)
-                    logits = self.backend.update_forward(error, step, spikes, labels)
-                else:
-                    self.backend.update(error, step)
-                self.health.saturation(self.backend.saturated())
-                if count:
-                    hidden = len(self.network.layers) - 1
-                    self.density.update(self.backend.update_tensors(), hidden)
-                self._count(*ours)
-                shown.set_postfix(loss=f"{self.progress.loss / self.progress.samples:.3f}")
-                shown.update()
-        if counted is not None:
-            after = self._read_counters() or counted
-            self.counters = added(self.counters, difference(after, counted))
+    @property
+    def plan(self) -> Plan | None:
+        """How the network lies on the machine; None on golden, and before the first batch."""
+        return getattr(self._stepper.backend, "plan", None)
 
-    def _batch(
-        self, samples: Split, order: np.ndarray, batch: int, part: str = TRAINING
-    ) -> tuple[Bits, np.ndarray]:
-        rows = order[batch * self.learning.batch : (batch + 1) * self.learning.batch]
-        spikes = rate_code(samples.x[rows], self.network.steps)
-        self.health.inputs(spikes, part)
-        return spikes, samples.y[rows]
+    def simulation(self) -> dict | None:
+        """Of everything simulated, `cycles`, `seconds` and `cycles_per_second`; None if nothing
+        is."""
+        return self._stepper.simulation()
 
-    def _count(self, logits: Bits, labels: np.ndarray) -> None:
-        if self.learning.loss == "ce":
-            loss = cross_entropy(logits, labels)
-        else:
-            loss = squared(logits, labels, self.learning.alpha)
-        self.health.loss(loss)
-        self.progress.updates += 1
-        self.progress.samples += len(labels)
-        self.progress.loss += loss * len(labels)
-        self.progress.correct += round(accuracy(logits, labels) * len(labels))
-
-    def _end_epoch(self, test: Split, pause: Callable[[], None]) -> dict:
-        progress = self.progress
-        entry = {
-            "epoch": len(progress.history) + 1,
-            "loss": progress.loss / progress.samples,
-            "train": progress.correct / progress.samples,
-            "test": self._accuracy(test, TEST, pause),
-        }
-        progress.history.append(entry)
-        progress.loss, progress.correct, progress.samples = 0.0, 0, 0
-        return entry
-
-    def _accuracy(self, samples: Split, part: str, pause: Callable[[], None]) -> float:
-        right = (
-            round(accuracy(logits, labels) * len(labels))
-            for logits, labels in self._run(samples, part, pause)
-        )
-        return sum(right) / len(samples)
-
-    def _run(
-        self, samples: Split, part: str, pause: Callable[[], None]
-    ) -> Iterator[tuple[Bits, np.ndarray]]:
-        """Logits and labels of each batch, in the samples' order, without learning."""
-        order = np.arange(len(samples))
-        for batch in range(ceil_div(len(samples), self.learning.batch)):
-            pause()
-            spikes, labels = self._batch(samples, order, batch, part)
-            logits = self.backend.forward(spikes, labels)
-            self.health.saturation(self.backend.saturated())
-            yield logits, labels
-
-    def _save(self, path: Path, data: Dataset, epochs: int) -> None:
+    def save(self, path: str | os.PathLike, notes: Mapping[str, Any] | None = None) -> None:
+        """Write all that a run needs to go on bit for bit from where it stands. notes: JSON."""
+        notes = {} if notes is None else notes
+        instance("notes", notes, Mapping)
         Checkpoint(
-            network=self.network,
-            learning=self.learning,
-            weights=self.backend.weights(),
-            progress=self.progress,
+            graph=self.graph,
+            losses=self.losses,
+            optimizer=optimizer_to_json(self.optimizer),
+            batch=self.learning.batch,
+            seed=self.learning.seed,
+            steps=self.steps,
+            stateful=self.stateful,
             backend=self.backend_name,
             machine=self.machine.name,
-            epochs=epochs,
-            data=data.source,
-            limit=data.limit,
-            digest=data.digest(),
-        ).save(path)
+            progress=self.health.progress,
+            saturated=self.saturated,
+            weights=self._stepper.weights(),
+            moments=self._stepper.moments(),
+            host=self._stepper.host_state(),
+            notes=dict(notes),
+        ).save(as_path("checkpoint", path))
 
-    def _batches(self) -> str:
-        return plural(self.progress.updates, "batch", "es")
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise UserError("the trainer is closed, must be open: use it in its `with` statement")
-
-    def _read_counters(self) -> dict | None:
-        return _primary(self.backend, "counters")
-
-    def _result(self, shares: dict[str, float]) -> Result:
-        network, learning = self.network, self.learning
-        rules = {layer.rule: None for layer in network.layers[:-1] or network.layers}
-        return Result(
-            backend=self.backend.name,
-            machine=self.machine.name,
-            layers=list(network.sizes),
-            steps=network.steps,
-            batch=learning.batch,
-            epochs=len(self.progress.history),
-            rule="+".join(rules),
-            loss=learning.loss,
-            seed=learning.seed,
-            accuracy=shares,
-            check=self.checked(),
-            cycles=cycles_of(self.counters) if self.counters else None,
-            density=self.density.shares(),
-            simulation=_primary(self.backend, "simulation"),
-            history=self.progress.history,
-            counters=self.counters,
-            **self.health.found(),
+    @classmethod
+    def load(
+        cls,
+        source: str | os.PathLike | Checkpoint,
+        *,
+        machine: Machine | str | None = None,
+        backend: str | None = None,
+        optimizer: OnChip | MakesOptimizer | None = None,
+        check: bool | None = None,
+        trace: str | os.PathLike | None = None,
+        trace_batch: int = 0,
+    ) -> "Trainer":
+        """Stand where a saved trainer stood, on the same backend and machine unless others are
+        given. source: a file, or a checkpoint that was read. optimizer: needed only if a file
+        cannot say it, as a class of the user's own."""
+        saved = source if isinstance(source, Checkpoint) else load_checkpoint(source)
+        backend = (saved.backend or "golden") if backend is None else backend
+        if machine is None:
+            known = saved.machine if is_machine(saved.machine) else None
+            if known is None and backend != "golden":
+                raise UserError(
+                    f"the checkpoint is of machine {saved.machine!r}, no preset: machine must be "
+                    "given"
+                )
+            machine = known or "default"
+        trainer = cls(
+            saved.graph,
+            machine,
+            backend,
+            batch=saved.batch,
+            loss=saved.losses,
+            optimizer=optimizer_from_json(saved.optimizer, optimizer),
+            seed=saved.seed,
+            stateful=saved.stateful,
+            check=check,
+            trace=trace,
+            trace_batch=trace_batch,
         )
+        progress = trainer.health.progress = deepcopy(saved.progress)
+        trainer._stepper.stand(
+            progress.updates, saved.weights, saved.moments, saved.host, saved.saturated
+        )
+        if saved.steps is not None:
+            trainer._stepper.open(saved.steps)
+        return trainer
 
+    def _each(self, spikes: Any, part: str, doing: str) -> Iterable[dict[str, Bits]]:
+        """Logits of samples, each from its beginning, batch by batch."""
+        self._stepper.check_open()
+        with Interruptible() as stop:
+            for batch in self._reader.samples(spikes):
+                self.health.inputs(batch.inputs, part)
+                logits = self._stepper.run(batch, False)
+                self.health.saturation(self._stepper.saturated)
+                yield logits
+                if stop.requested:
+                    raise Interrupted(f"stopped while {doing}")
 
-def _primary(backend, what: str) -> dict | None:
-    """counters() or simulation() of the backend under Lockstep; None if it is no hardware."""
-    backend = backend.primary if isinstance(backend, Lockstep) else backend
-    return getattr(backend, what)() if hasattr(backend, what) else None
+    def _check_ready(self, data: Any) -> None:
+        self._stepper.check_open()
+        if self.stateful and is_pair(data):
+            raise UserError(
+                "data is a pair of arrays, whose batches are of other samples, must be an iterable "
+                "of batches that go on from each other, as the trainer is stateful"
+            )

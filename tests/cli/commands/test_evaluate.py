@@ -61,7 +61,7 @@ def test_a_checkpoint_that_names_neither(capsys, monkeypatch, run):
 
     run(SMALL)
     replace(load_checkpoint("c"), backend=None, machine=None).save("d")
-    monkeypatch.setattr("backspike.train.trainer.make_backend", make)
+    monkeypatch.setattr("backspike.train.stepper.make_backend", make)
     assert main(["evaluate", "d"]) == 130
     assert made == [("rtl", "default")]
 

@@ -90,7 +90,7 @@ def test_the_table(capsys):
         ("predict run --part all", "part is 'all', must be test or train"),
         (
             "predict run --data wide.npz",
-            "x in data wide.npz has samples of 65 numbers, must have 64",
+            "the network has 64 inputs, must have 65: data wide.npz has samples of 65",
         ),
         ("predict run --data mine.npz --limit 0", "limit is 0, must be a whole number from 1 up"),
         ("predict run --data nan.npz", "x[0, 3] in data nan.npz is nan, must be finite"),

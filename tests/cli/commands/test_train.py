@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backspike.cli.main import main
-from backspike.cli.options import surrogate_of
+from backspike.train.network_file import surrogate_of
 
 SMALL = "train --backend golden --layers 64,8,10 --steps 1"
 
@@ -50,7 +50,7 @@ def test_layers_that_are_left_open_fit_the_data(capsys):
     assert run("train --resume c --epochs 2") == 0
     assert run("train --backend golden --data mine.npz --epochs 1 --layers 12,5,4") == 0
     assert run("train --backend golden --data mine.npz --epochs 1 --layers 64,5,4") == 2
-    assert "layers start with 64, must start with 12" in capsys.readouterr().err
+    assert "the network has 64 inputs, must have 12" in capsys.readouterr().err
 
 
 def test_an_empty_name(capsys):

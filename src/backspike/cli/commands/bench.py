@@ -11,8 +11,9 @@ def add(commands) -> None:
         "bench",
         help="measure the figures of merit",
         description="Measure the figures of merit, and print each beside its goal and how it was "
-        "measured: those of the training core, or with --spectral those of the spectral unit, "
-        "about ten minutes either; or with --boards those of netlists, bitstreams, link and "
+        "measured: those of the training core, about a quarter of an hour, or with --spectral "
+        "those of the spectral unit, about ten minutes; or with --learning those of longer "
+        "trainings, half an hour; or with --boards those of netlists, bitstreams, link and "
         "proofs, which takes longer: a core is placed and routed three times; or with --house "
         "those of the checkout itself. The exit code is 1 if bits differ, and 3 if another "
         "figure is not met.",
@@ -20,8 +21,14 @@ def add(commands) -> None:
             groups of figures:
               lockstep    mismatches of RTL and golden; overlap of the engines; cycles a sample
               efficiency  busy / bound of each engine alone, 128-128, densities 0.05 to 1.0
+              shapes      likewise, with drain slots: 16 to 512 neurons, T 1 to 100; one sample
+              prediction  busy cycles of random graphs, predicted from their densities
               speed       the RTL backend's cycles a second beside a bare loop's
               accuracy    digits after 10 epochs, 3 seeds, both rules, beside float32 autograd
+            with --learning:
+              samples     trained a second by `default`, beside PyTorch on one core
+              mnist       784-128-10 on mnist5k, 3 seeds, both rules, beside float32 autograd
+              rows        digits row by row, recurrent, LIF and CUBA-LIF, 5 seeds, Adam, likewise
             with --spectral:
               images      mismatches of RTL and golden: images of all kinds in all sizes to 32 x 32
               cycles      of a pair of images over 2 H W, 128 x 128 to 256 x 256
@@ -44,6 +51,7 @@ def add(commands) -> None:
 
             examples:
               backspike bench --only lockstep,speed --json -
+              backspike bench --learning --only mnist
               backspike bench --spectral
               backspike bench --boards --only netlist,link
             """),
@@ -59,6 +67,10 @@ def add(commands) -> None:
         default="core",
         help="measure the spectral unit, not the training core",
     )
+    subject.add_argument(
+        "--learning", dest="subject", action="store_const", const="learning",
+        help="measure longer trainings: accuracy beside float32, samples a second beside PyTorch",
+    )  # fmt: skip
     subject.add_argument(
         "--boards", dest="subject", action="store_const", const="boards",
         help="measure what goes onto boards: netlists, bitstreams, link, proofs",

@@ -3,12 +3,17 @@
 import argparse
 from dataclasses import asdict
 
-from backspike.cli import options
+from backspike.cli import described, options
 from backspike.drive.machines import find_machine
+from backspike.ir.constants import ENGINES
 from backspike.ir.errors import UserError
+from backspike.ir.graph import Connection, Graph
 from backspike.system import files
 from backspike.system.json_text import json_text
+from backspike.train.layers import in_words
+from backspike.train.words import plural
 
+UPDATE = ENGINES[-1]
 EPILOG = """\
 examples:
   backspike compile
@@ -44,58 +49,80 @@ def add(commands) -> None:
 def run(args: argparse.Namespace) -> int:
     files.check_file("--json", args.json)
     machine = find_machine(args.machine)
-    network, learning = options.network_of(args), options.learning_of(args)
-    from backspike.compile.compiler import compile_network
-    from backspike.compile.predict import Densities, predict
+    graph, steps = described.network_of(args), described.steps_of(args)
+    from backspike.compile.compiler import compile_graph
+    from backspike.compile.predict import Densities, cycles_a_batch, predict
 
     shares = Densities() if args.density is None else Densities(**_shares(args.density))
-    plan = compile_network(network, learning, machine)
-    cycles = predict(plan, shares)
+    learning, every = described.learning_of(args, graph)
+    plan = compile_graph(graph, steps, learning, machine, every=every)
+    everywhere = shares.shares(plan.graph)
+    busy, total = predict(plan, everywhere), cycles_a_batch(plan, everywhere)
+    cycles = {c.name: _cycles(graph, busy, c) for c in graph.connections}
     if args.json is not None:
         about = {
             "machine": machine.name,
             "batch": learning.batch,
-            "steps": network.steps,
+            "steps": steps,
             "samples_of_a_block": plan.cut.samples,
             "steps_of_a_block": plan.cut.steps,
             "blocks": plan.cut.blocks,
             "layers": [
-                asdict(at) | {"cycles": asdict(each)}
-                for at, each in zip(plan.layers, cycles, strict=True)
+                {"name": c.name, "source": c.source, "target": c.target}
+                | asdict(plan.connections[c.name])
+                | {"cycles": cycles[c.name]}
+                for c in graph.connections
             ],
+            "cycles_a_batch": total,
             "uses": [asdict(use) for use in plan.uses],
             "tasks": {name: len(queue.tasks) for name, queue in plan.queues.items()},
             "density": asdict(shares),
         }
         files.write_json(args.json, json_text(about))
     if not files.is_stdout(args.json):
-        print(_shown(network, plan, cycles, shares), end="")
+        print(_shown(plan, cycles, total, shares), end="")
     return 0
 
 
-def _shown(network, plan, cycles, shares) -> str:
+def _cycles(
+    graph: Graph, busy: dict[str, dict[str, float]], connection: Connection
+) -> dict[str, float]:
+    """By engine; those of a population's sums with the first connection that enters it."""
+    first = graph.into(connection.target)[0] is connection
+    return {
+        engine: busy[engine].get(connection.name, 0.0)
+        if engine == UPDATE
+        else busy[engine].get(connection.target, 0.0) * first
+        for engine in ENGINES
+    }
+
+
+def _shown(plan, cycles, total, shares) -> str:
     """The plan as aligned text."""
     machine, cut = plan.machine, plan.cut
+    wide = max(12, *(len(name) + 2 for name in cycles))
     lines = [
-        f"{'-'.join(map(str, network.sizes))} on {machine.name} ({machine.lanes} lanes): batches "
-        f"of {plan.learning.batch} samples and {network.steps} steps in {cut.blocks} blocks of "
-        f"{cut.samples} and {cut.steps}",
+        f"{in_words(plan.graph)} on {machine.name} ({machine.lanes} lanes): batches of "
+        f"{plural(plan.learning.batch, 'sample')} and {plural(plan.steps, 'step')} in "
+        f"{plural(cut.blocks, 'block')} of {cut.samples} and {cut.steps}",
         "",
-        f"{'layer':<7}{'sources':>8}{'neurons':>9}{'tiles':>7}{'rows':>8}{'first row':>11}"
-        f"{'forward':>12}{'backward':>12}{'gradient':>12}",
+        f"{'connection':<{wide}}{'sources':>8}{'neurons':>9}{'tiles':>7}{'rows':>8}"
+        f"{'first row':>11}{'forward':>12}{'backward':>12}{'gradient':>12}",
     ]
-    for n, (at, each) in enumerate(zip(plan.layers, cycles, strict=True)):
+    for name, each in cycles.items():
+        at = plan.connections[name]
         sources = f"{at.sources}{'+1' if at.bias else ''}"
         lines.append(
-            f"{n:<7}{sources:>8}{at.size:>9}{at.tiles:>7}{at.rows:>8,}{at.weights:>11,}"
-            f"{each.fp:>12,.0f}{each.bp:>12,.0f}{each.wg:>12,.0f}"
+            f"{name:<{wide}}{sources:>8}{at.size:>9}{at.tiles:>7}{at.rows:>8,}{at.weights:>11,}"
+            + "".join(f"{each[engine]:>12,.0f}" for engine in ENGINES)
         )
-    engines = [sum(getattr(each, engine) for each in cycles) for engine in ("fp", "bp", "wg")]
+    engines = [sum(each[engine] for each in cycles.values()) for engine in ENGINES]
     lines += [
-        f"{'cycles a batch':<50}" + "".join(f"{engine:>12,.0f}" for engine in engines),
+        f"{'busy cycles a batch':<{43 + wide}}"
+        + "".join(f"{engine:>12,.0f}" for engine in engines),
         "",
-        f"A batch takes from {max(engines):,.0f} cycles, if the engines overlap perfectly, to "
-        f"{sum(engines):,.0f}, if they take turns.",
+        f"A batch takes about {total:,.0f} cycles, its update beside the next one's forward pass: "
+        f"{total / sum(engines):.2f} of the busy cycles.",
         f"Predicted for densities of {shares.input:g} (input), {shares.spikes:g} (spikes) and "
         f"{shares.gradients:g} (gradients).",
         "",

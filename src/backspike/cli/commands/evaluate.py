@@ -45,12 +45,13 @@ def run(args: argparse.Namespace) -> int:
     machine = options.settle_backend(args, checkpoint)
     source, limit = options.source_of(args, checkpoint)
     data = load(source).limited(limit)
-    data.check_fits(checkpoint.network)
+    steps = options.steps_of(checkpoint)
+    data.check_fits(checkpoint.graph, steps)
     print(f"evaluating {args.checkpoint} {options.place_of(args)}", file=sys.stderr)
     with options.opened(args, checkpoint, machine) as trainer:
         shares = {
-            "train": trainer.evaluate(data.train, TRAINING),
-            "test": trainer.evaluate(data.test, TEST),
+            "train": trainer.score(data.train.coded(trainer.graph, steps), TRAINING),
+            "test": trainer.score(data.test.coded(trainer.graph, steps), TEST),
         }
         check, found = trainer.checked(), trainer.health.found()
     if args.json is not None:

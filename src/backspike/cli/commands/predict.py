@@ -13,7 +13,8 @@ from backspike.system.json_text import json_text
 if TYPE_CHECKING:
     import numpy as np
 
-    from backspike.ir.network import Network
+    from backspike.ir.graph import Graph
+    from backspike.train.data import CodedSplit
 
 PARTS = ("test", "train")
 EPILOG = """\
@@ -60,10 +61,11 @@ def run(args: argparse.Namespace) -> int:
     checkpoint = load_checkpoint(args.checkpoint)
     machine = options.settle_backend(args, checkpoint)
     source, limit = options.source_of(args, checkpoint)
-    x, labels = _samples(source, args.part, limit, checkpoint.network)
-    print(f"predicting {len(x)} samples {options.place_of(args)}", file=sys.stderr)
+    steps = options.steps_of(checkpoint)
+    samples, labels = _samples(source, args.part, limit, checkpoint.graph, steps)
+    print(f"predicting {len(samples)} samples {options.place_of(args)}", file=sys.stderr)
     with options.opened(args, checkpoint, machine) as trainer:
-        result = Prediction(trainer.predict(x), labels)
+        result = Prediction(_logits(trainer.predict(samples)), labels)
         check, found = trainer.checked(), trainer.health.found()
     if args.json is not None:
         about = {"backend": args.backend, "machine": machine.name, "data": source}
@@ -74,25 +76,31 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _logits(found: "np.ndarray | dict[str, np.ndarray]") -> "np.ndarray":
+    """Of the first read-out that has a loss."""
+    return next(iter(found.values())) if isinstance(found, dict) else found
+
+
 def _samples(
-    source: str, part: str, limit: int | None, network: "Network"
-) -> "tuple[np.ndarray, np.ndarray | None]":
-    """x, and labels if there are any, told on stderr how they were scaled."""
-    from backspike.train.data import load, load_unlabelled
+    source: str, part: str, limit: int | None, graph: "Graph", steps: int
+) -> "tuple[CodedSplit, np.ndarray | None]":
+    """Samples, and labels if there are any, told on stderr how they were scaled."""
+    import numpy as np
+
+    from backspike.train.data import Dataset, Split, load, load_unlabelled
 
     unlabelled = load_unlabelled(source)
     if unlabelled is None:
         data = load(source).limited(limit)
-        data.check_fits(network)
+        data.check_fits(graph, steps)
         chosen = data.test if part == "test" else data.train
-        print(f"data {source}: pixels {data.scaling}", file=sys.stderr)
-        return chosen.x, chosen.y
+        print(f"data {source}: {'' if data.steps else 'pixels '}{data.scaling}", file=sys.stderr)
+        return chosen.coded(graph, steps), chosen.y
     x, scaling = unlabelled
-    if x.shape[1] != network.inputs:
-        raise UserError(
-            f"x in data {source} has samples of {x.shape[1]} numbers, must have {network.inputs}"
-        )
     if limit is not None:
         whole("limit", limit)
-    print(f"data {source}: pixels {scaling}, no labels", file=sys.stderr)
-    return x[:limit], None
+    split = Split(x[:limit], np.zeros(len(x[:limit]), np.int64))
+    data = Dataset(source=source, train=split, test=split, scaling=scaling)
+    data.check_fits(graph, steps)
+    print(f"data {source}: {'' if data.steps else 'pixels '}{scaling}, no labels", file=sys.stderr)
+    return split.coded(graph, steps), None

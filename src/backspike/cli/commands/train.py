@@ -5,16 +5,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from backspike.cli import options
-from backspike.ir.checks import nearest_half
+from backspike.cli import described, options
 from backspike.ir.errors import UserError
-from backspike.ir.learning import Learning
-from backspike.ir.network import Network
 from backspike.system import files
+from backspike.train.notes import RunNotes, run_notes
 from backspike.train.words import plural
 
 if TYPE_CHECKING:
+    from backspike.gen.machine import Machine
     from backspike.train.checkpoint import Checkpoint
+    from backspike.train.data import CodedSplit, Dataset
+    from backspike.train.plots import Sample
+    from backspike.train.trainer import Trainer
 
 EPOCHS = 10
 
@@ -24,6 +26,10 @@ examples:
       digits on the simulated RTL, every tensor compared with PyTorch
   backspike train --backend golden --rule mpd-ed --loss mse
       in PyTorch alone, bit for bit the same, and faster
+  backspike train --layers 64,48r,10 --neuron CubaLIF --loss ce-every --optimizer adam
+      a recurrent layer, an error in every step, and weights updated by the host
+  backspike train --network mine.toml --data spikes.npz --backend golden
+      any network, and spikes (samples, T, inputs) as they are
   backspike train --layers 784,128,10 --data mnist/ --limit 2000 --machine wide
       a folder with train-images-idx3-ubyte.gz and its three siblings
   backspike train --backend serial:/dev/ttyUSB0 --save run.safetensors
@@ -63,7 +69,12 @@ def add(commands) -> None:
     options.add_backend(parser, "with --resume, the checkpoint's")
     group = parser.add_argument_group("files")
     group.add_argument("--json", metavar="FILE", help="write the result as JSON; -: to stdout")
-    group.add_argument("--plots", metavar="DIR", help="draw loss, accuracy, spikes, utilisation")
+    group.add_argument(
+        "--plots", metavar="DIR", help="draw loss, accuracy, spikes, classes, utilisation"
+    )
+    group.add_argument(
+        "--force", action="store_true", help="--plots: draw over figures that are there"
+    )
     group.add_argument(
         "--save",
         metavar="FILE",
@@ -86,6 +97,10 @@ def run(args: argparse.Namespace) -> int:
     for option in ("json", "save", "trace"):
         files.check_file(f"--{option}", getattr(args, option))
     files.check_folder("--plots", args.plots)
+    if args.plots is not None and not args.force:
+        from backspike.train.plots import check_free
+
+        check_free(Path(args.plots))
     options.check_asked(args)
     if args.trace_batch is not None and (args.trace is None or args.trace_batch < 0):
         raise UserError(f"trace-batch is {args.trace_batch}, must be 0 or more, and beside --trace")
@@ -102,32 +117,61 @@ def run(args: argparse.Namespace) -> int:
             f"resumed {args.resume} after {plural(checkpoint.progress.updates, 'batch', 'es')}, "
             f"{options.place_of(args)}"
         )
-    from backspike.train.data import load
+        return _resume(args, machine, checkpoint)
+    return _begin(args, machine)
 
-    if checkpoint is None:
-        network, learning = options.network_of(args), options.learning_of(args)
-        epochs = EPOCHS if args.epochs is None else args.epochs
-        data = load("digits" if args.data is None else args.data).limited(args.limit)
-        if args.layers is None:
-            network = data.fitted(network)
-        data.check_fits(network)
-    else:
-        network, learning = checkpoint.network, checkpoint.learning
-        epochs = checkpoint.epochs if args.epochs is None else args.epochs
-        data = load(args.data or checkpoint.data).limited(checkpoint.limit)
-        data.check_fits(network)
-        if data.digest() != checkpoint.digest:
-            raise UserError(
-                f"data {data.source} is not what the checkpoint {args.resume} was trained with, "
-                "must have the same training samples"
-            )
-        done = len(checkpoint.progress.history)
-        if done >= epochs:
-            raise UserError(
-                f"epochs is {epochs}, must be {done + 1} or more: the checkpoint {args.resume} has "
-                f"trained {done} already"
-            )
-    return _train(args, machine, network, learning, data, epochs, checkpoint)
+
+def _begin(args: argparse.Namespace, machine: "Machine") -> int:
+    from backspike.train.data import load
+    from backspike.train.trainer import Trainer
+
+    described.loss_of(args)
+    optimizer = described.optimizer_of(args)
+    if args.layers is not None or args.network is not None:
+        described.network_of(args)  # what is wrong with it is said before data is read
+    described.neuron_of(args)
+    data = load("digits" if args.data is None else args.data).limited(args.limit)
+    graph, steps = described.network_of(args, data), described.steps_of(args, data)
+    data.check_fits(graph, steps)
+    given = {
+        name: getattr(args, name) for name in ("batch", "seed") if getattr(args, name) is not None
+    }
+    with Trainer(
+        graph, machine, args.backend,
+        steps=steps, check=args.check, trace=args.trace, trace_batch=args.trace_batch or 0,
+        loss=described.losses_of(args, graph), optimizer=optimizer, **given,
+    ) as trainer:  # fmt: skip
+        return _train(args, trainer, data, EPOCHS if args.epochs is None else args.epochs)
+
+
+def _resume(args: argparse.Namespace, machine: "Machine", checkpoint: "Checkpoint") -> int:
+    from backspike.train.data import load
+    from backspike.train.trainer import Trainer
+
+    notes = run_notes(args.resume, checkpoint.notes)
+    if notes is None:
+        raise UserError(
+            f"the checkpoint {args.resume} says nothing of data, must be of `backspike train`"
+        )
+    epochs = notes.epochs if args.epochs is None else args.epochs
+    data = load(args.data or notes.data).limited(notes.limit)
+    data.check_fits(checkpoint.graph, options.steps_of(checkpoint))
+    if data.digest() != notes.digest:
+        raise UserError(
+            f"data {data.source} is not what the checkpoint {args.resume} was trained with, must "
+            "have the same training samples"
+        )
+    done = len(checkpoint.progress.history)
+    if done >= epochs:
+        raise UserError(
+            f"epochs is {epochs}, must be {done + 1} or more: the checkpoint {args.resume} has "
+            f"trained {done} already"
+        )
+    with Trainer.load(
+        checkpoint, machine=machine, backend=args.backend, check=args.check, trace=args.trace,
+        trace_batch=args.trace_batch or 0,
+    ) as trainer:  # fmt: skip
+        return _train(args, trainer, data, epochs)
 
 
 def _for_table(args: argparse.Namespace) -> TextIO:
@@ -136,14 +180,15 @@ def _for_table(args: argparse.Namespace) -> TextIO:
     return sys.stderr if taken else sys.stdout
 
 
-def _train(args, machine, network: Network, learning: Learning, data, epochs, checkpoint) -> int:
+def _train(args: argparse.Namespace, trainer: "Trainer", data: "Dataset", epochs: int) -> int:
+    from backspike.train.health import TRAINING
     from backspike.train.report import table
-    from backspike.train.trainer import Trainer
+    from backspike.train.results import result_of
 
     def on_epoch(epoch: dict) -> None:
         _tell(
             f"epoch {epoch['epoch']}/{epochs}: loss {epoch['loss']:.4f}, "
-            f"train {epoch['train']:.1%}, test {epoch['test']:.1%}"
+            f"train {epoch['accuracy']:.1%}, test {epoch['test']:.1%}"
         )
         warn()
 
@@ -156,34 +201,49 @@ def _train(args, machine, network: Network, learning: Learning, data, epochs, ch
                 told.add(kind)
                 _tell(f"backspike: warning: {warning}")
 
-    with Trainer(
-        network,
-        machine,
-        args.backend,
-        learning=learning,
-        check=args.check,
-        trace=None if args.trace is None else Path(args.trace),
-        trace_batch=args.trace_batch or 0,
-    ) as trainer:
-        _tell(
-            f"data {data.source}: {len(data.train)} samples to train with, {len(data.test)} to "
-            f"test; pixels {data.scaling}"
-        )
-        if checkpoint is not None:
-            trainer.resume(checkpoint)
-        save = None if args.save is None else Path(args.save)
-        result = trainer.train(data, epochs, save=save, bar=True, on_epoch=on_epoch)
-        warn()
-        sample = trainer.watch(data.test.x[0]) if args.plots else None
+    steps = trainer.steps or 0
+    train, test = (part.coded(trainer.graph, steps) for part in (data.train, data.test))
+    _tell(
+        f"data {data.source}: {len(data.train)} samples to train with, {len(data.test)} to "
+        f"test; {'' if data.steps else 'pixels '}{data.scaling}"
+    )
+    notes = RunNotes(epochs=epochs, data=data.source, limit=data.limit, digest=data.digest())
+    trainer.fit(
+        train, epochs - len(trainer.history), [on_epoch], test=test, bar=True,
+        save=None if args.save is None else Path(args.save), notes=notes.to_json(),
+    )  # fmt: skip
+    shares = {"train": trainer.score(train, TRAINING), "test": trainer.history[-1]["test"]}
+    warn()
+    result = result_of(trainer, data, shares)
+    folder = None if args.plots is None else Path(args.plots)
+    drawn = None if folder is None else _drawn(trainer, data, test)
     if args.json is not None:
         files.write_json(args.json, result.to_json())
-    if sample is not None:
+    if folder is not None and drawn is not None:
         from backspike.train.plots import draw
 
-        for path in draw(result, sample, int(data.test.y[0]), Path(args.plots)):
+        for path in draw(result, drawn, folder):
             _tell(f"drew {path}")
     print(table(result), end="", file=_for_table(args))
     return 0
+
+
+def _drawn(trainer: "Trainer", data: "Dataset", test: "CodedSplit") -> "Sample":
+    """What plots show of the test samples."""
+    import numpy as np
+
+    from backspike.train.health import TEST
+    from backspike.train.plots import Sample
+    from backspike.train.prediction import Prediction
+
+    first = test.spikes(np.arange(1))
+    spikes = {"input": first.reshape(1, trainer.steps or 0, -1)[0]} | {
+        name: found["spikes"].reshape(1, trainer.steps or 0, -1)[0]
+        for name, found in trainer.record(first).items()
+        if "spikes" in found
+    }
+    prediction = Prediction(trainer.predict(test, TEST), data.test.y)
+    return Sample(spikes, int(data.test.y[0]), prediction.confusion)
 
 
 def _resumed(args: argparse.Namespace) -> "Checkpoint | None":
@@ -193,37 +253,8 @@ def _resumed(args: argparse.Namespace) -> "Checkpoint | None":
     from backspike.train.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(args.resume)
-    network, learning = checkpoint.network, checkpoint.learning
-    kept: dict[str, object] = {
-        "layers": ",".join(map(str, network.sizes)),
-        "steps": network.steps,
-        "limit": checkpoint.limit,
-    }
-    for name in ("batch", "loss", "rate", "alpha", "rounding", "seed"):
-        kept[name] = getattr(learning, name)
-    for name in ("rule", "temporal", "leak", "threshold", "reset", "bias"):
-        kept[name] = getattr(network.layers[0], name)
-    for name, value in kept.items():
-        given = getattr(args, name)
-        if given is not None and _as_kept(name, given) != value:
-            kept_so = "left out" if value is None else value
-            raise UserError(
-                f"{name} is {given}, must be {kept_so}, as in the checkpoint {args.resume}"
-            )
-    surrogate = network.layers[0].surrogate
-    if args.surrogate is not None and options.surrogate_of(args.surrogate) != surrogate:
-        raise UserError(
-            f"surrogate is {args.surrogate}, must be the {surrogate.name} with edges "
-            f"{surrogate.edges} and values {surrogate.values}, as in the checkpoint {args.resume}"
-        )
+    described.check_kept(args, checkpoint)
     return checkpoint
-
-
-def _as_kept(name: str, given: object) -> object:
-    """What an option's value becomes in a network or learning."""
-    if isinstance(given, float):
-        return nearest_half(name, given)
-    return given.replace(" ", "") if name == "layers" and isinstance(given, str) else given
 
 
 def _tell(line: str) -> None:

@@ -1,4 +1,4 @@
-"""GraphCore: what it refuses, what it runs, and where its tensors lie; the core is a memory."""
+"""CoreBackend: what it refuses, what it runs, and where its tensors lie; the core is a memory."""
 
 import re
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backspike.compile.compiler import Plan, compile_graph
-from backspike.drive.graph_core import GraphCore
+from backspike.drive.core_backend import CoreBackend
 from backspike.gen.core.control.counters import COUNTERS, WORDS
 from backspike.gen.core.map import IDENT, SIZES, VERSION
 from backspike.gen.machine import DEPTH
@@ -92,9 +92,9 @@ def compiled(*, delay: int = 0, loss: str = "ce", **options) -> Plan:
     return compile_graph(network(delay), STEPS, learning, ROOMY, **options)
 
 
-def started(**options) -> GraphCore:
+def started(**options) -> CoreBackend:
     """On a memory, with weights."""
-    core = GraphCore(compiled(**options), Memory())
+    core = CoreBackend(compiled(**options), Memory())
     shapes = core.plan.graph.shapes
     core.load_weights({n: np.full(shape, 0x3C00, np.uint16) for n, shape in shapes.items()})
     return core
@@ -248,7 +248,7 @@ def test_only_a_stateful_network_goes_on_and_with_the_same_samples():
     core.update_forward(errors(2), 0, inputs(2), go_on=True)
 
 
-def ran(core: GraphCore, monkeypatch) -> list[tuple]:
+def ran(core: CoreBackend, monkeypatch) -> list[tuple]:
     """The runs from here on: program, buffers forward and backward, carry."""
     runs: list[tuple] = []
     monkeypatch.setattr(

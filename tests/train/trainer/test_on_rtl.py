@@ -1,4 +1,4 @@
-"""Graphs trained on the RTL: weights equal golden's, bit for bit, with every optimizer."""
+"""Training on the RTL: weights equal golden's, bit for bit, with every optimizer and loss."""
 
 import functools
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from backspike.drive.graph_core import GraphCore
-from backspike.drive.graph_lockstep import GraphLockstep
+from backspike.drive.core_backend import CoreBackend
+from backspike.drive.lockstep import Lockstep
 from backspike.gen.machine import MACHINES
-from backspike.golden.graph_backend import GraphBackend
+from backspike.golden.backend import GoldenBackend
 from backspike.golden.half import random_halves, to_bits
 from backspike.ir.builder import Network
 from backspike.ir.connection import Dense
@@ -18,10 +18,9 @@ from backspike.ir.graph import Graph
 from backspike.ir.learning import Learning
 from backspike.ir.neuron import LIF, CubaLIF
 from backspike.train.fuzz_graphs import roomy
-from backspike.train.graph_engine import GraphEngine, check_graph_backend
-from backspike.train.graph_trainer import GraphTrainer
 from backspike.train.losses import CrossEntropy, MeanSquared
 from backspike.train.optimizers import SGD, Momentum
+from backspike.train.trainer import Trainer
 
 TINY = roomy(MACHINES["tiny"])
 RNG = np.random.default_rng(0)
@@ -42,9 +41,9 @@ def network() -> Graph:
     return net.graph
 
 
-def trained(optimizer, backend: str, epochs: int = 2, **options) -> GraphTrainer:
+def trained(optimizer, backend: str, epochs: int = 2, **options) -> Trainer:
     """A closed trainer, after its epochs."""
-    with GraphTrainer(
+    with Trainer(
         network(), TINY, backend, loss=LOSSES, optimizer=optimizer, batch=8, **options
     ) as trainer:
         trainer.fit(DATA, epochs)
@@ -54,7 +53,7 @@ def trained(optimizer, backend: str, epochs: int = 2, **options) -> GraphTrainer
     return trainer
 
 
-def equal(a: GraphTrainer, b: GraphTrainer) -> bool:
+def equal(a: Trainer, b: Trainer) -> bool:
     """Whether weights and histories are."""
     same = all(np.array_equal(a.weights[name], w) for name, w in b.weights.items())
     return same and a.history == b.history
@@ -66,7 +65,7 @@ def test_the_rtl_trains_as_golden(optimizer):
     """Each tensor compared on the way, and the same weights in the end; some have changed."""
     golden = trained(optimizer, "golden")
     assert equal(trained(optimizer, "rtl"), golden)
-    with GraphTrainer(network(), loss=LOSSES) as first:
+    with Trainer(network(), loss=LOSSES) as first:
         changed = {n: not np.array_equal(w, golden.weights[n]) for n, w in first.weights.items()}
     assert changed == {"x-h": True, "x-h.bias": True, "h-h": True, "h-y": True, "h-z": True,
                        "x-y": False}  # fmt: skip
@@ -80,10 +79,10 @@ def test_moments_go_on_on_the_rtl(tmp_path):
     whole = trained(optimizer, "golden", epochs=3)
     trained(optimizer, "golden", epochs=1).save(path)
     for backend in ("rtl", "golden"):
-        with GraphTrainer.load(path, machine=TINY, backend=backend) as trainer:
+        with Trainer.load(path, machine=TINY, backend=backend) as trainer:
             trainer.fit(DATA, 1)
             trainer.save(path)
-    assert equal(GraphTrainer.load(path, machine=TINY), whole)
+    assert equal(Trainer.load(path, machine=TINY), whole)
 
 
 class Front:
@@ -92,7 +91,7 @@ class Front:
     def __init__(self, monkeypatch):
         self.calls: list[str] = []
         for name in ("forward", "update", "update_forward"):
-            monkeypatch.setattr(GraphCore, name, self.counted(name, getattr(GraphCore, name)))
+            monkeypatch.setattr(CoreBackend, name, self.counted(name, getattr(CoreBackend, name)))
 
     def counted(self, name, call):
         """The same, counted."""
@@ -113,14 +112,14 @@ def test_update_and_forward_overlap(monkeypatch):
         (ADAM, ["forward", "update"] * 3),
     ):
         front.calls.clear()
-        with GraphTrainer(
+        with Trainer(
             network(), TINY, "rtl", loss=LOSSES, optimizer=optimizer, batch=8, check=False
         ) as trainer:
             trainer.fit(DATA, 1)
             assert front.calls == want
             assert trainer.checked() == {"tensors": 0, "values": 0, "mismatches": 0}
-    monkeypatch.setattr(GraphLockstep, "load_weights", lambda *_: (_ for _ in ()).throw(Mismatch))
-    with pytest.raises(Mismatch), GraphTrainer(network(), TINY, "rtl", loss=LOSSES) as trainer:
+    monkeypatch.setattr(Lockstep, "load_weights", lambda *_: (_ for _ in ()).throw(Mismatch))
+    with pytest.raises(Mismatch), Trainer(network(), TINY, "rtl", loss=LOSSES) as trainer:
         trainer.fit(DATA, 1)
 
 
@@ -133,8 +132,8 @@ def test_a_network_that_does_not_fit():
     ):  # fmt: skip
         options = {"loss": LOSSES, "optimizer": optimizer}
         with pytest.raises(UserError, match=message):
-            GraphTrainer(network(), machine, "rtl", steps=5, **options)
-        with GraphTrainer(network(), machine, "rtl", **options) as trainer:
+            Trainer(network(), machine, "rtl", steps=5, **options)
+        with Trainer(network(), machine, "rtl", **options) as trainer:
             with pytest.raises(UserError, match=message):
                 trainer.fit(DATA, 1)
 
@@ -142,26 +141,45 @@ def test_a_network_that_does_not_fit():
 def test_golden_moments_are_set():
     """They come back, and the next update is made of them; wrong ones are refused."""
     graph, learning = network(), Learning(batch=4, momentum=0.5)
-    engine = GraphEngine("golden", graph, learning, TINY, steps=2, stateful=False, check=False)
+    backend = GoldenBackend(graph, learning)
     g = torch.Generator().manual_seed(0)
     zero = {name: np.zeros(shape, np.uint16) for name, shape in graph.shapes.items()}
     moments = {c.name: to_bits(random_halves(graph.shapes[c.name], g)) for c in graph.trained}
-    engine.load(zero, moments)
-    assert all(np.array_equal(x, moments[name]) for name, x in engine.moments().items())
-    assert set(engine.moments()) == {"x-h", "h-h", "h-y", "h-z"}
-    logits = engine.forward({"x": np.zeros((1, 2, 6), np.uint8)}, go_on=False)
-    engine.update({name: np.zeros_like(x) for name, x in logits.items()}, 0)
-    assert any(x.any() for x in engine.weights().values())
-    backend = GraphBackend(graph, learning)
+    backend.load_weights(zero)
+    backend.set_moments(moments)
+    assert all(np.array_equal(x, moments[name]) for name, x in backend.moments().items())
+    assert set(backend.moments()) == {"x-h", "h-h", "h-y", "h-z"}
+    logits = backend.forward({"x": np.zeros((1, 2, 6), np.uint8)})
+    backend.update({name: np.zeros_like(x) for name, x in logits.items()}, 0)
+    assert any(x.any() for x in backend.weights().values())
     with pytest.raises(UserError, match=r"moments are of \[\], must be of"):
         backend.set_moments({})
     with pytest.raises(UserError, match=r"moments of h-h has the shape \(1,\), must have \(7, 7\)"):
         backend.set_moments({**moments, "h-h": np.zeros(1, np.uint16)})
 
 
-def test_backends():
-    """Golden and the RTL, as yet."""
-    for name in ("golden", "rtl"):
-        check_graph_backend(name)
-    with pytest.raises(UserError, match="backend is 'serial:x', must be golden or rtl"):
-        check_graph_backend("serial:x")
+@pytest.mark.verilator
+@pytest.mark.parametrize("loss", [CrossEntropy(), MeanSquared(), CrossEntropy(every_step=True)])
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_losses_of_the_last_step_and_of_every_one(loss, recurrent):
+    """Logits and errors of the last step, errors that the core works out, and those of all steps;
+    on a chain, and on a network whose steps take turns."""
+    net = Network()
+    x, h = net.input("x", 6), net.population("h", 7, LIF())
+    net.connect(x, h)
+    if recurrent:
+        net.connect(h, h, delay=1)
+    net.connect(h, net.readout("y", 3))
+    data = DATA[0], DATA[1]["y"]
+    found = []
+    for backend in ("golden", "rtl"):
+        with Trainer(net, TINY, backend, loss=loss, batch=8) as trainer:
+            trainer.fit(data, 2)
+            found.append((trainer, trainer.predict(data[0]), trainer.record(data[0])))
+    (golden, logits, recorded), (rtl, others, again) = found
+    assert equal(rtl, golden)
+    assert np.array_equal(logits, others)
+    assert np.array_equal(recorded["h"]["spikes"], again["h"]["spikes"])
+    assert np.array_equal(recorded["y"]["logits"], again["y"]["logits"])
+    every = isinstance(loss, CrossEntropy) and loss.every_step
+    assert recorded["y"]["logits"].shape == ((20, 5, 3) if every else (20, 3))

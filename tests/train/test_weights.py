@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from backspike.golden.initial import initial_graph_weights
+from backspike.golden.initial import initial_weights
 from backspike.ir.builder import Network
 from backspike.ir.connection import Dense, Identity
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Graph
 from backspike.ir.neuron import LIF
-from backspike.train.graph_weights import Weights, from_columns, to_columns, weight_shapes
+from backspike.train.weights import Weights, from_columns, to_columns, weight_shapes
 
 
 def network() -> Graph:
@@ -33,7 +33,7 @@ class Store:
     """What a trainer keeps."""
 
     def __init__(self):
-        self.bits, self.names = initial_graph_weights(GRAPH, 1), []
+        self.bits, self.names = initial_weights(GRAPH, 1), []
         self.weights = Weights(GRAPH, lambda: self.bits, self.write)
 
     def write(self, weights, names):
@@ -44,7 +44,7 @@ class Store:
 def test_there_and_back():
     """Shapes as of torch.nn.Linear; the same bits come back, -0 as 0."""
     assert weight_shapes(GRAPH) == SHAPES
-    bits = initial_graph_weights(GRAPH, 1)
+    bits = initial_weights(GRAPH, 1)
     bits["x-h"][-1] = [1, 2, 3, 0x3C00]
     found = from_columns(GRAPH, bits)
     assert {name: x.shape for name, x in found.items()} == SHAPES

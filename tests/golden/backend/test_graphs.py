@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from backspike.golden.graph_backend import GraphBackend
+from backspike.golden.backend import GoldenBackend
 from backspike.golden.half import from_bits, random_halves, to_bits
 from backspike.golden.hash import draw
 from backspike.golden.loss import cross_entropy_error
@@ -65,7 +65,7 @@ def test_batches_are_exact(rounding):
     """Every tensor equals exact rationals', over batches of other sizes, one of which goes on."""
     g = torch.Generator().manual_seed(6)
     learning = Learning(batch=3, rate=0.125, rounding=rounding, seed=77)
-    backend = GraphBackend(NET, learning)
+    backend = GoldenBackend(NET, learning)
     backend.load_weights(random_weights(g))
     want = None
     for step, (samples, steps, go_on) in enumerate([(3, 4, False), (3, 1, True), (2, 5, False)]):
@@ -109,7 +109,7 @@ def test_digits_row_by_row_are_learnt():
         (dense("in", "x", "h"), dense("again", "h", "h", delay=1), dense("out", "h", "y")),
     )
     g = torch.Generator().manual_seed(1)
-    backend = GraphBackend(graph, Learning(batch=16, rate=2.0**-6))
+    backend = GoldenBackend(graph, Learning(batch=16, rate=2.0**-6))
     gains = {"in": 1.5, "again": 0.5, "out": 0.5}
     backend.load_weights(
         {
@@ -153,12 +153,12 @@ GOOD = {"x": np.zeros((2, 3, 4), np.uint8)}
 def test_wrong_inputs_are_refused(inputs, message):
     """By name, before anything is computed."""
     with pytest.raises(UserError, match=re.escape(message)):
-        GraphBackend(NET, Learning(batch=3)).forward(inputs)
+        GoldenBackend(NET, Learning(batch=3)).forward(inputs)
 
 
 def test_what_else_is_refused():
     """Weights and errors of other names or shapes, another batch that goes on, no batch at all."""
-    backend = GraphBackend(NET, Learning(batch=3))
+    backend = GoldenBackend(NET, Learning(batch=3))
     with pytest.raises(RuntimeError, match="update without a forward"):
         backend.update({}, 0)
     with pytest.raises(UserError, match=r"weights are of \['in'\], must be of \['again', 'in', "):
@@ -188,6 +188,6 @@ def test_two_inputs_have_the_same_samples_and_steps():
         ),
         (dense("c", "a", "y"), dense("d", "b", "y")),
     )
-    backend = GraphBackend(both, Learning(batch=3))
+    backend = GoldenBackend(both, Learning(batch=3))
     with pytest.raises(UserError, match=r"b has \(2, 2\) samples and steps, must have \(2, 3\)"):
         backend.forward({"a": GOOD["x"], "b": GOOD["x"][:, :2]})

