@@ -1,44 +1,32 @@
-"""Accuracy of golden, and of float32 on the same batches."""
+"""Accuracy on digits: what is trained, and what becomes of it."""
 
-from backspike.bench import accuracy
-from backspike.golden.backend import GoldenBackend
-from backspike.golden.initial import initial_weights
-from backspike.golden.loss import cross_entropy_error
-from backspike.train.digits_run import batches, learning, network
-from backspike.train.trainer import Trainer
-from tests.support.bench_cases import SMALL
+import pytest
+
+from backspike.bench import accuracy, learning
+from backspike.ir.surrogate import rectangle
+from backspike.train.optimizers import SGD
 
 
-def test_float32_sees_the_batches_that_the_trainer_sees(few):
-    """The same batches through golden give the trainer's weights."""
-    golden = GoldenBackend(network("bptt", SMALL), learning(3))
-    golden.load_weights(initial_weights(network("bptt", SMALL), 3))
-    step = 0
-    for epoch in range(2):
-        for batch in batches(few.train, learning(3), epoch):
-            logits = golden.forward(batch.spikes, batch.labels)
-            golden.update(cross_entropy_error(logits, batch.labels), step)
-            step += 1
-    with Trainer(network("bptt", SMALL), learning=learning(3)) as trainer:
-        trainer.train(few, 2)
-        want = trainer.backend.weights()
-    assert all((a == b).all() for a, b in zip(golden.weights(), want, strict=True))
+@pytest.mark.parametrize(("rule", "width"), [("bptt", 1.0), ("mpd-ed", 2.0)])
+def test_it_is_the_network_of_train(few, rule, width):
+    """Sizes, rule, surrogate, rate and steps are those of `backspike train`."""
+    case = accuracy.case(few, rule)
+    assert list(case.graph.shapes.values()) == [(64, 128), (128, 10)]
+    (hidden,) = (p.neuron for p in case.graph.populations if p.neuron is not None)
+    assert (hidden.rule, hidden.surrogate, hidden.leak) == (rule, rectangle(width), 0.75)
+    assert case.optimizer == SGD(2.0**-6)
+    assert case.train[0].shape == (96, 4, 64)
+    assert (case.test[1] == few.test.y).all()
 
 
-def test_accuracy_is_a_mean_and_its_distance(monkeypatch, few):
-    """Accuracy is the mean over seeds, and its distance to float32 is in points."""
-    monkeypatch.setattr(accuracy, "golden", lambda data, rule, seed, epochs: 0.9 + seed / 100)
-    monkeypatch.setattr(accuracy, "float32", lambda data, rule, seed, epochs: 0.93)
+def test_both_rules_are_measured(monkeypatch, few):
+    """Two figures of each rule, with the goals of digits."""
+    monkeypatch.setattr(learning, "halves", lambda case, seed: 96.0)
+    monkeypatch.setattr(learning, "float32", lambda case, seed: 99.0)
     figures = accuracy.figures(few, seeds=(4, 8), epochs=1)
-    values = [(figure.figure, round(float(figure.value or 0), 6), figure.met) for figure in figures]
-    assert values[:2] == [
+    assert [(f.figure, f.value, f.met) for f in figures] == [
         ("test accuracy, bptt, %", 96.0, True),
         ("distance to float32, bptt, points", 3.0, False),
+        ("test accuracy, mpd-ed, %", 96.0, True),
+        ("distance to float32, mpd-ed, points", 3.0, False),
     ]
-    assert [name.split(", ")[1] for name, _, _ in values] == ["bptt", "bptt", "mpd-ed", "mpd-ed"]
-
-
-def test_float32_learns(few):
-    """The float32 baseline gains more than 20 points of accuracy in 3 epochs."""
-    untrained = accuracy.float32(few, "bptt", 0, 0)
-    assert accuracy.float32(few, "bptt", 0, 3) > untrained + 0.2

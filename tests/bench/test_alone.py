@@ -7,13 +7,14 @@ import pytest
 from backspike.bench import densities
 from backspike.bench.alone import alone, alone_plan
 from backspike.bench.densities import Case
-from backspike.compile.compiler import compile_network
-from backspike.compile.schedule import ENGINES, PROGRAMS
+from backspike.compile.compiler import compile_graph
+from backspike.compile.schedule import PROGRAMS
+from backspike.ir.constants import ENGINES
 from tests.support.bench_cases import GATED, TINY, WIDTH
 
 
 def plan_of(case: Case):
-    return compile_network(case.network(WIDTH), densities.LEARNING, TINY)
+    return compile_graph(case.graph(WIDTH), 4, densities.LEARNING, TINY, every=True)
 
 
 def test_single_engine_programs_hold_every_task_once_and_wait_for_nothing():
@@ -25,13 +26,15 @@ def test_single_engine_programs_hold_every_task_once_and_wait_for_nothing():
     for engine in ENGINES:
         before = plan.queues[engine].tasks
         assert ours.queues[engine].tasks[: len(before)] == before
-        for layer, at in enumerate(plan.layers):
+        layers = plan.descriptors[engine].layers
+        assert len(layers) == 3
+        for number, layer in enumerate(layers):
             ranges = dict(ours.programs[alone(engine, layer)])
             begin, end = ranges.pop(engine)
             assert all(other.begin == other.end for other in ranges.values())
             tasks = ours.queues[engine].tasks[begin:end]
             assert [(t.layer, t.tile, dict(t.waits)) for t in tasks] == [
-                (layer, tile, {}) for tile in range(at.tiles)
+                (number, tile, {}) for tile in range(8)
             ]
 
 

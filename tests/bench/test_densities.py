@@ -17,18 +17,20 @@ def near(share: float, density: float, count: int) -> bool:
 def test_densities_are_those_of_the_case(case):
     """Spikes, errors and gradients have the case's densities, counted in golden's tensors."""
     batch = densities.tensors(case, 64)
+    last = batch.error[:, -1]
     assert near(batch.spikes.mean(), case.input, batch.spikes.size)
-    assert near((batch.error != 0).mean(), case.error, batch.error.size)
-    golden = GoldenBackend(case.network(64), densities.LEARNING)
+    assert near((last != 0).mean(), case.error, last.size)
+    golden = GoldenBackend(case.graph(64), densities.LEARNING)
     golden.load_weights(batch.weights)
-    golden.forward(batch.spikes, batch.labels)
-    golden.update(batch.error, 0)
+    golden.forward({"input": batch.spikes})
+    golden.update({"readout": batch.error}, 0)
     forward, update = golden.forward_tensors(), golden.update_tensors()
     # What comes back to a layer passes where the rule lets it, and arrives elsewhere as dense.
-    back = densities.STEPS * np.count_nonzero(batch.error)
-    assert np.count_nonzero(update["gradients.2"]) == back
+    back = densities.STEPS * np.count_nonzero(last)
+    assert np.count_nonzero(update["gradients.readout"]) == back
     for n in (1, 0):
-        spikes, there = forward[f"spikes.{n}"] == 1, update[f"gradients.{n}"] != 0
+        name = f"hidden{n + 1}"
+        spikes, there = forward[f"spikes.{name}"] == 1, update[f"gradients.{name}"] != 0
         assert spikes.sum() == batch.spikes.sum()
         if case.rules[n] == "bptt":
             assert there.sum() == back

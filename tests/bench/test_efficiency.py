@@ -11,31 +11,32 @@ from backspike.golden.backend import GoldenBackend
 from tests.support.bench_cases import GATED, SPARSE, TINY, WIDTH
 
 
-def bounds(case: Case) -> dict[tuple[str, int], int]:
+def bounds(case: Case) -> dict[tuple[str, str], int]:
     """What a perfect engine needs for each layer, from golden tensors (see docs/design.md)."""
     batch = densities.tensors(case, WIDTH)
-    golden = GoldenBackend(case.network(WIDTH), densities.LEARNING)
+    golden = GoldenBackend(case.graph(WIDTH), densities.LEARNING)
     golden.load_weights(batch.weights)
-    golden.forward(batch.spikes, batch.labels)
-    golden.update(batch.error, 0)
+    golden.forward({"input": batch.spikes})
+    golden.update({"readout": batch.error}, 0)
     forward, update = golden.forward_tensors(), golden.update_tensors()
     entries = densities.BATCH * densities.STEPS
-    sources = [batch.spikes, forward["spikes.0"], forward["spikes.1"]]
+    names = ("hidden1", "hidden2", "readout")
+    sources = [batch.spikes, forward["spikes.hidden1"], forward["spikes.hidden2"]]
     s = [bits.reshape(entries, WIDTH).astype(int) for bits in sources]
-    g = [(update[f"gradients.{n}"] != 0).reshape(entries, WIDTH) for n in range(3)]
+    g = [(update[f"gradients.{name}"] != 0).reshape(entries, WIDTH) for name in names]
 
     def tiled(bits: np.ndarray) -> np.ndarray:
         return bits.reshape(entries, -1, TINY.lanes).any(2).astype(int)
 
     needed = {}
-    for n in range(3):
+    for n, name in enumerate(names):
         rows = tiled(g[n])
         matches = s[n].T @ rows  # (source, tile)
-        needed["fp", n] = int(s[n].sum()) * rows.shape[1]
-        needed["wg", n] = max(int(matches.sum()), 2 * np.count_nonzero(matches))
+        needed["fp", name] = int(s[n].sum()) * rows.shape[1]
+        needed["wg", name] = max(int(matches.sum()), 2 * np.count_nonzero(matches))
     for n, rule in enumerate(case.rules):
         active = tiled(s[n + 1]) if rule == "mpd-ed" else np.ones_like(tiled(s[n + 1]))
-        needed["bp", n] = int((active * g[n + 1].sum(1)[:, None]).sum())
+        needed["bp", names[n]] = int((active * g[n + 1].sum(1)[:, None]).sum())
     return needed
 
 
@@ -49,10 +50,11 @@ def test_an_engine_alone_has_golden_bits_and_its_bound(case):
     got = {(one.run.engine, one.run.layer): one.run.bound for one in measured}
     assert got == {key: bound for key, bound in bounds(case).items() if key[0] in case.engines}
     assert all(one.run.bound <= one.run.busy <= one.run.cycles for one in measured)
+    assert all(one.run.drain <= one.run.busy for one in measured)
 
 
 def busy_run(engine: str, busy: int, bound: int) -> Run:
-    return Run(engine, 0, busy + 5, busy, bound, bound, {"vector": 2, "drain": 3})
+    return Run(engine, "h", busy + 5, busy, bound, 0, bound, {"vector": 2, "drain": 3})
 
 
 def test_the_worst_run_is_the_figure():

@@ -20,7 +20,7 @@ def test_concurrency_is_cycles_over_all_busy_cycles():
 
 @pytest.mark.parametrize(("rule", "loss"), lockstep.RUNS)
 def test_lockstep_counts_the_steady_state_only(few, rule, loss):
-    """Lockstep compares every batch, and counts cycles and events without the first batch."""
+    """LockstepChain compares every batch, and counts cycles and events without the first batch."""
     how, counts = learning(0, loss), Counts()
     chosen = list(batches(few.train, how, 0))[:3]
     steady = train_steadily(network(rule, SMALL), how, TINY, chosen, counts)

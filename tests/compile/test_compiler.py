@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from backspike.compile.compiler import MAX_BLOCKS, MAX_TILES, Plan, compile_network
+from backspike.compile.compiler import MAX_BLOCKS, MAX_TILES, Plan
 from backspike.compile.cut import Cut, cuts
 from backspike.compile.schedule import Task
 from backspike.gen.core.engines import KINDS
@@ -19,8 +19,8 @@ from backspike.gen.machine import DEPTH, MACHINES, Machine
 from backspike.ir.constants import ENGINES
 from backspike.ir.errors import UserError
 from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
 from backspike.ir.surrogate import Surrogate, rectangle
+from tests.support.layered import Layer, Network, compile_network
 
 DEFAULT = MACHINES["default"]
 
@@ -235,7 +235,8 @@ BIG = Machine(name="big", lanes=2, fp_reuse=2, bp_reuse=2, wg_reuse=2, weight_ro
     ("network", "batch", "machine", "words"),
     [
         (dense(4, 4, steps=4096), 32, BIG, "its batch needs 8192 blocks, and there are 8191"),
-        (dense(4, 4, 4, 4, 4, 4), 1, DEFAULT, "its layers need 5 descriptors, and there are 4"),
+        (dense(4, 4, 4, 4, 4, 4), 1, DEFAULT,
+         "its layers need 5 descriptors, and there are 4 (parameter layers)"),
         (dense(64, 300, 10), 1, DEFAULT,
          "'default': its weight memory needs 3040 row tiles, and there are 2048"),
         (dense(64, 128, 10, steps=16), 16, DEFAULT, "its spike memory needs 384 tiles, and"),

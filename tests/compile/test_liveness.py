@@ -5,11 +5,10 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backspike.compile.compiler import compile_network
 from backspike.compile.liveness import Life, place_lives
 from backspike.drive.machines import find_machine
 from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
+from tests.support.layered import Layer, Network, compile_network
 
 
 @st.composite

@@ -6,16 +6,16 @@ import itertools
 
 import pytest
 
-from backspike.compile.compiler import Plan, compile_graph, compile_network
+from backspike.compile.compiler import Plan, compile_graph
 from backspike.compile.order import Footprints, complete, conflicts, steps
 from backspike.compile.schedule import PROGRAMS, Queue, Task
 from backspike.ir.connection import Dense, Identity
 from backspike.ir.constants import ENGINES
 from backspike.ir.graph import Connection, Graph, Population
 from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
 from backspike.ir.neuron import LIF
 from tests.support.graph_plans import ROOMY, delayed, drawn_plan
+from tests.support.layered import Layer, Network, compile_network
 
 MOST = {1: 5, 2: 5, 3: 4, 4: 3}
 """Tiles of a layer, by layers."""
@@ -55,7 +55,7 @@ def test_no_two_tasks_meet_of_several_sets(cut):
 @pytest.mark.parametrize("first", range(0, GRAPHS, CHUNK))
 def test_no_two_tasks_of_a_graph_meet(first):
     """Random graphs, with errors of every step or of the last, stateful or not. A batch that goes
-    on, where spikes are delayed, is updated and followed in turns (`GraphCore.update_forward`),
+    on, where spikes are delayed, is updated and followed in turns (`CoreBackend.update_forward`),
     without `both`: wg may need the spikes in whose place the next batch's are."""
     for seed in range(first, first + CHUNK):
         plan = drawn_plan(seed)

@@ -1,74 +1,157 @@
-"""Predicted cycles where nothing is left to chance, and where it is, against enumeration."""
+"""Predicted busy cycles beside the counters' of one run."""
 
-import itertools
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
 
-from backspike.compile.compiler import compile_network
-from backspike.compile.predict import Densities, LayerCycles, predict
+from backspike.compile.compiler import Plan, compile_graph
+from backspike.compile.drain import drain_slots
+from backspike.compile.loads import Shares
+from backspike.compile.predict import Densities, cycles_a_batch, predict
+from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.machine import MACHINES
+from backspike.ir.builder import Dense, Identity, Input, Network, Sequential
+from backspike.ir.constants import ENGINES
+from backspike.ir.graph import Graph
 from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
+from backspike.ir.neuron import LIF, CubaLIF
+from backspike.ir.surrogate import rectangle
+
+ALWAYS = {"threshold": 0.5, "surrogate": rectangle(1000)}
+"""A neuron that spikes whenever it has a current, and always has a derivative."""
+ONE = 0x3C00
 
 
-def plan(*sizes: int, bias: bool = False, machine: str = "tiny", batch: int = 3, steps: int = 4):
-    layers = tuple(Layer(size=size, bias=bias) for size in sizes[1:])
-    network = Network(inputs=sizes[0], layers=layers, steps=steps)
-    return compile_network(network, Learning(batch=batch), MACHINES[machine])
+def chain(*sizes: int, neuron: LIF | None = None, bias: bool = False) -> Graph:
+    hidden = (
+        layer for size in sizes[1:-1] for layer in (Dense(size, bias=bias), neuron or LIF(**ALWAYS))
+    )
+    return Sequential(Input(sizes[0]), *hidden, Dense(sizes[-1], bias=bias))
 
 
-def test_everything_spikes():
-    """With all densities 1 the prediction is the product of entries, rows and tiles."""
-    full = Densities(input=1, spikes=1, gradients=1)
-    # 12 entries; tiles of 2: 3 and 4 of them
-    assert predict(plan(7, 5, 8), full) == [
-        LayerCycles(12 * 7 * 3, 12 * 8 * 3, 12 * 7 * 3),
-        LayerCycles(12 * 5 * 4, 0, 12 * 5 * 4),
-    ]
-    assert predict(plan(7, 5, 8, bias=True), full) == [
-        LayerCycles(12 * 8 * 3, 12 * 8 * 3, 12 * 8 * 3),
-        LayerCycles(12 * 6 * 4, 0, 12 * 6 * 4),
-    ]
+def circle() -> Graph:
+    """A delayed connection, an identity, two read-outs of which one spikes."""
+    net = Network()
+    h = net.population("h", 6, LIF(**ALWAYS))
+    k = net.population("k", 6, CubaLIF(**ALWAYS))
+    net.connect(net.input("x", 6), h)
+    net.connect(h, k, Identity(1.0))
+    net.connect(k, h, delay=1)
+    net.connect(k, net.readout("y", 3))
+    net.connect(k, net.readout("w", 4, LIF(**ALWAYS)), frozen=True)
+    return net.graph
 
 
-def test_nothing_spikes():
-    """With all densities 0 two cycles for each row tile of the update remain."""
-    # What stays are two cycles for each row tile's update, and the read-out's events.
-    silent = Densities(input=0, spikes=0, gradients=0)
-    assert predict(plan(7, 5, 8), silent) == [
-        LayerCycles(0, 0, 2 * 7 * 3),
-        LayerCycles(0, 0, 2 * 5 * 4),
-    ]
+CASES: Mapping[str, tuple[Graph, int, int]] = {
+    "one block": (chain(4, 4, 4), 1, 1),
+    "sixteen samples": (chain(4, 6, 3), 1, 16),
+    "sets and spans": (chain(7, 6, 3), 5, 20),
+    "one sample, many steps": (chain(9, 6, 3), 40, 1),
+    "no temporal path": (chain(6, 8, 5, neuron=LIF(temporal=False, **ALWAYS)), 4, 5),
+    "currents": (chain(6, 8, 5, neuron=CubaLIF(**ALWAYS)), 4, 5),
+    "biases": (chain(6, 8, 5, bias=True), 4, 5),
+    "a circle": (circle(), 5, 3),
+}
+"""Graph, steps, batch."""
+CERTAIN = [(name, density) for name in CASES for density in (0, 1) if density or name != "biases"]
+"""In which nothing or everything spikes and has a gradient."""
 
 
-def test_densities_are_those_of_their_layer():
-    """Each engine's cycles follow the density of the layer that it reads."""
-    shares = Densities(input=0.5, spikes=0.25, gradients=1)
-    first, second, last = predict(plan(8, 4, 4, 2, batch=4), shares)
-    assert (first.fp, second.fp, last.fp) == (16 * 4 * 2, 16 * 1 * 2, 16 * 1 * 1)
-    assert (first.bp, second.bp, last.bp) == (16 * 4 * 2, 16 * 2 * 2, 0)
-    assert (first.wg, second.wg, last.wg) == (16 * 4 * 2, 16 * 1 * 2, 16 * 1 * 1)
-    half = Densities(input=0.5, spikes=0.25, gradients=0.5)
-    first, second, _ = predict(plan(8, 4, 4, 2, batch=4), half)
-    assert first.bp == 16 * 2 * 2 * 0.75  # half of the next layer's, in 3 of 4 pairs of neurons
-    assert second.bp == 16 * 2 * 2 * 0.75  # the read-out's are never zero
-    assert first.wg == 16 * 4 * 2 * 0.75
+def counted(plan: Plan, spikes: int, error: int) -> dict[str, int]:
+    """Busy cycles of a batch in which everything spikes or nothing does, and with errors or
+    without."""
+    graph, batch = plan.graph, plan.learning.batch
+    core = RTLBackend(plan)
+    try:
+        core.load_weights({n: np.full(shape, ONE, np.uint16) for n, shape in graph.shapes.items()})
+        inputs = {p.name: (batch, plan.steps, p.size) for p in graph.populations
+                  if p.role == "input"}  # fmt: skip
+        logits = core.forward({n: np.full(shape, spikes, np.uint8) for n, shape in inputs.items()})
+        core.update({n: np.full(x.shape, error, np.uint16) for n, x in logits.items()}, 0)
+        counters = core.counters()
+        return {engine: counters[engine]["busy"] for engine in ENGINES}
+    finally:
+        core.close()
 
 
-@pytest.mark.parametrize(
-    ("size", "machine"), [(4, "tiny"), (5, "tiny"), (3, "default"), (9, "default")]
-)
-def test_touched_tiles_by_enumeration(size, machine):
-    """The share of tiles in which a gradient is not zero, as backward's cycles have it.
+def shares(graph: Graph, density: float) -> Shares:
+    return Shares(
+        spikes={p.name: density for p in graph.populations},
+        gradients={p.name: density for p in graph.populations},
+        errors={p.name: density for p in graph.populations},
+    )
 
-    At density 1/2 every pattern is as likely, so the mean over all of them is expected.
-    """
-    compiled = plan(1, size, 2, machine=machine, batch=1, steps=1)
-    lanes, tiles = compiled.machine.lanes, compiled.layers[0].tiles
-    patterns = np.array(list(itertools.product((0, 1), repeat=size)))
-    padded = np.pad(patterns, ((0, 0), (0, tiles * lanes - size)))
-    count = int(padded.reshape(-1, tiles, lanes).any(2).sum())
-    cycles = predict(compiled, Densities(input=1, spikes=1, gradients=0.5))
-    outputs = 2  # each has a gradient, for which the touched tiles are read
-    assert cycles[0].bp == outputs * count / len(patterns)
+
+@pytest.mark.verilator
+@pytest.mark.parametrize(("name", "density"), CERTAIN)
+def test_counters_of_a_run_are_what_is_predicted(name, density):
+    """Where nothing is left to chance, every engine's busy cycles are known: of fp and bp all, of
+    wg but for a cycle a task, since its drain's phases never stop."""
+    graph, steps, batch = CASES[name]
+    plan = compile_graph(graph, steps, Learning(batch=batch), MACHINES["tiny"], every=True)
+    busy = counted(plan, density, ONE * density)
+    found = predict(plan, shares(graph, density))
+    for engine in ENGINES:
+        about = 0.002 * busy[engine] + (1 if engine != "wg" else len(plan.queues["wg"].tasks) / 2)
+        assert sum(found[engine].values()) == pytest.approx(busy[engine], abs=about), engine
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_layer_is_predicted_and_no_bound_is_undercut(name):
+    """Each population and connection has its busy cycles, at least those of its drain."""
+    graph, steps, batch = CASES[name]
+    plan = compile_graph(graph, steps, Learning(batch=batch), MACHINES["tiny"], every=True)
+    found = predict(plan, Densities().shares(graph))
+    for engine in ENGINES:
+        assert found[engine]
+        assert set(found[engine]) == set(plan.descriptors[engine].layers)
+        for layer, busy in found[engine].items():
+            assert busy >= drain_slots(plan, engine, layer)
+
+
+def test_more_density_takes_more_cycles():
+    """Busy cycles of every engine grow with what falls upon it."""
+    plan = compile_graph(chain(32, 32, 32, 8), 4, Learning(batch=4), MACHINES["tiny"])
+    few, many = (
+        predict(plan, Densities(input=d, spikes=d, gradients=d).shares(plan.graph))
+        for d in (0.1, 0.9)
+    )
+    for engine in ENGINES:
+        assert sum(few[engine].values()) < sum(many[engine].values())
+
+
+@pytest.mark.verilator
+def test_cycles_of_a_batch_beside_the_next_one():
+    """A network that always spikes: from doorbell to end of `both`, with all waits for tokens. What
+    is left out are refused requests for weights."""
+    graph = chain(16, 24, 8)
+    plan = compile_graph(graph, 4, Learning(batch=16, rate=2.0**-24), MACHINES["tiny"], every=True)
+    core = RTLBackend(plan)
+    core.load_weights({n: np.full(shape, ONE, np.uint16) for n, shape in graph.shapes.items()})
+    inputs = {"input": np.ones((16, 4, 16), np.uint8)}
+    core.forward(inputs)
+    core.update_forward({"readout": np.full((16, 4, 8), ONE, np.uint16)}, 0, inputs)
+    counted = core.driver.counters()
+    core.close()
+    found = cycles_a_batch(plan, shares(graph, 1.0))
+    assert found == pytest.approx(counted["total"], rel=0.02)
+    assert found < sum(counted[engine]["busy"] for engine in ENGINES)
+
+
+@pytest.mark.parametrize("loss", ["ce", "mse"])
+@pytest.mark.verilator
+def test_a_loss_of_the_last_step_is_predicted(loss):
+    """A chain whose errors are of the last step: its read-out's gradients need no events."""
+    graph = chain(6, 8, 5)
+    plan = compile_graph(graph, 4, Learning(batch=5, loss=loss), MACHINES["tiny"])
+    core = RTLBackend(plan)
+    core.load_weights({n: np.full(shape, ONE, np.uint16) for n, shape in graph.shapes.items()})
+    core.forward({"input": np.ones((5, 4, 6), np.uint8)}, np.zeros(5, np.int64))
+    errors = {"readout": np.full((5, 5), ONE, np.uint16)} if loss == "ce" else None
+    core.update(errors, 0)
+    counters = core.counters()
+    core.close()
+    found = predict(plan, shares(graph, 1.0))
+    for engine in ("fp", "bp"):
+        assert sum(found[engine].values()) == pytest.approx(counters[engine]["busy"], abs=1), engine

@@ -13,8 +13,8 @@ from backspike.compile.schedule import PROGRAMS, Queue, Scheduler, Task
 from backspike.ir.connection import Dense
 from backspike.ir.constants import ENGINES, ceil_div
 from backspike.ir.graph import Graph
-from backspike.ir.network import Layer, Network
 from backspike.train.random_graphs import random_graph
+from tests.support.layered import Layer, Network
 
 Key = tuple[str, str, int, int | None]
 """Engine, population or connection, tile; of a loop the span of the batch."""

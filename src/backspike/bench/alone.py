@@ -3,8 +3,10 @@
 from dataclasses import dataclass, replace
 
 from backspike.compile.compiler import Plan
-from backspike.compile.schedule import ENGINES, Queue, Range
-from backspike.drive.rtl_core import RTLCore
+from backspike.compile.drain import drain_slots
+from backspike.compile.schedule import Queue, Range
+from backspike.drive.rtl_backend import RTLBackend
+from backspike.ir.constants import ENGINES
 
 STALLS = ("vector", "drain")
 """Counters of cycles in which the lanes wait with an event in hand."""
@@ -12,13 +14,17 @@ STALLS = ("vector", "drain")
 
 @dataclass(frozen=True)
 class Run:
-    """One engine's run on one layer: cycles from the doorbell to the end, and its counters."""
+    """One engine's run on one layer: cycles from the doorbell to the end, and its counters.
+
+    layer: a population, or for wg a connection. drain: see `drain_slots`.
+    """
 
     engine: str
-    layer: int
+    layer: str
     cycles: int
     busy: int
     bound: int
+    drain: int
     events: int
     stalls: dict[str, int]
 
@@ -26,6 +32,11 @@ class Run:
     def ratio(self) -> float:
         """busy / bound; a run without anything to add has none (ZeroDivisionError)."""
         return self.busy / self.bound
+
+    @property
+    def ratio_with_drain(self) -> float:
+        """busy / the larger of bound and drain slots."""
+        return self.busy / max(self.bound, self.drain)
 
     def why(self) -> str:
         """What its busy cycles were: each adds an event, is a stall of known cause, or finds no
@@ -35,7 +46,7 @@ class Run:
         return ", ".join([f"{self.events:,} with events", *parts, f"{rest:,} without"])
 
 
-def alone(engine: str, layer: int) -> str:
+def alone(engine: str, layer: str) -> str:
     """Name of the program in which only `engine` works, and only on `layer`."""
     return f"{engine} {layer}"
 
@@ -55,9 +66,9 @@ def alone_plan(plan: Plan) -> Plan:
         first = plan.programs["forward" if engine == "fp" else "update"][engine]
         own = [replace(task, waits={}) for task in tasks[first.begin : first.end]]
         added = []
-        for layer in range(len(plan.descriptors[engine].layers)):
+        for number, layer in enumerate(plan.descriptors[engine].layers):
             begin = len(tasks) + len(added)
-            added += [task for task in own if task.layer == layer]
+            added += [task for task in own if task.layer == number]
             ours = {engine: Range(begin, len(tasks) + len(added))}
             programs[alone(engine, layer)] = nothing | ours
         queues[engine] = Queue((*tasks, *added))
@@ -69,10 +80,10 @@ def alone_plan(plan: Plan) -> Plan:
     return replace(plan, queues=queues, programs=programs)
 
 
-class AloneCore(RTLCore):
+class AloneCore(RTLBackend):
     """The RTL with one engine working at a time, on a layer at a time.
 
-    runs: what was counted, in order.
+    The plan has no circles, whose populations take turns. runs: what was counted, in order.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -84,25 +95,27 @@ class AloneCore(RTLCore):
         ranges = self.plan.programs[program]
         for engine in ("bp", "wg", "fp"):
             tasks = self.plan.queues[engine].tasks[ranges[engine].begin : ranges[engine].end]
-            for layer in dict.fromkeys(task.layer for task in tasks):
+            names = list(self.plan.descriptors[engine].layers)
+            for layer in dict.fromkeys(names[task.layer] for task in tasks):
                 self.driver.run(
                     alone(engine, layer), forward=forward, backward=backward, carry=carry
                 )
-                self.runs.append(_counted(self.driver.counters(), engine, layer))
+                self.runs.append(self._one_run(engine, layer))
 
-
-def _counted(counters: dict, engine: str, layer: int) -> Run:
-    """Raises RuntimeError if another engine has worked: then the run was not alone."""
-    others = [name for name in ENGINES if name != engine and counters[name]["busy"]]
-    if others:
-        raise RuntimeError(f"beside engine {engine}, {' and '.join(others)} has worked")
-    ours = counters[engine]
-    return Run(
-        engine=engine,
-        layer=layer,
-        cycles=counters["total"],
-        busy=ours["busy"],
-        bound=ours["bound"],
-        events=ours["events"],
-        stalls={name: ours[name] for name in STALLS},
-    )
+    def _one_run(self, engine: str, layer: str) -> Run:
+        """Raises RuntimeError if another engine has worked: then the run was not alone."""
+        counters = self.driver.counters()
+        others = [name for name in ENGINES if name != engine and counters[name]["busy"]]
+        if others:
+            raise RuntimeError(f"beside engine {engine}, {' and '.join(others)} has worked")
+        ours = counters[engine]
+        return Run(
+            engine=engine,
+            layer=layer,
+            cycles=counters["total"],
+            busy=ours["busy"],
+            bound=ours["bound"],
+            drain=drain_slots(self.plan, engine, layer),
+            events=ours["events"],
+            stalls={name: ours[name] for name in STALLS},
+        )

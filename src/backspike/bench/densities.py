@@ -5,13 +5,16 @@ elsewhere: the density of everything is that of the input, or of the error, exac
 is 0 or 1 and its threshold 1/2, so it has a surrogate derivative in either case.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from backspike.ir.bits import Bits
+from backspike.ir.builder import Dense, Input, Sequential
+from backspike.ir.graph import Graph
 from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
-from backspike.ir.neuron import Rule
+from backspike.ir.neuron import LIF, Rule
 from backspike.ir.surrogate import rectangle
 
 STEPS = 4
@@ -39,12 +42,13 @@ class Case:
     rules: tuple[Rule, Rule]
     engines: tuple[str, ...]
 
-    def network(self, width: int = WIDTH) -> Network:
+    def graph(self, width: int = WIDTH) -> Graph:
         hidden = (
-            Layer(size=width, threshold=0.5, surrogate=rectangle(2), rule=rule, temporal=False)
+            LIF(threshold=0.5, surrogate=rectangle(2), rule=rule, temporal=False)
             for rule in self.rules
         )
-        return Network(inputs=width, layers=(*hidden, Layer(size=width)), steps=STEPS)
+        layers = (layer for neuron in hidden for layer in (Dense(width), neuron))
+        return Sequential(Input(width), *layers, Dense(width))
 
 
 def cases() -> list[Case]:
@@ -72,30 +76,37 @@ def cases() -> list[Case]:
 
 @dataclass(frozen=True)
 class Tensors:
-    """A case's batch: weights uint16 (K, N) of every layer, spikes uint8 (B, T, K), labels int64
-    (B,), error uint16 (B, N) halves."""
+    """A batch: weights uint16 (K, N) of every connection; spikes uint8 (B, T, K); error uint16
+    (B, T, N), halves that are zero but in the last step, so that a read-out that integrates has the
+    same gradients in every step."""
 
-    weights: list[np.ndarray]
-    spikes: np.ndarray
-    labels: np.ndarray
-    error: np.ndarray
+    weights: Mapping[str, Bits]
+    spikes: Bits
+    error: Bits
 
 
 def tensors(case: Case, width: int = WIDTH, seed: int = 0) -> Tensors:
     """Each bit and each error is there with the case's probability, whatever the others are."""
     random = np.random.Generator(np.random.PCG64(seed))
-    weights = []
-    for sources, neurons in case.network(width).shapes:
-        matrix = np.zeros((sources, neurons), np.uint16)
-        matrix[np.arange(sources), random.permutation(neurons)] = ONE
-        weights.append(matrix)
-    sizes = random.uniform(2.0**-6, 2.0**-2, (BATCH, width)) * random.choice(
-        [-1, 1], (BATCH, width)
-    )
-    there = random.random((BATCH, width)) < case.error
+    weights = {}
+    for name, (sources, neurons) in case.graph(width).shapes.items():
+        weights[name] = np.zeros((sources, neurons), np.uint16)
+        weights[name][np.arange(sources), random.permutation(neurons)] = ONE
     return Tensors(
         weights=weights,
+        error=last_errors(random, (BATCH, STEPS, width), case.error),
         spikes=(random.random((BATCH, STEPS, width)) < case.input).astype(np.uint8),
-        labels=np.zeros(BATCH, np.int64),
-        error=np.where(there, sizes, 0).astype(np.float16).view(np.uint16),
     )
+
+
+def last_errors(
+    random: np.random.Generator, shape: tuple[int, int, int], density: float
+) -> np.ndarray:
+    """Errors (B, T, N) of that density in the last step, and none before."""
+    batch, _, neurons = shape
+    sizes = random.uniform(2.0**-6, 2.0**-2, (batch, neurons))
+    sizes *= random.choice([-1, 1], (batch, neurons))
+    there = random.random((batch, neurons)) < density
+    error = np.zeros(shape, np.uint16)
+    error[:, -1] = np.where(there, sizes, 0).astype(np.float16).view(np.uint16)
+    return error

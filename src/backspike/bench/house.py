@@ -11,7 +11,8 @@ from backspike.drive.comparison import Counts
 from backspike.ir.constants import ENGINES
 from backspike.ir.errors import UserError
 from backspike.train.data import digits
-from backspike.train.digits_run import WHAT, learning, network
+from backspike.train.digits_run import STEPS, WHAT, network
+from backspike.train.result import cycles_of
 from backspike.train.trainer import Trainer
 
 DEMO_CYCLES = 4_509_817
@@ -134,15 +135,16 @@ def bits(_: Counts) -> list[Figure]:
 
 def demo(counts: Counts) -> list[Figure]:
     """The run of `make demo`."""
-    with Trainer(network("bptt"), "default", "rtl", learning=learning(0)) as trainer:
-        result = trainer.train(digits(), EPOCHS, bar=True)
-    counts.tensors += result.check["tensors"]
-    counts.values += result.check["values"]
-    assert result.cycles is not None
+    graph = network("bptt")
+    with Trainer(graph, "default", "rtl", steps=STEPS) as trainer:
+        trainer.fit(digits().train.coded(graph, STEPS), EPOCHS, bar=True)
+        check, cycles = trainer.checked(), cycles_of(trainer.counters or {})
+    counts.tensors += check["tensors"]
+    counts.values += check["values"]
     return [
         at_most(
             "cycles of `make demo`",
-            result.cycles["total"],
+            cycles["total"],
             DEMO_CYCLES,
             f"{WHAT}, machine default, {EPOCHS} epochs of training, compared with golden; "
             "evaluation and the host's transfers left out",

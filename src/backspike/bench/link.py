@@ -1,9 +1,8 @@
 """The host link: what a damaging line does to it, and how a batch divides into line and core."""
 
 from backspike.bench.figure import Figure, at_least, at_most
-from backspike.compile.compiler import compile_network
+from backspike.compile.compiler import compile_graph
 from backspike.drive.core_backend import CoreBackend
-from backspike.drive.graph_core import GraphCore
 from backspike.drive.link import LinkPort
 from backspike.drive.link_torture import torture
 from backspike.gen.emit import emit
@@ -11,11 +10,10 @@ from backspike.gen.link.serial_core import SerialCore
 from backspike.gen.link.uart import Rate
 from backspike.gen.machine import MACHINES
 from backspike.golden.initial import initial_weights
-from backspike.golden.loss import cross_entropy_error
 from backspike.sim.verilator.machine_model import emitted
 from backspike.sim.verilator.uart import Uart, UartLine, uart_library
 from backspike.train.data import Dataset
-from backspike.train.digits_run import SIZES, STEPS, batches, learning, network
+from backspike.train.digits_run import SIZES, STEPS, batches, errors_of, learning, network
 
 MACHINE = "default"
 """The split is of it, with the network SIZES."""
@@ -61,16 +59,15 @@ def split(data: Dataset, clock: float) -> list[Figure]:
     )
     uart = Uart(uart_library(text, "linked"), RATE)
     link = LinkPort(UartLine(uart), machine.map())
-    backend = CoreBackend(net, GraphCore(compile_network(net, how, machine), link))
+    backend = CoreBackend(compile_graph(net, STEPS, how, machine), link)
     backend.load_weights(initial_weights(net, how.seed))
     taken = [batch for batch, _ in zip(batches(data.train, how, 0), range(BATCHES), strict=False)]
-    logits, labels = backend.forward(taken[0].spikes, taken[0].labels), taken[0].labels
+    logits, last = backend.forward(taken[0].inputs), taken[0]
     bytes_before, requests_before = link.bytes, link.requests
     cycles_before = backend.counters()["total"]
     for step, batch in enumerate(taken[1:]):
-        error = cross_entropy_error(logits, labels)
-        logits = backend.update_forward(error, step, batch.spikes, batch.labels)
-        labels = batch.labels
+        logits = backend.update_forward(errors_of(logits, last), step, batch.inputs)
+        last = batch
     runs = len(taken) - 1
     crossed = (link.bytes - bytes_before) / runs
     requests = (link.requests - requests_before) / runs

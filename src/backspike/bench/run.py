@@ -3,29 +3,51 @@
 import sys
 from collections.abc import Callable
 
-from backspike.bench import accuracy, boards, efficiency, house, lockstep, spectral, speed
+from backspike.bench import (
+    accuracy,
+    boards,
+    efficiency,
+    house,
+    lockstep,
+    mnist,
+    prediction,
+    rows,
+    samples,
+    shapes,
+    spectral,
+    speed,
+)
 from backspike.bench.figure import Figure, at_most, table, to_json
 from backspike.drive.comparison import Counts
 from backspike.ir.errors import Mismatch, UserError
 from backspike.system import files
 from backspike.system.program import MISMATCH, MISSED
-from backspike.train.data import digits
+from backspike.train.data import digits, mnist5k
 
 GROUPS: dict[str, Callable[[Counts], list[Figure]]] = {
     "lockstep": lambda counts: lockstep.figures(digits(), counts),
     "efficiency": efficiency.figures,
+    "shapes": shapes.figures,
+    "prediction": prediction.figures,
     "speed": lambda _: speed.figures(digits()),
     "accuracy": lambda _: accuracy.figures(digits()),
 }
 """Figures of the training core that are measured together, in this order: quick ones first."""
+LEARNING: dict[str, Callable[[Counts], list[Figure]]] = {
+    "samples": lambda _: samples.figures(digits()),
+    "mnist": lambda _: mnist.figures(mnist5k()),
+    "rows": lambda counts: rows.figures(digits(), counts),
+}
+"""Figures of what it learns and how soon, which take longer; in this order: quick ones first."""
 SUBJECTS = {
     "core": GROUPS,
+    "learning": LEARNING,
     "spectral": spectral.GROUPS,
     "boards": boards.GROUPS,
     "house": house.GROUPS,
 }
-"""Groups of figures: of the training core, of the spectral unit, of what goes onto a board, of the
-checkout itself."""
+"""Groups of figures: of the training core, of what it learns, of the spectral unit, of what goes
+onto a board, of the checkout itself."""
 MISMATCHES = "mismatches"
 """In the name of a figure that counts values in which hardware and golden differ."""
 WALL = (

@@ -4,13 +4,13 @@ import time
 from statistics import median
 
 from backspike.bench.figure import Figure, at_least
+from backspike.compile.compiler import compile_graph
 from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.machine import MACHINES
 from backspike.golden.initial import initial_weights
-from backspike.golden.loss import cross_entropy_error
 from backspike.system.progress import progress_bar
 from backspike.train.data import Dataset
-from backspike.train.digits_run import WHAT, batches, learning, network
+from backspike.train.digits_run import STEPS, WHAT, batches, errors_of, learning, network
 
 GOAL = 0.5
 ROUNDS = 7
@@ -20,9 +20,10 @@ BATCHES = 4
 
 def figures(data: Dataset) -> list[Figure]:
     """The median of the ratios of interleaved rounds."""
-    backend = RTLBackend(network("bptt"), learning(0), MACHINES["default"])
+    graph = network("bptt")
+    backend = RTLBackend(compile_graph(graph, STEPS, learning(0), MACHINES["default"]))
     try:
-        backend.load_weights(initial_weights(network("bptt"), 0))
+        backend.load_weights(initial_weights(graph, 0))
         ratios, speeds = measure(backend, data)
     finally:
         backend.close()
@@ -46,15 +47,15 @@ def measure(
     epoch = batches(data.train, learning(0), 0)
     simulator = backend.simulator
     batch = next(epoch)
-    logits, step = backend.forward(batch.spikes, batch.labels), 0
+    logits, step = backend.forward(batch.inputs), 0
     ratios, speeds = [], []
     for _ in progress_bar(range(rounds), desc="speed", unit="round"):
         before, seconds = simulator.cycles, 0.0
         for _ in range(BATCHES):
-            error = cross_entropy_error(logits, batch.labels)
+            errors = errors_of(logits, batch)
             batch = next(epoch)
             begin = time.perf_counter()
-            logits = backend.update_forward(error, step, batch.spikes, batch.labels)
+            logits = backend.update_forward(errors, step, batch.inputs)
             seconds += time.perf_counter() - begin
             step += 1
         cycles = simulator.cycles - before

@@ -31,7 +31,6 @@ from backspike.ir.constants import ENGINES
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Graph
 from backspike.ir.learning import Learning
-from backspike.ir.network import Network
 
 MAX_TILES = 1 << TILE_BITS
 """Tiles of a layer, as many as a task can name."""
@@ -47,6 +46,7 @@ class Use:
     unit: str
     needs: int
     has: int
+    parameter: str | None = None  # of the machine, which gives it
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,6 @@ class Plan:
     def layers(self) -> tuple[ConnectionPlace, ...]:
         """Of a chain: its connections, each with the population that it enters."""
         return tuple(self.connections.values())
-
-
-def compile_network(network: Network, learning: Learning, machine: Machine) -> Plan:
-    """A chain, whose loss is of the last step's logits: see `compile_graph`."""
-    return compile_graph(network.graph, network.steps, learning, machine)
 
 
 def compile_graph(
@@ -121,6 +116,7 @@ def compile_graph(
     raise UserError(
         f"the network does not fit machine {machine.name!r}: its {use.memory} "
         f"{verb} {use.needs} {use.unit}, and there are {use.has}"
+        + ("" if use.parameter is None else f" (parameter {use.parameter})")
     )
 
 
@@ -168,11 +164,13 @@ def _uses(machine, places, descriptors, queues, kept, cut) -> Iterator[Use]:
         if extent.applies
     ]
 
-    def memory(name: str, unit: str, kind: Memory, each: int = 1, needs: int = 0) -> Use:
+    def memory(
+        name: str, unit: str, kind: Memory, parameter: str, each: int = 1, needs: int = 0
+    ) -> Use:
         """What the hardware checks: the end of the extent that reaches furthest."""
         ends = (e.base + e.count * e.times for e in extents if e.memory is kind)
         needs = max(needs, *ends, 0)
-        return Use(name, unit, needs * each, kind.size(machine) * each)
+        return Use(name, unit, needs * each, kind.size(machine) * each, parameter)
 
     layers = max(len(found.layers) for found in descriptors.values())
     records = max(len(found.records) for found in descriptors.values())
@@ -182,18 +180,19 @@ def _uses(machine, places, descriptors, queues, kept, cut) -> Iterator[Use]:
         *(at.source_tiles for at in places.connections.values()),
     )
     identity = 0 if places.identity is None else places.identity + 1
-    yield Use("layers", "descriptors", layers, machine.layers)
+    yield Use("layers", "descriptors", layers, machine.layers, "layers")
     yield Use("connections", "records", records, room)
     yield Use("widest layer", "tiles", widest, MAX_TILES)
     yield Use("batch", "blocks", cut.blocks, MAX_BLOCKS)
-    yield memory("weight memory", "row tiles", WEIGHTS, machine.lanes, identity)
-    yield memory("spike memory", "tiles", SPIKES)
-    yield memory("code memory", "tiles", CODES_OF)
-    yield memory("gradient memory", "tiles", GRADIENTS)
-    yield memory("read-out memory", "tiles", READOUT)
-    yield Use("state memory", "tiles", kept, machine.states)
+    gradients = "gradient_units" if machine.gradient_units else "units"
+    yield memory("weight memory", "row tiles", WEIGHTS, "weight_rows", machine.lanes, identity)
+    yield memory("spike memory", "tiles", SPIKES, "spike_units")
+    yield memory("code memory", "tiles", CODES_OF, "units")
+    yield memory("gradient memory", "tiles", GRADIENTS, gradients)
+    yield memory("read-out memory", "tiles", READOUT, "readout_units")
+    yield Use("state memory", "tiles", kept, machine.states, "states")
     for name in ENGINES:
-        yield Use(f"{name} task memory", "tasks", len(queues[name].tasks), machine.tasks)
+        yield Use(f"{name} task memory", "tasks", len(queues[name].tasks), machine.tasks, "tasks")
 
 
 def _extents(kind: EngineKind, found: Descriptors, cut: Cut) -> Iterator[Extent]:

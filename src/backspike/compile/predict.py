@@ -1,60 +1,57 @@
-"""How many cycles a batch should take, from a compiled network and assumed densities."""
+"""How many cycles a batch should take, from a compiled network and densities."""
 
 from dataclasses import dataclass
 
 from backspike.compile.compiler import Plan
+from backspike.compile.loads import Loads, Shares
+from backspike.compile.timeline import run
+from backspike.ir.constants import ENGINES
+from backspike.ir.graph import Graph
 
 
 @dataclass(frozen=True, kw_only=True)
 class Densities:
-    """Shares 0..1 of spikes in the input, of spikes and of nonzero gradients in hidden layers.
+    """Shares 0..1 of spikes in inputs, of spikes and of gradients that are not zero in hidden
+    populations.
 
-    By default what digits have after some epochs. The read-out's gradients are never zero.
+    By default what digits have after some epochs. Read-outs' gradients are never zero.
     """
 
     input: float = 0.32
     spikes: float = 0.09
     gradients: float = 0.15
 
+    def shares(self, graph: Graph) -> Shares:
+        """Of every population, if all of a kind are alike."""
+        inputs = [p.name for p in graph.populations if p.role == "input"]
+        readouts = [p.name for p in graph.populations if p.role == "readout"]
+        everywhere = [p.name for p in graph.populations]
+        return Shares(
+            spikes=dict.fromkeys(everywhere, self.spikes) | dict.fromkeys(inputs, self.input),
+            gradients=dict.fromkeys(everywhere, self.gradients) | dict.fromkeys(readouts, 1.0),
+        )
 
-@dataclass(frozen=True)
-class LayerCycles:
-    """Expected cycles of the three engines for one layer and batch: the bounds that they count."""
 
-    fp: float
-    bp: float
-    wg: float
+Busy = dict[str, dict[str, float]]
+"""Busy cycles by engine, and by population, or for wg by connection."""
 
 
-def predict(plan: Plan, densities: Densities) -> list[LayerCycles]:
-    """The bound of every engine for every layer of `plan`, expected if spikes and gradients fall
-    independently (real ones cluster, so fewer tiles are touched and less is needed).
+def predict(plan: Plan, shares: Shares) -> Busy:
+    """Busy cycles of each engine, as its counter has them, for a full batch: run forward, then
+    updated, the engines' waiting for the drain included.
 
-    With K sources, N neurons, D = batch x steps, P lanes and ⌈N/P⌉ tiles:
-    fp adds one row tile an event, Σ nnz(S) ⌈N/P⌉; bp (for the gradients of the layer) one column
-    tile for every nonzero gradient of the next layer, in those of D where any neuron of a tile
-    lets errors through; wg one row tile of G that is not empty for every spike, but at least two
-    cycles for each of the K ⌈N/P⌉ tiles that it updates.
+    Spikes and gradients are taken to fall evenly, and independently of each other; real ones
+    cluster, so engines have a little less to do, and are a little less even. That a request for
+    weights is refused, which happens where fp and wg work at the same time, is left out; so is a
+    batch that goes on with the one before.
     """
-    entries = plan.learning.batch * plan.steps
-    lanes = plan.machine.lanes
-    last = len(plan.layers) - 1
-    cycles = []
-    for n, at in enumerate(plan.layers):
-        density = densities.input if n == 0 else densities.spikes
-        spikes = entries * (at.sources * density + at.bias)
-        touched = 1.0 if n == last else _touched(at.size, lanes, densities.gradients)
-        bp = 0.0
-        if n < last:
-            after = plan.layers[n + 1].size * (1.0 if n + 1 == last else densities.gradients)
-            bp = entries * after * at.tiles * touched
-        wg = max(spikes * at.tiles * touched, 2 * at.rows)
-        cycles.append(LayerCycles(spikes * at.tiles, bp, wg))
-    return cycles
+    loads = Loads(plan, shares)
+    forward, update = (run(plan, program, loads) for program in ("forward", "update"))
+    return {name: dict((forward if name == ENGINES[0] else update)[name].busy) for name in ENGINES}
 
 
-def _touched(size: int, lanes: int, density: float) -> float:
-    """The expected share of a layer's tiles in which one neuron or more is not zero."""
-    full, remainder = divmod(size, lanes)
-    touched = full * (1 - (1 - density) ** lanes) + (1 - (1 - density) ** remainder)
-    return touched / (full + (remainder > 0))
+def cycles_a_batch(plan: Plan, shares: Shares) -> float:
+    """Cycles from doorbell to end of a batch's update beside the next batch's forward pass, as
+    training goes if the core updates. See `predict` for what is left out."""
+    engines = run(plan, "both", Loads(plan, shares)).values()
+    return max(engine.completed[-1] for engine in engines if engine.completed)
