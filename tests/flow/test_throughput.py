@@ -2,13 +2,13 @@
 
 import pytest
 
-from backspike.compile.compiler import compile_network
+from backspike.compile.compiler import compile_graph
 from backspike.flow import throughput as module
 from backspike.flow.throughput import Throughput, fitting, throughput
 from backspike.gen.machine import MACHINES
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.ir.errors import UserError
-from backspike.train.digits_run import learning, network
+from backspike.train.digits_run import STEPS, learning, network
 
 
 def test_the_network_of_a_machine():
@@ -16,10 +16,10 @@ def test_the_network_of_a_machine():
     assert fitting(MACHINES["default"]) == fitting(MACHINES["wide"]) == module.SIZES
     sizes = fitting(MACHINES["tiny"])
     assert sizes in module.SMALLER
-    compile_network(network("bptt", sizes), learning(0), MACHINES["tiny"])
+    compile_graph(network("bptt", sizes), STEPS, learning(0), MACHINES["tiny"])
     larger = (module.SIZES, *module.SMALLER)[module.SMALLER.index(sizes)]
     with pytest.raises(UserError):
-        compile_network(network("bptt", larger), learning(0), MACHINES["tiny"])
+        compile_graph(network("bptt", larger), STEPS, learning(0), MACHINES["tiny"])
 
 
 def test_a_machine_that_holds_none(monkeypatch):

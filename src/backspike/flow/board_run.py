@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from backspike.compile.compiler import compile_graph
 from backspike.drive.lockstep import Lockstep
 from backspike.drive.machines import find_machine
 from backspike.drive.serial_backend import SerialBackend
@@ -19,15 +20,18 @@ from backspike.gen.boards.board import BOARDS, Board
 from backspike.gen.boards.files import TOP
 from backspike.gen.machine import Machine
 from backspike.golden.backend import GoldenBackend
+from backspike.ir.builder import Input, Sequential
+from backspike.ir.connection import Dense
 from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
+from backspike.ir.neuron import LIF
 from backspike.sim.noisy_line import NoisyLine
 from backspike.sim.verilator.board import BoardUart, Lights, board_library, cached_files
 from backspike.sim.verilator.serial_board import SerialBoard
 from backspike.system.program import run_program
 from backspike.train.fuzz_training import train
 
-NETWORK = Network(inputs=6, steps=3, layers=(Layer(size=4, bias=True), Layer(size=3, reset="soft")))
+NETWORK = Sequential(Input(6), Dense(4, bias=True), LIF(), Dense(3))
+STEPS = 3
 LEARNING = Learning(batch=4, loss="mse", rate=2.0**-5, rounding="stochastic", seed=3)
 BATCHES = 3
 PATIENCE = 20.0
@@ -61,11 +65,10 @@ def run_board(
     with SerialBoard(uart, there, back) as pins:
         # NoisyLine is noticed by silence: then patience is time lost.
         patience = 1.0 if share else PATIENCE
-        backend = SerialBackend(
-            NETWORK, LEARNING, machine, pins.path, board.baud, patience=patience
-        )
-        lockstep = Lockstep(backend, GoldenBackend(NETWORK, LEARNING))
-        train(lockstep, NETWORK, [LEARNING.batch] * batches, rng)
+        plan = compile_graph(NETWORK, STEPS, LEARNING, machine)
+        backend = SerialBackend(plan, pins.path, board.baud, patience=patience)
+        lockstep = Lockstep(backend, GoldenBackend(NETWORK, LEARNING, every=False))
+        train(lockstep, STEPS, [LEARNING.batch] * batches, rng)
         link = backend.link
         backend.close()
         pins.unplug()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
-from backspike.compile.compiler import compile_network
+from backspike.compile.compiler import compile_graph
 from backspike.gen.machine import Accelerator, Machine
 from backspike.gen.spectral.machine import SpectralMachine
 from backspike.ir.errors import UserError
@@ -65,11 +65,11 @@ def _training(machine: Machine) -> Throughput:
 
 def fitting(machine: Machine) -> tuple[int, ...]:
     """The sizes of the largest network of those above that fits the machine."""
-    from backspike.train.digits_run import learning, network
+    from backspike.train.digits_run import STEPS, learning, network
 
     for sizes in (SIZES, *SMALLER):
         try:
-            compile_network(network("bptt", sizes), learning(0), machine)
+            compile_graph(network("bptt", sizes), STEPS, learning(0), machine)
             return sizes
         except UserError as error:
             reason = error

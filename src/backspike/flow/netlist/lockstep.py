@@ -11,10 +11,9 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from backspike.compile.compiler import compile_network
+from backspike.compile.compiler import compile_graph
 from backspike.drive.comparison import Counts
 from backspike.drive.core_backend import CoreBackend
-from backspike.drive.graph_core import GraphCore
 from backspike.drive.link import LinkPort
 from backspike.drive.lockstep import Lockstep
 from backspike.drive.serial_spectral import SerialSpectral
@@ -25,8 +24,11 @@ from backspike.gen.boards.files import TOP
 from backspike.gen.machine import MACHINES, Accelerator, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.golden.backend import GoldenBackend
+from backspike.ir.builder import Network
+from backspike.ir.connection import Dense, Identity
+from backspike.ir.graph import Graph
 from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
+from backspike.ir.neuron import LIF, CubaLIF
 from backspike.ir.surrogate import arctan, rectangle
 from backspike.sim.verilator.board import BoardUart, cached_files
 from backspike.sim.verilator.uart import Uart, UartLine
@@ -43,17 +45,28 @@ PLACES = {
     ("ice40", "spectral-32"): "icebreaker",
 }
 """The board of each family that a machine is put on, whether it fits there or not."""
-NETWORK = Network(
-    inputs=5,
-    steps=4,
-    layers=(
-        Layer(size=4, bias=True, surrogate=arctan()),
-        Layer(size=3, reset="soft", rule="mpd-ed", surrogate=rectangle(2.0), threshold=0.5),
-        Layer(size=3, bias=True),
-    ),
-)
+
+
+def _network() -> Graph:
+    """A recurrent population with a current, one of another rule behind it, a skip, two kinds of
+    connections."""
+    net = Network()
+    x, h = net.input("x", 5), net.population("h", 4, CubaLIF(surrogate=arctan()))
+    k = net.population(
+        "k", 4, LIF(reset="soft", rule="mpd-ed", surrogate=rectangle(2.0), threshold=0.5)
+    )
+    y = net.readout("y", 3)
+    net.connect(x, h, Dense(bias=True))
+    net.connect(h, h, delay=1)
+    net.connect(h, k)
+    net.connect(h, k, Identity(0.5))
+    net.connect(k, y, Dense(bias=True))
+    return net.graph
+
+
+NETWORK, STEPS = _network(), 4
 LEARNING = Learning(batch=5, loss="mse", rate=2.0**-5, rounding="stochastic", seed=3)
-"""Two blocks, one with a single sample. Small, because all tensors cross the link."""
+"""Small, because all tensors cross the link."""
 BATCHES = 10
 SIDE = 32
 """Pixels of a pair of pictures either way."""
@@ -85,14 +98,13 @@ def place(family: str, machine: str) -> Board:
 
 
 class NetlistBackend(CoreBackend):
-    """A core behind a serial line of this process; see `backspike.drive.backend.Backend`."""
+    """A core behind a serial line of this process."""
 
     name = "netlist"
 
     def __init__(self, uart: Uart, machine: Machine):
-        self._port = LinkPort(UartLine(uart), machine.map())
-        plan = compile_network(NETWORK, LEARNING, machine)
-        super().__init__(NETWORK, GraphCore(plan, self._port))
+        plan = compile_graph(NETWORK, STEPS, LEARNING, machine)
+        super().__init__(plan, LinkPort(UartLine(uart), machine.map()))
 
 
 def train(uart: Uart, machine: Machine, counts: Counts, batches: int = BATCHES) -> str:
@@ -102,10 +114,11 @@ def train(uart: Uart, machine: Machine, counts: Counts, batches: int = BATCHES) 
     Raises Mismatch at the first bit of any tensor that differs.
     """
     rng = np.random.default_rng(0)
-    lockstep = Lockstep(NetlistBackend(uart, machine), GoldenBackend(NETWORK, LEARNING))
+    golden = GoldenBackend(NETWORK, LEARNING, every=False)
+    lockstep = Lockstep(NetlistBackend(uart, machine), golden)
     lockstep.counts = counts
     sizes = [LEARNING.batch - (n % 3 == 2) for n in range(batches)]  # not all blocks full
-    fuzz_training.train(lockstep, NETWORK, sizes, rng)
+    fuzz_training.train(lockstep, STEPS, sizes, rng)
     return f"{batches} batches of {LEARNING.batch}"
 
 
