@@ -1,4 +1,4 @@
-"""The example of `backspike fsds` in the README: its pictures ship, and give what it shows."""
+"""The example of `backspike fsds` in docs/spectral.md: pictures ship, and give what it shows."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_pictures():
-    """They are what the README says of them; decoders of JPEG may round a value otherwise."""
+    """They are what docs/spectral.md says of them; decoders of JPEG may round a value otherwise."""
     reference = read_picture(ROOT / "docs/pictures/reference.png").pixels
     image = read_picture(ROOT / "docs/pictures/image.png").pixels
     assert np.array_equal(reference, crop(photograph("coffee"), 128))
@@ -24,7 +24,7 @@ def test_the_pictures():
 def test_what_the_example_prints(capsys, monkeypatch):
     """Golden has the RTL's integers, so it prints the same figures."""
     monkeypatch.chdir(ROOT)
-    shown = (ROOT / "README.md").read_text()
+    shown = (ROOT / "docs/spectral.md").read_text()
     found = re.search(
         r"^\$ backspike (fsds .*)\n(FSDS .*\nin float64 .*\npictures .*\n)", shown, re.M
     )

@@ -15,17 +15,16 @@ from cocotb.task import bridge, resume
 from cocotb.triggers import RisingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
-from backspike.compile.compiler import compile_network
 from backspike.drive.core_driver import CoreDriver
 from backspike.gen.core.map import core_map
 from backspike.gen.core.top import Core
 from backspike.gen.host.registers import Register
 from backspike.gen.machine import MACHINES
 from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
 from backspike.ir.surrogate import rectangle
 from backspike.sim.verilator.simulator import Simulator
 from tests.support.coroutines import each_coroutine
+from tests.support.layered import Layer, Network, compile_network
 
 MACHINE = MACHINES["tiny"]
 NETWORK = Network(
@@ -126,15 +125,14 @@ def write(driver: CoreDriver, batch: tuple[np.ndarray, np.ndarray], buffer: int)
 
 def train(port: Port, seed: int) -> None:
     """Three batches: forward, both programs at once, update; every tensor is compared."""
-    from backspike.golden.backend import GoldenBackend
     from backspike.golden.hash import layer_key
-    from backspike.golden.initial import initial_weights
+    from tests.support.layered import GoldenChain, chain_weights
 
     rng = np.random.default_rng(seed)
     plan = compile_network(NETWORK, LEARNING, MACHINE)
     driver = CoreDriver(cast(Simulator, port), plan)
-    golden = GoldenBackend(NETWORK, LEARNING)
-    weights = initial_weights(NETWORK, seed)
+    golden = GoldenChain(NETWORK, LEARNING)
+    weights = chain_weights(NETWORK, seed)
     golden.load_weights(weights)
     driver.write_weights(dict(zip(NAMES, weights, strict=True)))
     driver.clear()
@@ -184,14 +182,13 @@ async def trains(dut):
 
 def misuse(port: Port) -> None:
     """What the map does not allow is answered with SLVERR, and a run goes on undisturbed."""
-    from backspike.golden.backend import GoldenBackend
-    from backspike.golden.initial import initial_weights
+    from tests.support.layered import GoldenChain, chain_weights
 
     rng = np.random.default_rng(3)
     plan = compile_network(NETWORK, LEARNING, MACHINE)
     driver = CoreDriver(cast(Simulator, port), plan)
-    golden = GoldenBackend(NETWORK, LEARNING)
-    weights = initial_weights(NETWORK, 3)
+    golden = GoldenChain(NETWORK, LEARNING)
+    weights = chain_weights(NETWORK, 3)
     golden.load_weights(weights)
     driver.write_weights(dict(zip(NAMES, weights, strict=True)))
     batch = rng.integers(0, 2, (6, 3, 5), dtype=np.uint8), rng.integers(0, 3, 6)

@@ -5,13 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.machine import MACHINES
-from backspike.golden.backend import GoldenBackend
 from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
 from backspike.ir.surrogate import arctan, rectangle
 from backspike.train.fuzz_training import random_halves
+from tests.support.layered import GoldenChain, Layer, Network, RTLChain
 
 pytestmark = pytest.mark.verilator
 
@@ -85,7 +83,7 @@ def test_events_and_bounds(name, inputs_density, error_density):
     machine = MACHINES[name]
     learning = Learning(batch=7, rate=2.0**-8)
     rng = np.random.default_rng(int(100 * inputs_density))
-    golden, rtl = GoldenBackend(NETWORK, learning), RTLBackend(NETWORK, learning, machine)
+    golden, rtl = GoldenChain(NETWORK, learning), RTLChain(NETWORK, learning, machine)
     weights = [random_halves(rng, shape, "usual") for shape in NETWORK.shapes]
     golden.load_weights(weights)
     rtl.load_weights(weights)
@@ -140,7 +138,7 @@ def test_either_side_of_the_gradients_bound(heavy):
     """One spike a source makes rows dear; many make matches dear."""
     network = dataclasses.replace(NETWORK, layers=(Layer(size=11),))
     machine, learning = MACHINES["tiny"], Learning(batch=6)
-    rtl, golden = RTLBackend(network, learning, machine), GoldenBackend(network, learning)
+    rtl, golden = RTLChain(network, learning, machine), GoldenChain(network, learning)
     spikes = np.zeros((6, 5, 21), np.uint8)
     spikes[:, :, :] = 1 if heavy == "matches" else 0
     spikes[0, 0, :] = 1

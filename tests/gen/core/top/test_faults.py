@@ -12,7 +12,6 @@ from backspike.drive.core_driver import CoreFaultError
 from backspike.gen.core.engines import KINDS
 from backspike.gen.core.faults import Fault
 from backspike.ir.constants import ENGINES
-from backspike.train.fuzz_training import random_batch
 from tests.support.core_faults import (
     LIMIT,
     batch,
@@ -25,6 +24,7 @@ from tests.support.core_faults import (
     write_batch,
 )
 from tests.support.core_runs import LEARNING, NETWORK, memories, random_weights, tiny_backend
+from tests.support.layered import random_batch
 
 pytestmark = pytest.mark.verilator
 

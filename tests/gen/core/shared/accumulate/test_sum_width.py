@@ -5,15 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from backspike.drive.lockstep import Lockstep
-from backspike.drive.rtl_backend import RTLBackend
 from backspike.gen.core.engines import KINDS
 from backspike.gen.machine import DEPTH, MACHINES, Machine
-from backspike.golden.backend import GoldenBackend
 from backspike.ir.constants import ENGINES
 from backspike.ir.learning import Learning
-from backspike.ir.network import Layer, Network
 from backspike.ir.surrogate import Surrogate
+from tests.support.layered import GoldenChain, Layer, LockstepChain, Network, RTLChain
 
 LARGEST = 0x7BFF
 TINY = MACHINES["tiny"]
@@ -109,7 +106,7 @@ def test_largest_sums(engine):
     """As many of the largest terms as tiny has room for: the sum saturates, with its sign."""
     network = WIDEST[engine]
     learning = Learning(batch=64 if engine == "wg" else 1)
-    lockstep = Lockstep(RTLBackend(network, learning, TINY), GoldenBackend(network, learning))
+    lockstep = LockstepChain(RTLChain(network, learning, TINY), GoldenChain(network, learning))
     try:
         for sign in (0, 0x8000):
             weights = [np.full(shape, LARGEST, np.uint16) for shape in network.shapes]
