@@ -22,6 +22,11 @@ from backspike.train.checkpoint import load_checkpoint
 from backspike.train.losses import CrossEntropy, MeanSquared
 from backspike.train.plots import KINDS
 
+OF_VERSION_0_1_0 = (
+    "backend machine layers steps batch epochs rule loss seed accuracy check cycles density "
+    "simulation saturated saturated_batch diverged diverged_batch warnings"
+)
+"""Names in the JSON of `train` that scripts rely on."""
 SMALL = ["--backend", "golden", "--limit", "30", "--layers", "64,8,10", "--steps", "2"]
 
 
@@ -46,6 +51,7 @@ def test_train_json_to_stdout_and_nothing_else(capsys):
     expected |= {"batch": 16, "epochs": 2, "rule": "bptt", "loss": "ce", "seed": 0}
     assert {name: result[name] for name in expected} == expected
     assert result["cycles"] is None
+    assert set(OF_VERSION_0_1_0.split()) <= set(result)
     assert [(e["epoch"], *e) for e in result["history"]] == [
         (n, "epoch", "loss", "accuracy", "test") for n in (1, 2)
     ]
