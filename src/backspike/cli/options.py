@@ -200,7 +200,9 @@ def source_of(args: argparse.Namespace, checkpoint: "Checkpoint") -> tuple[str, 
     if args.data is not None:
         return args.data, args.limit
     if notes is None:
-        raise UserError(f"data is not given, must be: the checkpoint {args.checkpoint} names none")
+        raise UserError(
+            f"data is not given, must be: the checkpoint {args.checkpoint} names no data"
+        )
     return notes.data, notes.limit if args.limit is None else args.limit
 
 

@@ -106,7 +106,9 @@ def test_a_trainers_own_checkpoint(capsys):
     capsys.readouterr()
     for command in ("evaluate d", "predict d"):
         assert run(command) == 2
-        assert "data is not given, must be: the checkpoint d names none" in capsys.readouterr().err
+        assert (
+            "data is not given, must be: the checkpoint d names no data" in capsys.readouterr().err
+        )
         assert run(f"{command} --data spikes.npz") == 0
     assert run("train --resume d --epochs 2") == 2
     assert "the checkpoint d says nothing of data" in capsys.readouterr().err
