@@ -3,6 +3,7 @@
 import numpy as np
 
 from backspike.compile.compiler import Plan
+from backspike.compile.placement import stepped
 from backspike.drive.backend import Arrays
 from backspike.drive.core_driver import CoreDriver
 from backspike.drive.port import Port
@@ -211,11 +212,12 @@ class CoreBackend:
         errors = errors or {}
         check_arrays("errors", errors, {p.name: p for p in self._given})
         for population in self._given:
-            stepped = plan.populations[population.name].errors is not None
-            shape = (self.pending, *((plan.steps,) if stepped else ()), population.size)
+            steps = (plan.steps,) if stepped(population, plan.every) else ()
+            shape = (self.pending, *steps, population.size)
             check_halves(f"errors of {population.name}", errors[population.name], shape)
         for name, error in errors.items():
-            self.driver.write_error(name, error)
+            if name in plan.graph.learning:  # else it has no place, and no effect
+                self.driver.write_error(name, error)
         learning = plan.learning
         if learning.rounding == "stochastic":
             keys = {name: layer_key(learning.seed, step, n) for name, n in self._numbers.items()}

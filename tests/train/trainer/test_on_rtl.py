@@ -183,3 +183,22 @@ def test_losses_of_the_last_step_and_of_every_one(loss, recurrent):
     assert np.array_equal(recorded["y"]["logits"], again["y"]["logits"])
     every = isinstance(loss, CrossEntropy) and loss.every_step
     assert recorded["y"]["logits"].shape == ((20, 5, 3) if every else (20, 3))
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize("every_step", [False, True])
+def test_read_outs_that_do_not_learn(every_step):
+    """All that enters them is frozen: they have a loss, and their errors go nowhere."""
+    net = Network()
+    x, h = net.input("x", 6), net.population("h", 7, LIF())
+    net.connect(x, h)
+    net.connect(h, net.readout("y", 3))
+    net.connect(x, net.readout("v", 3), frozen=True)
+    net.connect(x, net.readout("w", 3, LIF()), frozen=True)
+    loss = CrossEntropy(every_step=every_step)
+    found = []
+    for backend in ("golden", "rtl"):
+        with Trainer(net, TINY, backend, loss=dict.fromkeys("yvw", loss), batch=8) as trainer:
+            trainer.fit((DATA[0], DATA[1]["y"]), 2)
+        found.append(trainer)
+    assert equal(*found)
