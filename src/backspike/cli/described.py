@@ -2,14 +2,13 @@
 
 import argparse
 import functools
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from backspike.ir.checks import nearest_half, one_of
 from backspike.ir.connection import Dense
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Graph
-from backspike.ir.neuron import LIF, CubaLIF
+from backspike.ir.neuron import LIF
 from backspike.train.defaults import (
     ADAM_RATE,
     EVERY,
@@ -21,6 +20,7 @@ from backspike.train.defaults import (
     RECTANGLES,
     STEPS,
 )
+from backspike.train.graph_json import NEURONS, type_name
 from backspike.train.layers import LAYERS, chain, hidden, layers_of, parse_layers
 from backspike.train.network_file import read_network, surrogate_of
 
@@ -35,7 +35,6 @@ OF_NEURONS = ("rule", "temporal", "leak", "synapse", "threshold", "reset", "surr
 """Options that say what the neurons of hidden layers do."""
 OF_NETWORKS = ("layers", "neuron", *OF_NEURONS, "bias")
 """Options that a network file stands for."""
-NEURONS: dict[str, Callable[..., LIF]] = {"LIF": LIF, "CubaLIF": CubaLIF}
 
 
 def network_of(args: argparse.Namespace, data: "Dataset | None" = None) -> Graph:
@@ -175,18 +174,15 @@ def _kept(args: argparse.Namespace, checkpoint: "Checkpoint") -> dict[str, Any]:
         "momentum": values.get("mu"),
         "rounding": values.get("rounding"),
     }
-    connections = [c for c in checkpoint.graph.connections if isinstance(c.kind, Dense)]
-    about["bias"] = _common({c.kind.bias for c in connections if not c.delay})  # pyright: ignore
+    connections = checkpoint.graph.connections
+    dense = [c.kind for c in connections if isinstance(c.kind, Dense) and not c.delay]
+    about["bias"] = _common({kind.bias for kind in dense})
     models = [p.neuron for p in hidden(checkpoint.graph)]
     for name in OF_NEURONS:
         if name != "surrogate":
             about[name] = _common({getattr(model, name, None) for model in models})
-    about["neuron"] = _common({_model(model) for model in models if model is not None})
+    about["neuron"] = _common({type_name(NEURONS, model) for model in models if model is not None})
     return about
-
-
-def _model(neuron: LIF) -> str:
-    return "CubaLIF" if isinstance(neuron, CubaLIF) else "LIF"
 
 
 def _common(values: set[Any]) -> Any:

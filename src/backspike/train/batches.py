@@ -1,5 +1,6 @@
 """Data of graphs: whatever a user brings becomes checked batches."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ def epoch_order(seed: int, epoch: int, samples: int) -> np.ndarray:
     return np.random.Generator(np.random.PCG64([seed, epoch])).permutation(samples)
 
 
-class Coded:
+class Coded(ABC):
     """Samples that become spikes only when their batch is run: a base class.
 
     labels: integers (samples,).
@@ -32,9 +33,9 @@ class Coded:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @abstractmethod
     def spikes(self, rows: np.ndarray) -> Any:
         """Spikes (rows, T, *shape) of some samples, or a dict of them by input."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

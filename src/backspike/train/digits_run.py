@@ -15,12 +15,11 @@ from backspike.ir.surrogate import rectangle
 from backspike.train.batches import epoch_order
 from backspike.train.coding import rate_code
 from backspike.train.data import Split
-from backspike.train.defaults import RATES, RECTANGLES
+from backspike.train.defaults import RATES, RECTANGLES, STEPS
 from backspike.train.layers import chain
 
 Loss = Literal["ce", "mse"]
 SIZES = (64, 128, 10)
-STEPS = 4
 RULES: tuple[Rule, ...] = ("bptt", "mpd-ed")
 WHAT = f"{'-'.join(map(str, SIZES))}, {STEPS} steps, batch {Learning().batch}, digits"
 

@@ -19,11 +19,11 @@ def graph_to_json(graph: Graph) -> dict[str, Any]:
     for population in graph.populations:
         about = asdict(population)
         if population.neuron is not None:
-            about["neuron"]["type"] = _type(NEURONS, population.neuron)
+            about["neuron"]["type"] = type_name(NEURONS, population.neuron)
         populations.append(about)
     for connection in graph.connections:
         about = asdict(connection)
-        about["kind"]["type"] = _type(KINDS, connection.kind)
+        about["kind"]["type"] = type_name(KINDS, connection.kind)
         connections.append(about)
     return {"populations": populations, "connections": connections}
 
@@ -61,5 +61,6 @@ def _made(what: str, kinds: dict[str, Any], about: dict[str, Any]) -> Any:
     return kinds[name](**fields)
 
 
-def _type(kinds: dict[str, type], value: object) -> str:
+def type_name(kinds: dict[str, type], value: object) -> str:
+    """What NEURONS or KINDS call it."""
     return next(name for name, kind in kinds.items() if type(value) is kind)

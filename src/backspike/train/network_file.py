@@ -39,12 +39,12 @@ from typing import Any
 
 from backspike.ir.builder import Network
 from backspike.ir.checks import parse_number
-from backspike.ir.connection import Dense, Identity
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Graph
 from backspike.ir.neuron import IF, LIF, CubaLIF
 from backspike.ir.surrogate import SURROGATES, Surrogate
 from backspike.system.files import as_path, reason
+from backspike.train.graph_json import KINDS
 
 NEURONS: dict[str, Callable[..., LIF]] = {"LIF": LIF, "IF": IF, "CubaLIF": CubaLIF}
 COMMON = ("threshold", "reset", "surrogate", "rule", "temporal")
@@ -52,7 +52,6 @@ OF_NEURON = {
     "LIF": ("leak", *COMMON), "IF": COMMON, "CubaLIF": ("leak", "synapse", *COMMON),
 }  # fmt: skip
 """What a population's table may have besides, by its neuron model."""
-KINDS: dict[str, Callable[..., Dense | Identity]] = {"Dense": Dense, "Identity": Identity}
 OF_KIND = {"Dense": ("bias",), "Identity": ("scale",)}
 OF_POPULATION = ("name", "shape", "role", "neuron")
 OF_CONNECTION = ("source", "target", "kind", "delay", "frozen", "stop_gradient", "name")

@@ -177,10 +177,10 @@ class Trainer:
         history has gained; see `Progress`.
 
         callbacks: called with each epoch's dict; one that returns True stops. test: data that is
-        scored after each epoch. save: checkpoint, written at the start, after every epoch, when
-        Ctrl-C stops the run (Interrupted), and whenever the last one is SAVE_SECONDS old; within an
-        epoch only if it can be gone on with. A pipe or a device gets the last one alone. notes:
-        kept in it, as JSON. bar: progress on stderr.
+        scored after each epoch. save: checkpoint, written after every epoch; and, where an epoch
+        can be gone on with, at the start, when Ctrl-C stops the run (Interrupted), and whenever the
+        last one is SAVE_SECONDS old. A pipe or a device gets the last one alone. notes: kept in it,
+        as JSON. bar: progress on stderr.
         Raises LinkError if a board is lost.
         """
         self._check_ready(data)

@@ -9,45 +9,12 @@ import numpy as np
 import pytest
 
 from backspike.golden.backend import GoldenBackend
-from backspike.ir.builder import Input, Sequential
-from backspike.ir.connection import Dense
 from backspike.ir.errors import LinkError, UserError
-from backspike.ir.learning import Learning
-from backspike.ir.neuron import LIF
 from backspike.system.interrupt import Interrupted, Interruptible
 from backspike.train import fitting
 from backspike.train.checkpoint import load_checkpoint
-from backspike.train.data import load
-from backspike.train.optimizers import SGD
 from backspike.train.trainer import Trainer
-
-STEPS = 3
-NETWORK = Sequential(Input(64), Dense(12), LIF(), Dense(10))
-HOW = {"steps": STEPS, "batch": 8, "optimizer": SGD(rounding="stochastic"), "seed": 5}
-LEARNING = Learning(batch=8, rounding="stochastic", seed=5)
-SAMPLES = 26
-BATCHES = 4  # three of 8 and one of 2
-DATA = load("digits").limited(SAMPLES)
-TRAIN, TEST = DATA.train.coded(NETWORK, STEPS), DATA.test.coded(NETWORK, STEPS)
-
-
-def trained(epochs, **options):
-    """A new run: its trainer, closed; weights can be read."""
-    with Trainer(NETWORK, **HOW) as trainer:
-        trainer.fit(TRAIN, epochs, test=TEST, **options)
-    return trainer
-
-
-def resumed(path, epochs):
-    """What is left of a saved run of so many epochs."""
-    with Trainer.load(path) as trainer:
-        trainer.fit(TRAIN, epochs - len(trainer.history), test=TEST)
-    return trainer
-
-
-def same(a: Trainer, b: Trainer) -> bool:
-    """Whether all weights are equal."""
-    return all((a.bits()[name] == w).all() for name, w in b.bits().items())
+from tests.support.digit_runs import HOW, NETWORK, SAMPLES, TEST, TRAIN, resumed, same, trained
 
 
 def test_two_epochs_are_one_and_one_resumed(tmp_path):
