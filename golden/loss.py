@@ -1,4 +1,4 @@
-"""Losses on the host: the error that is fed back, and what is reported. All from logits' bits.
+"""On the host, from logits' bits: the error of cross-entropy that is fed back, and accuracy.
 
 Everything is computed in float64. Only `cross_entropy_error` reaches hardware; it is computed
 once a batch and given to every backend, so backends cannot differ in it. It is made of additions,
@@ -49,24 +49,6 @@ def exponential(x: torch.Tensor) -> torch.Tensor:
     for n in reversed(range(13)):
         series = series * r + 1 / math.factorial(n)
     return series * ((k.long() + 1023) << 52).view(torch.float64)
-
-
-def cross_entropy(logits: Bits, labels: np.ndarray) -> float:
-    """Mean over the batch of -log softmax(o)[label]."""
-    loss = torch.nn.functional.cross_entropy(
-        from_bits(logits), torch.from_numpy(labels.astype(np.int64))
-    )
-    return float(loss)
-
-
-def squared(logits: Bits, labels: np.ndarray, alpha: float) -> float:
-    """Mean over the batch of 1/2 Σ_j (α o_j - onehot_j)², the loss of rule `mse`.
-
-    Its gradient with respect to o is α (α o - onehot); the constant α is left to the rate.
-    """
-    o = alpha * from_bits(logits)
-    onehot = torch.nn.functional.one_hot(torch.from_numpy(labels.astype(np.int64)), o.shape[1])
-    return float(((o - onehot) ** 2).sum(1).mean() / 2)
 
 
 def accuracy(logits: Bits, labels: np.ndarray) -> float:

@@ -1,5 +1,7 @@
 """Losses of graphs: torch.autograd's gradients, the chain's bits, and what is refused."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from backspike.golden import graph as golden
 from backspike.golden.arithmetic import Halves, Reals
 from backspike.golden.half import from_bits, to_bits
-from backspike.golden.loss import cross_entropy, cross_entropy_error, squared
+from backspike.golden.loss import cross_entropy_error
 from backspike.golden.reference import outputs
 from backspike.ir.builder import Network
 from backspike.ir.connection import Dense
@@ -17,6 +19,7 @@ from backspike.ir.neuron import LIF, CubaLIF
 from backspike.ir.surrogate import arctan
 from backspike.train.losses import Criterion, CrossEntropy, MeanSquared, errors
 from tests.support.autograd import close
+from tests.support.losses import cross_entropy, squared
 
 BATCH, STEPS = 5, 6
 
@@ -98,6 +101,18 @@ def test_the_last_steps_error_is_the_chains():
     assert not found[:, :-1].any()
     assert np.array_equal(found[:, -1], cross_entropy_error(bits[:, -1], labels))
     assert criterion.values({"y": bits}, names) == {"y": cross_entropy(bits[:, -1], labels)}
+
+
+def test_values():
+    """Cross-entropy and squared loss, against numbers by hand."""
+    logits = torch.tensor([[[1.0, 3.0, -64.0]], [[2.0, 2.0, -64.0]]], dtype=torch.float64)
+    bits, labels = {"y": to_bits(logits)}, {"y": np.array([1, 0])}
+    want = (math.log(1 + math.exp(-2)) + math.log(2)) / 2
+    values = Criterion(network(False), CrossEntropy()).values(bits, labels)
+    assert values["y"] == pytest.approx(want, rel=1e-12)
+    # 1/2 (0.25² + 0.25² + 16²) and 1/2 (0.5² + 0.5² + 16²), at α = 1/4
+    values = Criterion(network(False), MeanSquared(0.25)).values(bits, labels)
+    assert values["y"] == (0.0625 + 0.25 + 256) / 2
 
 
 def test_mean_squared():

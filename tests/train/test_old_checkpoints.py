@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from backspike.golden.half import from_bits
-from backspike.golden.loss import accuracy, cross_entropy, cross_entropy_error, squared
+from backspike.golden.loss import accuracy, cross_entropy_error
 from backspike.ir.builder import Input, Sequential
 from backspike.ir.connection import Dense
 from backspike.ir.errors import UserError
@@ -27,6 +27,7 @@ from backspike.train.optimizers import SGD, Momentum, optimizer_to_json
 from backspike.train.tensor_file import sha256
 from backspike.train.trainer import Trainer
 from tests.support.layered import GoldenChain, Layer, Network, chain_weights
+from tests.support.losses import cross_entropy, squared
 
 STEPS, SAMPLES, BATCH, SEED = 3, 26, 8, 5
 BATCHES = 4  # three of 8 and one of 2

@@ -10,7 +10,7 @@ from backspike.drive.registry import make_backend
 from backspike.gen.machine import MACHINES
 from backspike.golden.backend import GoldenBackend
 from backspike.golden.initial import initial_weights
-from backspike.golden.loss import cross_entropy, cross_entropy_error
+from backspike.golden.loss import cross_entropy_error
 from backspike.ir.builder import Input, Sequential
 from backspike.ir.connection import Dense
 from backspike.ir.errors import Mismatch, UserError
@@ -34,6 +34,7 @@ from tests.support.digit_runs import (
     same,
     trained,
 )
+from tests.support.losses import cross_entropy
 
 
 def test_order_is_a_permutation_that_seed_and_epoch_fix():
