@@ -29,8 +29,9 @@ SHARED = ("batch", "extent", "buffer", "carry", "config")
 FRONT_INSIDE = ("i", "o_headers", "o_events", "o_vectors", "refused", "connection", "record")
 DRAIN_INSIDE = ("i_headers", "start", "busy", "entry", "sums", "touched", "done", "table")
 QUEUE_INSIDE = ("batch", "config", "o", "done", "loaded", "table", "connection", "record")
-HEADERS = BLOCKS
-"""Blocks that the front may be ahead of the drain."""
+HEADERS = 2 * BLOCKS
+"""Blocks that the front may be ahead of the drain: its events may take as long to become sums as
+BLOCKS short blocks."""
 
 
 class Engine(wiring.Component):

@@ -10458,61 +10458,61 @@ module backspike_default_bp_headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__da
   wire \$11 ;
   wire \$12 ;
   wire \$13 ;
-  wire [3:0] \$14 ;
-  reg [1:0] \$15 ;
-  reg [1:0] \$16 ;
-  reg [2:0] \$17 ;
-  wire [2:0] \$2 ;
+  wire [4:0] \$14 ;
+  reg [2:0] \$15 ;
+  reg [2:0] \$16 ;
+  reg [3:0] \$17 ;
+  wire [3:0] \$2 ;
   wire \$3 ;
-  wire [2:0] \$4 ;
+  wire [3:0] \$4 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
-  wire [3:0] \$9 ;
+  wire [4:0] \$9 ;
   input clk;
   wire clk;
-  reg [2:0] level = 3'h0;
+  reg [3:0] level = 4'h0;
   output [59:0] r_data;
   wire [59:0] r_data;
   input r_en;
   wire r_en;
-  reg [1:0] r_port__addr = 2'h0;
+  reg [2:0] r_port__addr = 3'h0;
   output r_rdy;
   wire r_rdy;
   input rst;
   wire rst;
   input w_en;
   wire w_en;
-  reg [1:0] w_port__addr = 2'h0;
+  reg [2:0] w_port__addr = 3'h0;
   input [59:0] w_port__data;
   wire [59:0] w_port__data;
   wire w_port__en;
   output w_rdy;
   wire w_rdy;
-  reg [59:0] storage [3:0];
+  reg [59:0] storage [7:0];
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= w_port__data;
   end
   assign r_data = storage[r_port__addr];
-  assign w_rdy = level != 3'h4;
+  assign w_rdy = level != 4'h8;
   assign r_rdy = | level;
   assign w_port__en = w_en & w_rdy;
   assign \$1  = w_rdy & w_en;
-  assign \$2  = w_port__addr + 2'h1;
+  assign \$2  = w_port__addr + 3'h1;
   assign \$3  = r_rdy & r_en;
-  assign \$4  = r_port__addr + 2'h1;
+  assign \$4  = r_port__addr + 3'h1;
   assign \$5  = w_rdy & w_en;
   assign \$6  = r_rdy & r_en;
   assign \$7  = ~ \$6 ;
   assign \$8  = \$5  & \$7 ;
-  assign \$9  = level + 3'h1;
+  assign \$9  = level + 4'h1;
   assign \$10  = r_rdy & r_en;
   assign \$11  = w_rdy & w_en;
   assign \$12  = ~ \$11 ;
   assign \$13  = \$10  & \$12 ;
-  assign \$14  = level - 3'h1;
+  assign \$14  = level - 4'h1;
   always @(posedge clk)
     w_port__addr <= \$15 ;
   always @(posedge clk)
@@ -10523,33 +10523,33 @@ module backspike_default_bp_headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__da
     if (\$initially ) begin end
     \$15  = w_port__addr;
     if (\$1 ) begin
-      \$15  = \$2 [1:0];
+      \$15  = \$2 [2:0];
     end
     if (rst) begin
-      \$15  = 2'h0;
+      \$15  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$16  = r_port__addr;
     if (\$3 ) begin
-      \$16  = \$4 [1:0];
+      \$16  = \$4 [2:0];
     end
     if (rst) begin
-      \$16  = 2'h0;
+      \$16  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$17  = level;
     if (\$8 ) begin
-      \$17  = \$9 [2:0];
+      \$17  = \$9 [3:0];
     end
     if (\$13 ) begin
-      \$17  = \$14 [2:0];
+      \$17  = \$14 [3:0];
     end
     if (rst) begin
-      \$17  = 3'h0;
+      \$17  = 4'h0;
     end
   end
 endmodule
@@ -24750,61 +24750,61 @@ module backspike_default_fp_headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__da
   wire \$11 ;
   wire \$12 ;
   wire \$13 ;
-  wire [3:0] \$14 ;
-  reg [1:0] \$15 ;
-  reg [1:0] \$16 ;
-  reg [2:0] \$17 ;
-  wire [2:0] \$2 ;
+  wire [4:0] \$14 ;
+  reg [2:0] \$15 ;
+  reg [2:0] \$16 ;
+  reg [3:0] \$17 ;
+  wire [3:0] \$2 ;
   wire \$3 ;
-  wire [2:0] \$4 ;
+  wire [3:0] \$4 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
-  wire [3:0] \$9 ;
+  wire [4:0] \$9 ;
   input clk;
   wire clk;
-  reg [2:0] level = 3'h0;
+  reg [3:0] level = 4'h0;
   output [46:0] r_data;
   wire [46:0] r_data;
   input r_en;
   wire r_en;
-  reg [1:0] r_port__addr = 2'h0;
+  reg [2:0] r_port__addr = 3'h0;
   output r_rdy;
   wire r_rdy;
   input rst;
   wire rst;
   input w_en;
   wire w_en;
-  reg [1:0] w_port__addr = 2'h0;
+  reg [2:0] w_port__addr = 3'h0;
   input [46:0] w_port__data;
   wire [46:0] w_port__data;
   wire w_port__en;
   output w_rdy;
   wire w_rdy;
-  reg [46:0] storage [3:0];
+  reg [46:0] storage [7:0];
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= w_port__data;
   end
   assign r_data = storage[r_port__addr];
-  assign w_rdy = level != 3'h4;
+  assign w_rdy = level != 4'h8;
   assign r_rdy = | level;
   assign w_port__en = w_en & w_rdy;
   assign \$1  = w_rdy & w_en;
-  assign \$2  = w_port__addr + 2'h1;
+  assign \$2  = w_port__addr + 3'h1;
   assign \$3  = r_rdy & r_en;
-  assign \$4  = r_port__addr + 2'h1;
+  assign \$4  = r_port__addr + 3'h1;
   assign \$5  = w_rdy & w_en;
   assign \$6  = r_rdy & r_en;
   assign \$7  = ~ \$6 ;
   assign \$8  = \$5  & \$7 ;
-  assign \$9  = level + 3'h1;
+  assign \$9  = level + 4'h1;
   assign \$10  = r_rdy & r_en;
   assign \$11  = w_rdy & w_en;
   assign \$12  = ~ \$11 ;
   assign \$13  = \$10  & \$12 ;
-  assign \$14  = level - 3'h1;
+  assign \$14  = level - 4'h1;
   always @(posedge clk)
     w_port__addr <= \$15 ;
   always @(posedge clk)
@@ -24815,33 +24815,33 @@ module backspike_default_fp_headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__da
     if (\$initially ) begin end
     \$15  = w_port__addr;
     if (\$1 ) begin
-      \$15  = \$2 [1:0];
+      \$15  = \$2 [2:0];
     end
     if (rst) begin
-      \$15  = 2'h0;
+      \$15  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$16  = r_port__addr;
     if (\$3 ) begin
-      \$16  = \$4 [1:0];
+      \$16  = \$4 [2:0];
     end
     if (rst) begin
-      \$16  = 2'h0;
+      \$16  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$17  = level;
     if (\$8 ) begin
-      \$17  = \$9 [2:0];
+      \$17  = \$9 [3:0];
     end
     if (\$13 ) begin
-      \$17  = \$14 [2:0];
+      \$17  = \$14 [3:0];
     end
     if (rst) begin
-      \$17  = 3'h0;
+      \$17  = 4'h0;
     end
   end
 endmodule
@@ -45472,61 +45472,61 @@ module backspike_default_wg_headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__da
   wire \$11 ;
   wire \$12 ;
   wire \$13 ;
-  wire [3:0] \$14 ;
-  reg [1:0] \$15 ;
-  reg [1:0] \$16 ;
-  reg [2:0] \$17 ;
-  wire [2:0] \$2 ;
+  wire [4:0] \$14 ;
+  reg [2:0] \$15 ;
+  reg [2:0] \$16 ;
+  reg [3:0] \$17 ;
+  wire [3:0] \$2 ;
   wire \$3 ;
-  wire [2:0] \$4 ;
+  wire [3:0] \$4 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
-  wire [3:0] \$9 ;
+  wire [4:0] \$9 ;
   input clk;
   wire clk;
-  reg [2:0] level = 3'h0;
+  reg [3:0] level = 4'h0;
   output [39:0] r_data;
   wire [39:0] r_data;
   input r_en;
   wire r_en;
-  reg [1:0] r_port__addr = 2'h0;
+  reg [2:0] r_port__addr = 3'h0;
   output r_rdy;
   wire r_rdy;
   input rst;
   wire rst;
   input w_en;
   wire w_en;
-  reg [1:0] w_port__addr = 2'h0;
+  reg [2:0] w_port__addr = 3'h0;
   input [39:0] w_port__data;
   wire [39:0] w_port__data;
   wire w_port__en;
   output w_rdy;
   wire w_rdy;
-  reg [39:0] storage [3:0];
+  reg [39:0] storage [7:0];
   always @(posedge clk) begin
     if (w_port__en)
       storage[w_port__addr] <= w_port__data;
   end
   assign r_data = storage[r_port__addr];
-  assign w_rdy = level != 3'h4;
+  assign w_rdy = level != 4'h8;
   assign r_rdy = | level;
   assign w_port__en = w_en & w_rdy;
   assign \$1  = w_rdy & w_en;
-  assign \$2  = w_port__addr + 2'h1;
+  assign \$2  = w_port__addr + 3'h1;
   assign \$3  = r_rdy & r_en;
-  assign \$4  = r_port__addr + 2'h1;
+  assign \$4  = r_port__addr + 3'h1;
   assign \$5  = w_rdy & w_en;
   assign \$6  = r_rdy & r_en;
   assign \$7  = ~ \$6 ;
   assign \$8  = \$5  & \$7 ;
-  assign \$9  = level + 3'h1;
+  assign \$9  = level + 4'h1;
   assign \$10  = r_rdy & r_en;
   assign \$11  = w_rdy & w_en;
   assign \$12  = ~ \$11 ;
   assign \$13  = \$10  & \$12 ;
-  assign \$14  = level - 3'h1;
+  assign \$14  = level - 4'h1;
   always @(posedge clk)
     w_port__addr <= \$15 ;
   always @(posedge clk)
@@ -45537,33 +45537,33 @@ module backspike_default_wg_headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__da
     if (\$initially ) begin end
     \$15  = w_port__addr;
     if (\$1 ) begin
-      \$15  = \$2 [1:0];
+      \$15  = \$2 [2:0];
     end
     if (rst) begin
-      \$15  = 2'h0;
+      \$15  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$16  = r_port__addr;
     if (\$3 ) begin
-      \$16  = \$4 [1:0];
+      \$16  = \$4 [2:0];
     end
     if (rst) begin
-      \$16  = 2'h0;
+      \$16  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$17  = level;
     if (\$8 ) begin
-      \$17  = \$9 [2:0];
+      \$17  = \$9 [3:0];
     end
     if (\$13 ) begin
-      \$17  = \$14 [2:0];
+      \$17  = \$14 [3:0];
     end
     if (rst) begin
-      \$17  = 3'h0;
+      \$17  = 4'h0;
     end
   end
 endmodule
