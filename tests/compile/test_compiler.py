@@ -10,9 +10,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from backspike.compile.compiler import MAX_BLOCKS, MAX_TILES, Plan
+from backspike.compile.compiler import Plan
 from backspike.compile.cut import Cut, cuts
 from backspike.compile.schedule import Task
+from backspike.compile.uses import MAX_BLOCKS, MAX_TILES
 from backspike.gen.core.engines import KINDS
 from backspike.gen.core.layout import NEVER, TASK
 from backspike.gen.machine import DEPTH, MACHINES, Machine
