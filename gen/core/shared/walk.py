@@ -15,10 +15,15 @@ from backspike.gen.core.layout import (
     TILES_BITS,
 )
 from backspike.gen.core.shared.block_order import BlockOrder
+from backspike.gen.core.shared.plane import Plane, Point
+from backspike.gen.core.shared.window import PIXEL_BITS, entry_layout, strides_layout
+from backspike.gen.memory.rows import read_signature
 
 
-def connection_layout(sources: int, rows: int) -> data.StructLayout:
-    """What the walk needs to know of a connection."""
+def connection_layout(sources: int, rows: int, entries: int = 0) -> data.StructLayout:
+    """What the walk needs to know of a connection; with `entries` bits of their addresses also of
+    its windows."""
+    windows = strides_layout(sources, rows, entries).members if entries else {}
     return data.StructLayout(
         {
             "first": sources,  # where its tiles lie, in block 0
@@ -28,6 +33,7 @@ def connection_layout(sources: int, rows: int) -> data.StructLayout:
             "source_rows": rows,  # from a source tile to the next
             "diagonal": 1,  # the source tile is that of the neurons, and the weights are one block
             "delay": 1,  # the sources are those of the span before, in this order
+            **windows,
         }
     )
 
@@ -75,7 +81,7 @@ class Registers:
         # Products by the task's tile: of the layer's tiles, and of a connection's.
         self.tile_bases = Signal(bases, reset_less=True)
         self.product = Signal(max(sources, rows), reset_less=True)
-        self.base = Signal(bases, reset_less=True)  # in block 0
+        self.base = Signal(bases, reset_less=True)  # of the pixel in block 0
         # The source tile, the connection's last one, and what lies between them.
         self.source = Signal(TILES_BITS)
         self.source_end = Signal(TILES_BITS)
@@ -98,19 +104,41 @@ class TileWalk(wiring.Component):
         row         = weights + tile * tile_rows + source * source_rows
         place       = task's + set  (unless keep: task's)
 
+    With `entries` neurons and sources lie in planes: all this once for each pixel of the task's
+    tile, row by row, with `blocks` * pixels (`tile_units`) units to a tile, and of each connection
+    a step for each source tile of each pixel of the window that the table of entries tells of, see
+    `window`; or a void one, if the window is empty. Each set of each pixel has a place of its own.
+
     The products by `tile` are formed once a task and connection, all others are sums kept up to
     date.
 
-    Throughput: a step a cycle, and one cycle for a header and for each connection after the first.
-    Latency: 1 cycle, and 2 for each connection, from a task to its first header.
+    Throughput: a step a cycle, and one cycle for a header and for each connection after the first;
+    FIND_CYCLES a pixel and connection, and one.
+    Latency: 1 cycle, and 2 for each connection, from a task to its first header, or pixel.
 
     Parameters: bits of blocks, of source bases, of bases and of rows; reverse: blocks are walked
-    from the last to the first, and `before` is after.
+    from the last to the first, and `before` is after; entries: bits of their addresses, 0 for none.
     """
 
-    def __init__(self, *, blocks: int, sources: int, bases: int, rows: int, reverse: bool = False):
+    def __init__(
+        self,
+        *,
+        blocks: int,
+        sources: int,
+        bases: int,
+        rows: int,
+        reverse: bool = False,
+        entries: int = 0,
+    ):
         self._blocks, self._sources, self._bases, self._rows = blocks, sources, bases, rows
-        self._reverse = reverse
+        self._reverse, self._entries = reverse, entries
+        self._connection = connection_layout(sources, rows, entries)
+        planes = {
+            "columns": In(PIXEL_BITS),  # of the neurons' plane, as all that follows constant, too
+            "lines": In(PIXEL_BITS),  # its rows
+            "units": In(bases),  # of a tile: pixels * blocks (by_set: * sets)
+            "table": Out(read_signature(entry_layout(sources, rows).size, 1 << entries)),
+        }
         super().__init__(
             {
                 "i": In(stream.Signature(WORK)),
@@ -121,7 +149,8 @@ class TileWalk(wiring.Component):
                 "carry": In(1),  # the batch goes on with the samples of the one before
                 "skip": In(1),  # headers only
                 "index": Out(CONNECTION_BITS),  # which connection is asked for
-                "connection": In(connection_layout(sources, rows)),  # this one
+                "connection": In(self._connection),  # this one
+                **(planes if entries else {}),
                 "o_headers": Out(stream.Signature(walk_header(bases, rows))),
                 "o": Out(stream.Signature(step_layout(sources, bases, rows))),
             }
@@ -136,76 +165,75 @@ class TileWalk(wiring.Component):
             order.step.eq(r.work.step),
             order.at.eq(r.work.span),
         ]
-        first, keep_first = self._firsts(m, r)
-        last_source, last_connection = Signal(), Signal()
+        plane = Plane(self, m, r) if self._entries else Point(self, m, r)
+        keep_first = self._firsts(m, r, plane)
+        last_connection = Signal()
         connection_end = Signal(CONNECTION_BITS)  # constant during a task, as its layer
         m.d.sync += connection_end.eq(self.connections - 1)
         m.d.comb += [
-            last_source.eq(r.source == r.source_end),
-            last_connection.eq(self.index == connection_end),
-            self.o.payload.last.eq(last_source & last_connection),
+            last_connection.eq(plane.asked == connection_end),
+            self.o.payload.last.eq(plane.last_source & last_connection),
         ]
-        self._outputs(m, r, order, first)
-        blocks, connection, tile = self.batch.blocks, self.connection, r.work.tile
+        self._outputs(m, r, order, plane)
+        connection, tile = self.connection, r.work.tile
 
         def next_block():
             m.d.comb += order.next.eq(1)
-            m.d.sync += self.index.eq(0)
+            m.d.sync += plane.asked.eq(0)
             m.next = "HEADER"
             with m.If(order.last):
-                m.next = "IDLE"
+                plane.next_pixel(order)
 
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.i.ready.eq(1)
-                m.d.sync += [r.work.eq(self.i.payload), self.index.eq(0)]
+                m.d.sync += [r.work.eq(self.i.payload), plane.asked.eq(0)]
                 with m.If(self.i.valid):
                     m.next = "MULTIPLY"
             with m.State("MULTIPLY"):
                 m.d.comb += order.start.eq(1)
                 m.d.sync += [
-                    r.tile_bases.eq(tile * Mux(self.by_set, self.batch.sets, blocks)),
-                    r.product.eq(tile * Mux(connection.diagonal, blocks, connection.tile_rows)),
+                    r.tile_bases.eq(tile * plane.units),
+                    r.product.eq(
+                        tile * Mux(connection.diagonal, plane.tile_units, connection.tile_rows)
+                    ),
                 ]
                 m.next = "ADD"
             with m.State("ADD"):
                 m.d.comb += keep_first.eq(1)
                 m.d.sync += [
                     r.base.eq(self.base_first + r.tile_bases),
-                    self.index.eq(self.index + 1),
+                    plane.asked.eq(plane.asked + 1),
                 ]
                 m.next = "MULTIPLY"
                 with m.If(last_connection):
-                    m.d.sync += self.index.eq(0)
-                    m.next = "HEADER"
+                    m.d.sync += plane.asked.eq(0)
+                    plane.first_pixel()
+            plane.find()
             with m.State("HEADER"):
                 m.d.comb += self.o_headers.valid.eq(1)
-                self._enter(m, r, order, first)
+                self._enter(m, r, order, plane)
                 with m.If(self.o_headers.ready):
                     m.next = "STEPS"
                     with m.If(self.skip):
                         next_block()
             with m.State("CONNECT"):
-                self._enter(m, r, order, first)
+                self._enter(m, r, order, plane)
                 m.next = "STEPS"
             with m.State("STEPS"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
-                    m.d.sync += [
-                        r.source.eq(r.source + 1),
-                        r.source_base.eq(r.source_base + blocks),
-                        r.row.eq(r.row + r.row_step),
-                    ]
-                    with m.If(last_source & last_connection):
+                    plane.next_source()
+                    with m.If(plane.last_source & last_connection):
                         next_block()
-                    with m.Elif(last_source):
-                        m.d.sync += self.index.eq(self.index + 1)
+                    with m.Elif(plane.last_source):
+                        m.d.sync += plane.asked.eq(plane.asked + 1)
                         m.next = "CONNECT"
         return m
 
-    def _firsts(self, m: Module, r: Registers):
-        """Of each connection where its first tile lies in block 0, and the weights of it: (of the
-        one that is asked for; whether it is kept, out of the product)."""
+    def _firsts(self, m: Module, r: Registers, plane: Point) -> Signal:
+        """Of each connection where its first tile lies in block 0, and the weights of it: the one
+        that is asked for in `plane.first`; returns whether it is kept, out of the product."""
         connection, product = self.connection, r.product
         shape = data.StructLayout({"source": self._sources, "row": self._rows})
         m.submodules.firsts = rows = memory.Memory(shape=shape, depth=CONNECTIONS, init=[])
@@ -215,21 +243,22 @@ class TileWalk(wiring.Component):
             write.addr.eq(self.index),
             write.data.source.eq(connection.first + Mux(connection.diagonal, product, 0)),
             write.data.row.eq(connection.weights + Mux(connection.diagonal, 0, product)),
+            plane.first.eq(read.data),
         ]
-        return read.data, write.en
+        return write.en
 
-    def _outputs(self, m: Module, r: Registers, order: BlockOrder, first) -> None:
+    def _outputs(self, m: Module, r: Registers, order: BlockOrder, plane: Point) -> None:
         """The header and the step in hand, but whether a sum ends with that."""
         header, step, work = self.o_headers.payload, self.o.payload, r.work
         m.d.comb += [
             header.base.eq(step.base),
-            header.row.eq(first.row),
+            header.row.eq(plane.first.row),
             header.set.eq(order.set),
             header.head.eq(order.head),
             header.tail.eq(order.tail),
-            header.place.eq(work.place + Mux(work.keep, order.set, 0)),
+            header.place.eq(work.place + Mux(work.keep, plane.places + order.set, 0)),
             header.tile.eq(work.tile),
-            header.last.eq(order.last),
+            header.last.eq(order.last & plane.last_pixel),
             step.source_base.eq(r.source_base),
             step.base.eq(r.base + Mux(self.by_set, order.set, order.block)),
             step.row.eq(r.row),
@@ -240,7 +269,7 @@ class TileWalk(wiring.Component):
             step.source.eq(r.source),
         ]
 
-    def _enter(self, m: Module, r: Registers, order: BlockOrder, first) -> None:
+    def _enter(self, m: Module, r: Registers, order: BlockOrder, plane: Point) -> None:
         """Goes to the first tile of the connection that is asked for."""
         connection, tile = self.connection, r.work.tile
         outside = connection.delay & (order.tail if self._reverse else order.head)
@@ -251,9 +280,8 @@ class TileWalk(wiring.Component):
         m.d.sync += [
             r.source.eq(Mux(connection.diagonal, tile, 0)),
             r.source_end.eq(Mux(connection.diagonal, tile, connection.tiles - 1)),
-            r.source_base.eq(first.source + before),
-            r.row.eq(first.row),
             r.row_step.eq(connection.source_rows),
             r.void.eq(outside & ~self.carry),
             r.other.eq(outside & self.carry),
         ]
+        plane.enter(before)
