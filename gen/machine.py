@@ -58,6 +58,8 @@ class Machine:
     layers: layers at the most. tasks: tasks an engine's queue holds.
     states: tiles of which neurons keep what goes on while others take their turn.
     momentum: 1 if there is a memory of moments, as large as that of weights; else 0.
+    windows: rows of the table that tells of planes and windows (convolutions), a power of two; 0:
+    there is none, and every layer is dense.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Machine:
     tasks: int
     states: int = 16
     momentum: int = 0
+    windows: int = 0
     gradient_units: int = 0
     kind: ClassVar[str] = "training"
 
@@ -101,6 +104,10 @@ class Machine:
             raise ValueError(f"tasks is {self.tasks}, must be up to 1024")
         if self.momentum not in (0, 1):
             raise ValueError(f"momentum is {self.momentum}, must be 0 or 1")
+        if self.windows and (self.windows & (self.windows - 1) or not 8 <= self.windows <= 4096):
+            raise ValueError(
+                f"windows is {self.windows}, must be 0, or a power of two from 8 to 4096"
+            )
         if self.states > 1024:
             raise ValueError(f"states is {self.states}, must be up to 1024")
         if self.readout_units > self.units or self.units > self.spike_units:

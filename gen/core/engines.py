@@ -18,6 +18,7 @@ from backspike.gen.core.layout import (
     RECORDS_BITS,
     TILES_BITS,
     WEIGHTS_BITS,
+    WINDOW_BITS,
     WORD_BITS,
 )
 from backspike.gen.machine import DEPTH, Machine
@@ -135,6 +136,7 @@ SOURCES = (
     ("source_base", BASE_BITS, "first spike tile of the sources"),
     ("weights", WEIGHTS_BITS, "first block of the weights"),
 )
+WINDOWS = ("windows", WINDOW_BITS, "where the table tells of its windows, if there is one")
 EDGES = [
     (f"edge{i}", HALF_BITS, f"surrogate edge {i}: the least u of code {i + 1} (half); none falls")
     for i in range(CODES - 1)
@@ -242,7 +244,7 @@ FORWARD = EngineKind(
     ],
     table=tuple(name for name, *_ in EDGES),
     bare=("readout",),
-    record_shapes=[*SOURCES, *FORM],
+    record_shapes=[*SOURCES, *FORM, WINDOWS],
     record_extents=_forward_record_extents,
 )
 """U = S W: rows of weights, a value of one."""
@@ -279,6 +281,7 @@ BACKWARD = EngineKind(
         ("next_source_tiles", TILES_BITS, "source tiles of the next layer, bias included"),
         ("next_weights", WEIGHTS_BITS, "first block of the next layer's weights"),
         *FORM,
+        WINDOWS,
     ],
     record_extents=_backward_record_extents,
 )
@@ -302,6 +305,7 @@ UPDATE = EngineKind(
         ("all", 1, "update rows without a gradient, too"),
         ("hand", 1, "write -η d in the place of w"),
         ("momentum", HALF_BITS, "μ (half), on a machine with moments"),
+        WINDOWS,
         ("key", WORD_BITS, "key of the stochastic rounding's hash"),
     ],
 )

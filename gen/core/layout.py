@@ -34,6 +34,8 @@ POSITION_BITS = COUNT_BITS + 1
 """Bits of a position in a queue, the one after its last task included."""
 WORD_BITS = 32
 """Bits of a word of descriptors."""
+WINDOW_BITS = 12
+"""Bits of a row's place in the table of windows, which has up to 4096."""
 PLACE_BITS = 10
 """Bits of a place of what a tile's neurons keep."""
 
@@ -135,3 +137,8 @@ def weight_bits(machine: Machine) -> int:
 def block_bits(machine: Machine) -> int:
     """Address bits of a block of P x P weights: P rows, so a row's address is {block, k mod P}."""
     return ceil_log2(machine.weight_rows // machine.lanes)
+
+
+def window_bits(machine: Machine) -> int:
+    """Address bits of a row of the table of windows; 0 if there is none."""
+    return exact_log2(machine.windows) if machine.windows else 0

@@ -12,6 +12,7 @@ from backspike.gen.core.layout import (
     TASK_BITS,
     descriptor_words,
 )
+from backspike.gen.core.shared.window import TABLE_BITS
 from backspike.gen.host.registers import Access, Field, Register, RegisterMap, Window
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.window import words_of
@@ -131,7 +132,10 @@ def _run_registers() -> list[Register]:
 def _size_registers() -> list[Register]:
     fields = (Field(name, 6 * n, 5, doc) for n, (name, doc) in enumerate(SIZES.items()))
     doc = "sizes of the machine's memories, each as its log2"
-    options = (Field("momentum", 0, 1, "there is a memory of moments"),)
+    options = (
+        Field("momentum", 0, 1, "there is a memory of moments"),
+        Field("windows", 8, 4, "rows of the table of windows, as their log2; 0: there is none"),
+    )
     return [
         _register("sizes", 0x40, "ro", doc, fields=tuple(fields)),
         *(_register(name, 0x44 + 4 * n, "ro", doc) for n, (name, doc) in enumerate(
@@ -176,6 +180,8 @@ def _memory_windows(machine: Machine) -> list[Window]:
          "class of set * 16 + sample; the upper half belongs to batch 1"),
         *((("moments", machine.weight_rows * row, "rw", "halves; rows as those of the weights, but "
             "neuron j lies in lane j"),) if machine.momentum else ()),
+        *((("windows", machine.windows * words_of(TABLE_BITS), "rw", "the table of windows: rows of "
+            "64 bits, see gen/core/shared/window.py"),) if machine.windows else ()),
         *((f"layers_{name}", layers, "rw", f"layer descriptors of engine {name}, "
            f"{DESCRIPTOR_WORDS} words each; from word {machine.layers * DESCRIPTOR_WORDS} on "
            f"records of connections, {RECORD_WORDS} each") for name in ENGINES),

@@ -13,6 +13,7 @@ from backspike.gen.core.faults import Fault
 from backspike.gen.core.forward.unit import CODE
 from backspike.gen.core.layout import BATCH, TASK_BITS, descriptor_words, row_width
 from backspike.gen.core.map import IDENT, SIZES, VERSION, core_map
+from backspike.gen.core.shared.window import TABLE_BITS
 from backspike.gen.core.weights import WeightMemory
 from backspike.gen.host.axi4lite import AXI4LiteSignature
 from backspike.gen.host.host_port import HostPort
@@ -67,7 +68,7 @@ class Core(wiring.Component):
             "weight_rows": machine.weight_rows,
             "units": machine.units,
             "gradient_units": machine.gradients,
-            "options": {"momentum": machine.momentum},
+            "options": {"momentum": machine.momentum, "windows": exact_log2(machine.windows or 1)},
         }
 
     def _control(self, m, registers, engines, control, writes) -> None:
@@ -204,6 +205,10 @@ class Core(wiring.Component):
             shared(
                 "moments", moments, write=wg.drain_moments_write, readers=(wg.drain_moments_read,)
             )
+        if machine.windows:
+            readers = [engine.front_windows for engine in engines.values()]
+            table = HostMemory(width=TABLE_BITS, depth=machine.windows, readers=3, host_only=True)
+            shared("windows", table, readers=readers)
         changed = []
         for name, engine in engines.items():
             layers = HostMemory(width=32, depth=descriptor_words(machine), host_only=True)

@@ -10,6 +10,8 @@ from tests.support.tiles import same_fields
 
 BLOCKS, BASES, ROWS = 5, 8, 10
 """Bits of blocks, of bases and of rows of weights."""
+LIMIT = 200_000
+"""Cycles that tasks may take."""
 Fields = dict[str, int | None]
 
 
@@ -72,8 +74,8 @@ class WalkBench(Bench):
             [row for part in parts for row in part] for parts in zip(*wanted, strict=True)
         )
         self.tasks.queue.extend(work.port() for work in tasks)
-        await self.until(lambda: len(self.headers.got) >= len(headers))
-        await self.until(lambda: len(self.steps.got) >= len(steps))
+        await self.until(lambda: len(self.headers.got) >= len(headers), LIMIT)
+        await self.until(lambda: len(self.steps.got) >= len(steps), LIMIT)
         await self.tick(20)
         same_fields("headers", self.headers.got, headers)
         same_fields("steps", self.steps.got, steps)

@@ -14,6 +14,7 @@ from backspike.gen.core.layout import (
     gradient_bits,
     readout_bits,
     row_width,
+    window_bits,
 )
 from backspike.gen.core.shared.bitops import select_onehot
 from backspike.gen.core.shared.events import event_layout, same_event
@@ -45,7 +46,12 @@ class BackwardFront(GatherFront):
             machine,
             BACKWARD,
             walk=TileWalk(
-                blocks=max(bases, codes), sources=bases, bases=codes, rows=rows, reverse=True
+                blocks=max(bases, codes),
+                sources=bases,
+                bases=codes,
+                rows=rows,
+                reverse=True,
+                entries=window_bits(machine),
             ),
             header=BACKWARD_HEADER,
             reads={
@@ -76,6 +82,7 @@ class BackwardFront(GatherFront):
                 "source_rows": record.next_source_tiles,
                 "diagonal": record.diagonal & ~loss,
                 "delay": record.delay & ~loss,
+                **self.where(record),
             },
         }
 

@@ -5,7 +5,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.engines import FORWARD
-from backspike.gen.core.layout import EXTENT, block_bits, spike_bits
+from backspike.gen.core.layout import EXTENT, block_bits, spike_bits, window_bits
 from backspike.gen.core.shared.gather_front import WHOLE, GatherFront
 from backspike.gen.core.shared.source import (
     HEADER,
@@ -33,7 +33,9 @@ class ForwardFront(GatherFront):
         super().__init__(
             machine,
             FORWARD,
-            walk=TileWalk(blocks=spikes, sources=spikes, bases=spikes, rows=rows),
+            walk=TileWalk(
+                blocks=spikes, sources=spikes, bases=spikes, rows=rows, entries=window_bits(machine)
+            ),
             header=HEADER,
             reads={
                 "spikes": read_signature(
@@ -65,6 +67,7 @@ class ForwardFront(GatherFront):
                 "source_rows": 1,
                 "diagonal": record.diagonal,
                 "delay": record.delay,
+                **self.where(record),
             },
         }
 

@@ -9,8 +9,9 @@ from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.control.task_queue import WORK
 from backspike.gen.core.engines import EngineKind
-from backspike.gen.core.layout import BATCH, CONNECTION_BITS, HALF_BITS, weight_bits
+from backspike.gen.core.layout import BATCH, CONNECTION_BITS, HALF_BITS, weight_bits, window_bits
 from backspike.gen.core.shared.events import SpikeScanner, event_layout, same_event
+from backspike.gen.core.shared.window import table_signature
 from backspike.gen.core.weights import VECTOR_LATENCY
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.elastic import TwoEntryFIFO
@@ -49,6 +50,7 @@ class GatherFront(wiring.Component):
         self._tag = data.StructLayout({"scan": scan_tag, "last": 1, **flags})
         event = event_layout(self._lines, DEPTH, 0)
         value = {"value": HALF_BITS} if kind.product else {}
+        entries = window_bits(machine)
         super().__init__(
             {
                 "i": In(stream.Signature(WORK)),
@@ -56,6 +58,8 @@ class GatherFront(wiring.Component):
                 "batch": In(BATCH),
                 **{name: Out(signature) for name, signature in reads.items()},
                 **self._record_ports(kind),
+                # What tells of planes and windows, if the machine has any.
+                **({"windows": Out(table_signature(entries))} if entries else {}),
                 **ports,
                 "refused": Out(1),  # a vector's request was refused
                 "o_headers": Out(stream.Signature(header)),  # of a sum, before its events
@@ -88,6 +92,8 @@ class GatherFront(wiring.Component):
 
         if "record" in self.signature.members:
             m.d.comb += self.connection.eq(walk.index)
+        if "windows" in self.signature.members:
+            wiring.connect(m, walk.table, wiring.flipped(self.windows))
         m.submodules.tiles = tiles = ReadPipe(
             address_width=sum(len(port.addr) for port in reads),
             row_width=sum(len(port.data) for port in reads),
@@ -125,6 +131,11 @@ class GatherFront(wiring.Component):
         self.fetch(m, scan.o_lines)
         self.events(m, scan.o_events)
         return m
+
+    def where(self, told) -> dict[str, Any]:
+        """`windows` of a walk, on a machine that has them, as a record or a layer's tells."""
+        bits = window_bits(self._machine)
+        return {"windows": told.windows[:bits]} if bits else {}
 
     def walk_inputs(self) -> dict[str, Any]:
         """What the walk takes of the descriptor, by its ports; of a struct by its fields."""

@@ -10,23 +10,22 @@ from backspike.gen.core.control.task_queue import WORK
 from backspike.gen.core.layout import BATCH, BLOCK_BITS, TILE_BITS, TILES_BITS
 from backspike.gen.core.shared.block_order import BlockOrder
 from backspike.gen.core.shared.window import (
-    PIXEL_BITS,
+    COUNT_BITS,
     Spots,
+    PLANE,
+    TAP_BITS,
+    Strides,
     Window,
-    entry_layout,
-    strides_layout,
+    table_signature,
 )
-from backspike.gen.memory.rows import read_signature
-
-TAP_BITS = 16
-"""Bits of the number of a tap, row by row of the kernel."""
 
 
-def group_header(rows: int) -> data.StructLayout:
+def group_header(rows: int, *, planes: bool = False) -> data.StructLayout:
     """What is known of a sum: the tile of neurons, the first source tile and its block of weights;
-    the tap; whether the task ends with it."""
+    whether the task ends with it; with `planes` the number of the tap, and `taps` of PLANE."""
+    taps = {"tap": TAP_BITS, "taps": PLANE["taps"].width} if planes else {}
     return data.StructLayout(
-        {"row": rows, "source": TILES_BITS, "tap": TAP_BITS, "tile": TILE_BITS, "last": 1}
+        {"row": rows, "source": TILES_BITS, "tile": TILE_BITS, "last": 1, **taps}
     )
 
 
@@ -53,8 +52,6 @@ class OneTap:
     walk: with its ports. Methods are called where an FSM is in a state, and say what happens then.
     """
 
-    tap: Any = Const(0)
-    """The tap in hand."""
     last_tap: Any = Const(1)
     last_pixel: Any = Const(1)
     """The tap's last pixel is in hand."""
@@ -87,13 +84,17 @@ class OneTap:
         """Blocks of weights of a tile of neurons."""
         return self.walk.source_tiles
 
+    def begin(self) -> None:
+        """Goes to a task's products."""
+        self.m.next = "MULTIPLY"
+
     def first_tap(self, source, base, row) -> None:
         """Goes on after a task's products."""
         self.m.d.sync += [self.group_source.eq(source), self.base.eq(base), self.row.eq(row)]
         self.m.next = "HEADER"
 
     def find(self) -> None:
-        """The states in which pixels are found."""
+        """The states in which the kernel is read, and a tap's pixels are found."""
 
     def first_pixel(self) -> None:
         """Goes to a group's first pixel."""
@@ -112,6 +113,9 @@ class OneTap:
         ]
         self.m.next = "HEADER"
 
+    def number(self, header) -> None:
+        """Says in a header which tap it is of."""
+
     def next_tap(self) -> None:
         """Goes on after a tap's last group."""
         self.m.next = "IDLE"
@@ -125,54 +129,63 @@ class Taps(OneTap):
         super().__init__(walk, m)
         sources, bases, rows = walk.widths
         self.window = Window(sources, bases)
-        self.x, self.y = (Signal(PIXEL_BITS, name=f"tap_{axis}") for axis in "xy")
+        self.x, self.y = (Signal(COUNT_BITS, name=f"tap_{axis}") for axis in "xy")
         self.tap = Signal(TAP_BITS)
-        self.first = Signal(data.StructLayout({"source": sources, "row": bases}))
+        self.first = Signal(data.StructLayout({"source": sources, "other": bases}))
         self.tap_row = Signal(rows, reset_less=True)
+        m.submodules.strides = self.strides = strides = Strides(entries=walk.entries)
         m.submodules.spots = self.spots = spots = Spots(
-            sources=sources, rows=bases, entries=walk.entries
+            sources=sources, others=bases, entries=walk.entries
         )
-        ends = [Signal(PIXEL_BITS, name=f"{axis}_end") for axis in "xy"]
-        many = (walk.columns, walk.lines)
-        m.d.sync += [end.eq(count - 1) for end, count in zip(ends, many, strict=True)]
-        self.last_column = self.x == ends[0]
-        self.last_tap = self.last_column & (self.y == ends[1])
+        plane = strides.o.plane
+        self.last_column = self.x + 1 == plane.columns
+        self.last_tap = self.last_column & (self.y + 1 == plane.lines)
         self.last_pixel = self.window.last
         self.empty = self.window.empty
         m.d.comb += [
-            walk.table.addr.eq(spots.table.addr),
+            walk.table.addr.eq(Mux(strides.busy, strides.table.addr, spots.table.addr)),
+            strides.table.data.eq(walk.table.data),
+            strides.place.eq(walk.windows),
             spots.table.data.eq(walk.table.data),
             spots.connections.eq(1),
             spots.x.eq(self.x),
             spots.y.eq(self.y),
             spots.first.eq(self.first),
-            spots.strides.eq(walk.strides),
+            spots.others.eq(strides.o.others),
         ]
 
     @property
     def units(self) -> Any:
-        return self.walk.units
+        return self.strides.o.plane.units
 
     @property
     def tile_units(self) -> Any:
-        return self.walk.strides.tile_units
+        return self.strides.o.sources.tile_units
 
     @property
     def tile_rows(self) -> Any:
-        return self.walk.tile_rows
+        return self.strides.o.plane.tile_rows
+
+    def begin(self) -> None:
+        self.m.d.comb += self.strides.start.eq(1)
+        self.m.next = "READ"
 
     def first_tap(self, source, base, row) -> None:
         m = self.m
         m.d.comb += self.spots.start.eq(1)
         m.d.sync += [
             self.first.source.eq(source),
-            self.first.row.eq(base),
-            *(counter.eq(0) for counter in (self.x, self.y, self.tap)),
+            self.first.other.eq(base),
+            self.tap.eq(self.strides.o.sources.tap),
+            *(counter.eq(0) for counter in (self.x, self.y)),
             *(register.eq(row) for register in (self.row, self.tap_row)),
         ]
         m.next = "FIND"
 
     def find(self) -> None:
+        with self.m.State("READ"):
+            with self.m.If(self.strides.done):
+                self.m.next = "MULTIPLY"
         with self.m.State("FIND"):
             self.m.d.sync += self.group_source.eq(self.spots.o.source)
             with self.m.If(~self.spots.busy):
@@ -182,12 +195,16 @@ class Taps(OneTap):
         m, spot = self.m, self.spots.o
         m.d.sync += [
             self.pixel_source.eq(self.group_source),
-            self.base.eq(spot.row),
-            *self.window.begin(spot.as_value(), self.group_source, spot.row),
+            self.base.eq(spot.other),
+            *self.window.begin(spot.as_value(), self.group_source, spot.other),
         ]
 
+    def number(self, header) -> None:
+        plane = self.strides.o.plane
+        self.m.d.comb += [header.tap.eq(self.tap), header.taps.eq(plane.taps)]
+
     def next_pixel(self) -> Any:
-        source, base = self.window.next(self.m, self.walk.strides)
+        source, base = self.window.next(self.m, self.strides.o)
         self.m.d.sync += self.base.eq(base)
         return source
 
@@ -238,15 +255,7 @@ class GroupWalk(wiring.Component):
     ):
         self._blocks, self.group, self.entries = blocks, group, entries
         self.widths = sources, bases, rows
-        planes = {
-            "columns": In(PIXEL_BITS),  # of the kernel
-            "lines": In(PIXEL_BITS),  # its rows
-            "units": In(bases),  # of a tile of gradients: pixels * blocks
-            "tile_rows": In(rows),
-            # In the place of weights gradients.
-            "strides": In(strides_layout(sources, bases, entries)),
-            "table": Out(read_signature(entry_layout(sources, bases).size, 1 << entries)),
-        }
+        table = {"windows": In(entries), "table": Out(table_signature(entries))}
         super().__init__(
             {
                 "i": In(stream.Signature(WORK)),
@@ -257,8 +266,8 @@ class GroupWalk(wiring.Component):
                 "weights": In(rows),
                 "delay": In(1),
                 "carry": In(1),  # the batch goes on with the samples of the one before
-                **(planes if entries else {}),
-                "o_headers": Out(stream.Signature(group_header(rows))),
+                **(table if entries else {}),  # and where it tells of the kernel
+                "o_headers": Out(stream.Signature(group_header(rows, planes=bool(entries)))),
                 "o": Out(stream.Signature(group_step(sources, bases))),
             }
         )
@@ -289,7 +298,7 @@ class GroupWalk(wiring.Component):
                 m.d.comb += [self.i.ready.eq(1), order.start.eq(1)]
                 m.d.sync += [tile.eq(self.i.payload.tile), source.eq(0)]
                 with m.If(self.i.valid):
-                    m.next = "MULTIPLY"
+                    taps.begin()
             with m.State("MULTIPLY"):
                 m.d.sync += [
                     tile_bases.eq(tile * taps.units),
@@ -335,10 +344,10 @@ class GroupWalk(wiring.Component):
         """The header and the step in hand."""
         header, step = self.o_headers.payload, self.o.payload
         outside = Signal()
+        taps.number(header)
         m.d.comb += [
             header.row.eq(taps.row),
             header.source.eq(source),
-            header.tap.eq(taps.tap),
             header.tile.eq(tile),
             header.last.eq(last_source & taps.last_tap),
             outside.eq(self.delay & order.head),

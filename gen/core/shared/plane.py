@@ -7,7 +7,7 @@ from amaranth.lib import data
 
 from backspike.gen.core.layout import CONNECTION_BITS, PLACE_BITS
 from backspike.gen.core.shared.block_order import BlockOrder
-from backspike.gen.core.shared.window import PIXEL_BITS, Spots, Window
+from backspike.gen.core.shared.window import COUNT_BITS, PLANE, Spots, Strides, Window
 
 
 class Point:
@@ -24,7 +24,7 @@ class Point:
 
     def __init__(self, walk, m: Module, r):
         self.walk, self.m, self.r = walk, m, r
-        self.first = Signal(data.StructLayout({"source": walk._sources, "row": walk._rows}))
+        self.first = Signal(data.StructLayout({"source": walk.widths[0], "other": walk.widths[2]}))
         """Where the first tile lies of the connection that is asked for, and its weights."""
         self.asked: Any = walk.index
         """Which connection is asked for."""
@@ -40,9 +40,26 @@ class Point:
         return self.walk.batch.blocks
 
     @property
+    def tile_rows(self) -> Any:
+        """Blocks of weights of a tile of neurons."""
+        return self.walk.connection.tile_rows
+
+    @property
+    def source_rows(self) -> Any:
+        """From a tile of sources to the next, blocks of weights."""
+        return self.walk.connection.source_rows
+
+    @property
     def last_source(self) -> Any:
         """The connection's last step is in hand."""
         return self.r.source == self.r.source_end
+
+    def connect(self) -> None:
+        """The states in which a connection is prepared for its products."""
+
+    def next_connection(self) -> None:
+        """Goes to a connection's products."""
+        self.m.next = "MULTIPLY"
 
     def first_pixel(self) -> None:
         """Goes on after a task's products."""
@@ -58,7 +75,7 @@ class Point:
     def enter(self, before) -> None:
         """Goes to a connection's first tile; before: the block that its sources are of."""
         first, r = self.first, self.r
-        self.m.d.sync += [r.source_base.eq(first.source + before), r.row.eq(first.row)]
+        self.m.d.sync += [r.source_base.eq(first.source + before), r.row.eq(first.other)]
 
     def next_source(self) -> None:
         """Goes to a connection's next tile."""
@@ -71,47 +88,72 @@ class Point:
 
 
 class Plane(Point):
-    """Neurons in a plane: pixel by pixel, each with windows of its own."""
+    """Neurons in a plane: pixel by pixel, each with windows of its own.
+
+    What the table has of each connection is read before its products are formed.
+    """
 
     def __init__(self, walk, m: Module, r):
         super().__init__(walk, m, r)
+        sources, _, rows = walk.widths
         self.asked = Signal(CONNECTION_BITS, name="asked")
-        self.window = Window(walk._sources, walk._rows)
-        self.x, self.y = (Signal(PIXEL_BITS, name=f"pixel_{axis}") for axis in "xy")
+        self.window = Window(sources, rows)
+        self.x, self.y = (Signal(COUNT_BITS, name=f"pixel_{axis}") for axis in "xy")
         self.places = Signal(PLACE_BITS)
+        m.submodules.strides = self.strides = strides = Strides(entries=walk.entries)
         m.submodules.spots = self.spots = spots = Spots(
-            sources=walk._sources, rows=walk._rows, entries=walk._entries
+            sources=sources, others=rows, entries=walk.entries
         )
-        ends = [Signal(PIXEL_BITS, name=f"{axis}_end") for axis in "xy"]
-        m.d.sync += [
-            end.eq(many - 1) for end, many in zip(ends, (walk.columns, walk.lines), strict=True)
-        ]
-        self.last_column = self.x == ends[0]
-        self.last_pixel = self.last_column & (self.y == ends[1])
-        strides = {name: walk.connection[name] for name in spots.strides.shape().members}
+        self.plane = Signal(PLANE)  # that of the first connection: it is the neurons'
+        self.last_column = self.x + 1 == self.plane.columns
+        self.last_pixel = self.last_column & (self.y + 1 == self.plane.lines)
         m.d.comb += [
             walk.index.eq(Mux(spots.busy, spots.index, self.asked)),
-            walk.table.addr.eq(spots.table.addr),
+            walk.table.addr.eq(Mux(strides.busy, strides.table.addr, spots.table.addr)),
+            strides.table.data.eq(walk.table.data),
+            strides.index.eq(walk.index),
+            strides.place.eq(walk.connection.windows),
             spots.table.data.eq(walk.table.data),
             spots.connections.eq(walk.connections),
             spots.x.eq(self.x),
             spots.y.eq(self.y),
             spots.first.eq(self.first),
+            spots.others.eq(strides.o.others),
             spots.asked.eq(self.asked),
-            *(spots.strides[name].eq(value) for name, value in strides.items()),
         ]
 
     @property
     def units(self) -> Any:
-        return self.walk.units
+        return self.plane.units
 
     @property
     def tile_units(self) -> Any:
-        return self.walk.connection.tile_units
+        return self.strides.o.sources.tile_units
+
+    @property
+    def tile_rows(self) -> Any:
+        return super().tile_rows if self.walk.reverse else self.strides.o.plane.tile_rows
+
+    @property
+    def source_rows(self) -> Any:
+        return self.strides.o.plane.tile_rows if self.walk.reverse else super().source_rows
 
     @property
     def last_source(self) -> Any:
         return (self.r.source == self.r.source_end) & self.window.last
+
+    def connect(self) -> None:
+        with self.m.State("READ"):
+            with self.m.If(self.strides.done):
+                self.m.next = "PLANE"
+        with self.m.State("PLANE"):
+            with self.m.If(self.asked == 0):
+                self.m.d.sync += self.plane.eq(self.strides.o.plane)
+            self.m.next = "MULTIPLY"
+
+    def next_connection(self) -> None:
+        self.m.d.comb += self.strides.start.eq(1)
+        self.m.next = "READ"
 
     def first_pixel(self) -> None:
         m = self.m
@@ -143,8 +185,8 @@ class Plane(Point):
         source = spot.source + before
         m.d.sync += [
             r.source_base.eq(source),
-            r.row.eq(spot.row),
-            *self.window.begin(spot.as_value(), source, spot.row),
+            r.row.eq(spot.other),
+            *self.window.begin(spot.as_value(), source, spot.other),
         ]
         with m.If((spot.height == 0) | (spot.width == 0)):
             m.d.sync += [r.source_end.eq(self._begin), r.void.eq(1)]
@@ -158,5 +200,5 @@ class Plane(Point):
         super().next_source()
         m, r = self.m, self.r
         with m.If(r.source == r.source_end):
-            source, row = self.window.next(m, self.walk.connection)
+            source, row = self.window.next(m, self.strides.o)
             m.d.sync += [r.source.eq(self._begin), r.source_base.eq(source), r.row.eq(row)]

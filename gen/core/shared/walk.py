@@ -16,14 +16,13 @@ from backspike.gen.core.layout import (
 )
 from backspike.gen.core.shared.block_order import BlockOrder
 from backspike.gen.core.shared.plane import Plane, Point
-from backspike.gen.core.shared.window import PIXEL_BITS, entry_layout, strides_layout
-from backspike.gen.memory.rows import read_signature
+from backspike.gen.core.shared.window import table_signature
 
 
 def connection_layout(sources: int, rows: int, entries: int = 0) -> data.StructLayout:
-    """What the walk needs to know of a connection; with `entries` bits of their addresses also of
-    its windows."""
-    windows = strides_layout(sources, rows, entries).members if entries else {}
+    """What the walk needs to know of a connection; with a table of `entries` bits of addresses
+    also where it tells of its windows."""
+    windows = {"windows": entries} if entries else {}
     return data.StructLayout(
         {
             "first": sources,  # where its tiles lie, in block 0
@@ -108,6 +107,7 @@ class TileWalk(wiring.Component):
     tile, row by row, with `blocks` * pixels (`tile_units`) units to a tile, and of each connection
     a step for each source tile of each pixel of the window that the table of entries tells of, see
     `window`; or a void one, if the window is empty. Each set of each pixel has a place of its own.
+    The table also has tile_rows, in `reverse` source_rows, which a connection's are then not.
 
     The products by `tile` are formed once a task and connection, all others are sums kept up to
     date.
@@ -130,15 +130,9 @@ class TileWalk(wiring.Component):
         reverse: bool = False,
         entries: int = 0,
     ):
-        self._blocks, self._sources, self._bases, self._rows = blocks, sources, bases, rows
-        self._reverse, self._entries = reverse, entries
+        self._blocks, self.reverse, self.entries = blocks, reverse, entries
+        self.widths = sources, bases, rows
         self._connection = connection_layout(sources, rows, entries)
-        planes = {
-            "columns": In(PIXEL_BITS),  # of the neurons' plane, as all that follows constant, too
-            "lines": In(PIXEL_BITS),  # its rows
-            "units": In(bases),  # of a tile: pixels * blocks (by_set: * sets)
-            "table": Out(read_signature(entry_layout(sources, rows).size, 1 << entries)),
-        }
         super().__init__(
             {
                 "i": In(stream.Signature(WORK)),
@@ -150,7 +144,7 @@ class TileWalk(wiring.Component):
                 "skip": In(1),  # headers only
                 "index": Out(CONNECTION_BITS),  # which connection is asked for
                 "connection": In(self._connection),  # this one
-                **(planes if entries else {}),
+                **({"table": Out(table_signature(entries))} if entries else {}),
                 "o_headers": Out(stream.Signature(walk_header(bases, rows))),
                 "o": Out(stream.Signature(step_layout(sources, bases, rows))),
             }
@@ -158,14 +152,14 @@ class TileWalk(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        r = Registers(self._sources, self._bases, self._rows)
-        m.submodules.order = order = BlockOrder(bits=self._blocks, reverse=self._reverse)
+        r = Registers(*self.widths)
+        m.submodules.order = order = BlockOrder(bits=self._blocks, reverse=self.reverse)
         m.d.comb += [
             order.batch.eq(self.batch),
             order.step.eq(r.work.step),
             order.at.eq(r.work.span),
         ]
-        plane = Plane(self, m, r) if self._entries else Point(self, m, r)
+        plane = Plane(self, m, r) if self.entries else Point(self, m, r)
         keep_first = self._firsts(m, r, plane)
         last_connection = Signal()
         connection_end = Signal(CONNECTION_BITS)  # constant during a task, as its layer
@@ -189,13 +183,14 @@ class TileWalk(wiring.Component):
                 m.d.comb += self.i.ready.eq(1)
                 m.d.sync += [r.work.eq(self.i.payload), plane.asked.eq(0)]
                 with m.If(self.i.valid):
-                    m.next = "MULTIPLY"
+                    plane.next_connection()
+            plane.connect()
             with m.State("MULTIPLY"):
                 m.d.comb += order.start.eq(1)
                 m.d.sync += [
                     r.tile_bases.eq(tile * plane.units),
                     r.product.eq(
-                        tile * Mux(connection.diagonal, plane.tile_units, connection.tile_rows)
+                        tile * Mux(connection.diagonal, plane.tile_units, plane.tile_rows)
                     ),
                 ]
                 m.next = "ADD"
@@ -205,10 +200,11 @@ class TileWalk(wiring.Component):
                     r.base.eq(self.base_first + r.tile_bases),
                     plane.asked.eq(plane.asked + 1),
                 ]
-                m.next = "MULTIPLY"
                 with m.If(last_connection):
                     m.d.sync += plane.asked.eq(0)
                     plane.first_pixel()
+                with m.Else():
+                    plane.next_connection()
             plane.find()
             with m.State("HEADER"):
                 m.d.comb += self.o_headers.valid.eq(1)
@@ -235,14 +231,14 @@ class TileWalk(wiring.Component):
         """Of each connection where its first tile lies in block 0, and the weights of it: the one
         that is asked for in `plane.first`; returns whether it is kept, out of the product."""
         connection, product = self.connection, r.product
-        shape = data.StructLayout({"source": self._sources, "row": self._rows})
+        shape = plane.first.shape()
         m.submodules.firsts = rows = memory.Memory(shape=shape, depth=CONNECTIONS, init=[])
         write, read = rows.write_port(), rows.read_port(domain="comb")
         m.d.comb += [
             read.addr.eq(self.index),
             write.addr.eq(self.index),
             write.data.source.eq(connection.first + Mux(connection.diagonal, product, 0)),
-            write.data.row.eq(connection.weights + Mux(connection.diagonal, 0, product)),
+            write.data.other.eq(connection.weights + Mux(connection.diagonal, 0, product)),
             plane.first.eq(read.data),
         ]
         return write.en
@@ -252,7 +248,7 @@ class TileWalk(wiring.Component):
         header, step, work = self.o_headers.payload, self.o.payload, r.work
         m.d.comb += [
             header.base.eq(step.base),
-            header.row.eq(plane.first.row),
+            header.row.eq(plane.first.other),
             header.set.eq(order.set),
             header.head.eq(order.head),
             header.tail.eq(order.tail),
@@ -272,15 +268,15 @@ class TileWalk(wiring.Component):
     def _enter(self, m: Module, r: Registers, order: BlockOrder, plane: Point) -> None:
         """Goes to the first tile of the connection that is asked for."""
         connection, tile = self.connection, r.work.tile
-        outside = connection.delay & (order.tail if self._reverse else order.head)
-        by = 1 if self._reverse else -1
+        outside = connection.delay & (order.tail if self.reverse else order.head)
+        by = 1 if self.reverse else -1
         before = order.block + Mux(connection.delay, by, 0)
-        if not self._reverse:
+        if not self.reverse:
             before = before + Mux(outside, self.batch.spans, 0)
         m.d.sync += [
             r.source.eq(Mux(connection.diagonal, tile, 0)),
             r.source_end.eq(Mux(connection.diagonal, tile, connection.tiles - 1)),
-            r.row_step.eq(connection.source_rows),
+            r.row_step.eq(plane.source_rows),
             r.void.eq(outside & ~self.carry),
             r.other.eq(outside & self.carry),
         ]

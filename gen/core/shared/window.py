@@ -9,49 +9,116 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.core.layout import CONNECTION_BITS, CONNECTIONS
+from backspike.gen.core.layout import CONNECTION_BITS, CONNECTIONS, WEIGHTS_BITS, WINDOW_BITS
 from backspike.gen.memory.rows import READ_LATENCY, read_signature
 
+UNIT_BITS = 16
+"""Bits of a unit's place, and of a distance between two, in the table."""
 COUNT_BITS = 9
-"""Bits of a number of rows or columns of a window, up to 256."""
-PIXEL_BITS = 9
-"""Bits of a row's or column's number in a plane, and of how many there are, up to 256."""
+"""Bits of a number of rows or columns of a window or a plane, up to 256."""
+TAP_BITS = 16
+"""Bits of the number of a tap, row by row of the kernel."""
+TABLE_BITS = 64
+"""Bits of a row of the table."""
 
+PLANE = data.StructLayout(
+    {
+        "units": UNIT_BITS,  # of a tile of neurons: its pixels * blocks
+        "lines": COUNT_BITS,  # of the neurons' plane; for wg of the kernel
+        "columns": COUNT_BITS,
+        "tile_rows": WEIGHTS_BITS,  # from a tile of targets to the next, blocks of weights
+        "taps": 10,  # wg: source c at tap t is number c * taps + t, which random bits are made of
+    }
+)
+"""The first row of what the table has of a connection."""
+SOURCES = data.StructLayout(
+    {
+        "tile_units": UNIT_BITS,  # from a source tile to the next
+        "x_source": UNIT_BITS,  # from a window's column to the next
+        "y_source": UNIT_BITS,  # from its row to the next
+        "tap": TAP_BITS,  # wg: the first one's number
+    }
+)
+"""The second one."""
+OTHERS = data.StructLayout(
+    {
+        "x_other": UNIT_BITS,  # of blocks of weights; for wg of units of gradients
+        "y_other": UNIT_BITS,
+        "rows": WINDOW_BITS,  # the entry of the plane's first row; for wg of the kernel's
+        "columns": WINDOW_BITS,  # that of its first column
+    }
+)
+"""The third one."""
+ENTRY = data.StructLayout({"source": UNIT_BITS, "other": UNIT_BITS, "count": COUNT_BITS})
+"""A window along an axis: its first source and its first block of weights, counted from those of
+the connection; how many rows or columns it has, none if it lies outside the plane. For wg: the
+first pixel that a tap meets, its source and its unit of gradients."""
+STRIDES = data.StructLayout({"plane": PLANE, "sources": SOURCES, "others": OTHERS})
+"""All three rows of a connection."""
+ROWS = len(STRIDES.members)
+
+READ_CYCLES = ROWS + READ_LATENCY
+"""Cycles to read a connection's rows."""
 FIND_CYCLES = 2 + READ_LATENCY
 """Cycles to find a connection's window: two entries are asked for, and come."""
 
 
-def entry_layout(sources: int, rows: int) -> data.StructLayout:
-    """A window along an axis: its first source and its first block of weights, counted from those
-    of the connection; how many rows or columns it has, none if it lies outside the plane."""
-    return data.StructLayout({"source": sources, "weights": rows, "count": COUNT_BITS})
+def table_signature(entries: int) -> wiring.Signature:
+    """The table's read port. entries: bits of a row's place."""
+    return read_signature(TABLE_BITS, 1 << entries)
 
 
-def strides_layout(sources: int, rows: int, entries: int) -> data.StructLayout:
-    """What a walk needs to know of a connection's windows, beside the connection."""
-    return data.StructLayout(
-        {
-            "rows": entries,  # the entry of the plane's first row
-            "columns": entries,  # that of its first column
-            "tile_units": sources,  # from a source tile to the next
-            "x_source": sources,  # from a window's column to the next
-            "x_weights": rows,
-            "y_source": sources,  # from a row to the next
-            "y_weights": rows,
-        }
-    )
-
-
-def spot_layout(sources: int, rows: int) -> data.StructLayout:
+def spot_layout(sources: int, others: int) -> data.StructLayout:
     """A pixel's window: where it begins, in block 0, and its size."""
     return data.StructLayout(
-        {
-            "source": sources,
-            "row": rows,
-            "height": COUNT_BITS,
-            "width": COUNT_BITS,
-        }
+        {"source": sources, "other": others, "height": COUNT_BITS, "width": COUNT_BITS}
     )
+
+
+class Strides(wiring.Component):
+    """Reads what the table has of connections, and keeps it.
+
+    Latency: READ_CYCLES cycles, from the one after `start` to `done`.
+
+    Parameters: entries: bits of the table's addresses.
+    """
+
+    def __init__(self, *, entries: int):
+        super().__init__(
+            {
+                "start": In(1),
+                "index": In(CONNECTION_BITS),  # of the connection; which `o` is of, too
+                "place": In(entries),  # of its first row; stays until `done`, as index
+                "busy": Out(1),
+                "done": Out(1),  # the last cycle: `o` is there in the next one
+                "table": Out(table_signature(entries)),
+                "o": Out(STRIDES),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        phase = Signal(range(READ_CYCLES))
+        m.d.comb += [
+            self.table.addr.eq(self.place + phase),
+            self.done.eq(self.busy & (phase == READ_CYCLES - 1)),
+        ]
+        with m.If(self.busy):
+            m.d.sync += [phase.eq(phase + 1), self.busy.eq(~self.done)]
+        with m.If(self.start):
+            m.d.sync += [self.busy.eq(1), phase.eq(0)]
+        for n, (name, field) in enumerate(STRIDES):
+            rows = memory.Memory(shape=field.width, depth=CONNECTIONS, init=[])
+            m.submodules[str(name)] = rows
+            write, read = rows.write_port(), rows.read_port(domain="comb")
+            m.d.comb += [
+                write.en.eq(self.busy & (phase == n + READ_LATENCY)),
+                write.addr.eq(self.index),
+                write.data.eq(self.table.data),
+                read.addr.eq(self.index),
+                Value.cast(self.o[name]).eq(read.data),
+            ]
+        return m
 
 
 class Window:
@@ -60,14 +127,14 @@ class Window:
     Of a window that is empty there is one, that counts as its last.
     """
 
-    def __init__(self, sources: int, rows: int):
-        self.spot = Signal(spot_layout(sources, rows), name="spot", reset_less=True)
+    def __init__(self, sources: int, others: int):
+        self.spot = Signal(spot_layout(sources, others), name="spot", reset_less=True)
         self.x, self.y = (Signal(COUNT_BITS, name=f"window_{axis}") for axis in "xy")
-        # Of its row's first pixel, and of the pixel, their first tile: block, weights.
+        # Of its row's first pixel, and of the pixel: its first tile of sources, and beside it.
         self.line_source = Signal(sources, name="line_source", reset_less=True)
-        self.line_row = Signal(rows, name="line_row", reset_less=True)
+        self.line_other = Signal(others, name="line_other", reset_less=True)
         self.pixel_source = Signal(sources, name="pixel_source", reset_less=True)
-        self.pixel_row = Signal(rows, name="pixel_row", reset_less=True)
+        self.pixel_other = Signal(others, name="pixel_other", reset_less=True)
 
     @property
     def empty(self) -> Value:
@@ -84,36 +151,39 @@ class Window:
         """It is the window's last."""
         return self.last_column & (self.empty | (self.y + 1 == self.spot.height))
 
-    def begin(self, spot, source, row) -> list:
+    def begin(self, spot, source, other) -> list:
         """Statements that go to a window's first pixel, whose first tile lies there."""
         return [
             Value.cast(self.spot).eq(spot),
             *(counter.eq(0) for counter in (self.x, self.y)),
             *(register.eq(source) for register in (self.line_source, self.pixel_source)),
-            *(register.eq(row) for register in (self.line_row, self.pixel_row)),
+            *(register.eq(other) for register in (self.line_other, self.pixel_other)),
         ]
 
     def next(self, m: Module, strides) -> tuple[Value, Value]:
         """Goes to the next pixel, within an `m.If`; returns where its first tile lies."""
+        sources, others = strides.sources, strides.others
         source = Mux(
             self.last_column,
-            self.line_source + strides.y_source,
-            self.pixel_source + strides.x_source,
+            self.line_source + sources.y_source,
+            self.pixel_source + sources.x_source,
         )
-        row = Mux(
-            self.last_column,
-            self.line_row + strides.y_weights,
-            self.pixel_row + strides.x_weights,
+        other = Mux(
+            self.last_column, self.line_other + others.y_other, self.pixel_other + others.x_other
         )
-        m.d.sync += [self.pixel_source.eq(source), self.pixel_row.eq(row), self.x.eq(self.x + 1)]
+        m.d.sync += [
+            self.pixel_source.eq(source),
+            self.pixel_other.eq(other),
+            self.x.eq(self.x + 1),
+        ]
         with m.If(self.last_column):
             m.d.sync += [
                 self.line_source.eq(source),
-                self.line_row.eq(row),
+                self.line_other.eq(other),
                 self.x.eq(0),
                 self.y.eq(self.y + 1),
             ]
-        return source, row
+        return source, other
 
 
 class Spots(wiring.Component):
@@ -122,48 +192,48 @@ class Spots(wiring.Component):
     Latency: FIND_CYCLES cycles a connection, from the one after `start` to `done`. Then, until the
     next start, `o` is the window of the connection that is asked for.
 
-    Parameters: bits of source bases, of rows of weights, and of entries' addresses.
+    Parameters: bits of source bases, of rows of weights (or bases of gradients), and of entries'
+    addresses.
     """
 
-    def __init__(self, *, sources: int, rows: int, entries: int):
-        self._sources, self._rows, self._entries = sources, rows, entries
-        self.entry = entry_layout(sources, rows)
+    def __init__(self, *, sources: int, others: int, entries: int):
+        self._sources, self._others = sources, others
         super().__init__(
             {
                 "start": In(1),
                 "connections": In(CONNECTION_BITS + 1),
-                "x": In(PIXEL_BITS),  # the pixel; stays until `done`
-                "y": In(PIXEL_BITS),
-                "first": In(data.StructLayout({"source": sources, "row": rows})),
-                "strides": In(strides_layout(sources, rows, entries)),
+                "x": In(COUNT_BITS),  # the pixel; stays until `done`
+                "y": In(COUNT_BITS),
+                "first": In(data.StructLayout({"source": sources, "other": others})),
+                "others": In(OTHERS),
                 "index": Out(CONNECTION_BITS),  # of which both are asked for, while busy
                 "busy": Out(1),
                 "done": Out(1),  # the last cycle
-                "table": Out(read_signature(self.entry.size, 1 << entries)),
+                "table": Out(table_signature(entries)),
                 "asked": In(CONNECTION_BITS),
-                "o": Out(spot_layout(sources, rows)),
+                "o": Out(spot_layout(sources, others)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.spots = spots = memory.Memory(
-            shape=spot_layout(self._sources, self._rows), depth=CONNECTIONS, init=[]
+            shape=spot_layout(self._sources, self._others), depth=CONNECTIONS, init=[]
         )
         write, read = spots.write_port(), spots.read_port(domain="comb")
         phase = Signal(range(FIND_CYCLES))
-        entry, row = (Signal(self.entry, name=name) for name in ("entry", "row_entry"))
+        entry, row = (Signal(ENTRY, name=name) for name in ("entry", "row_entry"))
         last = Signal()
         m.d.comb += [
             entry.as_value().eq(self.table.data),
             self.table.addr.eq(
-                Mux(phase == 0, self.strides.rows + self.y, self.strides.columns + self.x)
+                Mux(phase == 0, self.others.rows + self.y, self.others.columns + self.x)
             ),
             last.eq(self.index + 1 == self.connections),
             write.en.eq(self.busy & (phase == FIND_CYCLES - 1)),
             write.addr.eq(self.index),
             write.data.source.eq(self.first.source + row.source + entry.source),
-            write.data.row.eq(self.first.row + row.weights + entry.weights),
+            write.data.other.eq(self.first.other + row.other + entry.other),
             write.data.height.eq(row.count),
             write.data.width.eq(entry.count),
             self.done.eq(write.en & last),

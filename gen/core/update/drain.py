@@ -1,6 +1,6 @@
 """The weight-gradient engine's drain: gradients become updated weights, row by row."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -9,6 +9,7 @@ from backspike.gen.core.engines import UPDATE
 from backspike.gen.core.layout import HALF_BITS, row_width, weight_bits
 from backspike.gen.core.shared.rows import gather, select_phase
 from backspike.gen.core.shared.sum_buffer import SUM_LATENCY
+from backspike.gen.core.shared.window import TAP_BITS
 from backspike.gen.core.update.front import rows_header
 from backspike.gen.core.update.row_sequencer import RowSequencer, phases
 from backspike.gen.core.update.unit import (
@@ -52,6 +53,7 @@ class UpdateDrain(wiring.Component):
     def __init__(self, machine: Machine):
         self._machine = machine
         lanes = self._lanes = machine.lanes
+        self._header = rows_header(lanes, planes=bool(machine.windows))
         self._reuse = machine.wg_reuse
         self._momentum = bool(machine.momentum)
         # Everything that comes after d.
@@ -68,7 +70,7 @@ class UpdateDrain(wiring.Component):
         super().__init__(
             {
                 "config": In(UPDATE.config),
-                "i_headers": In(stream.Signature(rows_header(lanes))),
+                "i_headers": In(stream.Signature(self._header)),
                 "start": In(1),  # start to touched: see `Accumulator`
                 "busy": Out(1),
                 "entry": Out(range(DEPTH)),
@@ -92,7 +94,7 @@ class UpdateDrain(wiring.Component):
         m = Module()
         reuse = self._reuse
         m.submodules.sequencer = sequencer = RowSequencer(reuse=reuse)
-        header = Signal(rows_header(self._lanes), reset_less=True)
+        header = Signal(self._header, reset_less=True)
         there = Cat(bit.replicate(self._lanes) for bit in self.i_headers.payload.tiles)
         with m.If(self.start):
             m.d.sync += header.eq(self.i_headers.payload)
@@ -154,6 +156,8 @@ class UpdateDrain(wiring.Component):
         # a multiple of DEPTH sources, and a tile with one of `lanes` neurons.
         slot, header = (pipeline.get(name, at=self._word_at) for name in ("slot", "header"))
         source = Cat(slot.k, header.source[exact_log2(DEPTH) :])
+        if self._machine.windows:  # a group begins with any tile
+            source = self._number(pipeline)
 
         rate = Signal(Scaled, reset_less=True)
         m.d.sync += rate.eq(scaled(Half(config.rate)))
@@ -181,6 +185,15 @@ class UpdateDrain(wiring.Component):
             pipeline.put(f"weight{n}", unit.weight.as_value(), at=self._weight_at)
             flags.append(unit.saturated)
         m.d.comb += self.saturated.eq(Cat(flags).any())
+
+    def _number(self, pipeline: Pipeline) -> Value:
+        """Of a source and tap, as golden counts them: source * taps + tap, in three cycles."""
+        slot, header = (pipeline.get(n, at=self._word_at - 3) for n in ("slot", "header"))
+        source = pipeline.register("source", header.source + slot.k, at=self._word_at - 2)
+        taps = pipeline.get("header", at=self._word_at - 2).taps
+        product = pipeline.register("product", (source * taps)[:TAP_BITS], at=self._word_at - 1)
+        tap = pipeline.get("header", at=self._word_at - 1).tap
+        return pipeline.register("number", (product + tap)[:TAP_BITS], at=self._word_at)
 
     def _held(self, m: Module, pipeline: Pipeline, name: str, *, at: int) -> Signal:
         """A row that was read, in registers while its phases are served, from cycle `at` on."""

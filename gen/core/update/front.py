@@ -15,6 +15,7 @@ from backspike.gen.core.layout import (
     gradient_bits,
     row_width,
     spike_bits,
+    window_bits,
 )
 from backspike.gen.core.shared.gather_front import GatherFront
 from backspike.gen.core.shared.group_walk import GroupWalk
@@ -25,13 +26,15 @@ from backspike.gen.core.shared.source import (
     masks_of,
     span_masks,
 )
+from backspike.gen.core.shared.window import PLANE, TAP_BITS
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.prefetch import ReadPipe
 from backspike.gen.memory.rows import read_signature
 
 
-def rows_header(lanes: int) -> data.StructLayout:
-    """What the drain needs to know of DEPTH sources."""
+def rows_header(lanes: int, *, planes: bool = False) -> data.StructLayout:
+    """What the drain needs to know of DEPTH sources. planes: see `group_header`."""
+    taps = {"tap": TAP_BITS, "taps": PLANE["taps"].width} if planes else {}
     return data.StructLayout(
         {
             "row": WEIGHTS_BITS,  # the block of the first weights
@@ -39,6 +42,7 @@ def rows_header(lanes: int) -> data.StructLayout:
             "tiles": DEPTH // lanes,  # of the sources, that there are
             "tile": TILE_BITS,  # the tile of neurons
             "last": 1,  # the task ends with it
+            **taps,
         }
     )
 
@@ -60,9 +64,14 @@ class UpdateFront(GatherFront):
             machine,
             UPDATE,
             walk=GroupWalk(
-                blocks=spikes, sources=spikes, bases=bases, rows=block_bits(machine), group=group
+                blocks=spikes,
+                sources=spikes,
+                bases=bases,
+                rows=block_bits(machine),
+                group=group,
+                entries=window_bits(machine),
             ),
-            header=rows_header(machine.lanes),
+            header=rows_header(machine.lanes, planes=bool(machine.windows)),
             reads={
                 "spikes": read_signature(tile, 2 * machine.spike_units, stalling=True),
                 "masks": read_signature(tile, machine.gradients, stalling=True),
@@ -86,6 +95,7 @@ class UpdateFront(GatherFront):
             "weights": config.weights,
             "delay": config.delay,
             "carry": self.carry,
+            **self.where(config),
         }
 
     def header(self, sum_header):
@@ -97,6 +107,7 @@ class UpdateFront(GatherFront):
             "tiles": Cat(sum_header.source + n < tiles for n in range(DEPTH // lanes)),
             "tile": sum_header.tile,
             "last": sum_header.last,
+            **({n: sum_header[n] for n in ("tap", "taps")} if self._machine.windows else {}),
         }
 
     def request(self, step):

@@ -263,7 +263,8 @@ class CoreDriver:
     def _check_machine(self, sizes: dict[str, int]) -> None:
         """What the core says of its sizes against the plan's machine."""
         machine = self.plan.machine
-        special = {"depth": DEPTH, "gradient_units": machine.gradients}
+        windows = exact_log2(machine.windows) if machine.windows else 0
+        special = {"depth": DEPTH, "gradient_units": machine.gradients, "windows": windows}
         wanted = {name: special.get(name, getattr(machine, name, None)) for name in sizes}
         wrong = [name for name, size in sizes.items() if size != wanted[name]]
         if wrong:

@@ -7,16 +7,12 @@ import cocotb
 import pytest
 
 from backspike.gen.core.shared.group_walk import GroupWalk
-from backspike.gen.core.shared.window import FIND_CYCLES, entry_layout, strides_layout
-from backspike.gen.memory.rows import READ_LATENCY
+from backspike.gen.core.shared.window import FIND_CYCLES, READ_CYCLES
 from backspike.sim.bench.cocotb_bench import bench_parameters
 from tests.support.batches import Place, Work
 from tests.support.coroutines import each_coroutine
-from tests.support.streams import Memory, packed
+from tests.support.tables import ENTRIES, Table
 from tests.support.walks import BASES, BLOCKS, ROWS, Fields, WalkBench, check_shapes
-
-ENTRIES = 5
-"""Bits of an entry's address."""
 
 
 def make(group: int) -> GroupWalk:
@@ -42,61 +38,29 @@ class TapBench(WalkBench):
                 "source_first": rng.randrange(40),
                 "source_tiles": rng.randint(1, 9),
                 "weights": rng.randrange(200),
-                "delay": rng.randrange(2),
-                "carry": rng.randrange(2),
-                "lines": lines,
-                "columns": columns,
-                "units": rng.getrandbits(BASES),
-                "tile_rows": rng.getrandbits(ROWS),
+                "delay": seed >> 1 & 1,
+                "carry": seed >> 2 & 1,
             }
         )
-        none = 0.0 if seed % 2 else 0.3  # of entries, outside the plane
-        self.table = [
-            {
-                "source": rng.getrandbits(BASES),
-                "weights": rng.getrandbits(BASES),
-                "count": 0 if rng.random() < none else rng.randint(1, 3),
-            }
-            for _ in range(1 << ENTRIES)
-        ]
-        self.strides = {
-            "rows": rng.randrange((1 << ENTRIES) - 3),
-            "columns": rng.randrange((1 << ENTRIES) - 3),
-            **{name: rng.getrandbits(BASES) for name in
-               ("tile_units", "x_source", "y_source", "x_weights", "y_weights")},
-        }  # fmt: skip
-        dut.strides.value = packed(strides_layout(BASES, BASES, ENTRIES)).pack(self.strides)
-        entry = packed(entry_layout(BASES, BASES))
-        entries = [entry.pack(each) for each in self.table]
-        ports = dut.table__addr, dut.table__data
-        self.add(Memory(self, *ports, lambda at: entries[at], READ_LATENCY))
-
-    def pixels(self, y: int, x: int) -> list[tuple[int, int]]:
-        """Where the pixels that a tap meets lie, of sources and of gradients."""
-        s = self.strides
-        row, column = self.table[s["rows"] + y], self.table[s["columns"] + x]
-        return [
-            (
-                row["source"] + column["source"] + i * s["y_source"] + j * s["x_source"],
-                row["weights"] + column["weights"] + i * s["y_weights"] + j * s["x_weights"],
-            )
-            for i in range(row["count"])
-            for j in range(column["count"])
-        ]
+        self.table = Table(rng, none=0.0 if seed % 2 else 0.3)
+        where, self.kernel = self.table.connection(lines=lines, columns=columns)
+        self.give({"windows": where})
+        self.table.answer(self)
 
     def wanted(self, work: Work) -> tuple[list[Fields], list[Fields]]:
         """A sum for each tap and group of source tiles."""
         headers, steps = [], []
-        v, tiles = self.values, self.values["source_tiles"]
-        taps = [(y, x) for y in range(v["lines"]) for x in range(v["columns"])]
+        v, kernel, tiles = self.values, self.kernel, self.values["source_tiles"]
+        taps = [(y, x) for y in range(kernel["lines"]) for x in range(kernel["columns"])]
         for tap, (y, x) in enumerate(taps):
             for first in range(0, tiles, self.group):
-                row = v["weights"] + work.tile * v["tile_rows"] + tap * tiles + first
+                row = v["weights"] + work.tile * kernel["tile_rows"] + tap * tiles + first
                 last = first + self.group >= tiles and tap == len(taps) - 1
-                headers.append({"row": row % (1 << ROWS), "source": first, "tap": tap,
-                                "tile": work.tile, "last": int(last)})  # fmt: skip
+                headers.append({"row": row % (1 << ROWS), "source": first, "tap": (kernel["tap"] + tap) % (1 << 16),
+                                "tile": work.tile, "last": int(last),
+                                "taps": kernel["taps"]})  # fmt: skip
                 found = []
-                for source, base in self.pixels(y, x):
+                for source, base in self.table.windows(kernel, y, x):
                     for at in self.batch.order():
                         found += self.steps_of(work.tile, first, source, base, at)
                 if not found:
@@ -109,12 +73,12 @@ class TapBench(WalkBench):
         return headers, steps
 
     def steps_of(self, tile: int, first: int, source: int, base: int, at: Place) -> list[Fields]:
-        v, units = self.values, self.strides["tile_units"]
+        v, units = self.values, self.kernel["tile_units"]
         found = []
         for part in range(self.group):
             there = v["source_first"] + source + (first + part) * units
             step = self.arriving(there, 0, at, delay=v["delay"])
-            lies = v["base_first"] + tile * v["units"] + base + at.block
+            lies = v["base_first"] + tile * self.kernel["units"] + base + at.block
             found.append(step | {"source": first + part, "base": lies % (1 << BASES), "last": 0,
                                  "group_last": int(part == self.group - 1)})  # fmt: skip
         return found
@@ -126,21 +90,21 @@ async def walks(dut, stall):
     """Headers and steps of random tasks equal plain loops, and without stalls one takes a cycle;
     finding pixels takes its time."""
     benches = []
-    for seed in range(60):
+    for seed in range(40):
         benches.append(bench := TapBench(dut, seed, stall))
         counts = await bench.play(2)
         if not stall:
             find = 1 + FIND_CYCLES
-            taps = bench.values["lines"] * bench.values["columns"]
-            bench.check_times(3 + find, [3 + taps * find + sum(each) for each in counts])
+            taps, first = bench.kernel["lines"] * bench.kernel["columns"], 3 + READ_CYCLES
+            bench.check_times(first + find, [first + taps * find + sum(each) for each in counts])
     check_shapes([bench.batch for bench in benches])
     late = {(b.values["delay"], b.values["carry"], b.batch.spans > 1) for b in benches}
     assert len(late) == 8
     empty = [
-        not bench.pixels(y, x)
+        not bench.table.windows(bench.kernel, y, x)
         for bench in benches
-        for y in range(bench.values["lines"])
-        for x in range(bench.values["columns"])
+        for y in range(bench.kernel["lines"])
+        for x in range(bench.kernel["columns"])
     ]
     assert any(empty)
     assert not all(empty)
