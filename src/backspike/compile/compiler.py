@@ -27,6 +27,7 @@ from backspike.gen.core.layout import (
     descriptor_words,
 )
 from backspike.gen.machine import DEPTH, Machine
+from backspike.ir.connection import Conv2d
 from backspike.ir.constants import ENGINES
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Graph
@@ -97,6 +98,13 @@ def compile_graph(
     one. stateful: what neurons keep goes on from batch to batch.
     UserError names the memory that a network does not fit however it is cut.
     """
+    for connection in graph.connections:
+        if isinstance(connection.kind, Conv2d):
+            raise UserError(
+                f"connection {connection.name} from {connection.source} to {connection.target} is "
+                "a convolution, must be dense or one to one: the core has no windows yet, and "
+                "--backend golden trains it"
+            )
     if learning.momentum and learning.updates == "chip" and not machine.momentum:
         raise UserError(
             f"machine {machine.name!r} has no memory of moments, must have one for a momentum of "
