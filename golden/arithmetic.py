@@ -16,12 +16,13 @@ class Arithmetic(Protocol):
     writes it with `*` and passes it as a term.
     """
 
-    def gated_sum(self, spikes: torch.Tensor, values: torch.Tensor) -> Terms:
-        """spikes (..., D, K) of 0 or 1 @ values (..., K, N), as terms of (..., D, N)."""
+    def gated_sum(self, counts: torch.Tensor, values: torch.Tensor, most: int = 1) -> Terms:
+        """counts (..., D, K) @ values (..., K, N), as terms of (..., D, N). Counts are spikes of 0
+        or 1, or whole numbers up to `most`, all times one power of two."""
         ...
 
-    def product_sum(self, left: torch.Tensor, right: torch.Tensor) -> Terms:
-        """left (..., J) @ right (J, K), as terms of (..., K)."""
+    def product_sum(self, left: torch.Tensor, right: torch.Tensor, most: int = 1) -> Terms:
+        """left (..., J) @ right (J, K), as terms of (..., K); `most` of them may be added up."""
         ...
 
     def round(self, *terms: torch.Tensor, random: torch.Tensor | None = None) -> torch.Tensor:
@@ -38,11 +39,11 @@ class Halves:
     def __init__(self) -> None:
         self.saturated = False
 
-    def gated_sum(self, spikes: torch.Tensor, values: torch.Tensor) -> Terms:
-        return exact.gated_sum(spikes, values)
+    def gated_sum(self, counts: torch.Tensor, values: torch.Tensor, most: int = 1) -> Terms:
+        return exact.gated_sum(counts, values, most)
 
-    def product_sum(self, left: torch.Tensor, right: torch.Tensor) -> Terms:
-        return exact.product_sum(left, right)
+    def product_sum(self, left: torch.Tensor, right: torch.Tensor, most: int = 1) -> Terms:
+        return exact.product_sum(left, right, most)
 
     def round(self, *terms: torch.Tensor, random: torch.Tensor | None = None) -> torch.Tensor:
         x = exact.odd_sum(*terms)
@@ -54,10 +55,10 @@ class Halves:
 class Reals:
     """float64 without rounding: the same equations, for comparison with autograd."""
 
-    def gated_sum(self, spikes: torch.Tensor, values: torch.Tensor) -> Terms:
-        return (spikes @ values,)
+    def gated_sum(self, counts: torch.Tensor, values: torch.Tensor, most: int = 1) -> Terms:
+        return (counts @ values,)
 
-    def product_sum(self, left: torch.Tensor, right: torch.Tensor) -> Terms:
+    def product_sum(self, left: torch.Tensor, right: torch.Tensor, most: int = 1) -> Terms:
         return (left @ right,)
 
     def round(self, *terms: torch.Tensor, random: torch.Tensor | None = None) -> torch.Tensor:

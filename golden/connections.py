@@ -1,44 +1,55 @@
 """Kinds of connections, forward and back; they run in either arithmetic.
 
-Shapes: K sources (a bias is the last one), N targets, before them samples and steps in any form.
-Tensors are float64; spikes are 0 or 1. Sums come as terms that the population adds and rounds.
+Shapes: K sources (a bias is the last one) and N targets of weights, S and M neurons of source and
+target, before them samples and steps in any form. Tensors are float64; spikes are 0 or 1. Sums come
+as terms that the population adds and rounds.
 """
 
 import torch
 
 from backspike.golden.arithmetic import Arithmetic
 from backspike.golden.exact import Terms
-from backspike.ir.connection import Dense, Identity, Kind
+from backspike.golden.windows import backwards, from_pixels, gather, scatter, to_pixels
+from backspike.ir.connection import Identity
+from backspike.ir.graph import Connection, Graph
 
 
-def sources(kind: Kind, spikes: torch.Tensor) -> torch.Tensor:
-    """(..., K) from a population's spikes: a bias spikes in every step."""
-    bias = isinstance(kind, Dense) and kind.bias
-    return torch.nn.functional.pad(spikes, (0, 1), value=1.0) if bias else spikes
-
-
-def current(a: Arithmetic, kind: Kind, weights: torch.Tensor | None, spikes: torch.Tensor) -> Terms:
-    """Dense Σ_k w_kj s_k, identity scale · s_j: terms of (..., N) from spikes of a population."""
-    if isinstance(kind, Identity):
-        return (kind.scale * spikes,)
+def current(
+    a: Arithmetic, graph: Graph, c: Connection, weights: torch.Tensor | None, spikes: torch.Tensor
+) -> Terms:
+    """Σ_k w_kj s_k over each target's window, identity scale · s_j: terms of (..., M), from
+    (..., S)."""
+    if isinstance(c.kind, Identity):
+        return (c.kind.scale * spikes,)
     assert weights is not None
-    return a.gated_sum(sources(kind, spikes), weights)
+    window = graph.windows[c.name]
+    sums = a.gated_sum(gather(window, spikes), weights, window.pool_size)
+    return tuple(from_pixels(x) for x in sums)
 
 
 def errors(
-    a: Arithmetic, kind: Kind, weights: torch.Tensor | None, gradients: torch.Tensor
+    a: Arithmetic,
+    graph: Graph,
+    c: Connection,
+    weights: torch.Tensor | None,
+    gradients: torch.Tensor,
 ) -> Terms:
-    """Dense Σ_j w_kj g_j, identity scale · g_k: terms of (..., K without bias) from (..., N)."""
-    if isinstance(kind, Identity):
-        return (kind.scale * gradients,)
+    """Σ_j w_kj g_j over the windows that a source is in, identity scale · g_k: terms of (..., S)
+    from (..., M)."""
+    if isinstance(c.kind, Identity):
+        return (c.kind.scale * gradients,)
     assert weights is not None
-    inner = weights[: len(weights) - kind.bias]
-    return a.product_sum(gradients, inner.T)
+    window = graph.windows[c.name]
+    g = to_pixels(window, gradients)
+    sums = a.product_sum(g, backwards(window, weights), window.overlap)
+    return tuple(scatter(window, x) for x in sums)
 
 
 def weight_gradient(
-    a: Arithmetic, kind: Kind, spikes: torch.Tensor, gradients: torch.Tensor
+    a: Arithmetic, graph: Graph, c: Connection, spikes: torch.Tensor, gradients: torch.Tensor
 ) -> torch.Tensor:
-    """d_kj = round(Σ_b Σ_t s_k,t g_j,t), (K, N), over the whole batch; (B, T, ...) both."""
-    s = sources(kind, spikes)
-    return a.round(*a.gated_sum(s.flatten(0, -2).T, gradients.flatten(0, -2)))
+    """d_kj = round(Σ_b Σ_t Σ_pixels s_k,t g_j,t), (K, N), of a batch; (B, T, ...)."""
+    window = graph.windows[c.name]
+    s = gather(window, spikes).flatten(0, -2)
+    g = to_pixels(window, gradients).flatten(0, -2)
+    return a.round(*a.gated_sum(s.T, g, window.pool_size))

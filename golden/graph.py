@@ -61,7 +61,7 @@ def forward(
     found = _start(graph, inputs, last)
     for stage in graph.stages:
         outer = {
-            c.name: connections.current(a, c.kind, weights.get(c.name), found.sources(c))
+            c.name: connections.current(a, graph, c, weights.get(c.name), found.sources(c))
             for name in stage
             for c in graph.into(name)
             if c.source not in stage
@@ -74,7 +74,7 @@ def forward(
                         current += tuple(x[:, t] for x in outer[c.name])
                     else:
                         s = found.sources_at(c, t)
-                        current += connections.current(a, c.kind, weights.get(c.name), s)
+                        current += connections.current(a, graph, c, weights.get(c.name), s)
                 _step(a, graph, name, current, t, found)
     return found
 
@@ -135,7 +135,7 @@ def backward(
         names = [name for name in reversed(stage) if name in graph.learning]
         back = {name: graph.errors_into(name) for name in names}
         outer = {
-            c.name: _errors(a, weights, c, _later(gradients[c.target], c.delay))
+            c.name: _errors(a, graph, weights, c, _later(gradients[c.target], c.delay))
             for name in names
             for c in back[name]
             if c.target in gradients
@@ -152,16 +152,16 @@ def backward(
                     if c.name in outer:
                         error += tuple(x[:, t] for x in outer[c.name])
                     elif t + c.delay < steps:
-                        error += _errors(a, weights, c, gradients[c.target][:, t + c.delay])
+                        error += _errors(a, graph, weights, c, gradients[c.target][:, t + c.delay])
                 g, state[name] = _step_back(a, graph, name, error, t, activity, state[name])
                 gradients[name][:, t] = g
     return gradients
 
 
 def _errors(
-    a: Arithmetic, weights: Tensors, connection: Connection, gradients: torch.Tensor
+    a: Arithmetic, graph: Graph, weights: Tensors, c: Connection, gradients: torch.Tensor
 ) -> Terms:
-    return connections.errors(a, connection.kind, weights.get(connection.name), gradients)
+    return connections.errors(a, graph, c, weights.get(c.name), gradients)
 
 
 def _later(gradients: torch.Tensor, delay: int) -> torch.Tensor:
@@ -193,6 +193,6 @@ def weight_gradients(
 ) -> dict[str, torch.Tensor]:
     """d, (K, N), of each connection that has weights and is not frozen."""
     return {
-        c.name: connections.weight_gradient(a, c.kind, activity.sources(c), gradients[c.target])
+        c.name: connections.weight_gradient(a, graph, c, activity.sources(c), gradients[c.target])
         for c in graph.trained
     }

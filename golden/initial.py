@@ -6,8 +6,7 @@ import torch
 
 from backspike.golden.half import nearest, to_bits
 from backspike.ir.bits import Bits
-from backspike.ir.connection import Dense
-from backspike.ir.graph import Graph
+from backspike.ir.graph import Connection, Graph
 
 HIDDEN_GAIN = 2.0
 """Spikes are sparse (about a third of the inputs): a gain of 1 leaves most neurons silent."""
@@ -23,23 +22,26 @@ def initial_weights(graph: Graph, seed: int) -> dict[str, Bits]:
 
     Their deviation is gain / sqrt(sources that a neuron of the target has, over all connections
     that enter it, biases left out); the gain of a read-out that does not spike is READOUT_GAIN.
+    A pool that sums makes each of its pixels a source; one that averages is one source.
     """
     generator = torch.Generator().manual_seed(seed)
     weights = {}
-    for connection in graph.connections:
-        if not isinstance(connection.kind, Dense):
+    for name, target in ((c.name, graph.by_name[c.target]) for c in graph.connections):
+        if (window := graph.windows.get(name)) is None:
             continue
-        target = graph.by_name[connection.target]
         gain = HIDDEN_GAIN if target.neuron is not None else READOUT_GAIN
-        entering = sum(
-            graph.by_name[c.source].size if isinstance(c.kind, Dense) else 1
-            for c in graph.into(target.name)
-        )
-        shape = graph.by_name[connection.source].size, target.size
+        entering = sum(_sources(graph, c) for c in graph.into(target.name))
+        shape = window.taps, window.channels
         w = nearest(gain * _normal(shape, generator) / math.sqrt(entering))
-        bias = int(connection.kind.bias)
-        weights[connection.name] = to_bits(torch.nn.functional.pad(w, (0, 0, 0, bias)))
+        weights[name] = to_bits(torch.nn.functional.pad(w, (0, 0, 0, int(window.bias))))
     return weights
+
+
+def _sources(graph: Graph, connection: Connection) -> int:
+    window = graph.windows.get(connection.name)
+    if window is None:
+        return 1
+    return window.taps * (1 if window.average else window.pool_size)
 
 
 def _normal(shape: tuple[int, int], generator: torch.Generator) -> torch.Tensor:

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 import torch
+from torch.nn.functional import avg_pool2d, conv2d
 
 from backspike.golden.half import from_bits
 from backspike.golden.threads import one_thread
 from backspike.ir.bits import Bits
-from backspike.ir.connection import Identity
+from backspike.ir.connection import Conv2d, Identity
 from backspike.ir.graph import Connection, Graph
 from backspike.ir.neuron import LIF, CubaLIF
 
@@ -57,7 +58,7 @@ def outputs(graph: Graph, weights: Tensors, inputs: Tensors) -> dict[str, torch.
         now = {name: x[:, t] for name, x in inputs.items()}
         for name in order:
             currents = [
-                _current(c, weights, (before if c.delay else now)[c.source])
+                _current(graph, c, weights, (before if c.delay else now)[c.source])
                 for c in graph.into(name)
             ]
             now[name] = _step(graph.by_name[name].neuron, sum(currents), v, i, name)
@@ -67,13 +68,30 @@ def outputs(graph: Graph, weights: Tensors, inputs: Tensors) -> dict[str, torch.
     return {name: torch.stack(steps, 1) for name, steps in found.items()}
 
 
-def _current(connection: Connection, weights: Tensors, spikes: torch.Tensor) -> torch.Tensor:
+def _current(
+    graph: Graph, connection: Connection, weights: Tensors, spikes: torch.Tensor
+) -> torch.Tensor:
     """(B, N) of one step, from spikes (B, K)."""
     s = spikes.detach() if connection.stop_gradient else spikes
     if isinstance(connection.kind, Identity):
         return connection.kind.scale * s
     w = weights[connection.name]
+    if isinstance(connection.kind, Conv2d):
+        planes = s.reshape(len(s), *graph.by_name[connection.source].shape)
+        return _convolved(connection.kind, w, planes).flatten(1)
     return s @ w[:-1] + w[-1] if connection.kind.bias else s @ w
+
+
+def _convolved(kind: Conv2d, w: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
+    """(B, N, rows, columns), of planes (B, C, rows, columns) and weights (K, N)."""
+    pool: Any = planes.shape[2:] if kind.pool == "all" else kind.pool
+    if pool != (1, 1):
+        divisor = None if kind.average else 1
+        planes = avg_pool2d(planes, pool, divisor_override=divisor)
+    kernel, stride, padding = cast(Any, (kind.kernel, kind.stride, kind.padding))
+    bias = w[-1] if kind.bias else None
+    taps = (w[:-1] if kind.bias else w).T.reshape(w.shape[1], planes.shape[1], *kernel)
+    return conv2d(planes, taps, bias, stride, padding)
 
 
 def _step(neuron: LIF | None, current: Any, v: dict, i: dict, name: str) -> torch.Tensor:

@@ -180,8 +180,8 @@ def _memory_windows(machine: Machine) -> list[Window]:
          "class of set * 16 + sample; the upper half belongs to batch 1"),
         *((("moments", machine.weight_rows * row, "rw", "halves; rows as those of the weights, but "
             "neuron j lies in lane j"),) if machine.momentum else ()),
-        *((("windows", machine.windows * words_of(TABLE_BITS), "rw", "the table of windows: rows of "
-            "64 bits, see gen/core/shared/window.py"),) if machine.windows else ()),
+        *((("windows", machine.windows * words_of(TABLE_BITS), "rw",
+            "the table of windows: rows of 64 bits, see gen/core/shared/window.py"),) if machine.windows else ()),
         *((f"layers_{name}", layers, "rw", f"layer descriptors of engine {name}, "
            f"{DESCRIPTOR_WORDS} words each; from word {machine.layers * DESCRIPTOR_WORDS} on "
            f"records of connections, {RECORD_WORDS} each") for name in ENGINES),

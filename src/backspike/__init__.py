@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from backspike.gen.machine import MACHINES, Machine
     from backspike.ir.builder import Input, Network, Sequential
-    from backspike.ir.connection import Dense, Identity
+    from backspike.ir.connection import Conv2d, Dense, GlobalAverage, Identity
     from backspike.ir.errors import Mismatch, UserError
     from backspike.ir.graph import Graph
     from backspike.ir.neuron import IF, LIF, CubaLIF
@@ -30,10 +30,12 @@ __all__ = [
     "MACHINES",
     "SGD",
     "SURROGATES",
+    "Conv2d",
     "CrossEntropy",
     "CubaLIF",
     "Dataset",
     "Dense",
+    "GlobalAverage",
     "Graph",
     "Identity",
     "Input",
@@ -55,7 +57,7 @@ __all__ = [
 _HOMES = {
     "backspike.gen.machine": ("MACHINES", "Machine"),
     "backspike.ir.builder": ("Input", "Network", "Sequential"),
-    "backspike.ir.connection": ("Dense", "Identity"),
+    "backspike.ir.connection": ("Conv2d", "Dense", "GlobalAverage", "Identity"),
     "backspike.ir.errors": ("Mismatch", "UserError"),
     "backspike.ir.graph": ("Graph",),
     "backspike.ir.neuron": ("IF", "LIF", "CubaLIF"),

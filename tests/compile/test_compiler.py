@@ -10,16 +10,19 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from backspike.compile.compiler import Plan
+from backspike.compile.compiler import Plan, compile_graph
 from backspike.compile.cut import Cut, cuts
 from backspike.compile.schedule import Task
 from backspike.compile.uses import MAX_BLOCKS, MAX_TILES
 from backspike.gen.core.engines import KINDS
 from backspike.gen.core.layout import NEVER, TASK
 from backspike.gen.machine import DEPTH, MACHINES, Machine
+from backspike.ir.builder import Input, Sequential
+from backspike.ir.connection import Conv2d, Dense
 from backspike.ir.constants import ENGINES
 from backspike.ir.errors import UserError
 from backspike.ir.learning import Learning
+from backspike.ir.neuron import LIF
 from backspike.ir.surrogate import Surrogate, rectangle
 from tests.support.layered import Layer, Network, compile_network
 
@@ -316,3 +319,14 @@ def test_the_first_cut_that_fits_is_taken():
         assert compile_network(network, learning, DEFAULT).cut == fits[0]
         other += fits[0] != order[0]
     assert other > 2
+
+
+def test_convolutions_are_refused():
+    """In a sentence that names the connection, and what trains it."""
+    graph = Sequential(Input((1, 4, 4)), Conv2d(2, 3), LIF(), Dense(3))
+    with pytest.raises(
+        UserError,
+        match="connection hidden1 from input to hidden1 is a convolution, must be dense or one to "
+        "one: the core has no windows yet, and --backend golden trains it",
+    ):
+        compile_graph(graph, 4, Learning(), DEFAULT)

@@ -45,7 +45,9 @@ class Schedule:
             engine: {name: n for n, name in enumerate(names)}
             for engine, names in self.names.items()
         }
-        self.scheduler = Scheduler(graph, self.tiles, numbers, sets=SETS, stateful=stateful)
+        self.scheduler = Scheduler(
+            graph, self.tiles, numbers, sets=dict.fromkeys(self.tiles, SETS), stateful=stateful
+        )
         self.queues, self.programs = self.scheduler.queues()
 
     def tasks(self, engine: str, program: str) -> tuple[Task, ...]:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from backspike.golden.arithmetic import Halves
 from backspike.golden.exact import gated_sum, odd_sum, product_sum
 from backspike.golden.half import from_bits, random_halves, to_bits
-from backspike.ir.errors import UserError
 from tests.support import rational
 
 GENERATOR = torch.Generator().manual_seed(20)
@@ -126,10 +125,10 @@ def test_many_terms(count):
         assert rounded(*tensors) == rational.nearest(sum(map(Fraction, terms), Fraction(0)))
 
 
-@pytest.mark.parametrize("rest", [-(2.0**-48), 0.0, 2.0**-48])
+@pytest.mark.parametrize("rest", [-(2.0**-48), -(2.0**-64), 0.0, 2.0**-64, 2.0**-48])
 @pytest.mark.parametrize("count", [0, 40, 200])
 def test_the_last_place_of_many_terms_counts(rest, count):
-    """2^-48 beside the middle of two halves decides, and `count` fractions carry."""
+    """2^-64 beside the middle of two halves decides, and `count` fractions carry."""
     part = 1 - 2.0**-48
     terms = [1.0, 2.0**-11, rest, 2.0**44, -(2.0**44), *[part] * count, *[-1.0] * count]
     terms.append(count * 2.0**-48)
@@ -183,11 +182,32 @@ def test_product_sum_is_exact_at_its_widest():
     assert exactly(product_sum(g, w))[0, 0] == want
 
 
-def test_more_products_than_are_exact_are_refused():
-    """8193 products are a UserError."""
-    x = torch.zeros(1, 8193, dtype=torch.float64)
-    with pytest.raises(UserError, match="a sum has 8193 products, must have up to 8192"):
-        product_sum(x, x.T)
+@pytest.mark.parametrize(("count", "most"), [(8193, 1), (20000, 1), (300, 200), (4, 5000)])
+def test_more_products_than_a_float64_holds_are_several_terms(count, most):
+    """The largest products, and `most` such sums added term by term: nothing is lost."""
+    g = torch.full((1, count), 65504.0, dtype=torch.float64)
+    w = g.T.clone()
+    g[0, -1], w[-1, 0] = 2.0**-24, 2.0**-24
+    g[0, -2], w[-2, 0] = 65504.0 - 32, 1 + 2.0**-10
+    terms = product_sum(g, w, most)
+    assert len(terms) == 3 * -(-count // (8192 // most))
+    summed = tuple(sum([x] * (most - 1), x) for x in terms)
+    want = (count - 2) * Fraction(65504) ** 2 + Fraction(1, 2**48)
+    want += Fraction(65472) * (1 + Fraction(1, 2**10))
+    assert exactly(summed)[0, 0] == most * want
+
+
+@pytest.mark.parametrize(("count", "most"), [(64, 64), (64, 65), (9, 255 * 256), (3, 2**24)])
+def test_a_sum_of_counts_is_exact(count, most):
+    """The largest number of times that the largest halves may come, and one smallest."""
+    w = torch.full((count, 1), 65504.0, dtype=torch.float64)
+    w[1] = 2.0**-24
+    counts = torch.full((1, count), most, dtype=torch.float64)
+    counts[0, 1] = 1
+    for power in (1.0, 2.0**-16):
+        terms = gated_sum(counts * power, w, most)
+        want = (count - 1) * most * Fraction(65504) + Fraction(1, 2**24)
+        assert exactly(terms)[0, 0] == want * Fraction(power)
 
 
 @settings(deadline=None, max_examples=150)

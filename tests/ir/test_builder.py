@@ -5,7 +5,7 @@ import re
 import pytest
 
 from backspike.ir.builder import Input, Network, Sequential
-from backspike.ir.connection import Dense, Identity
+from backspike.ir.connection import Conv2d, Dense, GlobalAverage, Identity
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Connection, Graph, Population
 from backspike.ir.neuron import IF, LIF, CubaLIF
@@ -57,18 +57,43 @@ def test_a_chain():
     assert counts.shapes == {"readout": (64, 10)}
 
 
+def test_a_chain_of_planes():
+    """Shapes are those of the windows that fit; a read-out of one pixel has no planes."""
+    graph = Sequential(
+        Input((2, 9, 8)), Conv2d(16, 3, stride=2, padding=1), LIF(), Identity(), LIF(),
+        Conv2d(8, (2, 1), pool=2, bias=True), LIF(), GlobalAverage(10, bias=True),
+    )  # fmt: skip
+    planes = [(2, 9, 8), (16, 5, 4), (16, 5, 4), (8, 1, 2), (10,)]
+    assert [p.shape for p in graph.populations] == planes
+    assert graph.shapes == {"hidden1": (18, 16), "hidden3": (33, 8), "readout": (9, 10)}
+    planes = Sequential(Input((2, 9, 8)), Conv2d(3, 3))
+    assert planes.populations[-1].shape == (3, 7, 6)
+
+
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
         ((), "a chain begins with nothing, must begin with an Input"),
         ((Dense(3),), "a chain begins with Dense(size=3, bias=False), must begin with an Input"),
         ((Input(3),), "no connection leaves population input"),
-        ((Input(3), LIF()), "is after Input(shape=3), must be a Dense or an Identity"),
+        ((Input(3), LIF()), "is after Input(shape=3), must be a Dense, a Conv2d or an Identity"),
         (
             (Input(3), Dense(), LIF()),
             "a Dense in a chain has no size, must have one, as Dense(128)",
         ),
         ((Input(3), Dense(4), Dense(5)), "Dense(size=5, bias=False) is after Dense(size=4"),
+        (
+            (Input(9), Conv2d(4, 3), LIF(), Dense(3)),
+            "after input leaves a population of shape (9,), must leave planes: (channels, rows,",
+        ),
+        (
+            (Input((1, 2, 2)), Conv2d(4, 3), LIF(), Dense(3)),
+            "after input has a kernel of 3x3, must have one up to 2x2: its source's planes and",
+        ),
+        (
+            (Input((1, 4, 4)), Conv2d(), LIF(), Dense(3)),
+            "a Conv2d in a chain has no channels, must",
+        ),
         ((Input(0), Dense(4)), "a size of population input is 0, must be a whole number"),
     ],
 )
@@ -87,11 +112,18 @@ def test_what_else_is_refused():
     net.readout("y", 4)
     with pytest.raises(UserError, match="a Dense into y has size 5, must have 4 or none"):
         net.connect("x", "y", Dense(5))
+    net.population("p", (2, 3, 3), LIF())
+    with pytest.raises(UserError, match="a Conv2d into p has 3 channels, must have 2 or none"):
+        net.connect("x", "p", Conv2d(3))
     net.connect("x", "z")
-    with pytest.raises(UserError, match="connection x-z has the end 'z', must have two of x, y"):
+    with pytest.raises(UserError, match="connection x-z has the end 'z', must have two of x, y, p"):
         _ = net.graph
     with pytest.raises(UserError, match="a Dense's size is 0, must be a whole number"):
         Dense(0)
+    with pytest.raises(
+        UserError, match=r"connection c has Conv2d\(channels=3, .*, must have none of"
+    ):
+        Connection(name="c", source="x", target="y", kind=Conv2d(3))
     with pytest.raises(
         UserError, match=r"connection c has Dense\(size=3, .*, must have none of a size"
     ):

@@ -37,7 +37,7 @@ def test_a_graph_is_immutable_and_knows_its_shapes():
         ),
     )
     assert net.shapes == {"a": (5, 3), "b": (3, 2)}
-    assert net.shape(net.connections[1]) is None
+    assert list(net.windows) == ["a", "b"]
     assert [c.name for c in net.into("k")] == ["skip"] == [c.name for c in net.out_of("h")]
     assert Population("z", (2, 3, 4), LIF()).size == 24
     with pytest.raises(FrozenInstanceError):

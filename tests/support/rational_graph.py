@@ -4,12 +4,14 @@ of the design, not of golden's code. Halves are patterns (int), but for `value`s
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from itertools import product
+from typing import Any, cast
 
 import torch
 
 from backspike.golden.half import from_bits, to_bits
-from backspike.ir.connection import Dense
-from backspike.ir.graph import Graph
+from backspike.ir.connection import Conv2d, Dense
+from backspike.ir.graph import Connection, Graph
 from backspike.ir.neuron import CubaLIF
 from tests.support.rational import nearest, stochastic, value
 
@@ -21,6 +23,38 @@ def patterns(values: torch.Tensor) -> list:
     bits = to_bits(values)
     assert torch.equal(from_bits(bits), values)
     return bits.tolist()
+
+
+def taps(graph: Graph, c: Connection) -> list[list[tuple[int, int, int, Fraction]]]:
+    """Of each target the (source, row and column of its weight, factor) that its current sums. Of
+    an identity row and column are 0, and the factor is its scale. A bias' source is the last."""
+    source, target = graph.by_name[c.source], graph.by_name[c.target]
+    kind, one = c.kind, Fraction(1)
+    if isinstance(kind, Dense):
+        rows = range(source.size + kind.bias)
+        return [[(k, k, j, one) for k in rows] for j in range(target.size)]
+    if not isinstance(kind, Conv2d):
+        return [[(j, 0, 0, Fraction(kind.scale))] for j in range(target.size)]
+    channels, rows, columns = source.shape
+    outputs, height, width = (*target.shape, 1, 1)[:3]
+    pool: Any = (rows, columns) if kind.pool == "all" else kind.pool
+    (ky, kx), (sy, sx), (ay, ax), (py, px) = cast(
+        Any, (kind.kernel, kind.stride, kind.padding, pool)
+    )
+    factor = Fraction(1, py * px) if kind.average else one
+    found = []
+    for o, y, x in product(range(outputs), range(height), range(width)):
+        terms = []
+        for row, (i, dy, dx) in enumerate(product(range(channels), range(ky), range(kx))):
+            down, right = y * sy - ay + dy, x * sx - ax + dx  # of the pooled plane
+            if 0 <= down < rows // py and 0 <= right < columns // px:
+                for qy, qx in product(range(py), range(px)):
+                    at = (i * rows + down * py + qy) * columns + right * px + qx
+                    terms.append((at, row, o, factor))
+        if kind.bias:
+            terms.append((source.size, channels * ky * kx, o, one))
+        found.append(terms)
+    return found
 
 
 class Rounding:
@@ -48,6 +82,8 @@ class Batch:
 
     def __init__(self, graph: Graph, weights, inputs, last: "Batch | None" = None):
         self.graph, self.round = graph, Rounding()
+        self.taps = {c.name: taps(graph, c) for c in graph.connections}
+        self.reached = {c.name: self._reached(c) for c in graph.connections}
         self.weights = {n: [[value(p) for p in row] for row in w] for n, w in weights.items()}
         some = next(iter(inputs.values()))
         self.batch, self.steps = range(len(some)), range(len(some[0]))
@@ -83,26 +119,34 @@ class Batch:
         return done[first:]
 
     def source(self, connection, b: int, t: int) -> list[int]:
-        """The spikes that a connection brings to a step, a bias the last one."""
+        """The spikes that a connection brings to a step, and that of a bias, if it has one."""
         size = self.graph.by_name[connection.source].size
         if t >= connection.delay:
             row = list(self.spikes[connection.source][b][t - connection.delay])
         else:
             row = list(self.before[connection.source][b]) if self.before else [0] * size
-        kind = connection.kind
-        return row + [1] * (isinstance(kind, Dense) and kind.bias)
+        return [*row, 1]
 
-    def _weight(self, connection, k: int, j: int) -> Fraction:
-        if isinstance(connection.kind, Dense):
-            return self.weights[connection.name][k][j]
-        return Fraction(connection.kind.scale) if k == j else ZERO
+    def _reached(self, connection) -> list[list[tuple[int, int, int, Fraction]]]:
+        """As `taps`, but of each source, a bias the last, the targets that it reaches."""
+        found = [[] for _ in range(self.graph.by_name[connection.source].size + 1)]
+        for j, terms in enumerate(self.taps[connection.name]):
+            for k, m, n, factor in terms:
+                found[k].append((j, m, n, factor))
+        return found
+
+    def _weight(self, connection, row: int, column: int) -> Fraction:
+        weights = self.weights.get(connection.name)
+        return weights[row][column] if weights else Fraction(1)
 
     def _neuron(self, name: str, b: int, t: int, j: int) -> None:
         neuron = self.graph.by_name[name].neuron
         current = ZERO
         for c in self.graph.into(name):
             row = self.source(c, b, t)
-            current += sum((self._weight(c, k, j) for k, s in enumerate(row) if s), ZERO)
+            current += sum(
+                (f * row[k] * self._weight(c, m, n) for k, m, n, f in self.taps[c.name][j]), ZERO
+            )
         v, i = self.state[name][b][j]
         if neuron is None:
             u = self.round.pattern(current + v)
@@ -146,7 +190,8 @@ class Batch:
             if c.stop_gradient or t + c.delay not in self.steps:
                 continue
             row = self.gradients[c.target][b][t + c.delay]
-            e += sum((self._weight(c, j, m) * value(g) for m, g in enumerate(row)), ZERO)
+            reached = self.reached[c.name][j]
+            e += sum((f * self._weight(c, m, n) * value(row[i]) for i, m, n, f in reached), ZERO)
         g, q = state
         if neuron is None:
             g = rounded(e + g)
@@ -171,14 +216,14 @@ class Batch:
         """New weights, {connection: [k][j] patterns}, of those that are not frozen."""
         found = {}
         for c in self.graph.connections:
-            if c.frozen or not isinstance(c.kind, Dense):
+            if c.frozen or c.name not in self.weights:
                 continue
-            rows = self.weights[c.name]
+            rows, d = self.weights[c.name], self._sums(c)
             random = draw(c.name) if draw else None
             found[c.name] = [
                 [
                     self.round.pattern(
-                        w - Fraction(rate) * self.round(self._sum(c, k, j)),
+                        w - Fraction(rate) * self.round(d.get((k, j), ZERO)),
                         random[k][j] if random else None,
                     )
                     for j, w in enumerate(row)
@@ -187,12 +232,15 @@ class Batch:
             ]
         return found
 
-    def _sum(self, connection, k: int, j: int) -> Fraction:
-        """d before it is rounded."""
-        terms = (
-            value(self.gradients[connection.target][b][t][j])
-            for b in self.batch
-            for t in self.steps
-            if self.source(connection, b, t)[k]
-        )
-        return sum(terms, ZERO)
+    def _sums(self, connection) -> dict[tuple[int, int], Fraction]:
+        """d before it is rounded, by row and column."""
+        found: dict[tuple[int, int], Fraction] = {}
+        for b in self.batch:
+            for t in self.steps:
+                row = self.source(connection, b, t)
+                gradients = self.gradients[connection.target][b][t]
+                for g, sources in zip(gradients, self.taps[connection.name], strict=True):
+                    for k, m, n, f in sources:
+                        if row[k]:
+                            found[m, n] = found.get((m, n), ZERO) + f * row[k] * value(g)
+        return found

@@ -37,7 +37,9 @@ class Table:
         rng, values = self.rng, {}
         for layout in (PLANE, SOURCES, OTHERS):
             row = {str(name): rng.getrandbits(field.width) for name, field in layout}
-            row |= {name: rng.choice(ALONG[:-4]) for name in ("rows", "columns") if name in row}
+            row |= {
+                name: rng.choice(ALONG[:-4]) for name in ("y_entries", "x_entries") if name in row
+            }
             row |= {name: value for name, value in plane.items() if name in row}
             values |= row
             self.words.append(packed(layout).pack(row))
@@ -46,7 +48,9 @@ class Table:
     def windows(self, connection: Row, y: int, x: int) -> list[tuple[int, int]]:
         """Of each pixel of a window, row by row: how far its first tile of sources, and what is
         beside it, lie from those of the connection."""
-        row, column = (self.entries[connection[n] + at] for n, at in (("rows", y), ("columns", x)))
+        row, column = (
+            self.entries[connection[n] + at] for n, at in (("y_entries", y), ("x_entries", x))
+        )
         return [
             (
                 row["source"] + column["source"]

@@ -6,7 +6,7 @@ import tomllib
 import pytest
 
 from backspike.ir.builder import Network
-from backspike.ir.connection import Dense, Identity
+from backspike.ir.connection import Conv2d, Dense, GlobalAverage, Identity
 from backspike.ir.errors import UserError
 from backspike.ir.neuron import IF, LIF, CubaLIF
 from backspike.ir.surrogate import arctan, rectangle
@@ -94,6 +94,71 @@ def test_everything_that_a_file_can_say(tmp_path):
     path.write_text(WHOLE)
     assert read_network(path) == net.graph
     assert parse_network(tomllib.loads(WHOLE)) == net.graph
+
+
+PLANES = """
+[[population]]
+name = "x"
+shape = [2, 9, 8]
+role = "input"
+
+[[population]]
+name = "h"
+shape = [4, 2, 2]
+neuron = "LIF"
+
+[[population]]
+name = "y"
+shape = 3
+role = "readout"
+
+[[connection]]
+source = "x"
+target = "h"
+kind = "Conv2d"
+kernel = [3, 1]
+stride = [2, 2]
+padding = [1, 0]
+pool = 2
+average = true
+bias = true
+
+[[connection]]
+source = "h"
+target = "y"
+kind = "Conv2d"
+kernel = 1
+pool = "all"
+average = true
+"""
+
+
+def test_planes():
+    """Every option of a convolution."""
+    net = Network()
+    x, h = net.input("x", (2, 9, 8)), net.population("h", (4, 2, 2), LIF())
+    conv = Conv2d(4, (3, 1), stride=2, padding=(1, 0), pool=2, average=True, bias=True)
+    net.connect(x, h, conv)
+    net.connect(h, net.readout("y", 3), GlobalAverage())
+    assert parse_network(tomllib.loads(PLANES)) == net.graph
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("bias = true", "dilation = 2", r"0 \(x to h\) has dilation, must have none: use"),
+        ("bias = true", "groups = 2", r"0 \(x to h\) has groups, must have none: use popu"),
+        ("pool = 2\naverage = true", 'pool = "max"', "0 .* a Conv2d's pool is \"max\", must"),
+        ("stride = [2, 2]", "stride = 5", r"0 \(x to h\): a Conv2d's stride is 5, must be"),
+        ("[4, 2, 2]", "[4, 2, 1]", r"h of shape \(4, 2, 1\), must enter one of shape \(4, 2, 2\)"),
+        ("bias = true", "channels = 4", r"0 \(x to h\) has 'channels', must have only"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_planes_is_named(old, new, message):
+    """And what to use instead."""
+    assert old in PLANES
+    with pytest.raises(UserError, match=message):
+        parse_network(tomllib.loads(PLANES.replace(old, new, 1)))
 
 
 def test_the_example_of_the_documentation():

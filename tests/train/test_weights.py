@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from backspike.golden.arithmetic import Reals
+from backspike.golden.connections import current
+from backspike.golden.half import from_bits
 from backspike.golden.initial import initial_weights
-from backspike.ir.builder import Network
-from backspike.ir.connection import Dense, Identity
+from backspike.ir.builder import Input, Network, Sequential
+from backspike.ir.connection import Conv2d, Dense, Identity
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Graph
 from backspike.ir.neuron import LIF
@@ -52,6 +55,29 @@ def test_there_and_back():
     assert found["x-h"][2, 1] == bits["x-h"].view(np.float16)[1, 2]
     back = to_columns(GRAPH, found)
     assert all(np.array_equal(back[name], w) for name, w in bits.items())
+
+
+def test_convolutions():
+    """As torch.nn.Conv2d has them, (O, I, H, W) and (O,), there, back, and by name."""
+    conv = torch.nn.Conv2d(2, 3, (2, 3), stride=2, padding=1)
+    graph = Sequential(
+        Input((2, 5, 4)), Conv2d(3, (2, 3), stride=2, padding=1, bias=True), LIF(), Dense(2)
+    )
+    shapes = {"hidden1": (3, 2, 2, 3), "hidden1.bias": (3,), "readout": (2, 18)}
+    assert weight_shapes(graph) == shapes
+    bits = initial_weights(graph, 1)
+    found = from_columns(graph, bits)
+    assert {name: x.shape for name, x in found.items()} == shapes
+    assert all(np.array_equal(to_columns(graph, found)[n], w) for n, w in bits.items())
+    weights = Weights(graph, lambda: bits, lambda new, _: bits.update(to_columns(graph, new)))
+    weights["hidden1"], weights["hidden1.bias"] = conv.weight, conv.bias
+    planes = (torch.rand(1, 1, 2 * 5 * 4, generator=torch.manual_seed(0)) < 0.5).double()
+    columns = from_bits(bits["hidden1"])
+    want = conv.half().double()(planes.reshape(1, 2, 5, 4)).flatten()
+    (got,) = current(Reals(), graph, graph.connections[0], columns, planes[0])
+    assert (got[0] - want).abs().max() < 1e-12
+    with pytest.raises(UserError, match=r"have \(3, 2, 2, 3\): \(outputs, inputs, rows, columns\)"):
+        weights["hidden1"] = np.zeros((3, 12))
 
 
 def test_set_by_name():

@@ -82,7 +82,7 @@ class BackwardFront(GatherFront):
                 "source_rows": record.next_source_tiles,
                 "diagonal": record.diagonal & ~loss,
                 "delay": record.delay & ~loss,
-                **self.where(record),
+                **self.where(record, ~loss),
             },
         }
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -132,10 +132,11 @@ class GatherFront(wiring.Component):
         self.events(m, scan.o_events)
         return m
 
-    def where(self, told) -> dict[str, Any]:
-        """`windows` of a walk, on a machine that has them, as a record or a layer's tells."""
+    def where(self, told, applies: Any = 1) -> dict[str, Any]:
+        """`windows` of a walk, on a machine that has them, as a record or a layer's tells; the
+        table begins with a point, which is what there is unless that `applies`."""
         bits = window_bits(self._machine)
-        return {"windows": told.windows[:bits]} if bits else {}
+        return {"windows": Mux(applies, told.windows[:bits], 0)} if bits else {}
 
     def walk_inputs(self) -> dict[str, Any]:
         """What the walk takes of the descriptor, by its ports; of a struct by its fields."""

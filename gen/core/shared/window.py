@@ -44,8 +44,8 @@ OTHERS = data.StructLayout(
     {
         "x_other": UNIT_BITS,  # of blocks of weights; for wg of units of gradients
         "y_other": UNIT_BITS,
-        "rows": WINDOW_BITS,  # the entry of the plane's first row; for wg of the kernel's
-        "columns": WINDOW_BITS,  # that of its first column
+        "y_entries": WINDOW_BITS,  # the entry of the plane's first row; for wg of the kernel's
+        "x_entries": WINDOW_BITS,  # that of its first column
     }
 )
 """The third one."""
@@ -227,7 +227,7 @@ class Spots(wiring.Component):
         m.d.comb += [
             entry.as_value().eq(self.table.data),
             self.table.addr.eq(
-                Mux(phase == 0, self.others.rows + self.y, self.others.columns + self.x)
+                Mux(phase == 0, self.others.y_entries + self.y, self.others.x_entries + self.x)
             ),
             last.eq(self.index + 1 == self.connections),
             write.en.eq(self.busy & (phase == FIND_CYCLES - 1)),

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from backspike.compile.cut import Cut, cuts
 from backspike.compile.descriptors import Describer, Descriptors
 from backspike.compile.placement import ConnectionPlace, Placement, PopulationPlace, place
+from backspike.compile.planes import check_planes
 from backspike.compile.remedy import remedy
 from backspike.compile.schedule import Queue, Range, Scheduler
 from backspike.compile.uses import Use, uses_of
+from backspike.compile.windows import Table
 from backspike.gen.machine import DEPTH, Machine
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Graph
@@ -29,6 +31,7 @@ class Plan:
     places: Placement
     uses: tuple[Use, ...]
     descriptors: Mapping[str, Descriptors]
+    windows: tuple[int, ...]  # rows of the table of windows, of 64 bits
     queues: Mapping[str, Queue]
     programs: Mapping[str, Mapping[str, Range]]
 
@@ -63,6 +66,7 @@ def compile_graph(
     one. stateful: what neurons keep goes on from batch to batch.
     UserError names the memory that a network does not fit however it is cut.
     """
+    check_planes(graph, machine)
     if learning.momentum and learning.updates == "chip" and not machine.momentum:
         raise UserError(
             f"machine {machine.name!r} has no memory of moments, must have one for a momentum of "
@@ -106,14 +110,16 @@ def _compile(
     stateful: bool,
 ) -> Plan:
     places = place(graph, machine, cut, every)
-    descriptors = Describer(graph, learning, places, every).all()
+    table = Table(cut.blocks) if machine.windows else None
+    descriptors = Describer(graph, learning, places, every, cut, table).all()
     tiles = {name: at.tiles for name, at in places.populations.items()}
     numbers = {
         engine: {name: n for n, name in enumerate(found.layers)}
         for engine, found in descriptors.items()
     }
     after = {name: at.after for name, at in places.populations.items()}
-    scheduler = Scheduler(graph, tiles, numbers, sets=cut.sets, stateful=stateful, after=after)
+    sets = {name: at.pixels * cut.sets for name, at in places.populations.items()}
+    scheduler = Scheduler(graph, tiles, numbers, sets=sets, stateful=stateful, after=after)
     queues, programs = scheduler.queues()
     return Plan(
         graph=graph,
@@ -124,8 +130,11 @@ def _compile(
         stateful=stateful,
         cut=cut,
         places=places,
-        uses=tuple(uses_of(machine, places, descriptors, queues, scheduler.places, cut)),
+        uses=tuple(
+            uses_of(machine, places, descriptors, queues, scheduler.places, cut, every, table)
+        ),
         descriptors=descriptors,
+        windows=() if table is None else tuple(table.words),
         queues=queues,
         programs=programs,
     )

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from backspike.compile.placement import Placement
+from backspike.compile.cut import Cut
+from backspike.compile.placement import Placement, PopulationPlace
+from backspike.compile.windows import Axis, Table, Windows, windows_of
 from backspike.gen.core.engines import BACKWARD, FORWARD, UPDATE
 from backspike.gen.core.layout import CODES, CONNECTIONS, NEVER
 from backspike.ir.errors import UserError
@@ -36,6 +38,8 @@ class Describer:
     learning: Learning
     places: Placement
     every: bool
+    cut: Cut
+    table: Table | None = None  # of windows, which grows, if the machine has one
 
     def all(self) -> dict[str, Descriptors]:
         """By the engines' names."""
@@ -105,7 +109,18 @@ class Describer:
             "weights": place.weights,
             "diagonal": int(place.diagonal),
             "delay": connection.delay,
+            "windows": self._windows_forward(connection),
         }
+
+    def _windows_forward(self, connection: Connection) -> int:
+        if self.table is None:
+            return 0
+        logits = self.places.populations[connection.target].logits is not None
+        each = self.cut.sets if logits and not self.every else self.cut.blocks
+        return self._windows(connection).forward(self.table, each)
+
+    def _windows(self, connection: Connection) -> Windows:
+        return windows_of(self.graph, connection, self.places, self.cut)
 
     def _backward(self, population: Population, record: int, connections: int) -> Fields:
         place = self.places.populations[population.name]
@@ -140,6 +155,7 @@ class Describer:
             "next_weights": place.weights,
             "diagonal": int(place.diagonal),
             "delay": connection.delay,
+            "windows": 0 if self.table is None else self._windows(connection).backward(self.table),
         }
 
     def _error_record(self, population: Population) -> Fields:
@@ -154,7 +170,15 @@ class Describer:
             "next_weights": self.places.identity,
             "diagonal": 1,
             "delay": 0,
+            "windows": self._windows_of_errors(place),
         }
+
+    def _windows_of_errors(self, place: PopulationPlace) -> int:
+        if self.table is None:
+            return 0
+        rows, columns = (Axis(n, n) for n in place.plane)
+        windows = Windows((rows, columns), place.tiles, 1, self.cut.blocks, shared=True)
+        return windows.backward(self.table)
 
     def _update(self, connection: Connection) -> Fields:
         """`key` changes every step."""
@@ -169,6 +193,7 @@ class Describer:
             "gradient_base": place.gradient_base,
             "weights": place.weights,
             "delay": connection.delay,
+            "windows": 0 if self.table is None else self._windows(connection).update(self.table),
             "rate": half_bits(-1.0 if host else learning.rate),
             "stochastic": int(learning.rounding == "stochastic" and not host),
             "all": int(host or learning.momentum > 0),

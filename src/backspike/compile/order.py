@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from backspike.compile.compiler import Plan
+from backspike.compile.placement import PopulationPlace
 from backspike.compile.schedule import Queue, Range
 from backspike.ir.constants import ENGINES
 from backspike.ir.graph import Connection, Population
@@ -159,9 +160,9 @@ class Footprints:
         if place.logits is not None:
             return read, self._logits(population, tile)
         return read, (
-            self._units("spikes", place.base, [tile], spans, half=self.forward)
-            | self._units("codes", place.base, [tile], spans)
-            | self._units("active", place.base, [tile], spans)
+            self._units("spikes", place, [tile], spans, half=self.forward)
+            | self._units("codes", place, [tile], spans)
+            | self._units("active", place, [tile], spans)
         )
 
     def _backward(self, population: Population, tile: int, spans: range) -> Uses:
@@ -172,8 +173,8 @@ class Footprints:
             return self._logits(population, tile), written
         read: set[Row] = set()
         if population.spikes:
-            read |= self._units("codes", place.base, [tile], spans)
-            read |= self._units("active", place.base, [tile], spans)
+            read |= self._units("codes", place, [tile], spans)
+            read |= self._units("active", place, [tile], spans)
         neurons = range(tile * lanes, min((tile + 1) * lanes, place.size))
         for connection in plan.graph.errors_into(name):
             tiles = self._far(connection, connection.target, tile)
@@ -212,16 +213,26 @@ class Footprints:
     def _rows(self, connection: Connection) -> range:
         """Sources, and the bias."""
         place = self.plan.connections[connection.name]
+        if place.taps > 1:
+            return range(place.tile_rows * self.plan.machine.lanes)
         return range(place.sources + place.bias)
 
     def _units(
-        self, memory: str, base: int, tiles: Iterable[int], spans: Iterable[int], *, half: int = 0
+        self,
+        memory: str,
+        place: PopulationPlace,
+        tiles: Iterable[int],
+        spans: Iterable[int],
+        *,
+        half: int = 0,
+        base: int | None = None,
     ) -> set[Row]:
-        """Units of tiles, in those spans of every set."""
-        cut = self.plan.cut
+        """Units of tiles, in those spans of every set. base: if not that of spikes and codes."""
+        cut, first = self.plan.cut, place.base if base is None else base
         return {
-            (memory, half, base + tile * cut.blocks + at * cut.spans + span)
+            (memory, half, first + unit * cut.blocks + at * cut.spans + span)
             for tile in tiles
+            for unit in range(tile * place.pixels, (tile + 1) * place.pixels)
             for at in range(cut.sets)
             for span in spans
         }
@@ -237,8 +248,8 @@ class Footprints:
         order = list(self.plan.descriptors["bp"].layers)[::-1]
         owner = order.index(name) + (0 if errors else len(order))
         later = [span + by for span in spans if span + by < self.plan.cut.spans]
-        return self._units("gradients", base, tiles, later, half=owner) | self._units(
-            "masks", base, tiles, later, half=owner
+        return self._units("gradients", place, tiles, later, half=owner, base=base) | self._units(
+            "masks", place, tiles, later, half=owner, base=base
         )
 
     def _sources(
@@ -246,13 +257,13 @@ class Footprints:
     ) -> set[Row]:
         """Spikes of those spans; delayed, of the ones before, of which the first comes after the
         last one of the batch before, if this one goes on."""
-        base, last = self.plan.populations[connection.source].base, self.plan.cut.spans - 1
+        place, last = self.plan.populations[connection.source], self.plan.cut.spans - 1
         if not connection.delay:
-            return self._units("spikes", base, tiles, spans, half=half)
+            return self._units("spikes", place, tiles, spans, half=half)
         before = [span - 1 for span in spans if span]
-        read = self._units("spikes", base, tiles, before, half=half)
+        read = self._units("spikes", place, tiles, before, half=half)
         if 0 in spans and self.carry:
-            read |= self._units("spikes", base, tiles, [last], half=1 - half)
+            read |= self._units("spikes", place, tiles, [last], half=1 - half)
         return read
 
     def _weight_rows(
@@ -262,7 +273,7 @@ class Footprints:
         if place.diagonal:
             return {("weights", 0, place.weights * lanes + n) for n in range(lanes)}
         return {
-            ("weights", 0, (place.weights + tile * place.source_tiles) * lanes + source)
+            ("weights", 0, (place.weights + tile * place.tile_rows) * lanes + source)
             for source in sources
             for tile in tiles
         }

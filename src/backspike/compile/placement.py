@@ -1,10 +1,12 @@
 """Where a graph's populations and connections lie in a machine's memories."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from backspike.compile.cut import Cut
 from backspike.compile.liveness import Life, place_lives
+from backspike.compile.planes import in_planes
 from backspike.gen.machine import Machine
 from backspike.ir.connection import Dense
 from backspike.ir.constants import ceil_div
@@ -13,7 +15,8 @@ from backspike.ir.graph import Connection, Graph, Population
 
 @dataclass(frozen=True)
 class PopulationPlace:
-    """Where a population lies: tiles of P neurons, of which each has a unit for every block.
+    """Where a population lies: tiles of P neurons (in planes of P channels), of which each has a
+    unit for every pixel and block.
 
     base: its first unit, of spikes, and of codes but for inputs. gradients: the first unit of its
     gradients, if it learns; after: populations whose gradients they take the place of. errors: the
@@ -28,11 +31,23 @@ class PopulationPlace:
     after: frozenset[str] = frozenset()
     errors: int | None = None
     logits: int | None = None
+    plane: tuple[int, int] = (1, 1)  # rows and columns; size is that of a pixel
+    coded: bool = True  # it has codes: it spikes, and is no input
+    learns: bool = False  # it has gradients
+
+    @property
+    def pixels(self) -> int:
+        """Of its plane."""
+        return math.prod(self.plane)
 
 
 @dataclass(frozen=True)
 class ConnectionPlace:
-    """Where a connection's weights lie, and both its ends."""
+    """Where a connection's weights lie, and both its ends.
+
+    size, sources: neurons, and sources of each tap. tiles, source_tiles: likewise. taps: pixels of
+    its window.
+    """
 
     size: int
     sources: int
@@ -44,16 +59,22 @@ class ConnectionPlace:
     output_base: int
     gradient_base: int
     diagonal: bool
+    taps: int = 1
 
     @property
     def rows(self) -> int:
         """Rows of P weights that are used."""
-        return (self.sources + self.bias) * self.tiles
+        return (self.sources * self.taps + self.bias) * self.tiles
+
+    @property
+    def tile_rows(self) -> int:
+        """Blocks of P x P weights of a tile of neurons."""
+        return self.source_tiles * self.taps
 
     @property
     def weight_blocks(self) -> int:
         """Blocks of P x P weights that they lie in."""
-        return 1 if self.diagonal else self.source_tiles * self.tiles
+        return 1 if self.diagonal else self.tile_rows * self.tiles
 
 
 @dataclass(frozen=True)
@@ -97,21 +118,28 @@ def place(graph: Graph, machine: Machine, cut: Cut, every: bool) -> Placement:
 def _populations(
     graph: Graph, ordered: list[Population], machine: Machine, cut: Cut, every: bool
 ) -> dict[str, PopulationPlace]:
-    tiles = {p.name: ceil_div(p.size, machine.lanes) for p in ordered}
+    planes = in_planes(graph)
+    plane = {p.name: (p.shape[1], p.shape[2]) if p.name in planes else (1, 1) for p in ordered}
+    size = {p.name: p.shape[0] if p.name in planes else p.size for p in ordered}
+    tiles = {name: ceil_div(channels, machine.lanes) for name, channels in size.items()}
+    pixels = {name: tiles[name] * math.prod(plane[name]) for name in tiles}
     bases, logits = dict.fromkeys(tiles, 0), {}
     unit = first_logits = 0
     for population in sorted(ordered, key=lambda p: p.role == "input"):
         if population.spikes:
             bases[population.name] = unit
-            unit += tiles[population.name] * cut.blocks
+            unit += pixels[population.name] * cut.blocks
         else:
             logits[population.name] = first_logits
-            first_logits += tiles[population.name] * (cut.blocks if every else cut.sets)
-    places = place_lives(_lives(graph, ordered, tiles, cut, every), machine.gradients)
+            first_logits += pixels[population.name] * (cut.blocks if every else cut.sets)
+    places = place_lives(_lives(graph, ordered, pixels, cut, every), machine.gradients)
     return {
         p.name: PopulationPlace(
-            size=p.size,
+            size=size[p.name],
             tiles=tiles[p.name],
+            plane=plane[p.name],
+            coded=p.spikes and p.role != "input",
+            learns=p.name in places,
             base=bases[p.name],
             gradients=places[p.name].first if p.name in places else 0,
             after=places[p.name].after if p.name in places else frozenset(),
@@ -123,7 +151,7 @@ def _populations(
 
 
 def _lives(
-    graph: Graph, ordered: list[Population], tiles: Mapping[str, int], cut: Cut, every: bool
+    graph: Graph, ordered: list[Population], pixels: Mapping[str, int], cut: Cut, every: bool
 ) -> list[Life]:
     """Of gradients, and of errors that the host writes; moments are populations, in the order of
     back-propagation. A stage is one moment: in a circle all are needed to its end."""
@@ -136,7 +164,7 @@ def _lives(
             continue
         below = [c.source for c in graph.into(name) if c in graph.errors_into(c.source)]
         last = max([moment[name], *(moment[source] for source in below if source in moment)])
-        units = tiles[name] * cut.blocks
+        units = pixels[name] * cut.blocks
         if stepped(population, every):
             lives.insert(0, Life(ERRORS + name, units, -1, moment[name]))
         lives.append(Life(name, units, moment[name], last))
@@ -156,7 +184,11 @@ def _connection(
     block: int,
 ) -> ConnectionPlace:
     source, target = populations[connection.source], populations[connection.target]
-    bias = isinstance(connection.kind, Dense) and connection.kind.bias
+    window = graph.windows.get(connection.name)
+    bias = window is not None and window.bias
+    taps = 1
+    if source.pixels > 1 and window is not None:
+        taps = source.pixels if isinstance(connection.kind, Dense) else math.prod(window.kernel)
     return ConnectionPlace(
         size=target.size,
         sources=source.size,
@@ -167,5 +199,6 @@ def _connection(
         source_base=source.base,
         output_base=target.base,
         gradient_base=target.gradients,
-        diagonal=not isinstance(connection.kind, Dense),
+        diagonal=window is None,
+        taps=taps,
     )

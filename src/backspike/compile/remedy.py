@@ -11,7 +11,7 @@ Uses = Callable[[Machine], Iterable[Sequence[Use]]]
 """What a network needs of a machine, in each way to run it; the one that needs least comes first.
 """
 
-POWERS = ("layers", "spike_units", "readout_units", "tasks", "states")
+POWERS = ("layers", "spike_units", "readout_units", "tasks", "states", "windows")
 """Parameters that are powers of two."""
 
 

@@ -55,8 +55,8 @@ Tile = tuple[str, int]
 class Scheduler:
     """Makes the queues of a graph.
 
-    tiles: of each population. numbers: of layers, by engine and name. sets: of a batch, each of
-    which keeps its own. stateful: what neurons keep goes on from batch to batch. after: populations
+    tiles: of each population. numbers: of layers, by engine and name. sets: of a batch, times the
+    population's pixels (1 unless given), each of which keeps its own. stateful: what neurons keep goes on from batch to batch. after: populations
     whose gradients' place a population's take.
     """
 
@@ -66,11 +66,12 @@ class Scheduler:
         tiles: Mapping[str, int],
         numbers: Mapping[str, Mapping[str, int]],
         *,
-        sets: int = 1,
+        sets: Mapping[str, int] | None = None,
         stateful: bool = False,
         after: Mapping[str, frozenset[str]] | None = None,
     ):
-        self.graph, self.tiles, self.numbers, self.sets = graph, tiles, numbers, sets
+        self.graph, self.tiles, self.numbers = graph, tiles, numbers
+        self.sets = sets or dict.fromkeys(tiles, 1)
         self._after = after or {}
         self.forward = list(self._populations("fp", graph.stages, keep_all=stateful))
         stages = [tuple(reversed(stage)) for stage in reversed(graph.stages)]
@@ -84,8 +85,8 @@ class Scheduler:
     @property
     def places(self) -> int:
         """Places that what neurons keep needs."""
-        tasks = [task for _, task in (*self.forward, *self.backward)]
-        return max(task.place + (self.sets if task.keep else 1) for task in tasks)
+        tasks = (*self.forward, *self.backward)
+        return max(task.place + (self.sets[name] if task.keep else 1) for (name, _), task in tasks)
 
     def queues(self) -> tuple[dict[str, Queue], dict[str, dict[str, Range]]]:
         """Queues, and ranges of the programs."""
@@ -131,7 +132,7 @@ class Scheduler:
                 begins, ends = loop and n == 0, loop and n == len(at) - 1
                 task = Task(number[name], tile, {}, place, keep, loop, begins, ends)
                 yield (name, tile), task
-                place += self.sets if keep else 0
+                place += self.sets[name] if keep else 0
 
     def _circular(self, engine: str, names: set[str]) -> bool:
         """Whether a step of these populations needs another of their steps."""

@@ -4,11 +4,17 @@ All divisions, edges and paddings of a convolution end here: the core walks entr
 that is dense or an identity has windows, too: of one pixel.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from backspike.gen.core.shared.window import ENTRY, OTHERS, PLANE, SOURCES
+from amaranth.lib import data
+
+from backspike.compile.cut import Cut
+from backspike.compile.placement import Placement
+from backspike.gen.core.shared.window import ENTRY, OTHERS, PLANE, SOURCES, STRIDES
+from backspike.ir.connection import Conv2d
 from backspike.ir.constants import ceil_div
+from backspike.ir.graph import Connection, Graph
 
 Words = list[int]
 
@@ -47,3 +53,153 @@ class Axis:
         high = min(self.targets - 1, (self.sources - 1 + self.padding - tap) // self.stride)
         first = low * self.stride - self.padding + tap
         return (low, first, high - low + 1) if high >= low else (0, 0, 0)
+
+
+class Table:
+    """The rows of the table, as it grows. Axes that are alike share their entries.
+
+    It begins with a point, which is what a loss is told. blocks: of the batch.
+    """
+
+    def __init__(self, blocks: int) -> None:
+        self.words: Words = []
+        self._axes: dict[tuple[int, ...], int] = {}
+        behind = len(STRIDES.members)
+        self.connection(units=blocks, lines=1, columns=1, y_entries=behind, x_entries=behind)
+        self.axis([(0, 0, 1)])
+
+    def axis(self, entries: Iterable[tuple[int, int, int]]) -> int:
+        """Where entries (source, other, count) lie, one after the other."""
+        words = tuple(_packed(ENTRY, source=s, other=o, count=n) for s, o, n in entries)
+        if words not in self._axes:
+            self._axes[words] = len(self.words)
+            self.words += words
+        return self._axes[words]
+
+    def connection(self, **fields: int) -> int:
+        """Where a connection's rows lie, with these fields, the rest 0."""
+        place = len(self.words)
+        for layout in (PLANE, SOURCES, OTHERS):
+            names = {str(name) for name, _ in layout}
+            self.words.append(_packed(layout, **{n: fields[n] for n in names & fields.keys()}))
+        return place
+
+
+def _packed(layout: data.StructLayout, **fields: int) -> int:
+    """A row; distances are modulo their bits."""
+    masks = {str(name): (1 << field.width) - 1 for name, field in layout}
+    return layout.const({n: value & masks[n] for n, value in fields.items()}).as_bits()
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows of one connection: of each axis, rows first. tiles: of sources. tile_rows: blocks
+    of weights of a tile of targets. shared: all taps have the same weights, as one-to-one."""
+
+    axes: tuple[Axis, Axis]
+    tiles: int
+    tile_rows: int
+    blocks: int  # of the batch
+    shared: bool = False
+
+    @property
+    def sources(self) -> int:
+        """Pixels of the source's plane."""
+        return self.axes[0].sources * self.axes[1].sources
+
+    @property
+    def targets(self) -> int:
+        """Pixels of the target's plane."""
+        return self.axes[0].targets * self.axes[1].targets
+
+    def forward(self, table: Table, each: int) -> int:
+        """What engine fp is told; each: blocks of a pixel of the target, or sets."""
+        rows, columns = self.axes
+        line, (tap_row, tap) = columns.sources * self.blocks, self._taps()
+        return table.connection(
+            units=self.targets * each,
+            lines=rows.targets,
+            columns=columns.targets,
+            tile_rows=self.tile_rows,
+            tile_units=self.sources * self.blocks,
+            x_source=self.blocks,
+            y_source=line,
+            x_other=tap,
+            y_other=tap_row,
+            y_entries=table.axis(
+                (s * line, t * tap_row, n) for s, t, n in map(rows.forward, range(rows.targets))
+            ),
+            x_entries=table.axis(
+                (s * self.blocks, t * tap, n)
+                for s, t, n in map(columns.forward, range(columns.targets))
+            ),
+        )
+
+    def backward(self, table: Table) -> int:
+        """What engine bp is told, of which the neurons are the sources."""
+        rows, columns = self.axes
+        line, (tap_row, tap) = columns.targets * self.blocks, self._taps()
+        return table.connection(
+            units=self.sources * self.blocks,
+            lines=rows.sources,
+            columns=columns.sources,
+            tile_rows=self.tile_rows,
+            tile_units=self.targets * self.blocks,
+            x_source=-self.blocks,
+            y_source=-line,
+            x_other=columns.stride * tap,
+            y_other=rows.stride * tap_row,
+            y_entries=table.axis(
+                (o * line, t * tap_row, n) for o, t, n in map(rows.backward, range(rows.sources))
+            ),
+            x_entries=table.axis(
+                (o * self.blocks, t * tap, n)
+                for o, t, n in map(columns.backward, range(columns.sources))
+            ),
+        )
+
+    def update(self, table: Table) -> int:
+        """What engine wg is told."""
+        rows, columns = self.axes
+        line, target_line = columns.sources * self.blocks, columns.targets * self.blocks
+        return table.connection(
+            units=self.targets * self.blocks,
+            lines=rows.taps,
+            columns=columns.taps,
+            tile_rows=self.tile_rows,
+            taps=rows.taps * columns.taps,
+            tile_units=self.sources * self.blocks,
+            x_source=columns.stride * self.blocks,
+            y_source=rows.stride * line,
+            x_other=self.blocks,
+            y_other=target_line,
+            y_entries=table.axis(
+                (s * line, o * target_line, n) for o, s, n in map(rows.met, range(rows.taps))
+            ),
+            x_entries=table.axis(
+                (s * self.blocks, o * self.blocks, n)
+                for o, s, n in map(columns.met, range(columns.taps))
+            ),
+        )
+
+    def _taps(self) -> tuple[int, int]:
+        """Blocks of weights from a row of taps to the next, and from a tap."""
+        return (0, 0) if self.shared else (self.axes[1].taps * self.tiles, self.tiles)
+
+
+def windows_of(graph: Graph, connection: Connection, places: Placement, cut: Cut) -> Windows:
+    """Of a connection that is placed."""
+    source, target = places.populations[connection.source], places.populations[connection.target]
+    at, window = places.connections[connection.name], graph.windows.get(connection.name)
+    if isinstance(connection.kind, Conv2d) and window is not None:
+        geometry = zip(
+            source.plane, window.pixels, window.kernel, window.stride, window.padding, strict=True
+        )
+        axes = [Axis(*each) for each in geometry]
+    elif window is not None:  # dense: a window as large as the plane
+        axes = [Axis(n, 1, n) for n in source.plane]
+    else:
+        axes = [Axis(n, m) for n, m in zip(source.plane, target.plane, strict=True)]
+    rows, columns = axes
+    shared = window is None
+    return Windows((rows, columns), at.source_tiles, at.tile_rows, cut.blocks, shared)

@@ -17,6 +17,8 @@ from backspike.compile.memory_image import (
     weight_rows,
     weight_tensor,
 )
+from backspike.compile.placement import ConnectionPlace, PopulationPlace
+from backspike.compile.planes import from_tap_rows, from_tiles, tap_rows, to_tiles
 from backspike.compile.schedule import Task
 from backspike.drive.port import Port
 from backspike.gen.core.control.counters import COUNTERS, WORDS
@@ -101,6 +103,9 @@ class CoreDriver:
             tasks = [task_word(task) for task in plan.queues[name].tasks]
             words = [word >> 32 * k & 0xFFFF_FFFF for word in tasks for k in range(2)]
             self._write(f"tasks_{name}", 0, words)
+        words = [row >> 32 * k & 0xFFFF_FFFF for row in plan.windows for k in range(2)]
+        if words:
+            self._write("windows", 0, words)
         scales = {
             plan.connections[c.name].weights: half_bits(c.kind.scale)
             for c in plan.graph.connections
@@ -119,7 +124,7 @@ class CoreDriver:
         """Of each connection that has some, uint16 (K, N)."""
         for name, values in weights.items():
             at = self.plan.connections[name]
-            rows = weight_rows(values, self.shape.lanes)
+            rows = weight_rows(self._to_rows(at, values), self.shape.lanes)
             self._write("weights", at.weights * self.block, rows.view(np.uint32))
 
     def read_weights(self) -> dict[str, np.ndarray]:
@@ -129,8 +134,22 @@ class CoreDriver:
             at = self.plan.connections[name]
             words = self._read("weights", at.weights * self.block, at.weight_blocks * self.block)
             rows = words.view(np.uint16)
-            tensors[name] = weight_tensor(rows, self.shape.lanes, at.sources + at.bias, at.size)
+            sources = self._rows(at)
+            found = weight_tensor(rows, self.shape.lanes, sources, at.size)
+            tensors[name] = self._from_rows(at, found)
         return tensors
+
+    def _rows(self, at: ConnectionPlace) -> int:
+        """Rows of a connection's weights in each tile of neurons."""
+        return at.sources + at.bias if at.taps == 1 else at.tile_rows * self.shape.lanes
+
+    def _to_rows(self, at: ConnectionPlace, weights: np.ndarray) -> np.ndarray:
+        if at.taps == 1:
+            return weights
+        return tap_rows(weights, at.sources, at.taps, self.shape.lanes)
+
+    def _from_rows(self, at: ConnectionPlace, rows: np.ndarray) -> np.ndarray:
+        return rows if at.taps == 1 else from_tap_rows(rows, at.sources, at.taps)
 
     def clear_moments(self) -> None:
         """Moments of all weights, if the machine has any, become 0."""
@@ -146,7 +165,8 @@ class CoreDriver:
             words = self._read("moments", at.weights * self.block, at.weight_blocks * self.block)
             rows = words.view(np.uint16).reshape(at.tiles, -1, self.shape.lanes)
             full = np.concatenate(list(rows), axis=1)
-            tensors[connection.name] = full[: at.sources + at.bias, : at.size].copy()
+            rows = full[: self._rows(at), : at.size]
+            tensors[connection.name] = self._from_rows(at, rows.copy())
         return tensors
 
     def write_moments(self, moments: Arrays) -> None:
@@ -154,9 +174,9 @@ class CoreDriver:
         lanes = self.shape.lanes
         for name, values in moments.items():
             at = self.plan.connections[name]
-            rows = at.weight_blocks // at.tiles * lanes
+            rows, lies = at.tile_rows * lanes, self._to_rows(at, values)
             full = np.zeros((rows, at.tiles * lanes), np.uint16)
-            full[: values.shape[0], : values.shape[1]] = values
+            full[: lies.shape[0], : lies.shape[1]] = lies
             tiles = full.reshape(rows, at.tiles, lanes).transpose(1, 0, 2)
             words = np.ascontiguousarray(tiles).view(np.uint32).ravel()
             self._write("moments", at.weights * self.block, words)
@@ -166,8 +186,10 @@ class CoreDriver:
         the memories of `buffer`."""
         machine, batch = self.plan.machine, 0
         for name, spikes in inputs.items():
-            first = buffer * machine.spike_units + self.plan.populations[name].base
-            self._write("spikes", first * self.row, spike_words(spikes, self.shape))
+            at = self.plan.populations[name]
+            first = buffer * machine.spike_units + at.base
+            words = spike_words(self._to_tiles(at, spikes), self.shape)
+            self._write("spikes", first * self.row, words)
             batch = len(spikes)
         if labels is not None:
             first = buffer * machine.readout_units * DEPTH
@@ -183,6 +205,7 @@ class CoreDriver:
             rows = sample_rows(error, self.shape)
             self._write("logits", at.logits * DEPTH * self.row, rows.view(np.uint32))
             return
+        error = self._to_tiles(at, error)
         rows = unit_rows(error, self.shape)
         self._write("gradients", at.errors * DEPTH * self.row, rows.view(np.uint32))
         masks = spike_words((error != 0).astype(np.uint8), self.shape)
@@ -263,7 +286,7 @@ class CoreDriver:
     def _check_machine(self, sizes: dict[str, int]) -> None:
         """What the core says of its sizes against the plan's machine."""
         machine = self.plan.machine
-        windows = exact_log2(machine.windows) if machine.windows else 0
+        windows = max(0, machine.windows.bit_length() - 1)
         special = {"depth": DEPTH, "gradient_units": machine.gradients, "windows": windows}
         wanted = {name: special.get(name, getattr(machine, name, None)) for name in sizes}
         wrong = [name for name, size in sizes.items() if size != wanted[name]]
@@ -275,10 +298,18 @@ class CoreDriver:
 
     def _units(self, window: str, name: str, words: int, dtype: type, batch: int) -> np.ndarray:
         at = self.plan.populations[name]
-        rows = at.tiles * self.plan.cut.blocks * DEPTH
+        rows = at.tiles * at.pixels * self.plan.cut.blocks * DEPTH
         base = at.gradients if window == "gradients" else at.base
         data = self._read(window, base * DEPTH * words, rows * words)
-        return unit_tensor(data.view(dtype).reshape(rows, -1), self.shape, batch, at.size)
+        neurons = at.size if at.pixels == 1 else at.tiles * at.pixels * self.shape.lanes
+        found = unit_tensor(data.view(dtype).reshape(rows, -1), self.shape, batch, neurons)
+        return found if at.pixels == 1 else from_tiles(found, at.size, at.pixels, self.shape.lanes)
+
+    def _to_tiles(self, at: PopulationPlace, values: np.ndarray) -> np.ndarray:
+        """(..., N) of a population as its units have it: in planes another order, and padding."""
+        if at.pixels == 1:
+            return values
+        return to_tiles(values, at.size, at.pixels, self.shape.lanes)
 
     def _register(self, name: str, **fields: int) -> None:
         self.port.write(name, self.map.register(name).pack(**fields))

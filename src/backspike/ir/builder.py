@@ -1,11 +1,13 @@
 """Two ways to write a graph: population by population, and as a chain of layers."""
 
+import math
 from dataclasses import dataclass, replace
 
-from backspike.ir.connection import Dense, Identity, Kind
+from backspike.ir.connection import Conv2d, Dense, Identity, Kind
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Connection, Graph, Population
 from backspike.ir.neuron import LIF
+from backspike.ir.window import conv_window
 
 Shape = int | tuple[int, ...]
 
@@ -87,15 +89,24 @@ class Network:
         return name if name not in taken else next(n for n in numbers if n not in taken)
 
     def _settled(self, target: str, kind: Kind) -> Kind:
-        """A Dense that was given its size has its target's."""
-        if not isinstance(kind, Dense) or kind.size is None:
-            return kind
-        sizes = {population.name: population.size for population in self._populations}
-        if sizes.get(target, kind.size) != kind.size:
-            raise UserError(
-                f"a Dense into {target} has size {kind.size}, must have {sizes[target]} or none"
-            )
-        return replace(kind, size=None)
+        """A Dense that was given its size has its target's, a Conv2d its channels."""
+        shapes = {population.name: population.shape for population in self._populations}
+        shape = shapes.get(target)
+        if isinstance(kind, Dense) and kind.size is not None:
+            if shape is not None and math.prod(shape) != kind.size:
+                raise UserError(
+                    f"a Dense into {target} has size {kind.size}, must have {math.prod(shape)} or "
+                    "none"
+                )
+            return replace(kind, size=None)
+        if isinstance(kind, Conv2d) and kind.channels is not None:
+            if shape is not None and shape[0] != kind.channels:
+                raise UserError(
+                    f"a Conv2d into {target} has {kind.channels} channels, must have {shape[0]} or "
+                    "none"
+                )
+            return replace(kind, channels=None)
+        return kind
 
 
 @dataclass(frozen=True)
@@ -105,12 +116,13 @@ class Input:
     shape: Shape
 
 
-def Sequential(*layers: Input | Dense | Identity | LIF) -> Graph:
+def Sequential(*layers: Input | Kind | LIF) -> Graph:
     """A chain as it is written in PyTorch: an Input, then connections, each with its neurons.
 
         Sequential(Input(64), Dense(128), LIF(leak=0.75), Dense(10))
 
-    A Dense has its size here. A last connection without neurons leads to a read-out of potentials,
+    A Dense has its size here, a Conv2d its channels; planes have as many pixels as
+    windows fit their source. A last connection without neurons leads to a read-out of potentials,
     one with neurons to a read-out of numbers of spikes. Populations are `input`, `hidden1` and on,
     `readout`; connections go by their targets. Raises UserError.
     """
@@ -122,8 +134,10 @@ def Sequential(*layers: Input | Dense | Identity | LIF) -> Graph:
     source = net.input("input", before.shape)
     while rest:
         kind = rest.pop(0)
-        if not isinstance(kind, Dense | Identity):
-            raise UserError(f"in a chain {kind} is after {before}, must be a Dense or an Identity")
+        if not isinstance(kind, Kind):
+            raise UserError(
+                f"in a chain {kind} is after {before}, must be a Dense, a Conv2d or an Identity"
+            )
         neuron = rest.pop(0) if rest and isinstance(rest[0], LIF) else None
         if rest and neuron is None:
             raise UserError(f"in a chain {rest[0]} is after {kind}, must be a neuron model")
@@ -134,18 +148,25 @@ def Sequential(*layers: Input | Dense | Identity | LIF) -> Graph:
             target = net.population(f"hidden{hidden}", shape, neuron)
         else:
             assert neuron is None or isinstance(neuron, LIF)
-            target = net.readout("readout", shape, neuron)
+            whole = isinstance(kind, Conv2d) and _shape(shape)[1:] == (1, 1)
+            target = net.readout("readout", _shape(shape)[0] if whole else shape, neuron)
         net.connect(source, target, kind, name=target.name)
         source, before = target, neuron or kind
     return net.graph
 
 
-def _target(kind: Dense | Identity, source: Population) -> Shape:
+def _target(kind: Kind, source: Population) -> Shape:
+    """The shape of the population that a layer leads to."""
     if isinstance(kind, Identity):
         return source.shape
-    if kind.size is None:
-        raise UserError("a Dense in a chain has no size, must have one, as Dense(128)")
-    return kind.size
+    if isinstance(kind, Dense):
+        if kind.size is None:
+            raise UserError("a Dense in a chain has no size, must have one, as Dense(128)")
+        return kind.size
+    if kind.channels is None:
+        raise UserError("a Conv2d in a chain has no channels, must have some, as Conv2d(16, 3)")
+    window = conv_window(f"{kind} after {source.name}", kind, source.shape, kind.channels)
+    return kind.channels, *window.pixels
 
 
 def _shape(shape: Shape) -> tuple[int, ...]:

@@ -9,13 +9,16 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Literal, TypeVar
 
 from backspike.ir.checks import one_of, switch, whole
-from backspike.ir.connection import Dense, Identity, Kind
+from backspike.ir.connection import Conv2d, Dense, Identity, Kind
 from backspike.ir.errors import UserError
 from backspike.ir.neuron import LIF
+from backspike.ir.window import Window, conv_window, dense_window
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 Role = Literal["input", "hidden", "readout"]
 Node = TypeVar("Node", str, tuple[str, ...])
+MOST = 2**16
+"""Sources and targets of weights: stochastic rounding draws from 16 bits of either's number."""
 
 
 def _name(what: str, value: object) -> None:
@@ -83,12 +86,17 @@ class Connection:
 
     def __post_init__(self) -> None:
         _name("a connection's name", self.name)
-        if not isinstance(self.kind, Dense | Identity):
+        if not isinstance(self.kind, Kind):
             raise UserError(
-                f"connection {self.name} is {self.kind!r}, must be a Dense or an Identity"
+                f"connection {self.name} is {self.kind!r}, must be a Dense, a Conv2d or an Identity"
             )
         if isinstance(self.kind, Dense) and self.kind.size is not None:
             raise UserError(f"connection {self.name} has {self.kind}, must have none of a size")
+        if isinstance(self.kind, Conv2d) and self.kind.channels is not None:
+            raise UserError(
+                f"connection {self.name} has {self.kind}, must have none of channels: the target "
+                "has them"
+            )
         if self.delay not in (0, 1) or isinstance(self.delay, bool):
             raise UserError(
                 f"the delay of connection {self.name} is {self.delay!r}, must be 0 or 1"
@@ -144,6 +152,27 @@ class Graph:
                 f"identity {connection.name} connects {source.name} of shape {source.shape} and "
                 f"{target.name} of shape {target.shape}, must connect equal shapes"
             )
+        self._check_window(connection, target)
+
+    def _check_window(self, connection: Connection, target: Population) -> None:
+        window = self._window(connection)
+        if window is None:
+            return
+        wanted: list[tuple[int, ...]] = [(target.shape[0], *window.pixels)]
+        if window.pixels == (1, 1):
+            wanted.insert(0, (target.shape[0],))
+        if isinstance(connection.kind, Conv2d) and target.shape not in wanted:
+            raise UserError(
+                f"connection {connection.name} enters {target.name} of shape {target.shape}, must "
+                f"enter one of shape {' or '.join(map(str, wanted))}: so its windows fit "
+                f"{connection.source} of shape {self.by_name[connection.source].shape}"
+            )
+        for what, count in zip(("sources", "targets"), window.weights, strict=True):
+            if count > MOST:
+                raise UserError(
+                    f"connection {connection.name} has weights of {count} {what}, must have up to "
+                    f"{MOST}"
+                )
 
     def _check_use(self, population: Population) -> None:
         if population.role != "input" and not self.into(population.name):
@@ -164,18 +193,27 @@ class Graph:
         """The connections that leave a population."""
         return tuple(c for c in self.connections if c.source == name)
 
-    def shape(self, connection: Connection) -> tuple[int, int] | None:
-        """(K, N) of a connection's weights, a bias the last row; none for one without weights."""
-        if isinstance(connection.kind, Identity):
-            return None
+    def _window(self, connection: Connection) -> Window | None:
         source, target = self.by_name[connection.source], self.by_name[connection.target]
-        return source.size + connection.kind.bias, target.size
+        match connection.kind:
+            case Dense(bias=bias):
+                return dense_window(source.size, target.size, bias)
+            case Conv2d() as kind:
+                what = f"connection {connection.name} from {source.name}"
+                return conv_window(what, kind, source.shape, target.shape[0])
+            case Identity():
+                return None
+
+    @cached_property
+    def windows(self) -> dict[str, Window]:
+        """The geometry of each connection that has weights, by its name."""
+        found = {connection.name: self._window(connection) for connection in self.connections}
+        return {name: window for name, window in found.items() if window is not None}
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, int]]:
-        """(K, N) of the weights of each connection that has some, by its name."""
-        found = {connection.name: self.shape(connection) for connection in self.connections}
-        return {name: shape for name, shape in found.items() if shape is not None}
+        """(K, N) of the weights of each connection that has some, a bias the last row."""
+        return {name: window.weights for name, window in self.windows.items()}
 
     @cached_property
     def learning(self) -> frozenset[str]:

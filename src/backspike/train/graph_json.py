@@ -3,14 +3,14 @@
 from dataclasses import asdict
 from typing import Any
 
-from backspike.ir.connection import Dense, Identity
+from backspike.ir.connection import Conv2d, Dense, Identity
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Connection, Graph, Population
 from backspike.ir.neuron import LIF, CubaLIF
 from backspike.ir.surrogate import Surrogate
 
 NEURONS = {"LIF": LIF, "CubaLIF": CubaLIF}
-KINDS = {"Dense": Dense, "Identity": Identity}
+KINDS = {"Dense": Dense, "Conv2d": Conv2d, "Identity": Identity}
 
 
 def graph_to_json(graph: Graph) -> dict[str, Any]:

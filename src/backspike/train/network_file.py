@@ -19,8 +19,9 @@ role = "readout"            # of potentials; with a neuron, of numbers of spikes
 [[connection]]
 source = "x"
 target = "h"
-kind = "Dense"              # the usual one, with bias; or Identity, with scale
-bias = true
+kind = "Dense"              # the usual one, with bias; or Identity, with scale; or Conv2d, with
+bias = true                 # kernel, stride, padding (each a number, or [rows, columns]), pool (or
+                            # "all"), average, bias: the target's shape says how many channels
 
 [[connection]]
 source = "h"
@@ -52,7 +53,16 @@ OF_NEURON = {
     "LIF": ("leak", *COMMON), "IF": COMMON, "CubaLIF": ("leak", "synapse", *COMMON),
 }  # fmt: skip
 """What a population's table may have besides, by its neuron model."""
-OF_KIND = {"Dense": ("bias",), "Identity": ("scale",)}
+OF_KIND = {
+    "Dense": ("bias",),
+    "Conv2d": ("kernel", "stride", "padding", "pool", "average", "bias"),
+    "Identity": ("scale",),
+}
+INSTEAD = {
+    "dilation": "a larger kernel, or a pool or a stride before it",
+    "groups": "populations of their own, each with its connection",
+}
+"""What a Conv2d does not have, and what serves instead."""
 OF_POPULATION = ("name", "shape", "role", "neuron")
 OF_CONNECTION = ("source", "target", "kind", "delay", "frozen", "stop_gradient", "name")
 
@@ -135,6 +145,8 @@ def _connect(net: Network, what: str, table: Mapping[str, Any]) -> None:
     what = f"{what} ({table['source']} to {table['target']})"
     name = _one_of(f"kind of {what}", table.get("kind", "Dense"), KINDS)
     own = OF_KIND[name]
+    for key in (key for key in INSTEAD if name == "Conv2d" and key in table):
+        raise UserError(f"{what} has {key}, must have none: use {INSTEAD[key]}")
     _check_keys(what, table, (*OF_CONNECTION, *own))
     ends = {end: table[end] for end in ("source", "target")}
     more = {k: x for k, x in table.items() if k in ("delay", "frozen", "stop_gradient", "name")}

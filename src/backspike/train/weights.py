@@ -1,4 +1,5 @@
-"""Weights as PyTorch has them: (outputs, inputs) by connection, and a bias by itself."""
+"""Weights as PyTorch has them: (outputs, inputs) by connection, of a convolution (outputs, inputs,
+rows, columns), and a bias by itself."""
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
@@ -8,7 +9,7 @@ import torch
 
 from backspike.golden.half import from_bits, nearest, to_bits
 from backspike.ir.bits import Bits
-from backspike.ir.connection import Dense
+from backspike.ir.connection import Conv2d
 from backspike.ir.constants import LARGEST
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Graph
@@ -24,26 +25,29 @@ class UnknownWeights(UserError, KeyError):
 
 
 def weight_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
-    """(N, K) of each connection that has weights, and (N,) of its bias under NAME.bias."""
+    """(N, K) of each connection that has weights, of a convolution (N, channels, rows, columns),
+    and (N,) of its bias under NAME.bias."""
     shapes: dict[str, tuple[int, ...]] = {}
-    for connection in graph.connections:
-        if isinstance(connection.kind, Dense):
-            sources, size = graph.shapes[connection.name]
-            shapes[connection.name] = size, sources - connection.kind.bias
-            if connection.kind.bias:
-                shapes[connection.name + BIAS] = (size,)
+    for c in graph.connections:
+        if (window := graph.windows.get(c.name)) is None:
+            continue
+        conv = isinstance(c.kind, Conv2d)
+        inputs = (window.source[0], *window.kernel) if conv else (window.taps,)
+        shapes[c.name] = window.channels, *inputs
+        if window.bias:
+            shapes[c.name + BIAS] = (window.channels,)
     return shapes
 
 
 def from_columns(graph: Graph, bits: Mapping[str, Bits]) -> dict[str, np.ndarray]:
     """FP16 as uint16 (K, N), a bias the last row, of some connections, to float64 as above."""
-    found = {}
+    found, shapes = {}, weight_shapes(graph)
     for name, each in bits.items():
         w = from_bits(each).numpy()
-        sources = len(w) - (name + BIAS in weight_shapes(graph))
-        found[name] = w[:sources].T.copy()
-        if sources < len(w):
-            found[name + BIAS] = w[sources].copy()
+        taps = graph.windows[name].taps
+        found[name] = w[:taps].T.reshape(shapes[name]).copy()
+        if taps < len(w):
+            found[name + BIAS] = w[taps].copy()
     return found
 
 
@@ -51,7 +55,7 @@ def to_columns(graph: Graph, weights: Mapping[str, np.ndarray]) -> dict[str, Bit
     """The way back, of FP16 numbers as float64."""
     found = {}
     for name in (n for n in graph.shapes if n in weights):
-        w = weights[name].T
+        w = weights[name].reshape(len(weights[name]), -1).T
         if name + BIAS in weights:
             w = np.concatenate([w, weights[name + BIAS][None]])
         found[name] = to_bits(torch.from_numpy(np.ascontiguousarray(w)))
@@ -71,9 +75,9 @@ def rounded(name: str, weights: np.ndarray) -> np.ndarray:
 
 
 class Weights(MutableMapping[str, np.ndarray]):
-    """All weights of a trainer, float64 arrays (outputs, inputs) by connection, a bias (outputs,)
-    under NAME.bias. Arrays that it gives cannot be written; set them by name: they are rounded to
-    FP16. Raises UserError with the connection's name and shape.
+    """All weights of a trainer, float64 arrays by connection, shaped as `weight_shapes` says; a bias
+    is under NAME.bias. Arrays that it gives cannot be written; set them by name: they are rounded
+    to FP16. Raises UserError with the connection's name and shape.
     """
 
     def __init__(
@@ -131,7 +135,9 @@ class Weights(MutableMapping[str, np.ndarray]):
             raise UserError(f"weights of {name} are of {found.dtype}, must be of real numbers")
         shape = self._shapes[name]
         if found.shape != shape:
-            must = "(outputs,)" if name.endswith(BIAS) else "(outputs, inputs)"
+            must = {1: "(outputs,)", 2: "(outputs, inputs)"}.get(
+                len(shape), "(outputs, inputs, rows, columns)"
+            )
             raise UserError(
                 f"weights of {name} have the shape {found.shape}, must have {shape}: {must}"
             )
