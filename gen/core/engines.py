@@ -1,7 +1,7 @@
 """The table of engines: what differs between the three, as data."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from amaranth.hdl import Mux, Value
@@ -90,6 +90,16 @@ class EngineKind:
         for into, shapes in (("fields", self.shapes), ("record_fields", self.record_shapes)):
             fields = {name: Field(name, n, *rest) for n, (name, *rest) in enumerate(shapes)}
             object.__setattr__(self, into, fields)
+
+    def on(self, machine: Machine) -> "EngineKind":
+        """As it is on a machine: without windows, nobody is told of them."""
+        if machine.windows:
+            return self
+        shapes, records = (
+            [shape for shape in each if shape != WINDOWS]
+            for each in (self.shapes, self.record_shapes)
+        )
+        return replace(self, shapes=shapes, record_shapes=records)
 
     @property
     def config(self) -> data.StructLayout:

@@ -134,7 +134,7 @@ def _size_registers() -> list[Register]:
     doc = "sizes of the machine's memories, each as its log2"
     options = (
         Field("momentum", 0, 1, "there is a memory of moments"),
-        Field("windows", 8, 4, "rows of the table of windows, as their log2; 0: there is none"),
+        Field("windows", 8, 4, "log2 of the rows of the table of windows; 0: there is none"),
     )
     return [
         _register("sizes", 0x40, "ro", doc, fields=tuple(fields)),
@@ -181,7 +181,8 @@ def _memory_windows(machine: Machine) -> list[Window]:
         *((("moments", machine.weight_rows * row, "rw", "halves; rows as those of the weights, but "
             "neuron j lies in lane j"),) if machine.momentum else ()),
         *((("windows", machine.windows * words_of(TABLE_BITS), "rw",
-            "the table of windows: rows of 64 bits, see gen/core/shared/window.py"),) if machine.windows else ()),
+            "the table of windows: rows of 64 bits, see gen/core/shared/window.py"),)
+          if machine.windows else ()),
         *((f"layers_{name}", layers, "rw", f"layer descriptors of engine {name}, "
            f"{DESCRIPTOR_WORDS} words each; from word {machine.layers * DESCRIPTOR_WORDS} on "
            f"records of connections, {RECORD_WORDS} each") for name in ENGINES),

@@ -55,7 +55,7 @@ def registers_page(machine: Machine) -> str:
     parts = [markdown(core_map(machine)).rstrip(), "", "## Tasks", "", TASKS_TEXT, ""]
     parts += [*_task_table(), ""]
     for name in ENGINES:
-        kind = KINDS[name]
+        kind = KINDS[name].on(machine)
         parts += [f"## Descriptors of engine {name}", "", *_field_table(kind.fields.values())]
         if not kind.record_fields:
             continue

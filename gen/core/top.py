@@ -50,7 +50,7 @@ class Core(wiring.Component):
 
         engines = {}
         for name, kind in KINDS.items():
-            m.submodules[name] = engines[name] = Engine(machine, kind)
+            m.submodules[name] = engines[name] = Engine(machine, kind.on(machine))
         writes = self._memories(m, registers, engines, ~control.busy)
         self._control(m, registers, engines, control, writes)
         self._counters(m, registers, engines, control)

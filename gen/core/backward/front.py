@@ -44,7 +44,7 @@ class BackwardFront(GatherFront):
         width = row_width(machine)
         super().__init__(
             machine,
-            BACKWARD,
+            BACKWARD.on(machine),
             walk=TileWalk(
                 blocks=max(bases, codes),
                 sources=bases,

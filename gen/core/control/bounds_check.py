@@ -22,6 +22,7 @@ class BoundsCheck(wiring.Component):
     """
 
     def __init__(self, machine: Machine, kind: EngineKind):
+        kind = kind.on(machine)
         self._machine, self._kind = machine, kind
         super().__init__(
             {

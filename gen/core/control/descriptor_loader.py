@@ -34,7 +34,7 @@ class DescriptorLoader(wiring.Component):
     """
 
     def __init__(self, machine: Machine, kind: EngineKind):
-        self._kind = kind
+        self._kind = kind = kind.on(machine)
         self._layers = machine.layers
         super().__init__(
             {

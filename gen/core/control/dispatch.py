@@ -25,7 +25,7 @@ class Dispatcher(wiring.Component):
     """
 
     def __init__(self, machine: Machine, kind: EngineKind):
-        self._kind = kind
+        self._kind = kind = kind.on(machine)
         self._queue = TaskQueue(machine)
         self._loader = DescriptorLoader(machine, kind)
         self._check = BoundsCheck(machine, kind)

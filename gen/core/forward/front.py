@@ -32,7 +32,7 @@ class ForwardFront(GatherFront):
         spikes, rows = spike_bits(machine), block_bits(machine)
         super().__init__(
             machine,
-            FORWARD,
+            FORWARD.on(machine),
             walk=TileWalk(
                 blocks=spikes, sources=spikes, bases=spikes, rows=rows, entries=window_bits(machine)
             ),

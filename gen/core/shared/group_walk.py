@@ -11,9 +11,9 @@ from backspike.gen.core.layout import BATCH, BLOCK_BITS, TILE_BITS, TILES_BITS
 from backspike.gen.core.shared.block_order import BlockOrder
 from backspike.gen.core.shared.window import (
     COUNT_BITS,
-    Spots,
     PLANE,
     TAP_BITS,
+    Spots,
     Strides,
     Window,
     table_signature,
@@ -63,9 +63,8 @@ class OneTap:
         self.walk, self.m = walk, m
         # Of the group's first tile: where it lies for a tap's first pixel, in block 0, and for the
         # pixel in hand; its weights; and what belongs to that pixel of gradients.
-        self.group_source, self.pixel_source = (
-            Signal(sources, name=name, reset_less=True) for name in ("group_source", "pixel_source")
-        )
+        self.group_source = Signal(sources, name="group_source", reset_less=True)
+        self.pixel_source = self.group_source
         self.row = Signal(rows, reset_less=True)
         self.base = Signal(bases, reset_less=True)
 
@@ -98,7 +97,6 @@ class OneTap:
 
     def first_pixel(self) -> None:
         """Goes to a group's first pixel."""
-        self.m.d.sync += self.pixel_source.eq(self.group_source)
 
     def next_pixel(self) -> Any:
         """Goes to its next pixel; returns where its first tile lies."""
@@ -128,6 +126,7 @@ class Taps(OneTap):
     def __init__(self, walk: "GroupWalk", m: Module):
         super().__init__(walk, m)
         sources, bases, rows = walk.widths
+        self.pixel_source = Signal(sources, name="pixel_source", reset_less=True)
         self.window = Window(sources, bases)
         self.x, self.y = (Signal(COUNT_BITS, name=f"tap_{axis}") for axis in "xy")
         self.tap = Signal(TAP_BITS)

@@ -69,7 +69,7 @@ class UpdateDrain(wiring.Component):
         }
         super().__init__(
             {
-                "config": In(UPDATE.config),
+                "config": In(UPDATE.on(machine).config),
                 "i_headers": In(stream.Signature(self._header)),
                 "start": In(1),  # start to touched: see `Accumulator`
                 "busy": Out(1),

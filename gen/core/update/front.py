@@ -62,7 +62,7 @@ class UpdateFront(GatherFront):
         group = DEPTH // machine.lanes
         super().__init__(
             machine,
-            UPDATE,
+            UPDATE.on(machine),
             walk=GroupWalk(
                 blocks=spikes,
                 sources=spikes,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from backspike.compile.cut import Cut, cuts
 from backspike.compile.descriptors import Describer, Descriptors
 from backspike.compile.placement import ConnectionPlace, Placement, PopulationPlace, place
-from backspike.compile.planes import check_planes
+from backspike.compile.planes import check_planes, in_planes
 from backspike.compile.remedy import remedy
 from backspike.compile.schedule import Queue, Range, Scheduler
 from backspike.compile.uses import Use, uses_of
@@ -67,6 +67,7 @@ def compile_graph(
     UserError names the memory that a network does not fit however it is cut.
     """
     check_planes(graph, machine)
+    planes = in_planes(graph)
     if learning.momentum and learning.updates == "chip" and not machine.momentum:
         raise UserError(
             f"machine {machine.name!r} has no memory of moments, must have one for a momentum of "
@@ -86,6 +87,8 @@ def compile_graph(
 
     def uses(machine: Machine) -> Iterator[Sequence[Use]]:
         """With as few blocks as can be, which takes least memory, and so on."""
+        if planes and not machine.windows:
+            return
         ways = cuts(learning.batch, steps, machine, longest=longest)
         for cut in sorted(ways, key=lambda cut: cut.blocks):
             yield plan(machine, cut).uses

@@ -1,11 +1,11 @@
 """What engines are told of populations and connections: fields of descriptors and records."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from backspike.compile.cut import Cut
-from backspike.compile.placement import Placement, PopulationPlace
-from backspike.compile.windows import Axis, Table, Windows, windows_of
+from backspike.compile.placement import Placement, PopulationPlace, bias_of
+from backspike.compile.windows import Axis, Table, Windows, bias_windows, windows_of
 from backspike.gen.core.engines import BACKWARD, FORWARD, UPDATE
 from backspike.gen.core.layout import CODES, CONNECTIONS, NEVER
 from backspike.ir.errors import UserError
@@ -48,16 +48,18 @@ class Describer:
         return {
             FORWARD.name: self._forward_all(forward),
             BACKWARD.name: self._backward_all(forward),
-            UPDATE.name: Descriptors({c.name: self._update(c) for c in self.graph.trained}),
+            UPDATE.name: Descriptors(dict(self._updates())),
         }
 
     def _forward_all(self, populations: list[Population]) -> Descriptors:
         layers, records = {}, []
         for population in populations:
             into = self.graph.into(population.name)
-            _few(population, "enter", len(into))
-            layers[population.name] = self._forward(population, len(records), len(into))
-            records += [self._forward_record(c) for c in into]
+            found = [self._forward_record(c) for c in into]
+            found += [self._bias_record(c) for c in into if self._apart(c)]
+            _few(population, "enter", len(found))
+            layers[population.name] = self._forward(population, len(records), len(found))
+            records += found
         return Descriptors(layers, tuple(records))
 
     def _backward_all(self, populations: list[Population]) -> Descriptors:
@@ -104,20 +106,46 @@ class Describer:
         return {
             "source_tiles": place.source_tiles,
             "sources": place.sources,
-            "bias": int(place.bias),
+            "bias": int(place.bias and place.bias_block is None),
             "source_base": place.source_base,
             "weights": place.weights,
             "diagonal": int(place.diagonal),
             "delay": connection.delay,
-            "windows": self._windows_forward(connection),
+            **self._told(lambda table: self._forward_windows(connection, table)),
         }
 
-    def _windows_forward(self, connection: Connection) -> int:
-        if self.table is None:
-            return 0
+    def _apart(self, connection: Connection) -> bool:
+        return self.places.connections[connection.name].bias_block is not None
+
+    def _bias_record(self, connection: Connection) -> Fields:
+        """Of a bias that has blocks of its own: a tile of sources that has nothing but a bias."""
+        place = self.places.connections[connection.name]
+        assert place.bias_block is not None
+        return {
+            **self._forward_record(connection),
+            "source_tiles": 1,
+            "sources": 0,
+            "bias": 1,
+            "weights": place.bias_block,
+            "delay": 0,
+            **self._told(lambda table: self._bias_windows(connection, table)),
+        }
+
+    def _bias_windows(self, connection: Connection, table: Table) -> int:
+        windows = bias_windows(connection, self.places, self.cut)
+        return windows.forward(table, self._each(connection))
+
+    def _each(self, connection: Connection) -> int:
+        """Blocks of a pixel of the target; of logits of the last step sets."""
         logits = self.places.populations[connection.target].logits is not None
-        each = self.cut.sets if logits and not self.every else self.cut.blocks
-        return self._windows(connection).forward(self.table, each)
+        return self.cut.sets if logits and not self.every else self.cut.blocks
+
+    def _told(self, windows: Callable[[Table], int]) -> Fields:
+        """Where the table tells of windows, if there is one."""
+        return {} if self.table is None else {"windows": windows(self.table)}
+
+    def _forward_windows(self, connection: Connection, table: Table) -> int:
+        return self._windows(connection).forward(table, self._each(connection))
 
     def _windows(self, connection: Connection) -> Windows:
         return windows_of(self.graph, connection, self.places, self.cut)
@@ -155,7 +183,7 @@ class Describer:
             "next_weights": place.weights,
             "diagonal": int(place.diagonal),
             "delay": connection.delay,
-            "windows": 0 if self.table is None else self._windows(connection).backward(self.table),
+            **self._told(self._windows(connection).backward),
         }
 
     def _error_record(self, population: Population) -> Fields:
@@ -170,15 +198,33 @@ class Describer:
             "next_weights": self.places.identity,
             "diagonal": 1,
             "delay": 0,
-            "windows": self._windows_of_errors(place),
+            **self._told(lambda table: self._error_windows(place, table)),
         }
 
-    def _windows_of_errors(self, place: PopulationPlace) -> int:
-        if self.table is None:
-            return 0
+    def _error_windows(self, place: PopulationPlace, table: Table) -> int:
         rows, columns = (Axis(n, n) for n in place.plane)
-        windows = Windows((rows, columns), place.tiles, 1, self.cut.blocks, shared=True)
-        return windows.backward(self.table)
+        return Windows((rows, columns), place.tiles, 1, self.cut.blocks, shared=True).backward(
+            table
+        )
+
+    def _updates(self) -> Iterator[tuple[str, Fields]]:
+        for connection in self.graph.trained:
+            yield connection.name, self._update(connection)
+            place = self.places.connections[connection.name]
+            if place.bias_block is not None:
+                windows = bias_windows(connection, self.places, self.cut)
+                yield (
+                    bias_of(connection.name),
+                    {
+                        **self._update(connection),
+                        "source_tiles": 1,
+                        "sources": 0,
+                        "bias": 1,
+                        "weights": place.bias_block,
+                        "delay": 0,
+                        **self._told(windows.update),
+                    },
+                )
 
     def _update(self, connection: Connection) -> Fields:
         """`key` changes every step."""
@@ -188,12 +234,12 @@ class Describer:
             "tiles": place.tiles,
             "source_tiles": place.source_tiles,
             "sources": place.sources,
-            "bias": int(place.bias),
+            "bias": int(place.bias and place.bias_block is None),
             "source_base": place.source_base,
             "gradient_base": place.gradient_base,
             "weights": place.weights,
             "delay": connection.delay,
-            "windows": 0 if self.table is None else self._windows(connection).update(self.table),
+            **self._told(self._windows(connection).update),
             "rate": half_bits(-1.0 if host else learning.rate),
             "stochastic": int(learning.rounding == "stochastic" and not host),
             "all": int(host or learning.momentum > 0),

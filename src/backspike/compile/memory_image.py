@@ -95,32 +95,3 @@ def label_words(labels: np.ndarray, shape: Shape) -> np.ndarray:
     padded[: len(labels)] = labels
     full[:, : cut.samples] = padded.reshape(cut.sets, cut.samples)
     return full.ravel()
-
-
-def weight_rows(weights: np.ndarray, lanes: int) -> np.ndarray:
-    """uint16 (K, N) to rows of blocks of P x P, by banks: uint16 (tiles * source_tiles * P, P)."""
-    sources, neurons = weights.shape
-    source_tiles, tiles = -(-sources // lanes), -(-neurons // lanes)
-    full = np.zeros((source_tiles * lanes, tiles * lanes), np.uint16)
-    full[:sources, :neurons] = weights
-    blocks = full.reshape(-1, tiles, lanes).transpose(1, 0, 2)
-    return _skewed(blocks, -1).reshape(-1, lanes)
-
-
-def weight_tensor(rows: np.ndarray, lanes: int, sources: int, neurons: int) -> np.ndarray:
-    """Rows of blocks of P x P, by banks, to uint16 (K, N)."""
-    tiles = -(-neurons // lanes)
-    full = _skewed(rows.reshape(tiles, -1, lanes), 1).transpose(1, 0, 2)
-    return np.ascontiguousarray(full.reshape(-1, tiles * lanes)[:sources, :neurons])
-
-
-def diagonal_rows(scale: int, lanes: int) -> np.ndarray:
-    """The block of weights of an identity, by banks: uint16 (P, P). scale: a pattern."""
-    return _skewed(np.diag(np.full(lanes, scale, np.uint16))[None], -1)[0]
-
-
-def _skewed(columns: np.ndarray, direction: int) -> np.ndarray:
-    """(tiles, K, P): bank (k + n) mod P holds lane n (direction -1), and back (1)."""
-    tiles, sources, lanes = columns.shape
-    index = (np.arange(lanes) + direction * np.arange(sources)[:, None]) % lanes
-    return np.take_along_axis(columns, index[None].repeat(tiles, 0), 2)

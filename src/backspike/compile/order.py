@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from backspike.compile.compiler import Plan
-from backspike.compile.placement import PopulationPlace
+from backspike.compile.placement import PopulationPlace, connection_of
 from backspike.compile.schedule import Queue, Range
 from backspike.ir.constants import ENGINES
 from backspike.ir.graph import Connection, Population
@@ -143,8 +143,8 @@ class Footprints:
         graph, tile = self.plan.graph, step.tile
         name = list(self.plan.descriptors[step.engine].layers)[step.layer]
         if step.engine == "wg":
-            connection = next(c for c in graph.connections if c.name == name)
-            return self._update(connection, tile)
+            connection = next(c for c in graph.connections if c.name == connection_of(name))
+            return self._update(connection, tile, bias=name != connection.name)
         spans = self._spans(step)
         if step.engine == "fp":
             return self._forward(graph.by_name[name], tile, spans)
@@ -157,6 +157,7 @@ class Footprints:
             sources = self._far(connection, connection.source, tile)
             read |= self._sources(connection, sources, spans, self.forward)
             read |= self._weight_rows(connection, self._rows(connection), [tile])
+            read |= self._bias_rows(connection, tile)
         if place.logits is not None:
             return read, self._logits(population, tile)
         return read, (
@@ -186,10 +187,13 @@ class Footprints:
             read |= {("weights", 0, plan.places.identity * lanes + n) for n in range(lanes)}
         return read, written
 
-    def _update(self, connection: Connection, tile: int) -> Uses:
+    def _update(self, connection: Connection, tile: int, *, bias: bool) -> Uses:
         spans = range(self.plan.cut.spans)
         sources = range(self.plan.populations[connection.source].tiles)
         weights = self._weight_rows(connection, self._rows(connection), [tile])
+        if bias:
+            weights = self._bias_rows(connection, tile)
+            return self._gradients(connection.target, [tile], spans) | weights, weights
         return (
             self._sources(connection, sources, spans, self.backward)
             | self._gradients(connection.target, [tile], spans)
@@ -215,7 +219,7 @@ class Footprints:
         place = self.plan.connections[connection.name]
         if place.taps > 1:
             return range(place.tile_rows * self.plan.machine.lanes)
-        return range(place.sources + place.bias)
+        return range(place.sources + (place.bias and place.bias_block is None))
 
     def _units(
         self,
@@ -277,6 +281,13 @@ class Footprints:
             for source in sources
             for tile in tiles
         }
+
+    def _bias_rows(self, connection: Connection, tile: int) -> set[Row]:
+        """Of a bias that has blocks of its own."""
+        block = self.plan.connections[connection.name].bias_block
+        return (
+            set() if block is None else {("weights", 0, (block + tile) * self.plan.machine.lanes)}
+        )
 
     def _logits(self, population: Population, tile: int) -> set[Row]:
         first = self.plan.populations[population.name].logits

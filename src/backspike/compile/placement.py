@@ -60,6 +60,7 @@ class ConnectionPlace:
     gradient_base: int
     diagonal: bool
     taps: int = 1
+    bias_block: int | None = None  # of a bias that has blocks of its own: a window's
 
     @property
     def rows(self) -> int:
@@ -74,7 +75,12 @@ class ConnectionPlace:
     @property
     def weight_blocks(self) -> int:
         """Blocks of P x P weights that they lie in."""
-        return 1 if self.diagonal else self.tile_rows * self.tiles
+        return 1 if self.diagonal else self.tile_rows * self.tiles + self.bias_blocks
+
+    @property
+    def bias_blocks(self) -> int:
+        """Of these those of a bias, behind all others: one for each tile of neurons."""
+        return 0 if self.bias_block is None else self.tiles
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,20 @@ class Placement:
     populations: Mapping[str, PopulationPlace]
     connections: Mapping[str, ConnectionPlace]
     identity: int | None  # the block of weights that brings errors of every step, if there is one
+
+
+BIAS = ":bias"
+"""Behind a connection's name: the weight gradients of a bias that has blocks of its own."""
+
+
+def bias_of(name: str) -> str:
+    """What wg calls a connection's bias."""
+    return name + BIAS
+
+
+def connection_of(layer: str) -> str:
+    """The name of a connection of which wg works on a layer."""
+    return layer.removesuffix(BIAS)
 
 
 ERRORS = "errors of "
@@ -187,18 +207,22 @@ def _connection(
     window = graph.windows.get(connection.name)
     bias = window is not None and window.bias
     taps = 1
-    if source.pixels > 1 and window is not None:
+    planes = in_planes(graph)
+    if connection.source in planes and window is not None:
         taps = source.pixels if isinstance(connection.kind, Dense) else math.prod(window.kernel)
+    apart = bias and connection.source in planes
+    source_tiles = ceil_div(source.size + (bias and not apart), machine.lanes)
     return ConnectionPlace(
         size=target.size,
         sources=source.size,
         bias=bias,
         tiles=target.tiles,
-        source_tiles=ceil_div(source.size + bias, machine.lanes),
+        source_tiles=source_tiles,
         weights=block,
         source_base=source.base,
         output_base=target.base,
         gradient_base=target.gradients,
         diagonal=window is None,
         taps=taps,
+        bias_block=block + source_tiles * taps * target.tiles if apart else None,
     )

@@ -55,25 +55,6 @@ def check_planes(graph: Graph, machine: Machine) -> None:
                 f"{what} pools, must not on a core, which has no sums of pixels yet: take a "
                 "stride, or --backend golden"
             )
-        if window is not None and window.bias and connection.source in planes:
-            raise UserError(
-                f"{what} has a bias, must have none on a core, where windows have none yet: leave "
-                "it out, or take --backend golden"
-            )
-
-
-def tap_rows(weights: np.ndarray, channels: int, taps: int, lanes: int) -> np.ndarray:
-    """(K, N), K as PyTorch flattens (channels, rows, columns), to the rows of the memory: tap by
-    tap, of these channel by channel in whole tiles."""
-    full = np.zeros((taps, ceil_div(channels, lanes) * lanes, weights.shape[1]), weights.dtype)
-    full[:, :channels] = weights.reshape(channels, taps, -1).swapaxes(0, 1)
-    return full.reshape(-1, weights.shape[1])
-
-
-def from_tap_rows(rows: np.ndarray, channels: int, taps: int) -> np.ndarray:
-    """The inverse of `tap_rows`."""
-    parts = rows.reshape(taps, -1, rows.shape[1])[:, :channels].swapaxes(0, 1)
-    return np.ascontiguousarray(parts).reshape(channels * taps, -1)
 
 
 def to_tiles(values: np.ndarray, channels: int, pixels: int, lanes: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from backspike.compile.placement import bias_of, connection_of
 from backspike.ir.constants import ENGINES
 from backspike.ir.graph import Connection, Graph
 
@@ -56,7 +57,8 @@ class Scheduler:
     """Makes the queues of a graph.
 
     tiles: of each population. numbers: of layers, by engine and name. sets: of a batch, times the
-    population's pixels (1 unless given), each of which keeps its own. stateful: what neurons keep goes on from batch to batch. after: populations
+    population's pixels (1 unless given), each of which keeps its own. stateful: what neurons keep
+    goes on from batch to batch. after: populations
     whose gradients' place a population's take.
     """
 
@@ -78,7 +80,10 @@ class Scheduler:
         self.backward = list(self._populations("bp", stages, keep_all=False))
         self._bp_done = {at: n + 1 for n, (at, _) in enumerate(self.backward)}
         self.gradient = [
-            (c.name, tile) for c in self._gradient_order() for tile in range(tiles[c.target])
+            (layer, tile)
+            for c in self._gradient_order()
+            for layer in self._layers(c.name)
+            for tile in range(tiles[c.target])
         ]
         self._wg_done = {at: n + 1 for n, at in enumerate(self.gradient)}
 
@@ -97,8 +102,12 @@ class Scheduler:
         ]
         connections = {c.name: c for c in self.graph.trained}
         wg_tasks = [
-            Task(self.numbers["wg"][name], tile, self._gradient_waits(connections[name], tile))
-            for name, tile in self.gradient
+            Task(
+                self.numbers["wg"][layer],
+                tile,
+                self._gradient_waits(connections[connection_of(layer)], tile),
+            )
+            for layer, tile in self.gradient
         ]
         queues = {
             "fp": Queue((*free, *following)),
@@ -162,10 +171,19 @@ class Scheduler:
             needs = max(needs, self._bp_done.get(last, 0))
         return {"bp": needs}
 
+    def _layers(self, name: str) -> list[str]:
+        """A connection's weight gradients: those of a bias with blocks of its own come last."""
+        return [layer for layer in (name, bias_of(name)) if layer in self.numbers["wg"]]
+
+    def _updated(self, connection: Connection, tile: int) -> int:
+        """Tasks of wg after which a tile of weights is new; 0 if it stays."""
+        done = [self._wg_done.get((layer, tile), 0) for layer in self._layers(connection.name)]
+        return max(done, default=0)
+
     def _overwrites(self, name: str) -> dict[str, int]:
         """Gradients in whose place others come have been used up."""
         used = [
-            self._wg_done[c.name, self.tiles[c.target] - 1]
+            self._updated(c, self.tiles[c.target] - 1)
             for other in self._after.get(name, ())
             for c in self.graph.trained
             if c.target == other
@@ -176,6 +194,6 @@ class Scheduler:
         """Codes and logits of a tile are overwritten when errors have passed it, and its weights
         are new."""
         name, tile = at
-        entering = [self._wg_done.get((c.name, tile), 0) for c in self.graph.into(name)]
+        entering = [self._updated(c, tile) for c in self.graph.into(name)]
         waits = {"bp": self._bp_done.get(at, 0), "wg": max(entering)}
         return {engine: count for engine, count in waits.items() if count}

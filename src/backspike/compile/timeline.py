@@ -75,7 +75,8 @@ class EngineTime:
         self.plan, self.engine, self.loads = plan, engine, loads
         self.busy: dict[str, float] = {}
         self.completed: list[float] = []
-        machine, kind = plan.machine, KINDS[engine]
+        machine = plan.machine
+        kind = KINDS[engine].on(machine)
         self._names = list(plan.descriptors[engine].layers)
         self._configs = list(plan.descriptors[engine].layers.values())
         self._reuse = getattr(machine, f"{engine}_reuse")
@@ -116,7 +117,7 @@ class EngineTime:
             self.completed.append(done)
 
     def _load_cycles(self, layer: int) -> int:
-        kind, config = KINDS[self.engine], self._configs[layer]
+        kind, config = KINDS[self.engine].on(self.plan.machine), self._configs[layer]
         words = len(kind.fields)
         if any(config[name] for name in kind.bare):
             words -= len(kind.table) - READ_LATENCY - 1

@@ -22,7 +22,7 @@ Words = list[int]
 @dataclass(frozen=True)
 class Axis:
     """A window along one axis: so many sources, targets and taps; target o's tap k is source
-    o * stride - padding + k."""
+    o * stride - padding + k. With stride 0 all targets have the same sources, as a bias."""
 
     sources: int
     targets: int
@@ -49,6 +49,8 @@ class Axis:
 
     def met(self, tap: int) -> tuple[int, int, int]:
         """Of a tap: (first target that it meets a source of, that source, how many there are)."""
+        if not self.stride:
+            return 0, tap - self.padding, self.targets
         low = max(0, ceil_div(self.padding - tap, self.stride))
         high = min(self.targets - 1, (self.sources - 1 + self.padding - tap) // self.stride)
         first = low * self.stride - self.padding + tap
@@ -101,6 +103,7 @@ class Windows:
     tile_rows: int
     blocks: int  # of the batch
     shared: bool = False
+    first_tap: int = 0  # the first one's number, of which there are `taps`, for each source
 
     @property
     def sources(self) -> int:
@@ -168,6 +171,7 @@ class Windows:
             columns=columns.taps,
             tile_rows=self.tile_rows,
             taps=rows.taps * columns.taps,
+            tap=self.first_tap,
             tile_units=self.sources * self.blocks,
             x_source=columns.stride * self.blocks,
             y_source=rows.stride * line,
@@ -203,3 +207,10 @@ def windows_of(graph: Graph, connection: Connection, places: Placement, cut: Cut
     rows, columns = axes
     shared = window is None
     return Windows((rows, columns), at.source_tiles, at.tile_rows, cut.blocks, shared)
+
+
+def bias_windows(connection: Connection, places: Placement, cut: Cut) -> Windows:
+    """Of a bias that has blocks of its own: one source, for every pixel of the target."""
+    target, at = places.populations[connection.target], places.connections[connection.name]
+    rows, columns = (Axis(1, n, stride=0) for n in target.plane)
+    return Windows((rows, columns), 1, 1, cut.blocks, first_tap=at.sources * at.taps)

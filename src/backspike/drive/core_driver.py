@@ -1,25 +1,23 @@
 """What software does with a core: load a plan, move tensors, run programs, read counters."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from backspike.compile.compiler import Plan
 from backspike.compile.memory_image import (
     Shape,
-    diagonal_rows,
     label_words,
     sample_rows,
     sample_tensor,
     spike_words,
     unit_rows,
     unit_tensor,
-    weight_rows,
-    weight_tensor,
 )
-from backspike.compile.placement import ConnectionPlace, PopulationPlace
-from backspike.compile.planes import from_tap_rows, from_tiles, tap_rows, to_tiles
+from backspike.compile.placement import PopulationPlace, connection_of
+from backspike.compile.planes import from_tiles, to_tiles
 from backspike.compile.schedule import Task
+from backspike.compile.weight_image import connection_rows, connection_tensor, diagonal_rows
 from backspike.drive.port import Port
 from backspike.gen.core.control.counters import COUNTERS, WORDS
 from backspike.gen.core.engines import KINDS, UPDATE
@@ -92,7 +90,7 @@ class CoreDriver:
         """Write descriptors, tasks, weights that are constant, and the batch's shape."""
         plan, lanes = self.plan, self.shape.lanes
         for name in ENGINES:
-            found, kind = plan.descriptors[name], KINDS[name]
+            found, kind = plan.descriptors[name], KINDS[name].on(plan.machine)
             for n, values in enumerate(found.layers.values()):
                 words = [values[field] for field in kind.fields]
                 self._write(f"layers_{name}", n * DESCRIPTOR_WORDS, words)
@@ -122,34 +120,11 @@ class CoreDriver:
 
     def write_weights(self, weights: Arrays) -> None:
         """Of each connection that has some, uint16 (K, N)."""
-        for name, values in weights.items():
-            at = self.plan.connections[name]
-            rows = weight_rows(self._to_rows(at, values), self.shape.lanes)
-            self._write("weights", at.weights * self.block, rows.view(np.uint32))
+        self._write_rows("weights", weights)
 
     def read_weights(self) -> dict[str, np.ndarray]:
         """Of each connection that has some, uint16 (K, N)."""
-        tensors = {}
-        for name in self.plan.graph.shapes:
-            at = self.plan.connections[name]
-            words = self._read("weights", at.weights * self.block, at.weight_blocks * self.block)
-            rows = words.view(np.uint16)
-            sources = self._rows(at)
-            found = weight_tensor(rows, self.shape.lanes, sources, at.size)
-            tensors[name] = self._from_rows(at, found)
-        return tensors
-
-    def _rows(self, at: ConnectionPlace) -> int:
-        """Rows of a connection's weights in each tile of neurons."""
-        return at.sources + at.bias if at.taps == 1 else at.tile_rows * self.shape.lanes
-
-    def _to_rows(self, at: ConnectionPlace, weights: np.ndarray) -> np.ndarray:
-        if at.taps == 1:
-            return weights
-        return tap_rows(weights, at.sources, at.taps, self.shape.lanes)
-
-    def _from_rows(self, at: ConnectionPlace, rows: np.ndarray) -> np.ndarray:
-        return rows if at.taps == 1 else from_tap_rows(rows, at.sources, at.taps)
+        return self._read_rows("weights", self.plan.graph.shapes)
 
     def clear_moments(self) -> None:
         """Moments of all weights, if the machine has any, become 0."""
@@ -159,27 +134,26 @@ class CoreDriver:
 
     def read_moments(self) -> dict[str, np.ndarray]:
         """Of each connection that is updated, uint16 (K, N)."""
-        tensors = {}
-        for connection in self.plan.graph.trained:
-            at = self.plan.connections[connection.name]
-            words = self._read("moments", at.weights * self.block, at.weight_blocks * self.block)
-            rows = words.view(np.uint16).reshape(at.tiles, -1, self.shape.lanes)
-            full = np.concatenate(list(rows), axis=1)
-            rows = full[: self._rows(at), : at.size]
-            tensors[connection.name] = self._from_rows(at, rows.copy())
-        return tensors
+        return self._read_rows("moments", [c.name for c in self.plan.graph.trained])
 
     def write_moments(self, moments: Arrays) -> None:
         """Of connections that are updated, uint16 (K, N)."""
-        lanes = self.shape.lanes
-        for name, values in moments.items():
+        self._write_rows("moments", moments)
+
+    def _write_rows(self, window: str, tensors: Arrays) -> None:
+        for name, values in tensors.items():
             at = self.plan.connections[name]
-            rows, lies = at.tile_rows * lanes, self._to_rows(at, values)
-            full = np.zeros((rows, at.tiles * lanes), np.uint16)
-            full[: lies.shape[0], : lies.shape[1]] = lies
-            tiles = full.reshape(rows, at.tiles, lanes).transpose(1, 0, 2)
-            words = np.ascontiguousarray(tiles).view(np.uint32).ravel()
-            self._write("moments", at.weights * self.block, words)
+            rows = connection_rows(values, at, self.shape.lanes, skewed=window == "weights")
+            self._write(window, at.weights * self.block, rows.view(np.uint32))
+
+    def _read_rows(self, window: str, names: Iterable[str]) -> dict[str, np.ndarray]:
+        tensors = {}
+        for name in names:
+            at = self.plan.connections[name]
+            words = self._read(window, at.weights * self.block, at.weight_blocks * self.block)
+            rows, skewed = words.view(np.uint16), window == "weights"
+            tensors[name] = connection_tensor(rows, at, self.shape.lanes, skewed=skewed)
+        return tensors
 
     def write_inputs(self, inputs: Arrays, labels: np.ndarray | None, buffer: int) -> None:
         """A batch's spikes uint8 (B, T, K) of each input, and labels if the core needs them, into
@@ -213,9 +187,9 @@ class CoreDriver:
 
     def write_keys(self, keys: Mapping[str, int]) -> None:
         """Keys of stochastic rounding of the connections that are updated, for the next update."""
-        word = UPDATE.fields["key"].word
+        word = UPDATE.on(self.plan.machine).fields["key"].word
         for n, name in enumerate(self.plan.descriptors[UPDATE.name].layers):
-            self._write("layers_wg", n * DESCRIPTOR_WORDS + word, [keys[name]])
+            self._write("layers_wg", n * DESCRIPTOR_WORDS + word, [keys[connection_of(name)]])
 
     def read_logits(self, name: str, batch: int) -> np.ndarray:
         """Of a read-out that does not spike: uint16 (B, N), or of every step (B, T, N)."""
