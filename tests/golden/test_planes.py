@@ -1,18 +1,21 @@
 """Networks of planes: without rounding they are torch.autograd's, with rounding rationals'."""
 
 from collections import Counter
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
 
+from backspike.golden import connections
 from backspike.golden import graph as passes
 from backspike.golden.arithmetic import Halves
 from backspike.ir.builder import Input, Network, Sequential
 from backspike.ir.connection import Conv2d, Dense, GlobalAverage, Identity
-from backspike.ir.graph import Graph
+from backspike.ir.graph import Connection, Graph
 from backspike.ir.neuron import LIF, CubaLIF
 from backspike.train.random_planes import random_planes
+from tests.golden.test_exact import exactly
 from tests.golden.test_graph import check_autograd, check_rational
 from tests.support.weight_kinds import WEIGHTS
 
@@ -126,3 +129,54 @@ def one_step(graph: Graph, weights: dict[str, torch.Tensor]) -> tuple[dict, dict
     }
     back = passes.backward(a, graph, weights, activity, errors)
     return activity.logits, back, passes.weight_gradients(a, graph, activity, back)
+
+
+# ------------------------------------------------------- what is added up where a float64 ends
+
+
+def one_connection(shape: tuple[int, ...], conv: Conv2d) -> tuple[Graph, Connection]:
+    """A network of it alone."""
+    graph = Sequential(Input(shape), conv)
+    return graph, graph.connections[0]
+
+
+def test_a_pool_of_many_pixels_is_exact():
+    """2^14 of the largest weights and one smallest, forward; 2^14 times a gradient in d, which
+    another one takes off again, so that the smallest is left."""
+    graph, c = one_connection((2, 128, 128), Conv2d(1, 1, pool="all"))
+    spikes = torch.zeros(1, 2, 128 * 128, dtype=torch.float64)
+    spikes[0, 0], spikes[0, 1, 5] = 1, 1
+    weights = torch.tensor([[65504.0], [2.0**-24]], dtype=torch.float64)
+    terms = connections.current(Halves(), graph, c, weights, spikes.flatten(1))
+    assert exactly(terms)[0, 0] == 2**14 * 65504 + Fraction(1, 2**24)
+
+    three = torch.ones(3, 1, 2, 128 * 128, dtype=torch.float64)
+    three[1] = 0
+    three[1, ..., 5] = 1
+    g = torch.tensor([65504.0, 2.0**-24, -65504.0], dtype=torch.float64).reshape(3, 1, 1)
+    d = connections.weight_gradient(Halves(), graph, c, three.flatten(2), g)
+    assert d.tolist() == [[2.0**-24], [2.0**-24]]
+
+
+def test_errors_of_many_windows_are_exact():
+    """24,200 products, whose sum has 54 bits, come to the pixel in the middle."""
+    graph, c = one_connection((1, 11, 11), Conv2d(200, 11, padding=5))
+    weights = torch.full((121, 200), 2.0**-5 - 2.0**-16, dtype=torch.float64)
+    g = torch.full((1, 200, 11, 11), 65504.0, dtype=torch.float64)
+    weights[60, 7], g[0, 7, 5, 5] = 2.0**-24, 2.0**-4  # the tap of the pixel itself
+    terms = connections.errors(Halves(), graph, c, weights, g.flatten(1))
+    assert len(terms) == 9
+    want = (121 * 200 - 1) * 65504 * (Fraction(1, 2**5) - Fraction(1, 2**16)) + Fraction(1, 2**28)
+    assert exactly(terms)[0, 60] == want
+
+
+def test_the_error_of_an_average_is_exact():
+    """Products of the smallest halves, of the 2^16 pixels of a plane: 2^-64, which breaks a tie."""
+    graph, c = one_connection((1, 256, 256), GlobalAverage(2))
+    weights = torch.tensor([[2.0**-24, 1.0]], dtype=torch.float64)
+    g = torch.tensor([[2.0**-24, 2.0**-9]], dtype=torch.float64)
+    terms = connections.errors(Halves(), graph, c, weights, g)
+    assert set(exactly(terms)[0]) == {Fraction(1, 2**64) + Fraction(1, 2**25)}
+    assert set(Halves().round(*terms).flatten().tolist()) == {2.0**-24}
+    several = [*terms, torch.ones_like(terms[0]), -torch.ones_like(terms[0])]
+    assert set(Halves().round(*several).flatten().tolist()) == {2.0**-24}

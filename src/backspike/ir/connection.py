@@ -69,10 +69,10 @@ class Conv2d:
     def __post_init__(self) -> None:
         if self.channels is not None:
             whole("a Conv2d's channels", self.channels)
-        kernel = _pair("kernel", self.kernel, (1, 1), (MAX_KERNEL,) * 2)
+        kernel = _pair("kernel", self.kernel, (1, 1), both(MAX_KERNEL))
         found = {
             "kernel": kernel,
-            "stride": _pair("stride", self.stride, (1, 1), (MAX_STRIDE,) * 2),
+            "stride": _pair("stride", self.stride, (1, 1), both(MAX_STRIDE)),
             "padding": _pair("padding", self.padding, (0, 0), (kernel[0] - 1, kernel[1] - 1)),
         }
         if self.pool == "max":

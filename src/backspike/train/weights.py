@@ -75,8 +75,8 @@ def rounded(name: str, weights: np.ndarray) -> np.ndarray:
 
 
 class Weights(MutableMapping[str, np.ndarray]):
-    """All weights of a trainer, float64 arrays by connection, shaped as `weight_shapes` says; a bias
-    is under NAME.bias. Arrays that it gives cannot be written; set them by name: they are rounded
+    """All weights of a trainer, float64 arrays by connection, of `weight_shapes`; a bias is under
+    NAME.bias. Arrays that it gives cannot be written; set them by name: they are rounded
     to FP16. Raises UserError with the connection's name and shape.
     """
 
