@@ -58,6 +58,8 @@ class Machine:
     layers: layers at the most. tasks: tasks an engine's queue holds.
     states: tiles of which neurons keep what goes on while others take their turn.
     momentum: 1 if there is a memory of moments, as large as that of weights; else 0.
+    parts: 1 if there is a memory of partial sums of weight gradients, 64 bits for each weight, so
+    that a batch may be larger than what the other memories hold; else 0.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Machine:
     states: int = 16
     momentum: int = 0
     gradient_units: int = 0
+    parts: int = 0
     kind: ClassVar[str] = "training"
 
     def __post_init__(self) -> None:
@@ -99,8 +102,9 @@ class Machine:
             raise ValueError(f"gradient_units is {self.gradient_units}, must be 0, or 2 or more")
         if self.tasks > 1024:
             raise ValueError(f"tasks is {self.tasks}, must be up to 1024")
-        if self.momentum not in (0, 1):
-            raise ValueError(f"momentum is {self.momentum}, must be 0 or 1")
+        for name in ("momentum", "parts"):
+            if (value := getattr(self, name)) not in (0, 1):
+                raise ValueError(f"{name} is {value}, must be 0 or 1")
         if self.states > 1024:
             raise ValueError(f"states is {self.states}, must be up to 1024")
         if self.readout_units > self.units or self.units > self.spike_units:

@@ -19,7 +19,7 @@ from backspike.gen.host.host_port import HostPort
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.host import HostMemory
 from backspike.gen.memory.rows import RowMemory
-from backspike.ir.constants import ENGINES
+from backspike.ir.constants import ENGINES, PART_BITS
 
 
 class Core(wiring.Component):
@@ -67,7 +67,10 @@ class Core(wiring.Component):
             "weight_rows": machine.weight_rows,
             "units": machine.units,
             "gradient_units": machine.gradients,
-            "options": {"momentum": machine.momentum},
+            "options": {
+                field.name: getattr(machine, field.name)
+                for field in self.map.register("options").fields
+            },
         }
 
     def _control(self, m, registers, engines, control, writes) -> None:
@@ -204,6 +207,13 @@ class Core(wiring.Component):
             shared(
                 "moments", moments, write=wg.drain_moments_write, readers=(wg.drain_moments_read,)
             )
+        if machine.parts:
+            parts = RowMemory(width=machine.lanes * PART_BITS, depth=machine.weight_rows)
+            local("parts", parts, write=wg.drain_parts_write, readers=(wg.drain_parts_read,))
+            m.d.comb += [
+                wg.drain_take.eq(registers.buffer.take),
+                wg.drain_keep.eq(registers.buffer.keep),
+            ]
         changed = []
         for name, engine in engines.items():
             layers = HostMemory(width=32, depth=descriptor_words(machine), host_only=True)
