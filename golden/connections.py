@@ -39,6 +39,6 @@ def errors(
 def weight_gradient(
     a: Arithmetic, kind: Kind, spikes: torch.Tensor, gradients: torch.Tensor
 ) -> torch.Tensor:
-    """d_kj = round(Σ_b Σ_t s_k,t g_j,t), (K, N), over the whole batch; (B, T, ...) both."""
+    """d_kj = round(Σ_b Σ_t s_k,t g_j,t), (K, N), over the whole batch; (..., K or N) both."""
     s = sources(kind, spikes)
     return a.round(*a.gated_sum(s.flatten(0, -2).T, gradients.flatten(0, -2)))

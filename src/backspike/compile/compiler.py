@@ -1,7 +1,7 @@
 """From a network and a machine to memory placement, descriptors and task queues."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 from backspike.compile.cut import Cut, cuts
@@ -107,7 +107,7 @@ def compile_graph(
     longest = 1 if delayed else DEPTH
     for cut in cuts(learning.batch, steps, machine, longest=longest):
         plan = _compile(graph, steps, learning, machine, cut, every, stateful)
-        if all(use.needs <= use.has for use in plan.uses):
+        if _fits(plan):
             return plan
         plans.append(plan)
     smallest = min(plans, key=lambda plan: plan.cut.blocks)
@@ -117,7 +117,26 @@ def compile_graph(
         f"the network does not fit machine {machine.name!r}: its {use.memory} "
         f"{verb} {use.needs} {use.unit}, and there are {use.has}"
         + ("" if use.parameter is None else f" (parameter {use.parameter})")
+        + _in_parts(plans[0], longest)
     )
+
+
+def _fits(plan: Plan) -> bool:
+    return all(use.needs <= use.has for use in plan.uses)
+
+
+def _in_parts(plan: Plan, longest: int) -> str:
+    """What to say of a batch that does not fit, if it would in parts."""
+    machine, stateful = plan.machine, plan.stateful
+    if plan.learning.batch == 1 or bool(machine.parts) != stateful:
+        return ""
+    learning = replace(plan.learning, batch=1)
+    (cut,) = cuts(1, plan.steps, machine, longest=longest)
+    if not _fits(_compile(plan.graph, plan.steps, learning, machine, cut, plan.every, stateful)):
+        return ""
+    if stateful:
+        return "; and no batch comes in parts whose states go on in the next one"
+    return f"; {machine.name},parts=1 has room for it, as such a batch may come in parts"
 
 
 def _compile(
