@@ -60,6 +60,8 @@ class Machine:
     momentum: 1 if there is a memory of moments, as large as that of weights; else 0.
     windows: rows of the table that tells of planes and windows (convolutions), a power of two; 0:
     there is none, and every layer is dense.
+    parts: 1 if there is a memory of partial sums of weight gradients, 64 bits for each weight, so
+    that a batch may be larger than what the other memories hold; else 0.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Machine:
     momentum: int = 0
     windows: int = 0
     gradient_units: int = 0
+    parts: int = 0
     kind: ClassVar[str] = "training"
 
     def __post_init__(self) -> None:
@@ -102,8 +105,9 @@ class Machine:
             raise ValueError(f"gradient_units is {self.gradient_units}, must be 0, or 2 or more")
         if self.tasks > 1024:
             raise ValueError(f"tasks is {self.tasks}, must be up to 1024")
-        if self.momentum not in (0, 1):
-            raise ValueError(f"momentum is {self.momentum}, must be 0 or 1")
+        for name in ("momentum", "parts"):
+            if (value := getattr(self, name)) not in (0, 1):
+                raise ValueError(f"{name} is {value}, must be 0 or 1")
         if self.windows and (self.windows & (self.windows - 1) or not 8 <= self.windows <= 4096):
             raise ValueError(
                 f"windows is {self.windows}, must be 0, or a power of two from 8 to 4096"

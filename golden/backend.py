@@ -56,14 +56,21 @@ class GoldenBackend:
         self._number = {name: n for n, name in enumerate(graph.shapes)}
         self._activity: passes.Activity | None = None  # to update
         self._last: passes.Activity | None = None  # to go on from
+        self._parts: list[tuple[passes.Activity, passes.Tensors]] = []  # of the batch, so far
         self._forward: dict[str, Bits] = {}
         self._update: dict[str, Bits] = {}
+
+    @property
+    def room(self) -> int:
+        """Samples of a `forward` at the most."""
+        return self.learning.batch
 
     def load_weights(self, weights: Arrays) -> None:
         """(K, N) of each connection that has some, a bias the last row. Forgets any batch."""
         self.set_weights(weights)
         self._moments = self._zero()
         self._activity = self._last = None
+        self._parts = []
         self.arithmetic.saturated = False
 
     def set_weights(self, weights: Arrays) -> None:
@@ -121,20 +128,37 @@ class GoldenBackend:
         return {name: self._forward[f"logits.{name}"].copy() for name in found.logits}
 
     @one_thread()
-    def update(self, errors: Arrays | None, step: int) -> None:
+    def update(
+        self, errors: Arrays | None, step: int, *, first: bool = True, last: bool = True
+    ) -> None:
         """Errors back, and every weight that is not frozen updated.
 
         errors: FP16 of each read-out whose errors are not worked out here: of its logits, shaped as
         they, or, if it spikes, of its spikes. step: number of the update, which stochastic rounding
-        draws from.
+        draws from. first, last: of the batch's parts; nothing is updated before the last.
         """
         if self._activity is None:
             raise RuntimeError("update without a forward since the last one")
+        if not first and not self._parts:
+            raise RuntimeError("update of a further part without a first one")
         a, activity = self.arithmetic, self._activity
         given = self._checked_errors(errors or {}, activity)
         check_step(step)
         gradients = passes.backward(a, self.graph, self._weights, activity, given)
-        found = passes.weight_gradients(a, self.graph, activity, gradients)
+        self._activity = None
+        names = [p.name for p in self.graph.populations if p.name in gradients]
+        self._update = {f"gradients.{name}": to_bits(gradients[name]) for name in names}
+        self._parts = [*([] if first else self._parts), (activity, gradients)]
+        if last:
+            parts, self._parts = self._parts, []
+            self._update |= self._updated(step, parts)
+
+    def _updated(
+        self, step: int, parts: list[tuple[passes.Activity, passes.Tensors]]
+    ) -> dict[str, Bits]:
+        """Updates weights for a batch, and returns the tensors of this."""
+        a = self.arithmetic
+        found = passes.weight_gradients(a, self.graph, *parts)
         tensors: dict[str, Bits] = {}
         for name, d in found.items():
             if self.learning.updates == "host":
@@ -146,12 +170,9 @@ class GoldenBackend:
                 tensors[f"moments.{name}"] = to_bits(d)
             w, random = self._weights[name], self._random(step, name)
             self._weights[name] = rules.update(a, self.learning, w, d, random)
-        self._activity = None
-        names = [p.name for p in self.graph.populations if p.name in gradients]
-        self._update = {f"gradients.{name}": to_bits(gradients[name]) for name in names}
-        self._update |= tensors
         if self.learning.updates == "chip":
-            self._update |= {f"weights.{name}": w for name, w in self.weights().items()}
+            tensors |= {f"weights.{name}": w for name, w in self.weights().items()}
+        return tensors
 
     def update_forward(
         self,
@@ -161,9 +182,11 @@ class GoldenBackend:
         labels: Bits | None = None,
         *,
         go_on: bool = False,
+        first: bool = True,
+        last: bool = True,
     ) -> dict[str, Bits]:
         """`update`, then `forward` of the next batch."""
-        self.update(errors, step)
+        self.update(errors, step, first=first, last=last)
         return self.forward(inputs, labels, go_on=go_on)
 
     def forward_tensors(self) -> dict[str, Bits]:
@@ -173,7 +196,7 @@ class GoldenBackend:
     def update_tensors(self) -> dict[str, Bits]:
         """Of the last update: `gradients.P` of populations that learn; `weights.C`, and, with
         momentum, `moments.C` of connections that are updated; of those `d.C` instead, if the host
-        updates them."""
+        updates them. Of a batch with further parts, gradients alone."""
         return dict(self._update)
 
     def weight_gradients(self) -> dict[str, Bits]:

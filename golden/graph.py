@@ -189,10 +189,17 @@ def _step_back(
 
 
 def weight_gradients(
-    a: Arithmetic, graph: Graph, activity: Activity, gradients: Tensors
+    a: Arithmetic, graph: Graph, *parts: tuple[Activity, Tensors]
 ) -> dict[str, torch.Tensor]:
-    """d, (K, N), of each connection that has weights and is not frozen."""
+    """d, (K, N), of each connection that has weights and is not frozen: one sum over all parts of
+    the batch, each what it has kept and its gradients."""
     return {
-        c.name: connections.weight_gradient(a, graph, c, activity.sources(c), gradients[c.target])
+        c.name: connections.weight_gradient(
+            a,
+            graph,
+            c,
+            torch.cat([activity.sources(c).flatten(0, 1) for activity, _ in parts]),
+            torch.cat([gradients[c.target].flatten(0, 1) for _, gradients in parts]),
+        )
         for c in graph.trained
     }

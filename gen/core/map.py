@@ -11,6 +11,7 @@ from backspike.gen.core.layout import (
     STEPS_BITS,
     TASK_BITS,
     descriptor_words,
+    window_bits,
 )
 from backspike.gen.core.shared.window import TABLE_BITS
 from backspike.gen.host.registers import Access, Field, Register, RegisterMap, Window
@@ -34,6 +35,20 @@ ANY_SIZES = {
     "gradient_units": "tiles of gradients",
 }
 """Those of any size."""
+OPTIONS = {"momentum": (0, 1), "parts": (1, 1), "windows": (8, 4)}
+"""First bit and bits of what a machine may have besides; of windows the log2 of their number."""
+
+
+def options_of(word: int) -> dict[str, int]:
+    """Of register `options`, also those that a machine's map leaves out as it lacks them."""
+    return {name: word >> bit & (1 << bits) - 1 for name, (bit, bits) in OPTIONS.items()}
+
+
+def option(machine: Machine, name: str) -> int:
+    """What register `options` says."""
+    return window_bits(machine) if name == "windows" else getattr(machine, name)
+
+
 WINDOW_BYTES = 1 << 20
 """Bytes between the bases of two windows: the largest memory of the largest machine."""
 
@@ -75,8 +90,12 @@ def _status_registers() -> list[Register]:
     ]  # fmt: skip
 
 
-def _run_registers() -> list[Register]:
+def _run_registers(machine: Machine) -> list[Register]:
     """What the next run works on."""
+    parts = (
+        Field("take", 17, 1, "partial sums are added to those of weight gradients"),
+        Field("keep", 18, 1, "these become the partial sums, and no weight is updated"),
+    )
     extents = [
         _register(
             f"extent{n}", 0x20 + 4 * n, "rw", f"samples present in batch {n}", locked=True,
@@ -122,6 +141,7 @@ def _run_registers() -> list[Register]:
                 Field("forward", 0, 1, "the feed-forward engine's batch"),
                 Field("backward", 8, 1, "the two other engines' batch"),
                 Field("carry", 16, 1, "what neurons keep goes on from the batch before"),
+                *(parts if machine.parts else ()),
             ),
         ),
         *extents,
@@ -129,18 +149,21 @@ def _run_registers() -> list[Register]:
     ]  # fmt: skip
 
 
-def _size_registers() -> list[Register]:
+def _size_registers(machine: Machine) -> list[Register]:
     fields = (Field(name, 6 * n, 5, doc) for n, (name, doc) in enumerate(SIZES.items()))
     doc = "sizes of the machine's memories, each as its log2"
-    options = (
-        Field("momentum", 0, 1, "there is a memory of moments"),
-        Field("windows", 8, 4, "log2 of the rows of the table of windows; 0: there is none"),
-    )
+    told = {
+        "momentum": "there is a memory of moments",
+        **({"parts": "there is a memory of partial sums"} if machine.parts else {}),
+        **({"windows": "log2 of the rows of the table of windows"} if machine.windows else {}),
+    }
+    options = [Field(name, *OPTIONS[name], doc) for name, doc in told.items()]
     return [
         _register("sizes", 0x40, "ro", doc, fields=tuple(fields)),
         *(_register(name, 0x44 + 4 * n, "ro", doc) for n, (name, doc) in enumerate(
             ANY_SIZES.items())),
-        _register("options", 0x50, "ro", "what else the machine has", fields=options),
+        _register("options", 0x50, "ro", "what else the machine has",
+                  fields=tuple(options)),
     ]  # fmt: skip
 
 
@@ -200,6 +223,6 @@ def core_map(machine: Machine) -> RegisterMap:
         title="The training core's registers",
         doc="Halves are IEEE binary16, always finite, zero always +0; a write of anything else "
         "into a window of halves is refused.",
-        registers=(*_status_registers(), *_run_registers(), *_size_registers()),
+        registers=(*_status_registers(), *_run_registers(machine), *_size_registers(machine)),
         windows=(_counter_window(), *_memory_windows(machine)),
     )

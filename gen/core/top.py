@@ -12,7 +12,7 @@ from backspike.gen.core.engines import KINDS, UPDATE
 from backspike.gen.core.faults import Fault
 from backspike.gen.core.forward.unit import CODE
 from backspike.gen.core.layout import BATCH, TASK_BITS, descriptor_words, row_width
-from backspike.gen.core.map import IDENT, SIZES, VERSION, core_map
+from backspike.gen.core.map import IDENT, SIZES, VERSION, core_map, option
 from backspike.gen.core.shared.window import TABLE_BITS
 from backspike.gen.core.weights import WeightMemory
 from backspike.gen.host.axi4lite import AXI4LiteSignature
@@ -20,7 +20,7 @@ from backspike.gen.host.host_port import HostPort
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.host import HostMemory
 from backspike.gen.memory.rows import RowMemory
-from backspike.ir.constants import ENGINES
+from backspike.ir.constants import ENGINES, PART_BITS
 
 
 class Core(wiring.Component):
@@ -68,7 +68,10 @@ class Core(wiring.Component):
             "weight_rows": machine.weight_rows,
             "units": machine.units,
             "gradient_units": machine.gradients,
-            "options": {"momentum": machine.momentum, "windows": exact_log2(machine.windows or 1)},
+            "options": {
+                field.name: option(machine, field.name)
+                for field in self.map.register("options").fields
+            },
         }
 
     def _control(self, m, registers, engines, control, writes) -> None:
@@ -209,6 +212,13 @@ class Core(wiring.Component):
             readers = [engine.front_windows for engine in engines.values()]
             table = HostMemory(width=TABLE_BITS, depth=machine.windows, readers=3, host_only=True)
             shared("windows", table, readers=readers)
+        if machine.parts:
+            parts = RowMemory(width=machine.lanes * PART_BITS, depth=machine.weight_rows)
+            local("parts", parts, write=wg.drain_parts_write, readers=(wg.drain_parts_read,))
+            m.d.comb += [
+                wg.drain_take.eq(registers.buffer.take),
+                wg.drain_keep.eq(registers.buffer.keep),
+            ]
         changed = []
         for name, engine in engines.items():
             layers = HostMemory(width=32, depth=descriptor_words(machine), host_only=True)

@@ -17,6 +17,7 @@ from backspike.gen.core.backward.drain import BackwardDrain
 from backspike.gen.core.backward.unit import BackwardUnit
 from backspike.gen.core.forward.drain import ForwardDrain
 from backspike.gen.core.forward.unit import ForwardUnit
+from backspike.gen.core.update.drain import PARTS_LATENCY
 from backspike.gen.machine import MACHINES
 from backspike.ir.builder import Dense, Input, Network, Sequential
 from backspike.ir.learning import Learning
@@ -81,6 +82,14 @@ def test_weight_gradients_have_none():
     assert drain_slots(plan, "wg", "hidden1") == 0
     assert row_slots(TINY, 7) - row_slots(TINY, 0) == 14
     assert row_slots(replace(TINY, lanes=4, wg_reuse=4), 7) - row_slots(TINY, 0) >= 28
+
+
+def test_a_sum_waits_for_what_others_have_of_it():
+    """On a machine with partial sums, so long as these take to be read, and no row longer."""
+    for momentum in (0, 1):
+        without, parts = (replace(TINY, momentum=momentum, parts=n) for n in (0, 1))
+        assert pipeline_cycles(parts, "wg") == pipeline_cycles(without, "wg") + PARTS_LATENCY
+        assert row_slots(parts, 7) - row_slots(without, 7) == PARTS_LATENCY
 
 
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")

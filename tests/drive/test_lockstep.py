@@ -68,9 +68,9 @@ class Flipped(GoldenBackend):
         logits = super().forward(inputs, labels, go_on=go_on)
         return self._flip(logits, "returned logits.", self.batch)
 
-    def update(self, errors, step):
+    def update(self, errors, step, **part):
         self.step = step
-        super().update(errors, step)
+        super().update(errors, step, **part)
 
     def forward_tensors(self):
         return self._flip(super().forward_tensors(), "", self.batch)
@@ -207,8 +207,8 @@ def test_the_cause_is_named_before_its_effects():
     """A weight wrong from batch 0 on shows in weights first, though spikes differ later."""
 
     class Leaky(Flipped):
-        def update(self, errors, step):
-            super().update(errors, step)
+        def update(self, errors, step, **part):
+            super().update(errors, step, **part)
             weights = self.weights()
             self.set_weights(weights | {"in": to_bits(from_bits(weights["in"]) * 2)})
 

@@ -25,6 +25,7 @@ def test_a_weight_memory_holds_blocks():
         ("states", 3, "states is 3, must be a power of two from 2 up"),
         ("states", 2048, "states is 2048, must be up to 1024"),
         ("momentum", 2, "momentum is 2, must be 0 or 1"),
+        ("parts", 2, "parts is 2, must be 0 or 1"),
         ("spike_units", 200, "spike_units is 200, must be a power of two from 2 up"),
     ],
 )

@@ -45,7 +45,7 @@ def check_autograd(graph: Graph, seed: int, batch: int, steps: int) -> int:
     a = Reals()
     activity = golden.forward(a, graph, weights, inputs)
     gradients = golden.backward(a, graph, weights, activity, errors)
-    got = golden.weight_gradients(a, graph, activity, gradients)
+    got = golden.weight_gradients(a, graph, (activity, gradients))
     for name, x in made.items():
         spiking = graph.by_name[name].neuron is not None
         assert close(activity.logits[name], x.cumsum(1) if spiking else x), name
@@ -93,7 +93,7 @@ def check_rational(graph: Graph, kind: str, seed: int, batch: int, steps: int, p
         reals = {name: x.double() for name, x in inputs.items()}
         activity = golden.forward(a, graph, values, reals, last)
         gradients = golden.backward(a, graph, values, activity, errors)
-        d = golden.weight_gradients(a, graph, activity, gradients)
+        d = golden.weight_gradients(a, graph, (activity, gradients))
         draws = {n: torch.randint(0, 2**16, s, generator=g) for n, s in graph.shapes.items()}
         random = draws if seed % 2 else dict.fromkeys(draws)
         new = {n: rules.update(a, learning, values[n], x, random[n]) for n, x in d.items()}
@@ -183,7 +183,7 @@ def test_what_is_frozen_or_stopped_has_no_gradient():
         other = Graph(graph.populations, connections)
         activity = golden.forward(Reals(), other, weights, inputs)
         back = golden.backward(Reals(), other, weights, activity, errors)
-        return golden.weight_gradients(Reals(), other, activity, back)
+        return golden.weight_gradients(Reals(), other, (activity, back))
 
     plain = gradients()
     assert all(d.any() for d in plain.values())

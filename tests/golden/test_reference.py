@@ -61,7 +61,7 @@ def test_a_step_is_the_rules_step_but_for_float32(rule, temporal, spiking):
     if spiking:  # a spike counts in its step and all that follow
         errors = errors.flip(1).cumsum(1).flip(1)
     back = passes.backward(a, graph, values, activity, {"y": errors})
-    d = passes.weight_gradients(a, graph, activity, back)
+    d = passes.weight_gradients(a, graph, (activity, back))
     assert set(d) == {"x-h", "h-h", "g-y"}
     for name, w in values.items():
         want = rules.update(a, Learning(rate=RATE), w, d[name]) if name in d else w

@@ -70,7 +70,7 @@ def test_without_rounding_it_is_autograd(reset, rule, temporal, surrogate, loss,
 
     a = Reals()
     activity, gradients = run(a, network, learning, weights, spikes, labels)
-    got = graph.weight_gradients(a, network.graph, activity, gradients)
+    got = graph.weight_gradients(a, network.graph, (activity, gradients))
     assert close(activity.logits[LAST][:, -1], want_logits)
     for g, w in zip(got.values(), want, strict=True):
         assert w.abs().max() > 0
@@ -86,7 +86,7 @@ def both(network: Network, learning: Learning, weights, spikes, labels, error, d
     values = named(network, [from_bits(w) for w in weights])
     x, onehot = torch.from_numpy(spikes).double(), torch.from_numpy(labels)
     activity, gradients = run(a, network, learning, values, x, onehot, from_bits(error))
-    d = graph.weight_gradients(a, network.graph, activity, gradients)
+    d = graph.weight_gradients(a, network.graph, (activity, gradients))
     got = {
         "logits": patterns(activity.logits[names[-1]][:, -1]),
         "spikes": [activity.spikes[n].int().tolist() for n in names[:-1]],
@@ -206,7 +206,7 @@ def test_neurons_samples_and_sources_may_come_in_any_order():
     def step(weights, spikes, labels):
         a = Halves()
         activity, gradients = run(a, network, learning, named(network, weights), spikes, labels)
-        d = graph.weight_gradients(a, network.graph, activity, gradients)
+        d = graph.weight_gradients(a, network.graph, (activity, gradients))
         return activity.logits["1"][:, -1], d.values()
 
     logits, (d0, d1) = step(weights, spikes, labels)

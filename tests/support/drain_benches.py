@@ -60,20 +60,27 @@ class Rows(Memory):
 @cocotb.test()
 @cocotb.parametrize(slow=[0.0, 0.7])
 async def updates(dut, slow):
-    """Every row is read once and written once, and `rows` tells it."""
+    """Every row is read once and written once, or kept as a part, and `rows` tells it."""
     watched = []
 
     def extra(bench, memories):
         rows = bench.add(Rows(bench, memories.setdefault("weights", {})))
         watched.extend([rows, bench.add(Pulses(bench, "rows"))])
-        if not hasattr(dut, "moments_read__addr"):
-            return {"weights": rows.written}
-        moments = memories.setdefault("moments", {})
-        port = dut.moments_read__addr, dut.moments_read__data
-        bench.add(Memory(bench, *port, lambda at: moments.get(at, 0), READ_LATENCY))
-        written = bench.add(Writes(bench, "moments_write")).rows
-        return {"weights": rows.written, "moments": written}
+        logs = {"weights": rows.written}
+        for name in ("moments", "parts"):
+            if not hasattr(dut, f"{name}_read__addr"):
+                continue
+            kept = memories.setdefault(name, {})
+            port = (getattr(dut, f"{name}_read__{part}") for part in ("addr", "data"))
+            bench.add(Memory(bench, *port, lambda at, kept=kept: kept.get(at, 0), READ_LATENCY))
+            written = bench.add(Writes(bench, f"{name}_write"))
+            logs[name] = written.rows
+            if name == "parts":
+                watched.append(written)
+        return logs
 
     await play(dut, 1, slow, (), (), extra)
-    rows, pulses = watched
-    assert len(pulses.cycles["rows"]) == rows.updated == rows.writes > 100
+    rows, pulses, *kept = watched
+    assert rows.updated == rows.writes > 100
+    kept = sum(len(written.log) for written in kept)
+    assert len(pulses.cycles["rows"]) == rows.updated + kept

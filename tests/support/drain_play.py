@@ -43,7 +43,7 @@ class Run:
     """Blocks of one layer and batch. Memories and writes: {port: {address: bits}}.
 
     table: rows of the engine's table, if it has one. loss: headers come without a start. carry:
-    neurons go on with what the run before has left.
+    neurons go on with what the run before has left. take, keep: partial sums.
     """
 
     config: int
@@ -58,6 +58,8 @@ class Run:
     table: list[int] = field(default_factory=list)
     loss: bool = False
     carry: int = 0
+    take: int = 0
+    keep: int = 0
 
 
 def drain_order(
@@ -185,7 +187,7 @@ async def play(
     await bench.reset()
     for n, run in enumerate(load()):
         dut.config.value = run.config
-        for name in ("batch", "extent", "buffer", "carry"):
+        for name in ("batch", "extent", "buffer", "carry", "take", "keep"):
             if hasattr(dut, name):
                 getattr(dut, name).value = getattr(run, name)
         for row in run.table:

@@ -77,7 +77,7 @@ def make(kind: str, seed: int, path: Path) -> None:
     errors[:, -1] = error
     gradients = graph.backward(bp, net, values, activity, {readout: errors})
     tensors = {"logits": to_bits(logits[:, -1]), "error": to_bits(error)}
-    for n, (name, d) in enumerate(graph.weight_gradients(wg, net, activity, gradients).items()):
+    for n, (name, d) in enumerate(graph.weight_gradients(wg, net, (activity, gradients)).items()):
         w = values[name]
         random = draw(9, STEP, n, *w.shape) if learn.rounding == "stochastic" else None
         after = rules.update(wg, learn, w, d, random)

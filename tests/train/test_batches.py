@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from backspike.ir.builder import Network
 from backspike.ir.errors import UserError
 from backspike.ir.neuron import LIF
-from backspike.train.batches import Reader, check_again, epoch_order, is_pair
+from backspike.train.batches import Reader, check_again, epoch_order, is_pair, parts_of
 
 
 def reader(batch=4, steps=None, inputs=1, readouts=1) -> Reader:
@@ -73,6 +73,23 @@ def test_a_loader():
         spikes, labels = joined(reader().epoch(loader, (0, 0)))
         assert np.array_equal(spikes, SPIKES)
         assert np.array_equal(labels, LABELS)
+
+
+@pytest.mark.parametrize("most", [1, 3, 4, 9, 10, 11])
+def test_parts_of_a_batch(most):
+    """As few as it takes, as equal as can be, in order; and where each is among them."""
+    whole = next(reader(batch=10).epoch((SPIKES, LABELS)))
+    parts = list(parts_of(whole, most))
+    sizes = [part.batch.samples for part in parts]
+    assert len(parts) == -(-10 // most)
+    assert max(sizes) <= most
+    assert max(sizes) - min(sizes) <= 1
+    assert all(
+        (a == b).all() for a, b in zip(joined(p.batch for p in parts), joined([whole]), strict=True)
+    )
+    assert all(part.whole is whole for part in parts)
+    assert [part.first for part in parts] == [n == 0 for n in range(len(parts))]
+    assert [part.last for part in parts] == [n + 1 == len(parts) for n in range(len(parts))]
 
 
 def test_dicts():

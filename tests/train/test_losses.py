@@ -83,7 +83,7 @@ def test_weight_gradients_are_autograds(spiking, every_step):
     mine = CrossEntropy(every_step=every_step)
     error = errors(mine, activity.logits["y"], labels.numpy(), spiking)
     gradients = golden.backward(a, graph, weights, activity, {"y": error})
-    got = golden.weight_gradients(a, graph, activity, gradients)
+    got = golden.weight_gradients(a, graph, (activity, gradients))
     value = float(mine.mean(activity.logits["y"], labels.numpy()))
     assert value == pytest.approx(loss.item() / BATCH)
     for d, w in zip(got.values(), want, strict=True):

@@ -28,11 +28,17 @@ from backspike.gen.memory.rows import READ_LATENCY, read_signature, write_signat
 from backspike.gen.numerics.half import Half
 from backspike.gen.numerics.half_product import Factor, factor
 from backspike.gen.pipeline import Pipeline
+from backspike.ir.constants import PART_BITS
 
 ADDRESS_AT = 3
 """Cycles from a row's first slot to its address: the entry, its offset, their sum."""
-MOMENT_AT = SUM_LATENCY + D_AT
-"""Cycles from a slot until a unit needs its old moment."""
+PARTS_LATENCY = ADDRESS_AT + READ_LATENCY - SUM_LATENCY
+"""Cycles that a sum waits for what others have of it, on a machine with partial sums."""
+
+
+def sum_at(machine: Machine) -> int:
+    """Cycles from a slot until its sum is with its unit."""
+    return SUM_LATENCY + (PARTS_LATENCY if machine.parts else 0)
 
 
 class UpdateDrain(wiring.Component):
@@ -40,8 +46,12 @@ class UpdateDrain(wiring.Component):
     `all` that there are) is read, updated and written. With `hand` d is written in the place of w:
     as 0 - η d, of which the host makes η -1.
 
+    With partial sums: with `take` those of all rows are added to the sums. With `keep` the sums
+    become the partial sums, and no weight, nor moment, is read or written: of all rows, but with
+    `take` only of those that had a gradient, as the others stay as they are.
+
     Latency: SUM_TO_W + wg_reuse cycles from a row's first sum to its write, or one more; with
-    momentum `later` more.
+    momentum `later` more, with partial sums PARTS_LATENCY.
     Throughput: a row every max(2, wg_reuse) cycles, its read and its write in different cycles of
     this rhythm, so they never meet at the memory's one address; the next block follows without a
     pause.
@@ -55,17 +65,25 @@ class UpdateDrain(wiring.Component):
         lanes = self._lanes = machine.lanes
         self._header = rows_header(lanes, planes=bool(machine.windows))
         self._reuse = machine.wg_reuse
-        self._momentum = bool(machine.momentum)
+        self._momentum, self._parts = bool(machine.momentum), bool(machine.parts)
         # Everything that comes after d.
         later = later_by(self._momentum)
-        self._request_at = ADDRESS_AT + later
-        self._old_at = SUM_LATENCY + W_AT + later
-        self._word_at = SUM_LATENCY + WORD_AT + later
-        self._weight_at = SUM_LATENCY + SUM_TO_W + later
-        row, rows = row_width(machine), machine.weight_rows
+        self._sum_at = sum_at(machine)
+        self._moment_at = self._sum_at + D_AT
+        self._request_at = ADDRESS_AT + self._sum_at - SUM_LATENCY + later
+        self._old_at = self._sum_at + W_AT + later
+        self._word_at = self._sum_at + WORD_AT + later
+        self._weight_at = self._sum_at + SUM_TO_W + later
+        row, rows, part_row = row_width(machine), machine.weight_rows, lanes * PART_BITS
         moments = {
             "moments_read": Out(read_signature(row, rows)),
             "moments_write": Out(write_signature(row, rows)),
+        }
+        parts = {
+            "take": In(1),  # of the run, as `keep`
+            "keep": In(1),
+            "parts_read": Out(read_signature(part_row, rows)),
+            "parts_write": Out(write_signature(part_row, rows)),
         }
         super().__init__(
             {
@@ -84,6 +102,7 @@ class UpdateDrain(wiring.Component):
                 "row_data": Out(data.ArrayLayout(HALF_BITS, lanes)),
                 "row_vector": In(data.ArrayLayout(HALF_BITS, lanes)),
                 **(moments if self._momentum else {}),
+                **(parts if self._parts else {}),
                 "rows": Out(1),  # a row is updated (one cycle)
                 "done": Out(1),  # a task is complete (one cycle)
                 "saturated": Out(1),
@@ -95,13 +114,16 @@ class UpdateDrain(wiring.Component):
         reuse = self._reuse
         m.submodules.sequencer = sequencer = RowSequencer(reuse=reuse)
         header = Signal(self._header, reset_less=True)
+        every = self.config.all
+        if self._parts:
+            every = Mux(self.keep, ~self.take, every | self.take)
         there = Cat(bit.replicate(self._lanes) for bit in self.i_headers.payload.tiles)
         with m.If(self.start):
             m.d.sync += header.eq(self.i_headers.payload)
         m.d.comb += [
             self.i_headers.ready.eq(self.start),
             sequencer.start.eq(self.start),
-            sequencer.touched.eq(self.touched | Mux(self.config.all, there, 0)),
+            sequencer.touched.eq(self.touched | Mux(every, there, 0)),
             self.busy.eq(sequencer.busy),
             self.entry.eq(sequencer.o.k),
             self.rows.eq(sequencer.row),
@@ -123,6 +145,8 @@ class UpdateDrain(wiring.Component):
             pipeline.get("read", at=self._request_at),
             pipeline.get("row_end", at=write_at),
         )
+        if self._parts:
+            read, write = read & ~self.keep, write & ~self.keep
         m.d.comb += [
             self.row_valid.eq(read | write),
             self.row_write.eq(write),
@@ -145,10 +169,11 @@ class UpdateDrain(wiring.Component):
         old_phase = pipeline.get("slot", at=self._old_at).phase
         moments = None
         if self._momentum:
-            address = pipeline.get("address", at=ADDRESS_AT)
+            address_at = ADDRESS_AT + self._sum_at - SUM_LATENCY
+            address = pipeline.get("address", at=address_at)
             m.d.comb += self.moments_read.addr.eq(address)
-            pipeline.put("moments", self.moments_read.data, at=ADDRESS_AT + READ_LATENCY)
-            moments = self._held(m, pipeline, "moments", at=MOMENT_AT)
+            pipeline.put("moments", self.moments_read.data, at=address_at + READ_LATENCY)
+            moments = self._held(m, pipeline, "moments", at=self._moment_at)
             mu = Signal(Factor, reset_less=True)
             m.d.sync += mu.eq(factor(Half(config.momentum)))
 
@@ -161,14 +186,23 @@ class UpdateDrain(wiring.Component):
 
         rate = Signal(Scaled, reset_less=True)
         m.d.sync += rate.eq(scaled(Half(config.rate)))
-        now = pipeline.get("slot", at=SUM_LATENCY)
-        flags = []
+        first, now = (pipeline.get("slot", at=at) for at in (SUM_LATENCY, self._sum_at))
+        flags, live = [], now.valid
+        if self._parts:
+            live = live & ~self.keep
+            m.d.comb += self.parts_read.addr.eq(pipeline.get("address", at=ADDRESS_AT))
         for n in range(units):
             m.submodules[f"unit{n}"] = unit = UpdateUnit(
-                width=UPDATE.sum_width(self._machine), momentum=self._momentum
+                width=UPDATE.sum_width(self._machine), momentum=self._momentum, parts=self._parts
             )
+            pipeline.put(f"sum{n}", select_phase(self.sums, n, first.phase, reuse), at=SUM_LATENCY)
+            if self._parts:
+                others = data.View(data.ArrayLayout(PART_BITS, self._lanes), self.parts_read.data)
+                others = select_phase(others, n, now.phase, reuse)
+                m.d.comb += unit.others.eq(Mux(self.take, others, 0))
+                pipeline.put(f"part{n}", unit.part, at=self._sum_at + 1)
             if moments is not None:
-                phase = pipeline.get("slot", at=MOMENT_AT).phase
+                phase = pipeline.get("slot", at=self._moment_at).phase
                 moment = select_phase(moments, n, phase, reuse)
                 m.d.comb += [unit.mu.eq(mu), unit.old_moment.as_value().eq(moment)]
                 pipeline.put(f"moment{n}", unit.moment.as_value(), at=self._weight_at)
@@ -177,8 +211,8 @@ class UpdateDrain(wiring.Component):
                 unit.rate.eq(rate),
                 unit.key.eq(config.key),
                 unit.stochastic.eq(config.stochastic),
-                unit.live.eq(now.valid),
-                unit.sum.eq(select_phase(self.sums, n, now.phase, reuse)),
+                unit.live.eq(live),
+                unit.sum.eq(pipeline.get(f"sum{n}", at=self._sum_at)),
                 unit.old.as_value().eq(select_phase(old, n, old_phase, reuse)),
                 unit.word.eq(Cat(neuron, Const(0, 16 - len(neuron)), source)),
             ]
@@ -237,9 +271,28 @@ class UpdateDrain(wiring.Component):
         if self._momentum:
             parts = [pipeline.get(f"moment{n}", at=weight_at) for n in range(lanes // reuse)]
             row = gather(m, parts, slot.phase, reuse, "moment")
+            end = pipeline.get("row_end", at=weight_at + 1)
             m.d.comb += [
-                self.moments_write.en.eq(pipeline.get("row_end", at=weight_at + 1)),
+                self.moments_write.en.eq(end & ~self.keep if self._parts else end),
                 self.moments_write.addr.eq(pipeline.get("address", at=weight_at + 1)),
                 self.moments_write.data.eq(Cat(row)),
             ]
+        if self._parts:
+            self._keep_parts(m, pipeline)
         return weight_at + 1
+
+    def _keep_parts(self, m: Module, pipeline: Pipeline) -> None:
+        """Writes a row of sums where it was read, if they are kept: long before the task is done.
+
+        A memory of rows reads and writes in one cycle; rows of one task are different ones.
+        """
+        reuse, at = self._reuse, self._sum_at + 1
+        parts = [pipeline.get(f"part{n}", at=at) for n in range(self._lanes // reuse)]
+        slot = pipeline.get("slot", at=at)
+        row = gather(m, parts, slot.phase, reuse, "part")
+        pipeline.put("part_end", slot.valid & (slot.phase == reuse - 1), at=at)
+        m.d.comb += [
+            self.parts_write.en.eq(pipeline.get("part_end", at=at + 1) & self.keep),
+            self.parts_write.addr.eq(pipeline.get("address", at=at + 1)),
+            self.parts_write.data.eq(Cat(row)),
+        ]

@@ -14,7 +14,7 @@ from backspike.gen.numerics.half import FRACTION, Half, significand
 from backspike.gen.numerics.half_product import Factor
 from backspike.gen.numerics.hash32 import Hash32
 from backspike.gen.pipeline import Pipeline
-from backspike.ir.constants import RANDOM_BITS
+from backspike.ir.constants import PART_BITS, RANDOM_BITS
 
 D_AT = 1 + NEAREST_LATENCY
 """Cycles from a sum to d: a register, and rounding."""
@@ -75,6 +75,7 @@ class UpdateUnit(wiring.Component):
 
     With `momentum` m = round(μ m + d) takes the place of d, and all that is said of cycles after d
     happens `later` cycles later. (Without it `later` is 0; with μ = 0 m is d.)
+    With `parts` the sum is only a part, and d is made of `part`, which holds the others, too.
 
     The difference is |w| - |η d| or |w| + |η d|, with the sign of w; so nothing is negated but what
     is subtracted, by its complement. All in units of 2^-40: what η d has below, at most, makes the
@@ -82,20 +83,25 @@ class UpdateUnit(wiring.Component):
 
     Latency: SUM_TO_W + later cycles from `sum` to `weight`. Throughput: one a cycle.
 
-    Parameters: width: bits of a sum; momentum.
+    Parameters: width: bits of a sum; momentum, parts.
     """
 
-    def __init__(self, *, width: int, momentum: bool = False):
-        self._width, self._momentum = width, momentum
+    def __init__(self, *, width: int, momentum: bool = False, parts: bool = False):
+        self._width, self._momentum, self._parts = width, momentum, parts
         self.later = later_by(momentum)
         moments = {
             "mu": In(Factor),  # μ
             "old_moment": In(Half),  # m, D_AT cycles after sum
             "moment": Out(Half),  # the new one, beside weight
         }
+        sums = {
+            "others": In(signed(PART_BITS)),  # beside sum, the other parts'
+            "part": Out(signed(PART_BITS)),  # all of it, a cycle after sum
+        }
         super().__init__(
             {
                 **(moments if momentum else {}),
+                **(sums if parts else {}),
                 "rate": In(Scaled),  # η
                 "key": In(32),  # of the stochastic rounding
                 "stochastic": In(1),
@@ -154,8 +160,14 @@ class UpdateUnit(wiring.Component):
         """d, or m in its place, and puts `live` and `d_saturated` beside it."""
         before = Pipeline(m)  # from cycle 0, that of `sum`
         before.put("live", self.live, at=0)
-        before.put("sum", self.sum, at=0)
-        m.submodules.round_d = round_d = FixedToHalf(width=self._width, fraction=FRACTION)
+        if self._parts:
+            # All parts have PART_TERMS terms at the most, so nothing is lost.
+            before.register("sum", (self.sum + self.others)[:PART_BITS].as_signed(), at=1)
+            m.d.comb += self.part.eq(before.get("sum", at=1))
+        else:
+            before.put("sum", self.sum, at=0)
+        width = PART_BITS if self._parts else self._width
+        m.submodules.round_d = round_d = FixedToHalf(width=width, fraction=FRACTION)
         m.d.comb += round_d.i.eq(before.get("sum", at=1))
         before.put("saturated", before.get("live", at=D_AT) & round_d.saturated, at=D_AT)
         after = D_AT + self.later

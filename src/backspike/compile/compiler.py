@@ -1,7 +1,7 @@
 """From a network and a machine to memory placement, descriptors and task queues."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backspike.compile.cut import Cut, cuts
 from backspike.compile.descriptors import Describer, Descriptors
@@ -77,12 +77,12 @@ def compile_graph(
     delayed = any(connection.delay for connection in graph.connections)
     longest = 1 if delayed else DEPTH
 
-    def plan(machine: Machine, cut: Cut) -> Plan:
+    def plan(machine: Machine, cut: Cut, learning: Learning = learning) -> Plan:
         return _compile(graph, steps, learning, machine, cut, every, stateful)
 
     for cut in cuts(learning.batch, steps, machine, longest=longest):
         found = plan(machine, cut)
-        if all(use.fits for use in found.uses):
+        if _fits(found):
             return found
 
     def uses(machine: Machine) -> Iterator[Sequence[Use]]:
@@ -93,6 +93,17 @@ def compile_graph(
         for cut in sorted(ways, key=lambda cut: cut.blocks):
             yield plan(machine, cut).uses
 
+    def in_parts() -> str:
+        """What to say of a batch that would fit in parts."""
+        if learning.batch == 1 or bool(machine.parts) != stateful:
+            return ""
+        (cut,) = cuts(1, steps, machine, longest=longest)
+        if not _fits(plan(machine, cut, replace(learning, batch=1))):
+            return ""
+        if stateful:
+            return "; and no batch comes in parts whose states go on in the next one"
+        return f"; {machine.name},parts=1 has room for it, as such a batch may come in parts"
+
     use = next(use for use in next(uses(machine)) if not use.fits)
     verb = "need" if use.memory.split()[0].endswith("s") else "needs"
     raise UserError(
@@ -100,7 +111,12 @@ def compile_graph(
         f"{verb} {use.needs} {use.unit}, and there are {use.has}"
         + ("" if use.parameter is None else f" (parameter {use.parameter})")
         + remedy(machine, uses)
+        + in_parts()
     )
+
+
+def _fits(plan: Plan) -> bool:
+    return all(use.fits for use in plan.uses)
 
 
 def _compile(

@@ -9,7 +9,7 @@ from backspike.gen.core.engines import BACKWARD, FORWARD, UPDATE
 from backspike.gen.core.forward.unit import ForwardUnit
 from backspike.gen.core.shared.block_drain import UNIT_AT
 from backspike.gen.core.shared.sum_buffer import SUM_LATENCY
-from backspike.gen.core.update.drain import ADDRESS_AT
+from backspike.gen.core.update.drain import ADDRESS_AT, sum_at
 from backspike.gen.core.update.row_sequencer import phases
 from backspike.gen.core.update.unit import SUM_TO_W, later_by
 from backspike.gen.machine import Machine
@@ -81,6 +81,7 @@ def pipeline_cycles(machine: Machine, engine: str) -> int:
     if engine in UNITS:
         return UNIT_AT + UNITS[engine].latency + ROW_AND_TILE
     later, reuse = later_by(bool(machine.momentum)), machine.wg_reuse
-    weight = SUM_LATENCY + SUM_TO_W + later
-    meets = (weight + reuse - ADDRESS_AT - later) % phases(reuse) == 0
+    weight = sum_at(machine) + SUM_TO_W + later
+    request = ADDRESS_AT + sum_at(machine) - SUM_LATENCY + later
+    meets = (weight + reuse - request) % phases(reuse) == 0
     return weight + meets + 1 + reuse

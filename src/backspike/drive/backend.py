@@ -19,7 +19,10 @@ class Backend(Protocol):
 
     A batch is `forward`, then `update`. `update_forward` is `update` of the current batch and
     `forward` of the next, which hardware overlaps; its bits equal the two calls in turn. A batch
-    may be smaller than `Learning.batch`.
+    may be smaller than `room`.
+
+    A batch may also come in parts: `forward` and `update` of each, of which only the last updates
+    weights, for all of them. Its bits equal those of the batch in one.
 
     Logits and errors of read-outs are (B, T, N). Those of read-outs that do not spike are (B, N),
     of the last step, where the backend was made for losses of that step alone; for loss mse it then
@@ -31,6 +34,11 @@ class Backend(Protocol):
     @property
     def graph(self) -> Graph:
         """The network."""
+        ...
+
+    @property
+    def room(self) -> int:
+        """Samples of a `forward` at the most."""
         ...
 
     @property
@@ -72,11 +80,14 @@ class Backend(Protocol):
         """
         ...
 
-    def update(self, errors: Arrays | None, step: int) -> None:
+    def update(
+        self, errors: Arrays | None, step: int, *, first: bool = True, last: bool = True
+    ) -> None:
         """Backward, weight gradient and update for the batch of the last `forward`.
 
         errors: uint16 by read-out, but of those that the backend works out. step: number of the
-        update, from 0, which stochastic rounding draws from.
+        update, from 0, which stochastic rounding draws from. first, last: of the batch's parts, if
+        it has several; UserError if the backend cannot add them, or not so many.
         """
         ...
 
@@ -88,6 +99,8 @@ class Backend(Protocol):
         labels: Bits | None = None,
         *,
         go_on: bool = False,
+        first: bool = True,
+        last: bool = True,
     ) -> dict[str, Bits]:
         """`update`, then `forward`."""
         ...
@@ -98,7 +111,8 @@ class Backend(Protocol):
 
     def update_tensors(self) -> dict[str, Bits]:
         """Of the last update: `gradients.P` uint16 (B, T, N) of populations that learn, `weights.C`
-        (K, N) of connections; `moments.C` with momentum; if the host updates, `d.C` instead."""
+        (K, N) of connections; `moments.C` with momentum; if the host updates, `d.C` instead. Of a
+        batch with further parts, gradients alone."""
         ...
 
     def saturated(self) -> bool:

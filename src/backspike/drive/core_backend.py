@@ -18,6 +18,7 @@ from backspike.ir.validation import (
     check_inputs,
     check_labels,
     check_step,
+    check_terms,
 )
 
 
@@ -46,7 +47,14 @@ class CoreBackend:
         self.pending = 0  # samples of the batch that can be updated; 0 if there is none
         self._forwarded = 0  # samples of the last forward
         self._updated = 0  # samples of the last updated batch
+        self._keep = False  # the last update keeps its sums for the batch's further parts
+        self._kept = 0  # samples of which sums are kept
         self._counted: dict | None = None
+
+    @property
+    def room(self) -> int:
+        """Samples of a `forward` at the most."""
+        return self.plan.learning.batch
 
     @property
     def graph(self) -> Graph:
@@ -57,7 +65,7 @@ class CoreBackend:
         """(K, N) of each connection that has some, a bias the last row. Forgets any batch."""
         self.set_weights(weights)
         self.driver.clear_moments()
-        self.pending = self._forwarded = 0
+        self.pending = self._forwarded = self._kept = 0
         self.driver.clear()
 
     def set_weights(self, weights: Arrays) -> None:
@@ -76,6 +84,8 @@ class CoreBackend:
 
     def weight_gradients(self) -> dict[str, Bits]:
         """Of the last update, if the host updates: d, uint16 (K, N), of connections to update."""
+        if self._kept:
+            return {}
         found = self.driver.read_weights()
         return {c.name: found[c.name] for c in self.plan.graph.trained}
 
@@ -98,13 +108,17 @@ class CoreBackend:
         self._check_inputs(inputs, labels, go_on)
         return self._forward("forward", inputs, labels, go_on)
 
-    def update(self, errors: Arrays | None, step: int) -> None:
+    def update(
+        self, errors: Arrays | None, step: int, *, first: bool = True, last: bool = True
+    ) -> None:
         """Errors back, and every weight that is not frozen updated. errors: see GoldenBackend; of
-        read-outs whose errors the core works out, none."""
-        self._prepare(errors, step)
+        read-outs whose errors the core works out, none. first, last: see GoldenBackend; if a batch
+        has several parts, the machine must have a memory of partial sums."""
+        self._prepare(errors, step, first, last)
         self._run("update", forward=self._buffer, backward=self._buffer, carry=self._carry)
-        self._updated, self.pending = self.pending, 0
-        self._handed = self.plan.learning.updates == "host"
+        self._count_parts()
+        self.pending = 0
+        self._handed = self.plan.learning.updates == "host" and last
 
     def update_forward(
         self,
@@ -114,6 +128,8 @@ class CoreBackend:
         labels: Bits | None = None,
         *,
         go_on: bool = False,
+        first: bool = True,
+        last: bool = True,
     ) -> dict[str, Bits]:
         """`update`, and `forward` of the next batch, at the same time. RuntimeError if the host
         updates."""
@@ -123,10 +139,9 @@ class CoreBackend:
         # An update may still need the spikes of the batch before, in whose place the next one is;
         # and both batches would have to go on, or to begin afresh.
         if (self._carry or go_on) and any(c.delay for c in self.plan.graph.connections):
-            self.update(errors, step)
+            self.update(errors, step, first=first, last=last)
             return self._forward("forward", inputs, labels, go_on)
-        self._prepare(errors, step)
-        self._updated = self.pending
+        self._prepare(errors, step, first, last)
         return self._forward("both", inputs, labels, go_on)
 
     def forward_tensors(self) -> dict[str, Bits]:
@@ -147,6 +162,8 @@ class CoreBackend:
         gradients = {
             f"gradients.{name}": self.driver.read_gradients(name, self._updated) for name in names
         }
+        if self._kept:
+            return gradients
         if self.plan.learning.updates == "host":
             found = self.weight_gradients()
             return gradients | {f"d.{name}": d for name, d in found.items()}
@@ -204,11 +221,22 @@ class CoreBackend:
                 "continues has"
             )
 
-    def _prepare(self, errors: Arrays | None, step: int) -> None:
+    def _prepare(self, errors: Arrays | None, step: int, first: bool, last: bool) -> None:
         if not self.pending:
             raise RuntimeError("update without a forward since the last one")
         plan = self.plan
         check_step(step)
+        if not first and not self._kept:
+            raise RuntimeError("update of a further part without a first one")
+        if not last and not plan.machine.parts:
+            raise UserError(
+                f"machine {plan.machine.name!r} has no memory of partial sums, must have one for a "
+                f"batch in parts, as {plan.machine.name},parts=1"
+            )
+        kept = 0 if first else self._kept
+        if kept or not last:
+            check_terms(kept + self.pending, plan.steps)
+        self._kept, self._keep = kept, not last
         errors = errors or {}
         check_arrays("errors", errors, {p.name: p for p in self._given})
         for population in self._given:
@@ -230,8 +258,15 @@ class CoreBackend:
         self.driver.write_inputs(inputs, labels if self._own else None, self._buffer)
         self._carry = go_on and self._forwarded > 0
         self._run(program, forward=self._buffer, backward=before, carry=self._carry)
+        if program == "both":
+            self._count_parts()
         self.pending = self._forwarded = len(next(iter(inputs.values())))
         return self._logits()
+
+    def _count_parts(self) -> None:
+        """After an update of what was pending."""
+        self._updated = self.pending
+        self._kept = self._kept + self.pending if self._keep else 0
 
     def _logits(self) -> dict[str, Bits]:
         found = {}
@@ -246,7 +281,10 @@ class CoreBackend:
         return found
 
     def _run(self, program: str, *, forward: int, backward: int, carry: bool) -> None:
-        self.driver.run(program, forward=forward, backward=backward, carry=carry)
+        how = {"forward": forward, "backward": backward, "carry": carry}
+        if self.plan.machine.parts:
+            how |= {"take": self._kept > 0, "keep": self._keep}
+        self.driver.run(program, **how)
         counted = self.driver.counters()
         if self._counted is None:
             self._counted = counted

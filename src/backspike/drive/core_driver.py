@@ -23,7 +23,7 @@ from backspike.gen.core.control.counters import COUNTERS, WORDS
 from backspike.gen.core.engines import KINDS, UPDATE
 from backspike.gen.core.faults import FAULT_TEXT, Fault
 from backspike.gen.core.layout import DESCRIPTOR_WORDS, RECORD_WORDS, TASK
-from backspike.gen.core.map import ANY_SIZES, IDENT, VERSION
+from backspike.gen.core.map import ANY_SIZES, IDENT, VERSION, option, options_of
 from backspike.gen.machine import DEPTH
 from backspike.gen.memory.window import words_of
 from backspike.ir.connection import Identity
@@ -82,7 +82,7 @@ class CoreDriver:
             self.map.register("machine").unpack(sizes)
             | {name: 1 << size for name, size in memories.items()}
             | {name: port.read(name) for name in ANY_SIZES}
-            | self.map.register("options").unpack(port.read("options"))
+            | options_of(port.read("options"))
         )
         self.load_plan()
 
@@ -219,12 +219,16 @@ class CoreDriver:
         forward: int,
         backward: int,
         carry: bool = False,
+        take: bool = False,
+        keep: bool = False,
         limit: int = 100_000_000,
     ) -> None:
-        """Run one of the plan's programs to its end. carry: see `CoreBackend.forward`'s go_on."""
+        """Run one of the plan's programs to its end. carry: see `CoreBackend.forward`'s go_on.
+        take, keep: of partial sums, which the machine must have; see the map's `buffer`."""
         for name, tasks in self.plan.programs[program].items():
             self._register(f"queue_{name}", begin=tasks.begin, end=tasks.end)
-        self._register("buffer", forward=forward, backward=backward, carry=int(carry))
+        parts = {"take": int(take), "keep": int(keep)} if take or keep else {}
+        self._register("buffer", forward=forward, backward=backward, carry=int(carry), **parts)
         self.port.write("start", 1)
         running = self.map.register("status").field("running").mask
         self.port.wait("status", running, 0, interval=32, limit=limit)
@@ -260,8 +264,11 @@ class CoreDriver:
     def _check_machine(self, sizes: dict[str, int]) -> None:
         """What the core says of its sizes against the plan's machine."""
         machine = self.plan.machine
-        windows = max(0, machine.windows.bit_length() - 1)
-        special = {"depth": DEPTH, "gradient_units": machine.gradients, "windows": windows}
+        special = {
+            "depth": DEPTH,
+            "gradient_units": machine.gradients,
+            "windows": option(machine, "windows"),
+        }
         wanted = {name: special.get(name, getattr(machine, name, None)) for name in sizes}
         wrong = [name for name, size in sizes.items() if size != wanted[name]]
         if wrong:

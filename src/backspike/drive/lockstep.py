@@ -45,6 +45,11 @@ class Lockstep:
         }
 
     @property
+    def room(self) -> int:
+        """See `Backend`."""
+        return self.primary.room
+
+    @property
     def gone(self) -> frozenset[str]:
         """See `Backend`."""
         return self.primary.gone
@@ -80,9 +85,11 @@ class Lockstep:
         self._compare_forward(logits)
         return logits
 
-    def update(self, errors: Arrays | None, step: int) -> None:
-        self.primary.update(errors, step)
-        self.reference.update(errors, step)
+    def update(
+        self, errors: Arrays | None, step: int, *, first: bool = True, last: bool = True
+    ) -> None:
+        self.primary.update(errors, step, first=first, last=last)
+        self.reference.update(errors, step, first=first, last=last)
         self._compare_update()
 
     def update_forward(
@@ -93,9 +100,12 @@ class Lockstep:
         labels: Bits | None = None,
         *,
         go_on: bool = False,
+        first: bool = True,
+        last: bool = True,
     ) -> dict[str, Bits]:
-        logits = self.primary.update_forward(errors, step, inputs, labels, go_on=go_on)
-        self.reference.update_forward(errors, step, inputs, labels, go_on=go_on)
+        how = {"go_on": go_on, "first": first, "last": last}
+        logits = self.primary.update_forward(errors, step, inputs, labels, **how)
+        self.reference.update_forward(errors, step, inputs, labels, **how)
         self._compare_update()
         self._compare_forward(logits)
         return logits

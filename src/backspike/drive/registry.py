@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backspike.compile.compiler import Plan, compile_graph
+from backspike.compile.compiler import Plan
+from backspike.compile.parts import compile_batch
 from backspike.drive.backend import Backend
 from backspike.drive.lockstep import Lockstep
 from backspike.gen.machine import Machine
@@ -56,9 +57,10 @@ def make_backend(
     """The backend `golden`, `rtl` or `serial:PORT[:BAUD]`; with `check`, in lockstep with golden.
 
     steps: T of all batches. every: whether logits and errors are of every step; see `Backend`.
-    stateful: whether batches may go on from each other. trace: a VCD file for the waves of the
-    RTL's batch `trace_batch`, counted as Lockstep counts. Raises UserError, before anything is
-    built or opened, if the graph does not fit the machine.
+    stateful: whether batches may go on from each other. A machine with a memory of partial sums may
+    have room for a part of `learning.batch` alone: see the backend's `room`. trace: a VCD file for
+    the waves of the RTL's batch (or part of one) `trace_batch`, counted as Lockstep counts. Raises
+    UserError, before anything is built or opened, if the graph does not fit the machine.
     """
     check_backend(name)
     if trace is not None and name != "rtl":
@@ -70,7 +72,7 @@ def make_backend(
     if name == "golden":
         backend: Backend = GoldenBackend(graph, learning, every=every)
     else:
-        plan = compile_graph(graph, steps, learning, machine, every=every, stateful=stateful)
+        plan = compile_batch(graph, steps, learning, machine, every=every, stateful=stateful)
         backend = _core(name, plan, trace, trace_batch)
     return Lockstep(backend, GoldenBackend(graph, learning, every=every)) if check else backend
 

@@ -10,6 +10,11 @@ LARGEST_BITS = 0x7BFF
 SMALLEST = 2.0**-24
 """The smallest subnormal. Every FP16 number is an integer multiple of it."""
 
+PART_BITS = 64
+"""Of a part of a weight gradient's sum: two's complement, in units of 2^-24."""
+PART_TERMS = 1 << 23
+"""Terms of all parts of a sum at the most: each is below 2^40, so their sum is below 2^63."""
+
 RANDOM_BITS = 16
 """Bits that stochastic rounding draws, below 2^-24."""
 HASH_OFFSET = 0x9E3779B9

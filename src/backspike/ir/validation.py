@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from backspike.ir.bits import Bits
+from backspike.ir.constants import PART_TERMS
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Graph
 
@@ -74,6 +75,15 @@ def check_labels(labels: object, samples: int, classes: int) -> None:
     for label in (labels.min(), labels.max()):
         if not 0 <= label < classes:
             raise UserError(f"a label is {label}, must be from 0 to {classes - 1}")
+
+
+def check_terms(samples: int, steps: int) -> None:
+    """UserError unless parts of a batch can be added, so many samples in all."""
+    if samples * steps > PART_TERMS:
+        raise UserError(
+            f"a batch in parts has {samples} samples of {steps} steps, must have up to "
+            f"{PART_TERMS:,} steps in all: so many are added without loss"
+        )
 
 
 def check_step(step: int) -> None:

@@ -3,12 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 
 from backspike.ir.bits import Bits
+from backspike.ir.constants import ceil_div
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Graph
 from backspike.train.arrays import as_array
@@ -49,6 +51,38 @@ class Batch:
     def samples(self) -> int:
         """B."""
         return len(next(iter(self.inputs.values())))
+
+    def cut(self, most: int) -> list["Batch"]:
+        """As few parts of up to `most` samples as it takes, as equal as can be; in order."""
+        count = ceil_div(self.samples, most)
+        ends = [self.samples * n // count for n in range(count + 1)]
+        return [
+            Batch(
+                {name: x[begin:end] for name, x in self.inputs.items()},
+                {name: y[begin:end] for name, y in self.labels.items()},
+            )
+            for begin, end in pairwise(ends)
+        ]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a backend runs at a time: a batch, or a part of one that is too large for it.
+
+    batch: this part. whole: that of which it is. first, last: of its parts.
+    """
+
+    batch: Batch
+    whole: Batch
+    first: bool
+    last: bool
+
+
+def parts_of(batch: Batch, most: int) -> Iterator[Part]:
+    """The batch in parts of up to `most` samples."""
+    parts = batch.cut(most)
+    for n, part in enumerate(parts):
+        yield Part(part, batch, n == 0, n + 1 == len(parts))
 
 
 class Reader:

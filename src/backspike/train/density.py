@@ -31,9 +31,9 @@ class Density:
             if kind == "spikes":
                 self._count("spikes", name, bits)
 
-    def update(self, tensors: Mapping[str, Bits]) -> None:
-        """Count the gradients, as far as a backend still has them."""
-        self.batches += 1
+    def update(self, tensors: Mapping[str, Bits], *, last: bool = True) -> None:
+        """Count the gradients, as far as a backend still has them. last: of a batch's parts."""
+        self.batches += last
         for tensor, bits in tensors.items():
             kind, _, name = tensor.partition(".")
             if kind == "gradients":

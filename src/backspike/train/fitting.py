@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from backspike.ir.bits import Bits
 from backspike.ir.errors import LinkError
 from backspike.system.files import is_stream
 from backspike.system.interrupt import Interrupted, Interruptible
 from backspike.system.progress import progress_bar
-from backspike.train.batches import Batch, Reader, is_indexed, samples_of
+from backspike.train.batches import Batch, Part, Reader, is_indexed, samples_of
 from backspike.train.density import Density
 from backspike.train.health import TEST, TRAINING, Health
 from backspike.train.progress import Progress
@@ -91,46 +93,57 @@ class Fitting:
             desc=f"epoch {len(progress.history) + 1}", unit="batch", shown=self._bar, leave=False,
             total=self._total(data), initial=progress.batches,
         ) as shown:  # fmt: skip
-            batches = self._reader.epoch(data, order, progress.batches)
-            batch = next(batches, None)
-            if batch is None:
+            parts = stepper.parts(self._reader.epoch(data, order, progress.batches))
+            part = next(parts, None)
+            if part is None:
                 return
-            self._health.inputs(batch.inputs, TRAINING)
-            logits = stepper.run(batch, False)
+            self._health.inputs(part.whole.inputs, TRAINING)
+            logits = stepper.run(part.batch, False)
             if counted is None and (first := stepper.counters()) is not None:
                 counted = difference(first, first)  # the backend was made for this batch
             self._health.saturation(stepper.saturated)
-            while batch is not None:
-                self._pause(data)
-                logits, batch = self._step(batch, logits, batches)
-                shown.set_postfix(loss=f"{progress.tally.mean_loss:.3f}")
-                shown.update()
+            before: list[dict[str, Bits]] = []  # logits of the batch's parts so far
+            while part is not None:
+                if part.first:
+                    self._pause(data)
+                    before.clear()
+                before.append(logits)
+                ended = part.last
+                logits, part = self._step(part, before, parts)
+                if ended:
+                    shown.set_postfix(loss=f"{progress.tally.mean_loss:.3f}")
+                    shown.update()
         if counted is not None:
             after = stepper.counters() or counted
             self.counters = added(self.counters, difference(after, counted))
 
     def _step(
-        self, batch: Batch, logits: dict[str, Bits], batches: Iterator[Batch]
-    ) -> tuple[dict[str, Bits], Batch | None]:
-        """The update for a batch, and the next batch with its logits, if there is one."""
+        self, part: Part, before: list[dict[str, Bits]], parts: Iterator[Part]
+    ) -> tuple[dict[str, Bits], Part | None]:
+        """The update for a part, and the logits of the next one, if there is one. before: logits of
+        its batch up to it."""
         stepper, progress = self._stepper, self._progress
+        batch, logits = part.batch, before[-1]
         count = progress.updates % DENSITY_EVERY == 0
         backend = stepper.backend
         assert backend is not None
         if count:
             self._density.forward(batch.inputs, backend.forward_tensors())
         errors = stepper.criterion.errors(logits, batch.labels)
-        following, found = next(batches, None), logits
+        following, found = next(parts, None), logits
         if following is None:
-            stepper.update(errors, batch.samples)
+            stepper.update(errors, part)
         else:
-            self._health.inputs(following.inputs, TRAINING)
-            found = stepper.update_run(errors, batch.samples, following)
+            if following.first:
+                self._health.inputs(following.whole.inputs, TRAINING)
+            found = stepper.update_run(errors, part, following.batch)
         self._health.saturation(stepper.saturated)
         if count:
-            self._density.update(backend.update_tensors())
-        self._health.loss(progress.tally.add(stepper.criterion, logits, batch))
-        progress.updates, progress.batches = stepper.updates, progress.batches + 1
+            self._density.update(backend.update_tensors(), last=part.last)
+        if part.last:
+            logits = {name: np.concatenate([each[name] for each in before]) for name in logits}
+            self._health.loss(progress.tally.add(stepper.criterion, logits, part.whole))
+            progress.updates, progress.batches = stepper.updates, progress.batches + 1
         return found, following
 
     def _end_epoch(self, test: Any) -> dict:
@@ -181,9 +194,11 @@ class Fitting:
 def runs(
     stepper: Stepper, reader: Reader, health: Health, data: Any, part: str
 ) -> Iterator[tuple[Batch, dict[str, Bits]]]:
-    """Batches of data, in its order, and their logits, without learning. part: as of `Health`."""
-    for n, batch in enumerate(reader.epoch(data)):
-        health.inputs(batch.inputs, part)
-        logits = stepper.run(batch, stepper.stateful and n > 0)
+    """Batches of data, or parts of them, in its order, and their logits, without learning.
+    part: as of `Health`."""
+    for n, each in enumerate(stepper.parts(reader.epoch(data))):
+        if each.first:
+            health.inputs(each.whole.inputs, part)
+        logits = stepper.run(each.batch, stepper.stateful and n > 0)
         health.saturation(stepper.saturated)
-        yield batch, logits
+        yield each.batch, logits

@@ -29,6 +29,8 @@ LARGEST = (4, 9, 20, 40)
 """Neurons of a population at the most."""
 STEPS, BATCH, BATCHES = 40, 20, 3
 MOMENTA = (0.0, 0.0, 0.5, 0.9, SMALLEST)
+MORE = 0.4
+"""The share of batches that are one with what follows."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Case:
     seed: int
     plan: Plan
     weights: str  # of HALVES
+    more: tuple[bool, ...]  # of each batch but the last: that it is one with what follows
     rng: np.random.Generator
 
     def __str__(self) -> str:
@@ -49,6 +52,7 @@ class Case:
             f"{'states go on, ' if plan.stateful else ''}{_errors(plan)}, "
             f"{plan.learning.rounding}, "
             f"{_updates(plan.learning)}, "
+            f"{'in parts, ' if any(self.more) else ''}"
             f"{self.weights} weights"
         )
 
@@ -78,6 +82,7 @@ def roomy(machine: Machine) -> Machine:
         tasks=1024,
         states=512 // lanes,
         momentum=1,
+        parts=1,
     )
 
 
@@ -103,7 +108,9 @@ def draw_case(machine: Machine, seed: int) -> Case:
             plan = compile_graph(graph, steps, learning, machine, every=every, stateful=stateful)
         except UserError:  # does not fit
             continue
-        return Case(seed, plan, str(rng.choice(HALVES)), rng)
+        parts = np.random.default_rng([seed, machine.lanes, 1])
+        more = tuple(bool(x < MORE * machine.parts) for x in parts.random(BATCHES - 1))
+        return Case(seed, plan, str(rng.choice(HALVES)), more, rng)
 
 
 def run_case(case: Case) -> tuple[Counts, bool]:
@@ -118,19 +125,21 @@ def run_case(case: Case) -> tuple[Counts, bool]:
     lockstep = Lockstep(core, golden)
     try:
         lockstep.load_weights(random_weights(case))
-        samples, errors = 0, None
+        samples, errors, first = 0, None, True
         for n in range(BATCHES):
             go_on = plan.stateful and n > 0 and bool(rng.random() < 0.7)
             samples = samples if go_on else int(rng.integers(1, learning.batch + 1))
             batch = random_inputs(case, samples), random_labels(case, samples)
             # A batch may also be run forward only, as an evaluation is.
             way = rng.choice(["both", "apart", "skip"]) if errors is not None else "skip"
+            part = {"first": first, "last": not case.more[n - 1]}
+            first = part["last"] if way != "skip" else first
             if errors is not None and way == "both" and learning.updates == "chip":
-                logits = lockstep.update_forward(errors, n, *batch, go_on=go_on)
+                logits = lockstep.update_forward(errors, n, *batch, go_on=go_on, **part)
             else:
                 if errors is not None and way != "skip":
-                    lockstep.update(errors, n)
-                    if learning.updates == "host":
+                    lockstep.update(errors, n, **part)
+                    if learning.updates == "host" and part["last"]:
                         lockstep.set_weights(random_weights(case))
                 logits = lockstep.forward(*batch, go_on=go_on)
             errors = {
@@ -139,7 +148,7 @@ def run_case(case: Case) -> tuple[Counts, bool]:
                 if name not in own_errors(plan)
             }
         assert errors is not None
-        lockstep.update(errors, BATCHES)
+        lockstep.update(errors, BATCHES, first=first)
         got, want = core.saturated(), golden.saturated()
         if got != want:
             raise Mismatch(f"flag `saturated`: got {got}, want {want}")

@@ -67,8 +67,9 @@ def result_of(trainer: Trainer, data: Dataset, shares: dict[str, float]) -> Resu
 def population_cycles(
     plan: Plan | None, densities: Mapping[str, Mapping[str, float]]
 ) -> dict[str, dict[str, float]]:
-    """Busy cycles a batch of each engine by population, predicted from densities that were
-    measured: hardware counts by engine alone. Weights are updated for the population they enter.
+    """Busy cycles a batch, or a part of one, of each engine by population, predicted from densities
+    that were measured: hardware counts by engine alone. Weights are updated for the population they
+    enter.
 
     Gradients of a population whose share was not measured are taken to be all there. Empty without
     a plan or densities.

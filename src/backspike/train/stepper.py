@@ -1,6 +1,6 @@
 """Batches and updates of a graph on one backend, whoever updates: the chip or the host."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from backspike.ir.bits import Bits
 from backspike.ir.constants import LARGEST
 from backspike.ir.errors import LinkError, UserError
 from backspike.ir.graph import Graph
-from backspike.train.batches import Batch, Reader
+from backspike.train.batches import Batch, Part, Reader, parts_of
 from backspike.train.losses import Criterion
 from backspike.train.optimizers import MakesOptimizer, OnChip, host_optimizer, learning_of
 from backspike.train.weights import from_columns, rounded, to_columns
@@ -122,19 +122,28 @@ class Stepper:
         """Whether a sum was cut off at ±65504 since the first weights."""
         return self._saturated or (self._backend is not None and self._backend.saturated())
 
+    def parts(self, batches: Iterable[Batch]) -> Iterator[Part]:
+        """What the backend runs at a time, of batches that may be larger."""
+        for batch in batches:
+            steps = next(iter(batch.inputs.values())).shape[1]
+            yield from parts_of(batch, self.open(steps).room)
+
     def run(self, batch: Batch, go_on: bool) -> dict[str, Bits]:
-        """Logits of a batch."""
+        """Logits of a batch, or of a part of one."""
         steps = next(iter(batch.inputs.values())).shape[1]
         return self.open(steps).forward(batch.inputs, self._labels(batch), go_on=go_on)
 
     @one_thread()
-    def update(self, errors: Errors, samples: int) -> None:
-        """Update for the batch that was run last."""
+    def update(self, errors: Errors, part: Part) -> None:
+        """Update for the part that was run last: of weights if the batch ends with it."""
         backend = self._backend
         assert backend is not None
-        backend.update(errors, self.updates)
+        backend.update(errors, self.updates, first=part.first, last=part.last)
+        if not part.last:
+            return
         if self._host is not None:
-            new = self._host.step(from_columns(self.graph, backend.weight_gradients()), samples)
+            found = from_columns(self.graph, backend.weight_gradients())
+            new = self._host.step(found, part.whole.samples)
             for name, w in new.items():
                 self._saturated |= bool((np.abs(w) > LARGEST).any())
                 new[name] = rounded(name, w.clip(-LARGEST, LARGEST))
@@ -142,16 +151,17 @@ class Stepper:
             backend.set_weights(self._bits)
         self.updates += 1
 
-    def update_run(self, errors: Errors, samples: int, batch: Batch) -> dict[str, Bits]:
-        """`update`, and `run` of the next batch of the epoch, which hardware overlaps."""
+    def update_run(self, errors: Errors, part: Part, batch: Batch) -> dict[str, Bits]:
+        """`update`, and `run` of what comes next in the epoch, which hardware overlaps."""
         if self._host is not None:
-            self.update(errors, samples)
+            self.update(errors, part)
             return self.run(batch, self.stateful)
         assert self._backend is not None
         logits = self._backend.update_forward(
-            errors, self.updates, batch.inputs, self._labels(batch), go_on=self.stateful
-        )
-        self.updates += 1
+            errors, self.updates, batch.inputs, self._labels(batch),
+            go_on=self.stateful, first=part.first, last=part.last,
+        )  # fmt: skip
+        self.updates += part.last
         return logits
 
     def weights(self) -> dict[str, Bits]:

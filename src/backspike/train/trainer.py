@@ -52,7 +52,8 @@ class Trainer:
     (spikes, labels), which is shuffled in each epoch; or a `Coded`, shuffled likewise. spikes:
     (B, T, *shape) of 0 and 1, of any type, or a dict of them by input; labels: integers (B,), or a
     dict of them by read-out.
-    batch: samples at the most. loss, optimizer: see `losses` and `optimizers`; with several
+    batch: samples at the most; on hardware with `parts=1` also more than it has room for at a time.
+    loss, optimizer: see `losses` and `optimizers`; with several
     read-outs {name: loss}. A Momentum needs a machine with `momentum=1` if it is hardware.
     seed: of first weights, order of the data and stochastic rounding.
     stateful: potentials, currents and delayed spikes go on from batch to batch of an epoch; all
@@ -341,9 +342,10 @@ class Trainer:
         """Logits of samples, each from its beginning, batch by batch."""
         self._stepper.check_open()
         with Interruptible() as stop:
-            for batch in self._reader.samples(spikes):
-                self.health.inputs(batch.inputs, part)
-                logits = self._stepper.run(batch, False)
+            for each in self._stepper.parts(self._reader.samples(spikes)):
+                if each.first:
+                    self.health.inputs(each.whole.inputs, part)
+                logits = self._stepper.run(each.batch, False)
                 self.health.saturation(self._stepper.saturated)
                 yield logits
                 if stop.requested:

@@ -54,9 +54,9 @@ def test_every_sample_once_an_epoch_in_order(monkeypatch):
         seen.append(inputs["input"])
         return original_forward(self, inputs, labels, go_on=go_on)
 
-    def update(self, errors, step):
+    def update(self, errors, step, **part):
         steps.append(step)
-        original_update(self, errors, step)
+        original_update(self, errors, step, **part)
 
     monkeypatch.setattr(GoldenBackend, "forward", forward)
     monkeypatch.setattr(GoldenBackend, "update", update)
@@ -166,8 +166,8 @@ def test_mismatch_ends_the_run(monkeypatch):
     class Wrong(GoldenBackend):
         updates = 0
 
-        def update(self, errors, step):
-            super().update(errors, step)
+        def update(self, errors, step, **part):
+            super().update(errors, step, **part)
             self.updates += 1
 
         def update_tensors(self):
@@ -211,9 +211,9 @@ class Counting(GoldenBackend):
         self.cycles += 10
         return super().forward(inputs, labels, go_on=go_on)
 
-    def update(self, errors, step):
+    def update(self, errors, step, **part):
         self.cycles += 100
-        super().update(errors, step)
+        super().update(errors, step, **part)
 
     def counters(self):
         engine = {"busy": self.cycles, "bound": self.cycles // 2, "stalls": {"token": 1}}

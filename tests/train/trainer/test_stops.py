@@ -85,10 +85,10 @@ def test_an_interrupted_fit_goes_on(monkeypatch):
         with Trainer(NETWORK, **HOW) as trainer:
             original = GoldenBackend.update
 
-            def update(self, errors, step, original=original):
+            def update(self, errors, step, original=original, **part):
                 if step == 1:
                     os.kill(os.getpid(), signal.SIGINT)
-                original(self, errors, step)
+                original(self, errors, step, **part)
 
             monkeypatch.setattr(GoldenBackend, "update", update)
             with pytest.raises(Interrupted, match=r"stopped after 2 batches$"):
@@ -106,10 +106,10 @@ def test_a_lost_board_leaves_a_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(fitting, "SAVE_SECONDS", 0.0)
     original = GoldenBackend.update
 
-    def update(self, errors, step):
+    def update(self, errors, step, **part):
         if step == 6:
             raise LinkError("port x: unplugged")
-        original(self, errors, step)
+        original(self, errors, step, **part)
 
     monkeypatch.setattr(GoldenBackend, "update", update)
     with pytest.raises(
@@ -125,7 +125,7 @@ def test_a_lost_board_leaves_a_checkpoint(tmp_path, monkeypatch):
 def test_weights_of_a_lost_board(monkeypatch):
     """What ended the run is what is said; its weights are gone, and asked for they say so."""
 
-    def lost(*_):
+    def lost(*_, **__):
         raise LinkError("port x: unplugged")
 
     trainer = Trainer(NETWORK, **HOW)

@@ -50,12 +50,12 @@ def run(args: argparse.Namespace) -> int:
     files.check_file("--json", args.json)
     machine = find_machine(args.machine)
     graph, steps = described.network_of(args), described.steps_of(args)
-    from backspike.compile.compiler import compile_graph
+    from backspike.compile.parts import compile_batch
     from backspike.compile.predict import Densities, cycles_a_batch, predict
 
     shares = Densities() if args.density is None else Densities(**_shares(args.density))
     learning, every = described.learning_of(args, graph)
-    plan = compile_graph(graph, steps, learning, machine, every=every)
+    plan = compile_batch(graph, steps, learning, machine, every=every)
     everywhere = shares.shares(plan.graph)
     busy, total = predict(plan, everywhere), cycles_a_batch(plan, everywhere)
     cycles = {c.name: _cycles(graph, busy, c) for c in graph.connections}
@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         about = {
             "machine": machine.name,
             "batch": learning.batch,
+            "samples_of_a_part": plan.learning.batch,
             "steps": steps,
             "samples_of_a_block": plan.cut.samples,
             "steps_of_a_block": plan.cut.steps,
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         }
         files.write_json(args.json, json_text(about))
     if not files.is_stdout(args.json):
-        print(_shown(plan, cycles, total, shares), end="")
+        print(_shown(plan, learning.batch, cycles, total, shares), end="")
     return 0
 
 
@@ -97,13 +98,15 @@ def _cycles(
     }
 
 
-def _shown(plan, cycles, total, shares) -> str:
-    """The plan as aligned text."""
-    machine, cut = plan.machine, plan.cut
+def _shown(plan, batch, cycles, total, shares) -> str:
+    """The plan as aligned text. batch: of which the plan may hold a part at a time."""
+    machine, cut, part = plan.machine, plan.cut, plan.learning.batch
+    parts = "" if part == batch else f", parts of up to {part},"
+    what = "part" if parts else "batch"
     wide = max(12, *(len(name) + 2 for name in cycles))
     lines = [
         f"{in_words(plan.graph)} on {machine.name} ({machine.lanes} lanes): batches of "
-        f"{plural(plan.learning.batch, 'sample')} and {plural(plan.steps, 'step')} in "
+        f"{plural(batch, 'sample')}{parts} and {plural(plan.steps, 'step')} in "
         f"{plural(cut.blocks, 'block')} of {cut.samples} and {cut.steps}",
         "",
         f"{'connection':<{wide}}{'sources':>8}{'neurons':>9}{'tiles':>7}{'rows':>8}"
@@ -118,10 +121,10 @@ def _shown(plan, cycles, total, shares) -> str:
         )
     engines = [sum(each[engine] for each in cycles.values()) for engine in ENGINES]
     lines += [
-        f"{'busy cycles a batch':<{43 + wide}}"
+        f"{f'busy cycles a {what}':<{43 + wide}}"
         + "".join(f"{engine:>12,.0f}" for engine in engines),
         "",
-        f"A batch takes about {total:,.0f} cycles, its update beside the next one's forward pass: "
+        f"A {what} takes about {total:,.0f} cycles, its update beside the next one's forward pass: "
         f"{total / sum(engines):.2f} of the busy cycles.",
         f"Predicted for densities of {shares.input:g} (input), {shares.spikes:g} (spikes) and "
         f"{shares.gradients:g} (gradients).",

@@ -7,7 +7,7 @@ import cocotb
 import pytest
 
 from backspike.gen.core.shared.group_walk import GroupWalk
-from backspike.gen.core.shared.window import FIND_CYCLES, READ_CYCLES
+from backspike.gen.core.shared.window import FIND_CYCLES, READ_CYCLES, TAP_BITS
 from backspike.sim.bench.cocotb_bench import bench_parameters
 from tests.support.batches import Place, Work
 from tests.support.coroutines import each_coroutine
@@ -56,7 +56,8 @@ class TapBench(WalkBench):
             for first in range(0, tiles, self.group):
                 row = v["weights"] + work.tile * kernel["tile_rows"] + tap * tiles + first
                 last = first + self.group >= tiles and tap == len(taps) - 1
-                headers.append({"row": row % (1 << ROWS), "source": first, "tap": (kernel["tap"] + tap) % (1 << 16),
+                number = (kernel["tap"] + tap) % (1 << TAP_BITS)
+                headers.append({"row": row % (1 << ROWS), "source": first, "tap": number,
                                 "tile": work.tile, "last": int(last),
                                 "taps": kernel["taps"]})  # fmt: skip
                 found = []

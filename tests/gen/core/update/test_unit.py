@@ -10,6 +10,7 @@ from backspike.gen.core.update.unit import SUM_TO_W, W_AT, WORD_AT, UpdateUnit
 from backspike.golden import rules
 from backspike.golden.half import from_bits, nearest, random_halves, to_bits
 from backspike.golden.hash import mix
+from backspike.ir.constants import LARGEST, PART_BITS, PART_TERMS
 from backspike.ir.half_bits import half_bits
 from backspike.ir.learning import Learning
 from backspike.sim.bench.array_bench import ArrayBench
@@ -129,3 +130,31 @@ def test_what_lies_below_decides(rounding):
     got, _ = updated(rate, rounding, sums.astype(np.uint64) & np.uint64((1 << WIDTH) - 1),
                      to_bits(old), words)  # fmt: skip
     check("weights", got, to_bits(want).astype(np.uint64))
+
+
+def test_parts_lose_nothing():
+    """Sums of as many of the largest terms as there may be, shared with other parts in any way, are
+    exact, of either sign; and so are those of which nearly nothing is left."""
+    rng = np.random.default_rng(3)
+    term, guard = int(LARGEST * 2**24), (1 << WIDTH - 41) - 1
+    own = rng.integers(0, guard + 1, COUNT)
+    own[:2] = 0, guard
+    others = PART_TERMS - own
+    sums = own * term * rng.choice([-1, 1], COUNT)
+    rest = np.where(
+        rng.random(COUNT) < 0.5, others * term, np.abs(sums) + rng.integers(0, 4, COUNT)
+    )
+    rest *= rng.choice([-1, 1], COUNT)
+    assert max(abs(int(s) + int(r)) for s, r in zip(sums, rest, strict=True)) == PART_TERMS * term
+    bench = ArrayBench(UpdateUnit(width=WIDTH, parts=True), "update_unit_parts")
+    out = bench(
+        sum=np.append(sums, 0).astype(np.uint64) & np.uint64((1 << WIDTH) - 1),
+        others=np.append(rest, 0).astype(np.uint64),
+        **{
+            name: np.zeros(COUNT + 1, np.uint64)
+            for name in ("rate", "key", "stochastic", "live", "old", "word")
+        },
+    )
+    mask = (1 << PART_BITS) - 1
+    want = [(int(s) + int(r)) & mask for s, r in zip(sums, rest, strict=True)]
+    check("parts", out["part"][1:], np.array(want, np.uint64))
