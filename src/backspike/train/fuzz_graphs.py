@@ -24,10 +24,13 @@ from backspike.ir.learning import Learning
 from backspike.system.program import run_program
 from backspike.train.fuzz_training import ALPHAS, DENSITIES, HALVES, RATES, random_halves
 from backspike.train.random_graphs import random_graph
+from backspike.train.random_planes import random_planes
 
 LARGEST = (4, 9, 20, 40)
 """Neurons of a population at the most."""
 STEPS, BATCH, BATCHES = 40, 20, 3
+PLANES = 0.5
+"""Share of networks with convolutions."""
 MOMENTA = (0.0, 0.0, 0.5, 0.9, SMALLEST)
 MORE = 0.4
 """The share of batches that are one with what follows."""
@@ -80,8 +83,9 @@ def roomy(machine: Machine) -> Machine:
         readout_units=4096 // lanes,
         layers=16,
         tasks=1024,
-        states=512 // lanes,
+        states=1024 // lanes,
         momentum=1,
+        windows=1024,
         parts=1,
     )
 
@@ -90,7 +94,8 @@ def draw_case(machine: Machine, seed: int) -> Case:
     """The run of that seed on that machine."""
     rng = np.random.default_rng([seed, machine.lanes])
     while True:
-        graph = random_graph(rng, largest=int(rng.choice(LARGEST)))
+        planes, largest = rng.random() < PLANES, int(rng.choice(LARGEST))
+        graph = random_planes(rng, largest) if planes else random_graph(rng, largest)
         every = bool(rng.random() < 0.6)
         learning = Learning(
             batch=int(rng.integers(1, BATCH + 1)),
