@@ -5,7 +5,6 @@ import re
 import pytest
 
 from backspike.compile.compiler import Plan, compile_graph
-from backspike.gen.core.engines import KINDS
 from backspike.gen.core.layout import NEVER
 from backspike.gen.machine import MACHINES
 from backspike.ir.connection import Dense, Identity
@@ -15,6 +14,7 @@ from backspike.ir.half_bits import half_bits
 from backspike.ir.learning import Learning
 from backspike.ir.neuron import LIF, CubaLIF
 from tests.support.graph_plans import ROOMY, drawn_plan
+from tests.support.kinds import KINDS
 
 SEEDS = range(300)
 

@@ -8,16 +8,14 @@ from hypothesis import strategies as st
 from backspike.compile.cut import Cut
 from backspike.compile.memory_image import (
     Shape,
-    diagonal_rows,
     label_words,
     sample_rows,
     sample_tensor,
     spike_words,
     unit_rows,
     unit_tensor,
-    weight_rows,
-    weight_tensor,
 )
+from backspike.compile.weight_image import diagonal_rows, weight_rows, weight_tensor
 from backspike.gen.machine import DEPTH
 
 LANES = st.sampled_from([2, 4, 8, 16])

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from backspike.drive.core_driver import BYTES, CoreFaultError
-from backspike.gen.core.engines import KINDS
 from backspike.gen.core.faults import Fault
 from backspike.gen.core.layout import DESCRIPTOR_WORDS, RECORD_WORDS, TASK
 from backspike.ir.constants import ENGINES
 from tests.support.core_runs import NETWORK, check_run, memories
+from tests.support.kinds import KINDS
 from tests.support.layered import RTLChain, random_batch
 
 LIMIT = 500_000

@@ -10,7 +10,8 @@ import numpy as np
 
 from backspike.compile.compiler import Plan
 from backspike.compile.cut import Cut
-from backspike.compile.memory_image import Shape, label_words, sample_rows, spike_words, weight_rows
+from backspike.compile.memory_image import Shape, label_words, sample_rows, spike_words
+from backspike.compile.weight_image import weight_rows
 from backspike.gen.machine import DEPTH, MACHINES, Machine
 from backspike.ir.learning import Learning
 from backspike.ir.surrogate import rectangle, triangle

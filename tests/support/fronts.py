@@ -4,10 +4,10 @@ import random
 from collections import deque
 from dataclasses import dataclass, field
 
-from backspike.gen.core.engines import KINDS
 from backspike.gen.core.shared.events import event_layout
 from backspike.gen.machine import DEPTH, Machine
 from tests.support.batches import Batch, Place, Work
+from tests.support.kinds import KINDS
 from tests.support.streams import Bench, StallingMemory, packed
 from tests.support.tiles import events_of, lines_of, same_fields
 

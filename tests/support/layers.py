@@ -4,10 +4,10 @@ them."""
 import random
 from dataclasses import dataclass
 
-from backspike.gen.core.engines import KINDS
 from backspike.gen.core.faults import Fault
 from backspike.gen.core.layout import BATCH, CONNECTIONS
 from backspike.gen.machine import Machine
+from tests.support.kinds import KINDS
 from tests.support.streams import packed
 
 MACHINE = Machine(name="bench", lanes=2, fp_reuse=2, bp_reuse=2, wg_reuse=2, weight_rows=256,

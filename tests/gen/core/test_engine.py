@@ -13,7 +13,6 @@ import pytest
 
 from backspike.drive.core_driver import task_word
 from backspike.gen.core.engine import Engine
-from backspike.gen.core.engines import KINDS
 from backspike.gen.core.layout import (
     BATCH,
     DESCRIPTOR_WORDS,
@@ -29,6 +28,7 @@ from backspike.sim.bench.cocotb_bench import bench_parameters
 from tests.support import engine_case
 from tests.support.coroutines import each_coroutine
 from tests.support.engine_case import MACHINE, NETWORK, Case
+from tests.support.kinds import KINDS
 from tests.support.streams import Bench, Memory, Pulses, StallingMemory, Writes, packed
 from tests.support.tiles import by_lanes
 

@@ -9,7 +9,6 @@ import pytest
 
 from backspike.gen.core.control.dispatch import Dispatcher
 from backspike.gen.core.control.task_queue import WORK
-from backspike.gen.core.engines import KINDS
 from backspike.gen.core.faults import Fault
 from backspike.gen.core.layout import (
     CONNECTIONS,
@@ -22,6 +21,7 @@ from backspike.gen.memory.rows import READ_LATENCY
 from backspike.ir.constants import ENGINES
 from backspike.sim.bench.cocotb_bench import bench_parameters
 from tests.support.coroutines import each_coroutine
+from tests.support.kinds import KINDS
 from tests.support.layers import MACHINE, Cut, Drawing, Layer, fault_of
 from tests.support.streams import Bench, Memory, Pulses, packed
 from tests.support.wrapped import Inside, Wrapped

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from backspike.gen.core.control.record_table import RecordTable
-from backspike.gen.core.engines import KINDS
 from backspike.gen.core.layout import CONNECTIONS, RECORD, RECORD_WORDS
 from backspike.sim.bench.array_bench import ArrayBench
+from tests.support.kinds import KINDS
 from tests.support.streams import packed
 
 

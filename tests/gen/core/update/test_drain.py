@@ -51,7 +51,7 @@ def drain_run(
         rounding=rounding,  # pyright: ignore[reportArgumentType]
         momentum=momentum,
     )
-    layout = packed(UPDATE.config)
+    layout = packed(UPDATE.on(machine(1)).config)
     config = layout.pack(tiles=tiles, rate=half_bits(-1.0 if hand else learning.rate), key=KEY,
                          stochastic=int(rounding == "stochastic"), all=int(way != "touched"),
                          hand=int(hand), momentum=half_bits(learning.momentum))  # fmt: skip
