@@ -320,6 +320,16 @@ def test_the_first_cut_that_fits_is_taken():
     assert other > 2
 
 
+def test_graded_inputs_are_refused():
+    """Likewise."""
+    graph = Sequential(Input(4, bits=2), Dense(3))
+    with pytest.raises(
+        UserError,
+        match="input input has numbers of 2 bits, must have spikes: the core has no graded",
+    ):
+        compile_graph(graph, 4, Learning(), DEFAULT)
+
+
 def test_convolutions_are_refused():
     """In a sentence that names the connection, and what trains it."""
     graph = Sequential(Input((1, 4, 4)), Conv2d(2, 3), LIF(), Dense(3))

@@ -98,6 +98,12 @@ def compile_graph(
     one. stateful: what neurons keep goes on from batch to batch.
     UserError names the memory that a network does not fit however it is cut.
     """
+    for population in graph.populations:
+        if population.bits > 1 or population.fraction:
+            raise UserError(
+                f"input {population.name} has numbers of {population.bits} bits, must have spikes: "
+                "the core has no graded inputs yet, and --backend golden trains it"
+            )
     for connection in graph.connections:
         if isinstance(connection.kind, Conv2d):
             raise UserError(

@@ -22,7 +22,8 @@ def random_planes(
     and columns, some of one row, and up to so many channels."""
     draw = _Draw(rng, largest, channels, thresholds)
     inputs = [
-        Population(f"x{n}", draw.planes(), role="input") for n in range(1 + (rng.random() < 0.2))
+        Population(f"x{n}", draw.planes(), None, "input", *draw.grades())
+        for n in range(1 + (rng.random() < 0.2))
     ]
     hidden: list[Population] = []
     for n in range(rng.integers(1, 5)):
@@ -66,6 +67,12 @@ class _Draw:
     def planes(self) -> tuple[int, int, int]:
         rows = 1 if self.rng.random() < 0.1 else self.number(self.largest)
         return self.number(self.channels), rows, self.number(self.largest)
+
+    def grades(self) -> tuple[int, int]:
+        """Bits and fraction of an input; mostly it has spikes."""
+        if self.rng.random() < 0.7:
+            return 1, 0
+        return self.number(8), int(self.rng.integers(0, 9))
 
     def readout(self, n: int) -> Population:
         neuron = random_neuron(self.rng, self.thresholds) if self.rng.random() < 0.3 else None
