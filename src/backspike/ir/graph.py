@@ -67,11 +67,10 @@ class Population:
         self._check_grades()
 
     def _check_grades(self) -> None:
-        for what, value, least in (("bits", self.bits, 1), ("fraction", self.fraction, 0)):
-            if value is None and what == "fraction":
-                continue
-            good = isinstance(value, int) and not isinstance(value, bool)
-            if not good or not least <= value <= MAX_BITS:
+        given = 0 if self.fraction is None else self.fraction
+        for what, value, least in (("bits", self.bits, 1), ("fraction", given, 0)):
+            whole_number = isinstance(value, int) and not isinstance(value, bool)
+            if not (whole_number and least <= value <= MAX_BITS):
                 raise UserError(
                     f"{what} of population {self.name} is {value!r}, must be a whole number from "
                     f"{least} to {MAX_BITS}"
