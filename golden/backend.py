@@ -102,9 +102,9 @@ class GoldenBackend:
     ) -> dict[str, Bits]:
         """Logits of each read-out.
 
-        inputs: uint8 (B, T, N) of 0 and 1 of each input. labels: int64 (B,), where errors are
-        worked out of them. go_on: the samples are those of the last batch, at the steps that
-        follow: potentials, currents and delayed spikes go on.
+        inputs: uint8 (B, T, N) of each input, 0 and 1, or numbers of a graded one's bits. labels:
+        int64 (B,), where errors are worked out of them. go_on: the samples are those of the last
+        batch, at the steps that follow: potentials, currents and delayed spikes go on.
         """
         check_inputs(self.graph, self.learning.batch, inputs)
         self._set_labels(labels, len(next(iter(inputs.values()))))
@@ -115,7 +115,10 @@ class GoldenBackend:
                 f"the batch has {inputs[first].shape[0]} samples, must have "
                 f"{last.spikes[first].shape[0]}, as the one that it continues has"
             )
-        spikes = {name: torch.from_numpy(x.astype(np.float64)) for name, x in inputs.items()}
+        spikes = {
+            name: torch.from_numpy(x.astype(np.float64)) * self.graph.by_name[name].unit
+            for name, x in inputs.items()
+        }
         found = passes.forward(self.arithmetic, self.graph, self._weights, spikes, last)
         self._activity = self._last = found
         self._forward = {

@@ -1,8 +1,8 @@
 """Kinds of connections, forward and back; they run in either arithmetic.
 
 Shapes: K sources (a bias is the last one) and N targets of weights, S and M neurons of source and
-target, before them samples and steps in any form. Tensors are float64; spikes are 0 or 1. Sums come
-as terms that the population adds and rounds.
+target, before them samples and steps in any form. Tensors are float64; spikes are 0 or 1, those of
+a graded input its values. Sums come as terms that the population adds and rounds.
 """
 
 import torch
@@ -23,7 +23,7 @@ def current(
         return (c.kind.scale * spikes,)
     assert weights is not None
     window = graph.windows[c.name]
-    sums = a.gated_sum(gather(window, spikes), weights, window.pool_size)
+    sums = a.gated_sum(gather(window, spikes), weights, _most(graph, c))
     return tuple(from_pixels(x) for x in sums)
 
 
@@ -52,4 +52,11 @@ def weight_gradient(
     window = graph.windows[c.name]
     s = gather(window, spikes).flatten(0, -2)
     g = to_pixels(window, gradients).flatten(0, -2)
-    return a.round(*a.gated_sum(s.T, g, window.pool_size))
+    return a.round(*a.gated_sum(s.T, g, _most(graph, c)))
+
+
+def _most(graph: Graph, c: Connection) -> int:
+    """The largest number that `gather` gives, as a multiple of its least part: of a pool's pixels,
+    and of a graded input's numbers, or of the bias beside them."""
+    source = graph.by_name[c.source]
+    return graph.windows[c.name].pool_size * max(source.most, round(1 / source.unit))

@@ -54,7 +54,8 @@ class Activity:
 def forward(
     a: Arithmetic, graph: Graph, weights: Tensors, inputs: Tensors, last: Activity | None = None
 ) -> Activity:
-    """inputs: spikes (B, T, N) of each input. last: of the batch that this one continues, if any.
+    """inputs: spikes (B, T, N) of each input, of a graded one values. last: of the batch that
+    this one continues, if any.
 
     The current of a population is one sum over all connections that enter it.
     """

@@ -118,7 +118,8 @@ class Reference:
     """Trains a network without rounding, from the weights that golden starts from.
 
     optimizer: makes one of the weights that learn, as `functools.partial(torch.optim.Adam, lr=…)`.
-    dtype: of weights, states and gradients. Spikes are (B, T, N) of 0 and 1 by input, in any type.
+    dtype: of weights, states and gradients. Spikes are (B, T, N) of 0 and 1 by input, in any type;
+    of a graded one they are its numbers.
     """
 
     def __init__(
@@ -135,7 +136,10 @@ class Reference:
 
     def logits(self, inputs: Mapping[str, Any]) -> Logits:
         """(B, T, N) of each read-out: its potential, or its number of spikes, up to each step."""
-        spikes = {name: torch.as_tensor(x).to(self.dtype) for name, x in inputs.items()}
+        spikes = {
+            name: torch.as_tensor(x).to(self.dtype) * self.graph.by_name[name].unit
+            for name, x in inputs.items()
+        }
         return {
             name: x if self.graph.by_name[name].neuron is None else x.cumsum(1)
             for name, x in outputs(self.graph, self.weights, spikes).items()

@@ -26,6 +26,7 @@ from backspike.ir.surrogate import Surrogate, rectangle
 from tests.support.kinds import KINDS
 from tests.support.layered import Layer, Network, compile_network
 
+PLANES = dataclasses.replace(MACHINES["default"], windows=256, units=512, spike_units=512)
 DEFAULT = MACHINES["default"]
 
 
@@ -321,12 +322,32 @@ def test_the_first_cut_that_fits_is_taken():
     assert other > 2
 
 
-def test_convolutions_are_refused():
-    """In a sentence that names the connection, and what trains it."""
-    graph = Sequential(Input((1, 4, 4)), Conv2d(2, 3), LIF(), Dense(3))
+def test_graded_inputs_are_refused():
+    """Likewise."""
+    graph = Sequential(Input(4, bits=2), Dense(3))
     with pytest.raises(
         UserError,
-        match="connection hidden1 from input to hidden1 is a convolution, must be dense or one to "
-        "one: the core has no windows yet, and --backend golden trains it",
+        match="input input has numbers of 2 bits, must have spikes: the core has no graded",
     ):
         compile_graph(graph, 4, Learning(), DEFAULT)
+
+
+@pytest.mark.parametrize(
+    ("layers", "machine", "message"),
+    [
+        ((Conv2d(2, 3), LIF(), Dense(3)), DEFAULT,
+         "machine 'default' has no table of windows, must have one for convolutions, as "
+         "default,windows=256"),
+        ((Conv2d(2, 1, pool=2), LIF(), Dense(3)), PLANES,
+         "connection hidden1 from input to hidden1 pools, must not on a core"),
+        ((Conv2d(2, 3), LIF(), Conv2d(3, 1)), PLANES,
+         "read-out readout lies in planes, must be a row of neurons on a core"),
+        ((Conv2d(2, 3), LIF(), Dense(3)), dataclasses.replace(PLANES, windows=8),
+         "its table of windows needs .* rows, and there are 8"),
+    ],
+)  # fmt: skip
+def test_what_a_core_has_no_windows_for_is_refused(layers, machine, message):
+    """In a sentence that names the connection, and what must be."""
+    graph = Sequential(Input((1, 4, 4)), *layers)
+    with pytest.raises(UserError, match=message):
+        compile_graph(graph, 4, Learning(), machine)

@@ -28,7 +28,7 @@ def check_autograd(graph: Graph, seed: int, batch: int, steps: int) -> int:
     g = torch.Generator().manual_seed(seed)
     weights = {n: torch.randn(s, generator=g).double() for n, s in graph.shapes.items()}
     inputs = {
-        p.name: torch.randint(0, 2, (batch, steps, p.size), generator=g).double()
+        p.name: torch.randint(0, p.most + 1, (batch, steps, p.size), generator=g).double() * p.unit
         for p in graph.populations
         if p.role == "input"
     }
@@ -80,7 +80,7 @@ def check_rational(graph: Graph, kind: str, seed: int, batch: int, steps: int, p
     saturated = False
     for _ in range(parts):
         inputs = {
-            p.name: torch.randint(0, 2, (batch, steps, p.size), generator=g)
+            p.name: torch.randint(0, p.most + 1, (batch, steps, p.size), generator=g)
             for p in graph.populations
             if p.role == "input"
         }
@@ -90,7 +90,7 @@ def check_rational(graph: Graph, kind: str, seed: int, batch: int, steps: int, p
             if p.role == "readout"
         }
         a = Halves()
-        reals = {name: x.double() for name, x in inputs.items()}
+        reals = {name: x.double() * graph.by_name[name].unit for name, x in inputs.items()}
         activity = golden.forward(a, graph, values, reals, last)
         gradients = golden.backward(a, graph, values, activity, errors)
         d = golden.weight_gradients(a, graph, (activity, gradients))

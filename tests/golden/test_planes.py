@@ -180,3 +180,23 @@ def test_the_error_of_an_average_is_exact():
     assert set(Halves().round(*terms).flatten().tolist()) == {2.0**-24}
     several = [*terms, torch.ones_like(terms[0]), -torch.ones_like(terms[0])]
     assert set(Halves().round(*several).flatten().tolist()) == {2.0**-24}
+
+
+def test_the_largest_numbers_of_a_graded_input_are_exact():
+    """255 of 2^10 pixels and of the largest weights, a smallest one, and a bias beside them."""
+    net = Network()
+    x = net.input("x", (2, 32, 32), bits=8, fraction=8)
+    net.connect(x, net.readout("y", 1), Conv2d(1, 1, pool="all", bias=True))
+    graph, c = net.graph, net.graph.connections[0]
+    numbers = torch.zeros(1, 2, 32 * 32, dtype=torch.float64)
+    numbers[0, 0], numbers[0, 1, 5] = 255, 1
+    weights = torch.tensor([[65504.0], [2.0**-24], [-65504.0]], dtype=torch.float64)
+    terms = connections.current(Halves(), graph, c, weights, numbers.flatten(1) * 2.0**-8)
+    want = (255 * 2**10 - 2**8) * Fraction(65504, 2**8) + Fraction(1, 2**32)
+    assert exactly(terms)[0, 0] == want
+
+    some = torch.zeros(3, 1, 2, 32 * 32, dtype=torch.float64)
+    some[0], some[2], some[1, ..., 5] = 255, 255, 1
+    g = torch.tensor([65504.0, 2.0**-16, -65504.0], dtype=torch.float64).reshape(3, 1, 1)
+    d = connections.weight_gradient(Halves(), graph, c, some.flatten(2) * 2.0**-8, g)
+    assert d.tolist() == [[2.0**-24], [2.0**-24], [2.0**-16]]

@@ -117,6 +117,44 @@ def test_learning_of_branches_and_circles():
         assert [c.name for c in net.errors_into("k")] == ["d"]
 
 
+def test_graded_inputs():
+    """Numbers and the value of 1; spikes are numbers of one bit, whose value is 1."""
+    for options, most, unit in (
+        ({}, 1, 1.0),
+        ({"bits": 4}, 15, 2.0**-4),
+        ({"bits": 8, "fraction": 0}, 255, 1.0),
+        ({"fraction": 3}, 1, 2.0**-3),
+    ):
+        x = Population("x", (4,), role="input", **options)
+        assert (x.most, x.unit) == (most, unit)
+    assert Population("x", (4,), role="input", bits=4).fraction == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bits": 0}, "bits of population x is 0, must be a whole number from 1 to 8"),
+        ({"bits": 9}, "bits of population x is 9, must be a whole number from 1 to 8"),
+        ({"bits": True}, "bits of population x is True, must be a whole number"),
+        ({"bits": None}, "bits of population x is None, must be a whole number"),
+        ({"fraction": 9}, "fraction of population x is 9, must be a whole number from 0 to 8"),
+        ({"fraction": -1}, "fraction of population x is -1, must be a whole number from 0 to 8"),
+        (
+            {"bits": 2, "role": "hidden", "neuron": LIF()},
+            "x has numbers of 2 bits, must have spikes",
+        ),
+        (
+            {"fraction": 1, "role": "readout"},
+            "population x has numbers of 1 bits, must have spikes",
+        ),
+    ],
+)
+def test_what_is_no_graded_input_is_refused(options, message):
+    """With what is allowed."""
+    with pytest.raises(UserError, match=message):
+        Population("x", (4,), **{"role": "input"} | options)
+
+
 @pytest.mark.parametrize("seed", range(100))
 def test_learning_by_enumeration(seed):
     """Of random graphs: all ways that errors can take from a read-out down to updated weights."""

@@ -87,7 +87,10 @@ class Batch:
         self.weights = {n: [[value(p) for p in row] for row in w] for n, w in weights.items()}
         some = next(iter(inputs.values()))
         self.batch, self.steps = range(len(some)), range(len(some[0]))
-        self.spikes: dict = dict(inputs)
+        self.spikes: dict = {
+            name: [[[Fraction(graph.by_name[name].unit) * k for k in row] for row in x] for x in b]
+            for name, b in inputs.items()
+        }
         self.before = (
             {} if last is None else {n: [s[-1] for s in x] for n, x in last.spikes.items()}
         )

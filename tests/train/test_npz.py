@@ -53,7 +53,10 @@ def test_spikes_with_a_test_set_and_without_labels(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"spikes": np.full((4, 3, 2), 2)}, r"spikes\[0, 0, 0\] in data .* is 2, must be 0 or 1"),
+        (
+            {"spikes": np.full((4, 3, 2), 256)},
+            r"\[0, 0, 0\] in data .* is 256, must be 0 or 1, or a count",
+        ),
         ({"spikes": np.full((4, 3, 2), np.nan)}, r"spikes\[0, 0, 0\] .* is nan, must be 0 or 1"),
         ({"spikes": np.ones((10, 3))}, r"spikes .* has the shape \(10, 3\), must have \(samples"),
         ({"spikes": np.ones((10, 0, 4))}, r"spikes .* has the shape \(10, 0, 4\), must have"),

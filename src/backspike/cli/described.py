@@ -5,7 +5,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from backspike.ir.checks import nearest_half, one_of
-from backspike.ir.connection import Dense
+from backspike.ir.connection import Identity
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Graph
 from backspike.ir.neuron import LIF
@@ -21,7 +21,7 @@ from backspike.train.defaults import (
     STEPS,
 )
 from backspike.train.graph_json import NEURONS, type_name
-from backspike.train.layers import LAYERS, chain, hidden, layers_of, parse_layers
+from backspike.train.layers import LAYERS, Layer, chain, hidden, layers_of, parse_layers
 from backspike.train.network_file import read_network, surrogate_of
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def network_of(args: argparse.Namespace, data: "Dataset | None" = None) -> Graph
         return read_network(args.network)
     layers = parse_layers(LAYERS if args.layers is None else args.layers)
     if data is not None and args.layers is None:
-        layers = [(data.inputs, False), *layers[1:-1], (data.classes, False)]
+        layers = [Layer(data.inputs), *layers[1:-1], Layer(data.classes)]
     return chain(layers, neuron_of(args), bool(args.bias))
 
 
@@ -175,7 +175,7 @@ def _kept(args: argparse.Namespace, checkpoint: "Checkpoint") -> dict[str, Any]:
         "rounding": values.get("rounding"),
     }
     connections = checkpoint.graph.connections
-    dense = [c.kind for c in connections if isinstance(c.kind, Dense) and not c.delay]
+    dense = [c.kind for c in connections if not isinstance(c.kind, Identity) and not c.delay]
     about["bias"] = _common({kind.bias for kind in dense})
     models = [p.neuron for p in hidden(checkpoint.graph)]
     for name in OF_NEURONS:
@@ -194,4 +194,6 @@ def _rounded(name: str, given: object) -> object:
     """What an option's value becomes in a network or learning."""
     if isinstance(given, float):
         return nearest_half(name, given)
-    return given.replace(" ", "") if name == "layers" and isinstance(given, str) else given
+    if name == "layers" and isinstance(given, str):
+        return layers_of(chain(parse_layers(given), LIF()))
+    return given

@@ -17,7 +17,7 @@ from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.ir.checks import parse_number
 from backspike.ir.errors import UserError
 from backspike.ir.surrogate import SURROGATES
-from backspike.train.layers import LAYERS
+from backspike.train.layers import LAYERS, PLANES
 from backspike.train.notes import run_notes
 
 if TYPE_CHECKING:
@@ -34,7 +34,10 @@ def add_network(parser: argparse.ArgumentParser) -> None:
         "--layers",
         metavar="N,N,…",
         help="sizes: inputs, hidden layers, outputs, as 64,128r,10: r makes a hidden one recurrent "
-        f"({LAYERS}; to train, the first and the last are the data's)",
+        f"({LAYERS}; to train, the first and the last are the data's). Or planes, as {PLANES}: NcK "
+        "is a convolution to N channels with kernel K, sS with stride S, pP with padding P (K//2); "
+        "aK averages KxK pixels before the next layer; + adds what enters two layers to what they "
+        "make",
     )
     group.add_argument(
         "--network",

@@ -30,12 +30,12 @@ def in_planes(graph: Graph) -> frozenset[str]:
 def check_planes(graph: Graph, machine: Machine) -> None:
     """UserError for what a core has no windows for."""
     planes = in_planes(graph)
-    if planes and not machine.windows:
-        raise UserError(
-            f"machine {machine.name!r} has no table of windows, must have one for convolutions, as "
-            f"{machine.name},windows=256"
-        )
     for population in graph.populations:
+        if population.bits > 1 or population.fraction:
+            raise UserError(
+                f"input {population.name} has numbers of {population.bits} bits, must have spikes: "
+                "the core has no graded inputs yet, and --backend golden trains it"
+            )
         if population.role == "readout" and population.name in planes:
             raise UserError(
                 f"read-out {population.name} lies in planes, must be a row of neurons on a core: "
@@ -55,6 +55,11 @@ def check_planes(graph: Graph, machine: Machine) -> None:
                 f"{what} pools, must not on a core, which has no sums of pixels yet: take a "
                 "stride, or --backend golden"
             )
+    if planes and not machine.windows:
+        raise UserError(
+            f"machine {machine.name!r} has no table of windows, must have one for convolutions, as "
+            f"{machine.name},windows=256"
+        )
 
 
 def to_tiles(values: np.ndarray, channels: int, pixels: int, lanes: int) -> np.ndarray:

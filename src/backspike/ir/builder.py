@@ -31,9 +31,11 @@ class Network:
         self._populations: list[Population] = []
         self._connections: list[Connection] = []
 
-    def input(self, name: str, shape: Shape) -> Population:
-        """A population whose spikes the user brings."""
-        return self._add(Population(name, _shape(shape), role="input"))
+    def input(
+        self, name: str, shape: Shape, *, bits: int = 1, fraction: int | None = None
+    ) -> Population:
+        """A population whose spikes, or numbers of `bits`, the user brings; see `Population`."""
+        return self._add(Population(name, _shape(shape), None, "input", bits, fraction))
 
     def population(self, name: str, shape: Shape, neuron: LIF) -> Population:
         """A hidden population."""
@@ -111,9 +113,18 @@ class Network:
 
 @dataclass(frozen=True)
 class Input:
-    """The first layer of a chain: its number of inputs, or (channels, rows, columns)."""
+    """The first layer of a chain: its number of inputs, or (channels, rows, columns).
+
+    bits, fraction: of a graded one; see `Population`.
+    """
 
     shape: Shape
+    bits: int = 1
+    fraction: int | None = None
+
+    def __repr__(self) -> str:
+        graded = "" if self.bits == 1 else f", bits={self.bits}, fraction={self.fraction}"
+        return f"Input(shape={self.shape}{graded})"
 
 
 def Sequential(*layers: Input | Kind | LIF) -> Graph:
@@ -131,7 +142,7 @@ def Sequential(*layers: Input | Kind | LIF) -> Graph:
             f"a chain begins with {layers[0] if layers else 'nothing'}, must begin with an Input"
         )
     net, before, rest, hidden = Network(), layers[0], list(layers[1:]), 0
-    source = net.input("input", before.shape)
+    source = net.input("input", before.shape, bits=before.bits, fraction=before.fraction)
     while rest:
         kind = rest.pop(0)
         if not isinstance(kind, Kind):

@@ -17,6 +17,8 @@ from backspike.ir.window import Window, conv_window, dense_window
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 Role = Literal["input", "hidden", "readout"]
 Node = TypeVar("Node", str, tuple[str, ...])
+MAX_BITS = 8
+"""Of the numbers of a graded input: a byte."""
 MOST = 2**16
 """Sources and targets of weights: stochastic rounding draws from 16 bits of either's number."""
 
@@ -33,12 +35,18 @@ class Population:
     role: an `input` brings spikes of the user's and has no neuron model. A `hidden` one has one.
     A `readout` has none, and integrates its current without leak: the sum is the logit; or it has
     one, and the number of its spikes is.
+
+    bits: an input may be graded, with whole numbers k of 1 to 8 bits in place of spikes, of the
+    value k · 2^-fraction: counts of events (fraction 0), or the same image in every step. fraction:
+    0 to 8; the bits unless given, for one bit 0: a spike is 1.
     """
 
     name: str
     shape: tuple[int, ...]
     neuron: LIF | None = None
     role: Role = "hidden"
+    bits: int = 1
+    fraction: int | None = None
 
     def __post_init__(self) -> None:
         _name("a population's name", self.name)
@@ -56,11 +64,39 @@ class Population:
             raise UserError(f"input {self.name} has a neuron model, must have none")
         if self.role == "hidden" and self.neuron is None:
             raise UserError(f"population {self.name} has no neuron model, must have one")
+        self._check_grades()
+
+    def _check_grades(self) -> None:
+        given = 0 if self.fraction is None else self.fraction
+        for what, value, least in (("bits", self.bits, 1), ("fraction", given, 0)):
+            whole_number = isinstance(value, int) and not isinstance(value, bool)
+            if not (whole_number and least <= value <= MAX_BITS):
+                raise UserError(
+                    f"{what} of population {self.name} is {value!r}, must be a whole number from "
+                    f"{least} to {MAX_BITS}"
+                )
+        if self.fraction is None:
+            object.__setattr__(self, "fraction", self.bits if self.bits > 1 else 0)
+        if self.role != "input" and (self.bits > 1 or self.fraction):
+            raise UserError(
+                f"population {self.name} has numbers of {self.bits} bits, must have spikes: only "
+                "inputs are graded"
+            )
 
     @property
     def size(self) -> int:
         """Neurons."""
         return math.prod(self.shape)
+
+    @property
+    def most(self) -> int:
+        """The largest number that comes in place of a spike."""
+        return 2**self.bits - 1
+
+    @property
+    def unit(self) -> float:
+        """The value of the number 1."""
+        return 2.0 ** -(self.fraction or 0)
 
     @property
     def spikes(self) -> bool:

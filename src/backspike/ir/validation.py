@@ -34,15 +34,16 @@ def _kind(value: object) -> str:
     return f"of {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
 
 
-def check_spikes(name: str, spikes: object, batch: int, size: int) -> None:
-    """UserError unless spikes are uint8 (1 to batch, T, size) of 0 and 1."""
+def check_spikes(name: str, spikes: object, batch: int, size: int, most: int = 1) -> None:
+    """UserError unless spikes are uint8 (1 to batch, T, size) of 0 and 1, or up to `most`."""
     if not isinstance(spikes, np.ndarray) or spikes.dtype != np.uint8:
         raise UserError(f"{name} is {_kind(spikes)}, must be an array of uint8")
     shape = spikes.shape
     if len(shape) != 3 or not 1 <= shape[0] <= batch or shape[1] < 1 or shape[2] != size:
         raise UserError(f"{name} has the shape {shape}, must have (1 to {batch}, T, {size}), T > 0")
-    if spikes.max() > 1:
-        raise UserError(f"{name} has numbers up to {spikes.max()}, must have 0 and 1")
+    if spikes.max() > most:
+        must = "0 and 1" if most == 1 else f"0 to {most}"
+        raise UserError(f"{name} has numbers up to {spikes.max()}, must have {must}")
 
 
 def check_arrays(what: str, given: Mapping[str, object], wanted: Mapping[str, object]) -> None:
@@ -52,13 +53,13 @@ def check_arrays(what: str, given: Mapping[str, object], wanted: Mapping[str, ob
 
 
 def check_inputs(graph: Graph, batch: int, inputs: Mapping[str, Bits]) -> None:
-    """UserError unless spikes are given of each input, uint8 (1 to batch, T, N) of 0 and 1, with
-    equal numbers of samples and of steps."""
+    """UserError unless spikes are given of each input, uint8 (1 to batch, T, N) of 0 and 1, or
+    numbers of a graded one's bits, with equal numbers of samples and of steps."""
     sizes = {p.name: p.size for p in graph.populations if p.role == "input"}
     check_arrays("inputs", inputs, sizes)
     first = next(iter(sizes))
     for name, size in sizes.items():
-        check_spikes(f"input {name}", inputs[name], batch, size)
+        check_spikes(f"input {name}", inputs[name], batch, size, graph.by_name[name].most)
         if inputs[name].shape[:2] != inputs[first].shape[:2]:
             raise UserError(
                 f"input {name} has {inputs[name].shape[:2]} samples and steps, must have "

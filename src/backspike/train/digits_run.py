@@ -16,7 +16,7 @@ from backspike.train.batches import epoch_order
 from backspike.train.coding import rate_code
 from backspike.train.data import Split
 from backspike.train.defaults import RATES, RECTANGLES, STEPS
-from backspike.train.layers import chain
+from backspike.train.layers import Layer, chain
 
 Loss = Literal["ce", "mse"]
 SIZES = (64, 128, 10)
@@ -27,7 +27,7 @@ WHAT = f"{'-'.join(map(str, SIZES))}, {STEPS} steps, batch {Learning().batch}, d
 def network(rule: Rule, sizes: tuple[int, ...] = SIZES) -> Graph:
     """The network of `backspike train --rule RULE --layers SIZES`."""
     neuron = LIF(rule=rule, surrogate=rectangle(RECTANGLES[rule]))
-    return chain([(size, False) for size in sizes], neuron)
+    return chain([Layer(size) for size in sizes], neuron)
 
 
 def learning(seed: int, loss: Loss = "ce") -> Learning:

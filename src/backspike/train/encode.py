@@ -7,6 +7,7 @@ import numpy as np
 
 from backspike.ir.checks import is_finite, whole
 from backspike.ir.errors import UserError
+from backspike.ir.graph import MAX_BITS
 from backspike.train.arrays import as_array
 from backspike.train.coding import rate_code
 
@@ -21,12 +22,20 @@ def rate(x: Any, steps: int) -> np.ndarray:
     return rate_code(flat, steps).reshape(len(x), steps, *x.shape[1:])
 
 
-def direct(x: Any, steps: int, threshold: float = 0.5) -> np.ndarray:
-    """The same frame in each step: a spike where a number is `threshold` or more.
+def direct(x: Any, steps: int, threshold: float = 0.5, *, bits: int = 1) -> np.ndarray:
+    """The same frame in each step: a spike where a number is `threshold` or more; for a graded
+    input of more bits ⌊p (2^bits - 1) + ½⌋, and no threshold.
 
     x, result and errors as of `rate`.
     """
     x = _checked(x, steps)
+    if not isinstance(bits, int) or isinstance(bits, bool) or not 1 <= bits <= MAX_BITS:
+        raise UserError(f"bits is {bits!r}, must be a whole number from 1 to {MAX_BITS}")
+    if bits > 1:
+        if threshold != 0.5:
+            raise UserError(f"threshold is {threshold!r} beside bits {bits}, must be left out")
+        levels = np.floor(x * (2**bits - 1) + 0.5).astype(np.uint8)
+        return np.repeat(levels[:, None], steps, axis=1)
     if isinstance(threshold, bool) or not is_finite(threshold):
         raise UserError(f"threshold is {threshold!r}, must be a finite number")
     return np.repeat((x >= threshold).astype(np.uint8)[:, None], steps, axis=1)

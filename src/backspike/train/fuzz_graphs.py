@@ -95,7 +95,7 @@ def draw_case(machine: Machine, seed: int) -> Case:
     rng = np.random.default_rng([seed, machine.lanes])
     while True:
         planes, largest = rng.random() < PLANES, int(rng.choice(LARGEST))
-        graph = random_planes(rng, largest) if planes else random_graph(rng, largest)
+        graph = random_planes(rng, channels=largest // 2) if planes else random_graph(rng, largest)
         every = bool(rng.random() < 0.6)
         learning = Learning(
             batch=int(rng.integers(1, BATCH + 1)),

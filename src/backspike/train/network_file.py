@@ -3,7 +3,7 @@
 [[population]]
 name = "x"
 shape = 64                  # or [channels, rows, columns]
-role = "input"
+role = "input"              # may have bits, and fraction: numbers in place of spikes
 
 [[population]]
 name = "h"
@@ -64,6 +64,7 @@ INSTEAD = {
 }
 """What a Conv2d does not have, and what serves instead."""
 OF_POPULATION = ("name", "shape", "role", "neuron")
+OF_INPUT = ("bits", "fraction")
 OF_CONNECTION = ("source", "target", "kind", "delay", "frozen", "stop_gradient", "name")
 
 
@@ -114,7 +115,8 @@ def _add_population(net: Network, what: str, table: Mapping[str, Any]) -> None:
     _check_needed(what, table, ("name", "shape"))
     model = table.get("neuron")
     own = OF_NEURON[_one_of(f"neuron of {what}", model, NEURONS)] if model is not None else ()
-    _check_keys(what, table, (*OF_POPULATION, *own))
+    of_input = OF_INPUT if table.get("role") == "input" else ()
+    _check_keys(what, table, (*OF_POPULATION, *own, *of_input))
     neuron = None if model is None else _neuron(what, model, table, own)
     shape = tuple(table["shape"]) if isinstance(table["shape"], list) else table["shape"]
     role = _one_of(f"role of {what}", table.get("role", "hidden"), ("input", "hidden", "readout"))
@@ -123,7 +125,7 @@ def _add_population(net: Network, what: str, table: Mapping[str, Any]) -> None:
     elif role == "input":
         if neuron is not None:
             raise UserError(f"{what} is an input and has a neuron, must have none")
-        net.input(table["name"], shape)
+        net.input(table["name"], shape, **{k: table[k] for k in OF_INPUT if k in table})
     elif neuron is None:
         raise UserError(f"{what} has no neuron, must have one of {', '.join(NEURONS)}")
     else:

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from backspike.ir.errors import UserError
+from backspike.ir.graph import MAX_BITS
 
 ARRAYS = ("x", "y", "x_test", "y_test", "spikes", "spikes_test")
 """What is read of an `.npz` file."""
+LARGEST_COUNT = 2**MAX_BITS - 1
 
 
 def read_arrays(source: str, path: Path) -> dict[str, np.ndarray]:
@@ -51,7 +53,8 @@ def check_numbers(source: str, name: str, x: np.ndarray) -> None:
 
 
 def check_spikes(source: str, name: str, x: np.ndarray) -> np.ndarray:
-    """Spikes as uint8 (samples, T, inputs). Raises UserError unless they are 0 and 1."""
+    """Spikes as uint8 (samples, T, inputs). Raises UserError unless they are 0 and 1, or
+    counts of a graded input."""
     if x.ndim < 3 or not x.size:
         raise UserError(
             f"{name} in data {source} has the shape {x.shape}, must have (samples, steps, inputs), "
@@ -59,10 +62,11 @@ def check_spikes(source: str, name: str, x: np.ndarray) -> np.ndarray:
         )
     if x.dtype.kind not in "buif":
         raise UserError(f"{name} in data {source} is of {x.dtype}, must be of 0 and 1")
-    wrong = (x != 0) & (x != 1)
+    wrong = ~((x >= 0) & (x <= LARGEST_COUNT) & (x % 1 == 0))
     if wrong.any():
         at = tuple(int(i) for i in np.unravel_index(int(wrong.argmax()), x.shape))
         raise UserError(
-            f"{name}[{', '.join(map(str, at))}] in data {source} is {x[at]:g}, must be 0 or 1"
+            f"{name}[{', '.join(map(str, at))}] in data {source} is {x[at]:g}, must be 0 or 1, "
+            f"or a count up to {LARGEST_COUNT}"
         )
     return np.ascontiguousarray(x.reshape(*x.shape[:2], -1), np.uint8)

@@ -79,7 +79,7 @@ def test_train_evaluate_and_predict(capsys):
     assert run("predict c --data alone.npz --json -") == 0
     assert [s["predicted"] for s in result(capsys)["samples"]] == [0, 1, 0]
     assert run("train --resume c --network net.toml --epochs 16") == 0
-    assert "x:1x2x3 h:8 y:2, 5 steps" in capsys.readouterr().out
+    assert "1x2x3-8r-2, 5 steps" in capsys.readouterr().out
 
 
 def test_a_resumed_network_is_the_same(capsys):
