@@ -37,7 +37,7 @@ def compile_batch(
     except UserError:
         if not machine.parts or stateful:
             raise
-        check_terms(learning.batch, steps)
+        check_terms(graph, learning.batch, steps)
         most = _most(fitting, learning.batch)
         if not most:
             raise

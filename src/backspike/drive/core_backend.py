@@ -235,7 +235,7 @@ class CoreBackend:
             )
         kept = 0 if first else self._kept
         if kept or not last:
-            check_terms(kept + self.pending, plan.steps)
+            check_terms(plan.graph, kept + self.pending, plan.steps)
         self._kept, self._keep = kept, not last
         errors = errors or {}
         check_arrays("errors", errors, {p.name: p for p in self._given})

@@ -1,5 +1,6 @@
 """What a backend accepts: every array is looked at before anything is computed."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -78,12 +79,14 @@ def check_labels(labels: object, samples: int, classes: int) -> None:
             raise UserError(f"a label is {label}, must be from 0 to {classes - 1}")
 
 
-def check_terms(samples: int, steps: int) -> None:
+def check_terms(graph: Graph, samples: int, steps: int) -> None:
     """UserError unless parts of a batch can be added, so many samples in all."""
-    if samples * steps > PART_TERMS:
+    pixels = max((math.prod(graph.windows[c.name].pixels) for c in graph.trained), default=1)
+    if samples * steps * pixels > PART_TERMS:
+        planes = f" and {pixels} pixels" if pixels > 1 else ""
         raise UserError(
-            f"a batch in parts has {samples} samples of {steps} steps, must have up to "
-            f"{PART_TERMS:,} steps in all: so many are added without loss"
+            f"a batch in parts has {samples} samples of {steps} steps{planes}, must have up to "
+            f"{PART_TERMS // pixels:,} steps in all: so many are added without loss"
         )
 
 
