@@ -110,7 +110,7 @@ class Walk:
             row = values["weights"] + tile * self.tiles + first
             bench.always(inside["base"] == (values["base_first"] + tile * blocks)[:BITS])
             bench.always(inside["row"] == row[:BITS])
-            bench.always(inside["source_first"] == (before + first * blocks)[:BITS])
+            bench.always(inside["group_source"] == (before + first * blocks)[:BITS])
         with m.If(inside.state("STEPS")):
             there = values["source_first"] - values["delay"] + self.source * blocks
             bench.always(inside["source_base"] == (there + self.loops.block)[:BITS])
@@ -144,14 +144,14 @@ PROOFS = (
             Bug(
                 "a group's tiles are those of the first group",
                 WALK,
-                "source_first.eq(source_first + blocks * group),",
+                "self.group_source.eq(self.group_source + self.tile_units * group),",
                 "",
             ),
             Bug(
                 "a block's tiles are those of the block before",
                 WALK,
-                "source_base.eq(source_first + order.block + 1)",
-                "source_base.eq(source_first + order.block)",
+                "source_base.eq(taps.pixel_source + order.block + 1)",
+                "source_base.eq(taps.pixel_source + order.block)",
             ),
             Bug(
                 "what comes late in a set's first span, the set before has sent",

@@ -17,6 +17,7 @@ CONNECTIONS = 3
 CONNECTION_COUNT = CONNECTIONS.bit_length()
 """Bits of a number of connections."""
 WALK = "core.shared.walk"
+PLANE = "core.shared.plane"
 CONNECTION = connection_layout(BITS, BITS)
 
 
@@ -40,6 +41,7 @@ class Walk:
         self.bench = bench = Bench()
         module = load(WALK)
         module.BlockOrder = load(ORDER).BlockOrder
+        module.Point = load(PLANE).Point
         walker = module.TileWalk(blocks=BITS, sources=BITS, bases=BITS, rows=BITS, reverse=reverse)
         names = ("base_first", "by_set", "carry", "skip")
         wired = ("batch", "connections", "connection", *names)
@@ -199,7 +201,7 @@ class Walk:
             there = (n < self.count) & (~inside.state("MULTIPLY", "ADD") | (n < index))
             with m.If(in_task & there):
                 bench.always(spy.data.source == (record.first + sources)[:BITS])
-                bench.always(spy.data.row == (record.weights + rows)[:BITS])
+                bench.always(spy.data.other == (record.weights + rows)[:BITS])
 
 
 def walk(load: Load, *, reverse: bool = False) -> Bench:
@@ -227,14 +229,14 @@ PROOFS = (
         bugs=(
             Bug(
                 "a block's sources are those of the first",
-                WALK,
+                PLANE,
                 "source_base.eq(first.source + before)",
                 "source_base.eq(first.source)",
             ),
             Bug(
                 "a column of weights has no stride",
                 WALK,
-                "row_step.eq(connection.source_rows)",
+                "row_step.eq(plane.source_rows)",
                 "row_step.eq(1)",
             ),
             Bug(
@@ -258,14 +260,14 @@ PROOFS = (
             Bug(
                 "a sum ends with each of its connections",
                 WALK,
-                "payload.last.eq(last_source & last_connection)",
-                "payload.last.eq(last_source)",
+                "payload.last.eq(plane.last_source & last_connection)",
+                "payload.last.eq(plane.last_source)",
             ),
             Bug(
                 "sets have places of their own, whether they keep something or not",
                 WALK,
-                "work.place + Mux(work.keep, order.set, 0)",
-                "work.place + order.set",
+                "work.place + Mux(work.keep, plane.places + order.set, 0)",
+                "work.place + plane.places + order.set",
             ),
         ),
     ),
@@ -285,7 +287,7 @@ PROOFS = (
             Bug(
                 "nothing comes before the first span, in reverse, too",
                 WALK,
-                "(order.tail if self._reverse else order.head)",
+                "(order.tail if self.reverse else order.head)",
                 "order.head",
             ),
             Bug(
