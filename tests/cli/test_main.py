@@ -349,7 +349,7 @@ def test_mismatch_is_exit_code_1(capsys, monkeypatch):
         ("train --backend golden --trace a.vcd", "trace is a.vcd on backend golden"),
         ("evaluate none", "checkpoint none is not there"),
         ("compile --layers 1", "layers is '1'"),
-        ("compile --layers 99999,9", "the network does not fit machine 'default': its "),
+        ("compile --layers 59999,9", "the network does not fit machine 'default': its "),
         ("compile --layers 784,256,10", "weight memory needs 25600 row tiles, and there are 2048"),
         ("compile --density 1,2,3", "density is '1,2,3', must be three shares within 0..1"),
         ("compile --density 1,1", "density is '1,1', must be three shares within 0..1"),

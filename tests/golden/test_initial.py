@@ -1,6 +1,7 @@
 """Initial weights: reproducible halves of the stated deviation."""
 
 import numpy as np
+import pytest
 
 from backspike.golden.half import from_bits
 from backspike.golden.initial import (
@@ -10,7 +11,8 @@ from backspike.golden.initial import (
 )
 from backspike.ir.builder import Input, Sequential
 from backspike.ir.builder import Network as Builder
-from backspike.ir.connection import Dense, Identity
+from backspike.ir.connection import Conv2d, Dense, Identity
+from backspike.ir.errors import UserError
 from backspike.ir.neuron import LIF
 from backspike.ir.validation import is_half
 
@@ -44,6 +46,20 @@ def test_deviation():
         # 27,000 draws or more: a deviation is off by 0.5 %, a mean by 0.6 % of it, one sigma each.
         assert abs(w.std().item() * sources**0.5 / gain - 1) < 0.03
         assert abs(w.mean().item()) * sources**0.5 / gain < 0.03
+
+
+def test_gain():
+    """Of what spikes alone; of a convolution the sources are the taps, of a sum its pixels, too."""
+    last = Conv2d(200, 1, pool=2, average=True)
+    layers = (Conv2d(64, 3), LIF(), Conv2d(200, 2, pool=2), LIF(), last, LIF(), Dense(90))
+    graph = Sequential(Input((4, 14, 14)), *layers)
+    weights = initial_weights(graph, 1, 3.0)
+    for w, sources, gain in zip(
+        weights.values(), (36, 64 * 4 * 4, 200, 200 * 2 * 2), (3, 3, 3, READOUT_GAIN), strict=True
+    ):
+        assert abs(from_bits(w).std().item() * sources**0.5 / gain - 1) < 0.05
+    with pytest.raises(UserError, match="gain is 0, must be a positive number"):
+        initial_weights(graph, 1, 0)
 
 
 def test_bits_of_a_seed_stay():

@@ -42,6 +42,7 @@ class Stepper:
         backend: str,
         batch: int,
         seed: int,
+        gain: float,
         stateful: bool,
         check: bool,
         trace: Path | None,
@@ -57,7 +58,7 @@ class Stepper:
         self._backend: Backend | None = None
         self._saturated = False
         # Those of the backend, if there is one, unless the host updates.
-        self._bits = initial_weights(graph, seed)
+        self._bits = initial_weights(graph, seed, gain)
         self._moments: dict[str, Bits] = {}  # until there is a backend
         self._host = host_optimizer(optimizer, graph, from_columns(graph, self._bits))
 

@@ -12,6 +12,7 @@ from backspike.drive.machines import find_machine, is_machine
 from backspike.drive.registry import check_backend
 from backspike.gen.machine import Machine
 from backspike.golden.half import from_bits
+from backspike.golden.initial import HIDDEN_GAIN
 from backspike.ir.bits import Bits
 from backspike.ir.builder import Network
 from backspike.ir.checks import instance, switch, whole
@@ -55,7 +56,8 @@ class Trainer:
     batch: samples at the most; on hardware with `parts=1` also more than it has room for at a time.
     loss, optimizer: see `losses` and `optimizers`; with several
     read-outs {name: loss}. A Momentum needs a machine with `momentum=1` if it is hardware.
-    seed: of first weights, order of the data and stochastic rounding.
+    seed: of first weights, order of the data and stochastic rounding. gain: of first weights; their
+    deviation is gain / sqrt(sources of a neuron), and deep networks need about 2.8 to spike.
     stateful: potentials, currents and delayed spikes go on from batch to batch of an epoch; all
     batches then have the same samples, at steps that follow, and no pair of arrays is taken.
     check: compare every tensor with golden (default: on for all but golden). trace, trace_batch:
@@ -75,6 +77,7 @@ class Trainer:
         loss: Loss | Mapping[str, Loss] = CrossEntropy(),  # noqa: B008 (it is frozen)
         optimizer: OnChip | MakesOptimizer = SGD(),  # noqa: B008
         seed: int = 0,
+        gain: float = HIDDEN_GAIN,
         stateful: bool = False,
         check: bool | None = None,
         trace: str | os.PathLike | None = None,
@@ -101,8 +104,8 @@ class Trainer:
         self._reader = Reader(self.graph, sizes, batch, steps)
         self._stepper = Stepper(
             self.graph, self._criterion, optimizer, self._reader,
-            machine=self.machine, backend=backend, batch=batch, seed=seed, stateful=stateful,
-            check=backend != "golden" if check is None else check,
+            machine=self.machine, backend=backend, batch=batch, seed=seed, gain=gain,
+            stateful=stateful, check=backend != "golden" if check is None else check,
             trace=None if trace is None else as_path("trace", trace), trace_batch=trace_batch,
         )  # fmt: skip
         self.learning = self._stepper.learning

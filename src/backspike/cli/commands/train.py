@@ -65,6 +65,13 @@ def add(commands) -> None:
         metavar="N",
         help=f"passes over the data, those of a resumed run included ({EPOCHS})",
     )
+    parser.add_argument(
+        "--gain",
+        type=options.number,
+        metavar="G",
+        help="of first weights, of deviation G / sqrt(sources) (2; networks of many layers need "
+        "about 2.8, or the last ones do not spike)",
+    )
     options.add_data(parser)
     options.add_backend(parser, "with --resume, the checkpoint's")
     group = parser.add_argument_group("files")
@@ -106,6 +113,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"trace-batch is {args.trace_batch}, must be 0 or more, and beside --trace")
     if args.epochs is not None and args.epochs < 1:
         raise UserError(f"epochs is {args.epochs}, must be 1 or more")
+    if args.gain is not None and args.resume is not None:
+        raise UserError(f"gain is {args.gain} beside --resume, must be left out: it has weights")
     checkpoint = _resumed(args)
     machine = options.settle_backend(args, checkpoint)
     if args.trace is not None and args.backend != "rtl":
@@ -134,7 +143,9 @@ def _begin(args: argparse.Namespace, machine: "Machine") -> int:
     graph, steps = described.network_of(args, data), described.steps_of(args, data)
     data.check_fits(graph, steps)
     given = {
-        name: getattr(args, name) for name in ("batch", "seed") if getattr(args, name) is not None
+        name: getattr(args, name)
+        for name in ("batch", "seed", "gain")
+        if getattr(args, name) is not None
     }
     with Trainer(
         graph, machine, args.backend,

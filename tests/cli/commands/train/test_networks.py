@@ -97,6 +97,27 @@ def test_a_resumed_network_is_the_same(capsys):
     assert run("train --resume c --optimizer adam --rate 2^-5 --epochs 2") == 0
 
 
+def test_planes(capsys):
+    """Trained, resumed and predicted on golden; refused where hardware is."""
+    layers = "--layers 1x8x8,4c3s2,4c3,+,a2,10"
+    train = f"train {layers} --limit 40 --epochs 1 --gain 2.8 --seed 1"
+    assert run(f"{train} --backend golden --save c --json one") == 0
+    assert "1x8x8-4c3s2-4c3-+-a2-10, 4 steps" in capsys.readouterr().out
+    again = "train --resume c --layers 1x8x8,4c3s2p1,4c3,+,a2,10 --epochs 2"
+    assert run(again) == 0
+    assert run("predict c --json -") == 0
+    capsys.readouterr()
+    assert run(f"{again} --layers 1x8x8,4c3s2,4c3,a2,10") == 2
+    assert "layers is 1x8x8,4c3s2,4c3,a2,10, must be 1x8x8,4c3s2" in capsys.readouterr().err
+    assert run(f"{again} --gain 2") == 2
+    assert "gain is 2.0 beside --resume, must be left out" in capsys.readouterr().err
+    assert run(f"{train} --backend rtl") == 2
+    assert "is a convolution, must be dense or one to one" in capsys.readouterr().err
+    for gain in ("0", "-1"):
+        assert run(f"train {layers} --backend golden --gain={gain}") == 2
+        assert "must be a positive number" in capsys.readouterr().err
+
+
 def test_a_trainers_own_checkpoint(capsys):
     """Without a command's notes it is evaluated on data that are given, and not resumed."""
     assert run(f"{TRAIN} --backend golden --epochs 1 --save c") == 0
