@@ -67,7 +67,8 @@ def drain_slots(plan: Plan, engine: str, name: str) -> int:
     for span, steps in enumerate(span_steps(cut)):
         last = looped or span == cut.spans - 1
         slots += step * (steps * passes - 1) + (each if last else step)
-    return config["tiles"] * cut.sets * slots + pipeline_cycles(machine, engine)
+    tiles = config["tiles"] * plan.populations[name].pixels
+    return tiles * cut.sets * slots + pipeline_cycles(machine, engine)
 
 
 def row_slots(machine: Machine, rows: int) -> int:
