@@ -7,7 +7,7 @@ import pytest
 
 from backspike.bench.prediction import measured_shares
 from backspike.compile.compiler import Plan, compile_graph
-from backspike.compile.drain import drain_slots
+from backspike.compile.drain import drain_slots, pipeline_cycles
 from backspike.compile.loads import Loads, Shares
 from backspike.compile.predict import Densities, cycles_a_batch, predict, update_cycles
 from backspike.compile.timeline import steps_of
@@ -156,3 +156,14 @@ def test_cycles_of_a_bias_are_those_of_its_connection():
     assert set(busy["wg"]) == {"hidden1", "hidden1:bias", "readout", "readout:bias"}
     assert sum(each) == pytest.approx(sum(busy["wg"].values()))
     assert each[0] > busy["wg"]["hidden1"] > 0
+
+
+def test_a_drain_has_slots_for_every_pixel():
+    """Forward a tile of a plane takes its pixels times what one of a row of neurons takes."""
+    plan = plan_of("strides, sets and spans")
+    each = {}
+    for name in ("hidden1", "readout"):
+        slots = drain_slots(plan, "fp", name) - pipeline_cycles(TINY, "fp")
+        each[name] = slots / plan.populations[name].tiles
+    assert plan.populations["hidden1"].pixels == 3 * 4
+    assert each["hidden1"] == 12 * each["readout"] > 0

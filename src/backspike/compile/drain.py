@@ -40,7 +40,8 @@ def waits(engine: str, config: Mapping[str, int]) -> bool:
 
 
 def drain_slots(plan: Plan, engine: str, name: str) -> int:
-    """Cycles that a drain needs for a population and a full batch, if sums are always there.
+    """Cycles that a drain needs for a population and a full batch, if sums are always there: for
+    every pixel of it.
 
     A drain unit takes a sum a cycle and serves `reuse` lanes, so a step of a set takes samples *
     reuse slots; twice as many with a synaptic current, whose sums pass twice. And a neuron's state
