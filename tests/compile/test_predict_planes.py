@@ -165,5 +165,5 @@ def test_a_drain_has_slots_for_every_pixel():
     for name in ("hidden1", "readout"):
         slots = drain_slots(plan, "fp", name) - pipeline_cycles(TINY, "fp")
         each[name] = slots / plan.populations[name].tiles
-    assert plan.populations["hidden1"].pixels == 3 * 4
-    assert each["hidden1"] == 12 * each["readout"] > 0
+    assert plan.populations["hidden1"].pixels == 2 * 4
+    assert each["hidden1"] == 8 * each["readout"] > 0
