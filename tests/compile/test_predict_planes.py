@@ -87,7 +87,9 @@ def test_counters_of_a_run_are_what_is_predicted(name, density):
     found = predict(plan, Shares(spikes=everywhere, gradients=everywhere, errors=everywhere))
     for engine in ENGINES:
         busy = counted[engine]["busy"]
-        about = 0.002 * busy + (1 if engine != "wg" else len(plan.queues["wg"].tasks) / 2)
+        about = 1 if engine != "wg" else len(plan.queues["wg"].tasks) / 2
+        # Sums of one sample end with few events, which are taken to be missing now and then.
+        about += 0.001 * busy if name == "a circle" else 0
         assert sum(found[engine].values()) == pytest.approx(busy, abs=about), engine
 
 
