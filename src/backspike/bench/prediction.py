@@ -148,9 +148,10 @@ def _met(
 
 
 def tiled(bits: np.ndarray, lanes: int) -> np.ndarray:
-    """Of bool (B, T, C, rows, columns), which tiles of so many channels have any."""
-    missing = -bits.shape[2] % lanes
-    padded = np.pad(bits, ((0, 0), (0, 0), (0, missing), (0, 0), (0, 0)))
+    """Of bool (B, T, C, and perhaps rows and columns), which tiles of so many of C have any."""
+    padding = [(0, 0)] * bits.ndim
+    padding[2] = 0, -bits.shape[2] % lanes
+    padded = np.pad(bits, padding)
     batch, steps, channels, *plane = padded.shape
     return np.asarray(padded.reshape(batch, steps, channels // lanes, lanes, *plane).any(3))
 
