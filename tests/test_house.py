@@ -20,6 +20,7 @@ ELSEWHERE = {
     "test_package.py": "the package's own names",
     "test_same_bits.py": "runs of everything",
     "cli/test_failed_builds.py": "every command that builds",
+    "compile/test_predict_planes.py": "predict, of networks in planes",
     "gen/boards/test_spectral.py": "top, with a spectral unit in it",
     "gen/link/test_frames.py": "framer and deframer, each against drive.frames",
 }

@@ -9,7 +9,8 @@ from backspike.compile.compiler import compile_graph
 from backspike.drive.comparison import Counts
 from backspike.gen.machine import MACHINES
 from backspike.golden.backend import GoldenBackend
-from backspike.ir.builder import Network
+from backspike.ir.builder import Dense, Input, Network, Sequential
+from backspike.ir.connection import Conv2d
 from backspike.ir.learning import Learning
 from backspike.ir.neuron import LIF
 from backspike.train.fuzz_graphs import draw_case, roomy
@@ -60,6 +61,37 @@ def test_measured_shares_are_counted():
             for j in range(2)] for k in range(3)]  # fmt: skip
     assert found.met["h-h"] == pytest.approx(np.mean(met))
     assert found.updated["h-h"] == np.any(met, axis=2).mean()
+
+
+def test_shares_of_planes_are_those_of_pixels_and_of_taps():
+    """Of a convolution, against loops over pairs of a target's pixel and a tap."""
+    graph = Sequential(
+        Input((3, 4, 3)), Conv2d(3, (2, 3), stride=(2, 1), padding=(1, 1)), LIF(), Dense(2)
+    )
+    learning = Learning(batch=3)
+    plan = compile_graph(graph, 2, learning, roomy(TINY), every=True)
+    rng = np.random.default_rng(0)
+    inputs = {"input": (rng.random((3, 2, 36)) < 0.2).astype(np.uint8)}
+    gradients = (rng.random((3, 2, 27)) < 0.1).astype(np.uint16) * 0x3C00
+    tensors = {"gradients.hidden1": gradients, "gradients.readout": np.zeros((3, 2, 2), np.uint16),
+               "spikes.hidden1": np.zeros((3, 2, 27), np.uint8)}  # fmt: skip
+    assert plan.populations["hidden1"].plane == (3, 3)
+    found = prediction.measured_shares(plan, inputs, {}, tensors)
+    x, g = inputs["input"].reshape(3, 2, 3, 4, 3), gradients.reshape(3, 2, 3, 3, 3) != 0
+    assert found.spikes["input"] == pytest.approx(x.mean((0, 1, 2)))
+    assert found.gradients["hidden1"] == pytest.approx(g.mean((0, 1, 2)))
+    # Tiles of 2 channels: hidden1 has two.
+    rows = np.stack([g[:, :, :2].any(2), g[:, :, 2]], 2)
+    assert found.rows["hidden1"] == pytest.approx(rows.mean())
+    meetings, updated = [], np.zeros((2, 3, 3, 2), bool)
+    for ky, kx, k, j, line, column in np.ndindex(2, 3, 3, 2, 3, 3):
+        y, x_ = 2 * line - 1 + ky, column - 1 + kx
+        if 0 <= y < 4 and 0 <= x_ < 3:
+            meeting = (x[:, :, k, y, x_] & rows[:, :, j, line, column]).astype(bool)
+            meetings.append(meeting.mean())
+            updated[ky, kx, k, j] |= bool(meeting.any())
+    assert 0 < found.met["hidden1"] == pytest.approx(np.mean(meetings))
+    assert 0 < found.updated["hidden1"] == pytest.approx(updated.mean()) != 1
 
 
 def test_the_figure_counts_nets_of_which_every_engine_is_within():

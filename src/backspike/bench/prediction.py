@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from backspike.bench.figure import Figure, at_least
 from backspike.compile.compiler import Plan
 from backspike.compile.loads import Shares
 from backspike.compile.predict import predict
+from backspike.compile.reach import Share
+from backspike.compile.windows import windows_of
 from backspike.drive.comparison import Counts
 from backspike.drive.lockstep import Lockstep
 from backspike.drive.rtl_backend import RTLBackend
@@ -17,6 +20,7 @@ from backspike.gen.machine import MACHINES
 from backspike.golden.backend import GoldenBackend
 from backspike.ir.bits import Bits
 from backspike.ir.constants import ENGINES
+from backspike.ir.graph import Connection
 from backspike.system.progress import progress_bar
 from backspike.train.fuzz_graphs import (
     Case,
@@ -82,49 +86,87 @@ def measure(case: Case, counts: Counts) -> Measured:
 def measured_shares(plan: Plan, inputs: Tensors, errors: Tensors, tensors: Tensors) -> Shares:
     """Of a batch's inputs and errors, and golden's tensors of its forward pass and its update."""
     lanes, graph = plan.machine.lanes, plan.graph
-    spikes = {name: x != 0 for name, x in inputs.items()}
+
+    def planes(name: str, bits: Bits) -> np.ndarray:
+        """bool (B, T, C, rows, columns): whether they are not zero."""
+        place = plan.populations[name]
+        return (bits != 0).reshape(*bits.shape[:2], place.size, *place.plane)
+
+    spikes = {name: planes(name, x) for name, x in inputs.items()}
     gradients, rows, needed, met, updated = {}, {}, {}, {}, {}
     for population in graph.populations:
         name = population.name
         if f"spikes.{name}" in tensors:
-            spikes[name] = tensors[f"spikes.{name}"] != 0
+            spikes[name] = planes(name, tensors[f"spikes.{name}"])
         if f"gradients.{name}" not in tensors:
             continue
-        gradients[name] = tensors[f"gradients.{name}"] != 0
+        gradients[name] = planes(name, tensors[f"gradients.{name}"])
         rows[name] = tiled(gradients[name], lanes)
         if f"codes.{name}" in tensors:
             config = plan.descriptors[FORWARD.name].layers[name]
-            active = config["nonzero"] >> tensors[f"codes.{name}"].astype(int) & 1 == 1
+            active = planes(name, config["nonzero"] >> tensors[f"codes.{name}"].astype(int) & 1)
             if config["spikes_only"]:
                 active &= spikes[name]
             needed[name] = tiled(active, lanes)
     for connection in graph.trained:
-        # With a delay nothing comes in the first step.
-        delay, steps = connection.delay, plan.steps
-        source = spikes[connection.source][:, : steps - delay].astype(int)
-        meetings = np.einsum("btk,btj->kj", source, rows[connection.target][:, delay:].astype(int))
-        met[connection.name] = meetings.mean() / (len(source) * max(1, steps - delay))
-        updated[connection.name] = (meetings > 0).mean()
+        name = connection.name
+        met[name], updated[name] = _met(
+            plan, connection, spikes[connection.source], rows[connection.target]
+        )
     return Shares(
-        spikes=_means(spikes),
-        gradients=_means(gradients),
+        spikes=_pixels(spikes),
+        gradients=_pixels(gradients),
         rows=_means(rows),
-        needed=_means(needed),
+        needed=_pixels(needed),
         errors=_means({name: x != 0 for name, x in errors.items()}),
         met=met,
         updated=updated,
     )
 
 
+def _met(
+    plan: Plan, connection: Connection, spikes: np.ndarray, rows: np.ndarray
+) -> tuple[float, float]:
+    """`met` and `updated` of Shares: of every tap's pixels. rows: see `tiled`."""
+    # With a delay nothing comes in the first step.
+    source = spikes[:, : plan.steps - connection.delay].astype(int)
+    target = rows[:, connection.delay :].astype(int)
+    lines, columns = windows_of(plan.graph, connection, plan.places, plan.cut).axes
+    meetings, pixels = [], 0
+    for y, x in product(range(lines.taps), range(columns.taps)):
+        there = [axis.met(tap) for axis, tap in ((lines, y), (columns, x))]
+        sources = (
+            slice(first, first + axis.stride * count, axis.stride)
+            for axis, (_, first, count) in zip((lines, columns), there, strict=True)
+        )
+        targets = (slice(first, first + count) for first, _, count in there)
+        meeting = source[..., *sources], target[..., *targets]
+        meetings.append(np.einsum("btkyx,btjyx->kj", *meeting))
+        pixels += there[0][2] * there[1][2]
+    total, each = np.array(meetings), source.shape[0] * source.shape[1] * pixels
+    return total.sum() / max(1, each * total[0].size), float((total > 0).mean())
+
+
 def tiled(bits: np.ndarray, lanes: int) -> np.ndarray:
-    """Of bool (B, T, N), which tiles of so many neurons have any: (B, T, tiles)."""
-    batch, steps, neurons = bits.shape
-    padded = np.pad(bits, ((0, 0), (0, 0), (0, -neurons % lanes)))
-    return np.asarray(padded.reshape(batch, steps, -1, lanes).any(3))
+    """Of bool (B, T, C, and perhaps rows and columns), which tiles of so many of C have any."""
+    padding = [(0, 0)] * bits.ndim
+    padding[2] = 0, -bits.shape[2] % lanes
+    padded = np.pad(bits, padding)
+    batch, steps, channels, *plane = padded.shape
+    return np.asarray(padded.reshape(batch, steps, channels // lanes, lanes, *plane).any(3))
 
 
 def _means(bits: Mapping[str, np.ndarray]) -> dict[str, float]:
     return {name: float(x.mean()) for name, x in bits.items()}
+
+
+def _pixels(bits: Mapping[str, np.ndarray]) -> dict[str, Share]:
+    """Of each pixel, if it lies in a plane."""
+    found: dict[str, Share] = {}
+    for name, x in bits.items():
+        each = x.mean((0, 1, 2))
+        found[name] = each if each.size > 1 else float(x.mean())
+    return found
 
 
 def figures(counts: Counts, seeds: range = SEEDS) -> list[Figure]:

@@ -40,7 +40,8 @@ def waits(engine: str, config: Mapping[str, int]) -> bool:
 
 
 def drain_slots(plan: Plan, engine: str, name: str) -> int:
-    """Cycles that a drain needs for a population and a full batch, if sums are always there.
+    """Cycles that a drain needs for a population and a full batch, if sums are always there: for
+    every pixel of it.
 
     A drain unit takes a sum a cycle and serves `reuse` lanes, so a step of a set takes samples *
     reuse slots; twice as many with a synaptic current, whose sums pass twice. And a neuron's state
@@ -67,7 +68,8 @@ def drain_slots(plan: Plan, engine: str, name: str) -> int:
     for span, steps in enumerate(span_steps(cut)):
         last = looped or span == cut.spans - 1
         slots += step * (steps * passes - 1) + (each if last else step)
-    return config["tiles"] * cut.sets * slots + pipeline_cycles(machine, engine)
+    tiles = config["tiles"] * plan.populations[name].pixels
+    return tiles * cut.sets * slots + pipeline_cycles(machine, engine)
 
 
 def row_slots(machine: Machine, rows: int) -> int:

@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from backspike.compile.compiler import Plan
 from backspike.compile.drain import span_steps
+from backspike.compile.placement import connection_of
+from backspike.compile.reach import Share, Spot, by_pixel, mean, met, spots
 from backspike.gen.core.engines import FORWARD, UPDATE
+from backspike.gen.core.shared.window import FIND_CYCLES
 from backspike.gen.machine import DEPTH
-from backspike.ir.graph import Connection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +23,16 @@ class Shares:
     through. met: of (step, sample, source, target's tile), where a spike meets a gradient; updated:
     of (source, target's tile), where any does in the batch. Of errors and needed tiles that are not
     given all are there; other shares follow as if all fell independently.
+
+    In planes a tile is one of channels, in each pixel; a source of `met` and `updated` is a channel
+    at a tap, met in each pixel where both lie in their planes. Spikes, gradients and needed tiles
+    may have a share for each pixel, an array (rows, columns).
     """
 
-    spikes: Mapping[str, float]
-    gradients: Mapping[str, float] = field(default_factory=dict)
+    spikes: Mapping[str, Share]
+    gradients: Mapping[str, Share] = field(default_factory=dict)
     rows: Mapping[str, float] = field(default_factory=dict)
-    needed: Mapping[str, float] = field(default_factory=dict)
+    needed: Mapping[str, Share] = field(default_factory=dict)
     errors: Mapping[str, float] = field(default_factory=dict)
     met: Mapping[str, float] = field(default_factory=dict)
     updated: Mapping[str, float] = field(default_factory=dict)
@@ -56,13 +62,23 @@ class Sum:
     """What is drained at once.
 
     tiles: of each connection in turn. steps: of the span, for neurons. touched: entries with an
-    event, or for wg rows with one. opens: its neurons begin the batch with it.
+    event, or for wg rows with one. opens: its neurons begin the batch with it. finding: cycles that
+    the walk first takes to find the windows of a pixel, or of a tap.
     """
 
     tiles: tuple[tuple[Tile, ...], ...]
     steps: int
     touched: float
     opens: bool = True
+    finding: int = 0
+
+
+@dataclass(frozen=True)
+class Pixel:
+    """Of neurons: the share of tiles that let errors through, and windows, one a connection."""
+
+    needed: float
+    spots: tuple[Spot, ...]
 
 
 class Loads:
@@ -76,26 +92,32 @@ class Loads:
         self._samples = [min(each, batch - n * each) for n in range(plan.cut.sets)]
         self._connections = {c.name: c for c in plan.graph.connections}
         self._made: dict[tuple, Sum] = {}
+        self._found: dict[tuple[str, str], list[Pixel]] = {}
 
     def sums(self, engine: str, name: str, tile: int, span: int | None) -> Iterator[Sum]:
-        """Of a task, in order: of a tile of a population, or for wg of a connection.
+        """Of a task, in order: of a tile of a population, or for wg of a connection, or its bias.
 
         span: in the engine's order, the one that a task of a loop is about; None: all of them.
         """
         if engine == UPDATE.name:
-            yield from self._groups(self._connections[name], tile)
+            yield from self._taps(name, tile)
             return
         sets, spans = list(self._samples), list(range(len(self._spans)))
         if engine != FORWARD.name:
             sets, spans = sets[::-1], spans[::-1]
-        for samples in sets:
-            for n in spans if span is None else [spans[span]]:
-                # Most tiles and blocks are like others.
-                own = tile if self._own(name) else tile == self.plan.populations[name].tiles - 1
-                key = engine, name, own, samples, n
-                if key not in self._made:
-                    self._made[key] = self._block(engine, name, tile, samples, n, n == spans[0])
-                yield self._made[key]
+        # Most tiles, blocks and pixels are like others.
+        own = tile if self._own(name) else tile == self.plan.populations[name].tiles - 1
+        windows = self._windows(engine, name)
+        for pixel in self._pixels(engine, name):
+            finding = windows * FIND_CYCLES
+            for samples in sets:
+                for n in spans if span is None else [spans[span]]:
+                    key = engine, name, own, pixel, samples, n, finding
+                    if key not in self._made:
+                        block = self._block(engine, name, tile, pixel, samples, n, n == spans[0])
+                        self._made[key] = replace(block, finding=finding)
+                    yield self._made[key]
+                    finding = 0
 
     def _own(self, name: str) -> bool:
         """Whether each tile of a population has sources of its own."""
@@ -103,34 +125,66 @@ class Loads:
         return any(at[c.name].diagonal for c in self._connections.values()
                    if name in (c.source, c.target))  # fmt: skip
 
-    def _block(
-        self, engine: str, name: str, tile: int, samples: int, span: int, opens: bool
-    ) -> Sum:
-        """Of a tile of neurons: so many samples in that span."""
+    def _windows(self, engine: str, name: str) -> int:
+        """How many windows of a pixel are found."""
+        if not self.plan.machine.windows:
+            return 0
+        config = self.plan.descriptors[engine].layers[name]
+        return 1 if config.get("loss") else config["connections"]
+
+    def _pixels(self, engine: str, name: str) -> list[Pixel]:
+        """Of a population, in order."""
+        if (engine, name) in self._found:
+            return self._found[engine, name]
         forward, graph, shares = engine == FORWARD.name, self.plan.graph, self.shares
-        needed = 1.0 if forward else shares.needed.get(name, 1.0)
+        needed: Share = 1.0 if forward else shares.needed.get(name, 1.0)
+        each: list[list[Spot]] = []
+        for connection in graph.into(name) if forward else graph.errors_into(name):
+            if forward:
+                share = shares.spikes.get(connection.source, 0.0)
+            else:
+                share = shares.gradients.get(connection.target, 0.0)
+            each.append(list(spots(self.plan, engine, connection, share)))
+        count = self.plan.populations[name].pixels
+        self._found[engine, name] = [
+            Pixel(found, tuple(windows))
+            for found, *windows in zip(by_pixel(needed, count), *each, strict=True)
+        ]
+        return self._found[engine, name]
+
+    def _block(
+        self, engine: str, name: str, tile: int, pixel: Pixel, samples: int, span: int, opens: bool
+    ) -> Sum:
+        """Of a tile of neurons in a pixel: so many samples in that span."""
+        forward, graph, shares = engine == FORWARD.name, self.plan.graph, self.shares
+        needed = pixel.needed
         entries = samples * self._spans[span]
         untouched = 1.0  # the probability that an entry has no event
         parts: list[list[Tile]] = []
-        for connection in graph.into(name) if forward else graph.errors_into(name):
+        biases = 0  # that have a tile of their own
+        connections = graph.into(name) if forward else graph.errors_into(name)
+        for connection, spot in zip(connections, pixel.spots, strict=True):
             at = self.plan.connections[connection.name]
             other = connection.source if forward else connection.target
-            density = (shares.spikes if forward else shares.gradients).get(other, 0.0)
-            if connection.delay and opens:
-                density = 0.0
+            density = 0.0 if connection.delay and opens else spot.density
             count = at.source_tiles if forward else at.tiles
             numbers = range(tile, tile + 1) if at.diagonal else range(count)
             tiles = [self._tile(other, n, density * needed, entries) for n in numbers]
-            if forward and at.bias:
+            tiles = tiles * spot.pixels or [Tile(0.0, 0.0)]
+            apart = at.bias_block is not None
+            if forward and at.bias and not apart:
                 tiles[-1] = Tile(tiles[-1].events + entries, tiles[-1].lines + 1)
+            biases += forward and apart
             parts.append(tiles)
-            untouched *= (1 - density) ** sum(self._in_tile(other, n) for n in numbers)
+            sources = spot.pixels * sum(self._in_tile(other, n) for n in numbers)
+            untouched *= (1 - density) ** sources
+        parts += [[Tile(entries, 1.0)]] * biases
         if not forward and self.plan.populations[name].errors is not None:
             density = shares.errors.get(name, 1.0)
             parts.append([self._tile(name, tile, density * needed, entries)])
             untouched *= (1 - density) ** self._in_tile(name, tile)
         if parts:
-            parts[-1][-1] = parts[-1][-1].ending()
+            parts[-1] = [*parts[-1][:-1], parts[-1][-1].ending()]
         touched = entries * needed * (1 - untouched)
         return Sum(tuple(map(tuple, parts)), self._spans[span], touched, opens)
 
@@ -143,38 +197,61 @@ class Loads:
         size = self.plan.populations[name].size
         return max(0, min(self._lanes, size - number * self._lanes))
 
-    def _groups(self, connection: Connection, tile: int) -> Iterator[Sum]:
-        """Of a connection: DEPTH sources through the whole batch; a line is an entry."""
-        at = self.plan.connections[connection.name]
+    def _taps(self, layer: str, tile: int) -> Iterator[Sum]:
+        """Of a layer of wg: groups of DEPTH sources of each tap."""
+        last = tile == self.plan.descriptors[UPDATE.name].layers[layer]["tiles"] - 1
+        tiles = self.plan.descriptors[UPDATE.name].layers[layer]["source_tiles"]
+        for pixels in met(self.plan, layer):
+            finding = FIND_CYCLES + 1 if self.plan.machine.windows else 0
+            for first in range(0, tiles, DEPTH // self._lanes):
+                key = layer, last, pixels, first, finding
+                if key not in self._made:
+                    group = self._group(layer, tile, pixels, first)
+                    self._made[key] = replace(group, finding=finding)
+                yield self._made[key]
+                finding = 0
+
+    def _group(self, layer: str, tile: int, pixels: int, first: int) -> Sum:
+        """Of DEPTH sources, from that tile on, through a tap's pixels and the whole batch; a line
+        is an entry."""
+        connection = self._connections[connection_of(layer)]
+        config = self.plan.descriptors[UPDATE.name].layers[layer]
+        density, rows = self._meeting(layer, tile)
+        updated = self.shares.updated.get(connection.name)
+        group = DEPTH // self._lanes
+        there = range(first, min(first + group, config["source_tiles"]))
+        counts = [min(self._lanes, config["sources"] - n * self._lanes) for n in there]
+        sources = sum(max(0, count) for count in counts)
+        bias = config["bias"] and there[-1] == config["source_tiles"] - 1
+        blocks, meeting = [], 0.0
+        for samples in self._samples:
+            for span, steps in enumerate(self._spans):
+                entries = samples * steps * rows
+                spikes = 0.0 if config["delay"] and span == 0 else density
+                lines = entries * (1.0 if bias else some(spikes, sources))
+                blocks.append(Tile(entries * (sources * spikes + bias), lines, group))
+                meeting += entries * (spikes > 0) * pixels
+        blocks = blocks * pixels or [Tile(0.0, 0.0, group)]
+        blocks[-1] = blocks[-1].ending()
+        touched = sources * (some(density, meeting) if updated is None else updated)
+        touched += bias and min(1.0, meeting)
+        if config["all"]:
+            touched = len(there) * self._lanes
+        return Sum((tuple(blocks),), 1, touched)
+
+    def _meeting(self, layer: str, tile: int) -> tuple[float, float]:
+        """The share of entries that have a gradient, and of spikes in these."""
+        connection = self._connections[connection_of(layer)]
         rows = self.shares.rows.get(connection.target)
         if rows is None:
-            density = self.shares.gradients.get(connection.target, 0.0)
+            density = mean(self.shares.gradients.get(connection.target, 0.0))
             rows = some(density, self._in_tile(connection.target, tile))
-        # Of the spikes of entries that have a gradient.
-        density = self.shares.spikes.get(connection.source, 0.0)
-        if connection.name in self.shares.met:
-            density = min(1.0, self.shares.met[connection.name] / rows) if rows else 0.0
-        updated = self.shares.updated.get(connection.name)
-        every = self.plan.descriptors[UPDATE.name].layers[connection.name]["all"]
-        group = DEPTH // self._lanes
-        for first in range(0, at.source_tiles, group):
-            there = range(first, min(first + group, at.source_tiles))
-            sources = sum(self._in_tile(connection.source, n) for n in there)
-            bias = at.bias and there[-1] == at.source_tiles - 1
-            blocks, meeting = [], 0.0
-            for samples in self._samples:
-                for span, steps in enumerate(self._spans):
-                    entries = samples * steps * rows
-                    spikes = 0.0 if connection.delay and span == 0 else density
-                    lines = entries * (1.0 if bias else some(spikes, sources))
-                    blocks.append(Tile(entries * (sources * spikes + bias), lines, group))
-                    meeting += entries * (spikes > 0)
-            blocks[-1] = blocks[-1].ending()
-            touched = sources * (some(density, meeting) if updated is None else updated)
-            touched += bias and min(1.0, meeting)
-            if every:
-                touched = len(there) * self._lanes
-            yield Sum((tuple(blocks),), 1, touched)
+        if layer != connection.name:
+            return 1.0, rows
+        density = mean(self.shares.spikes.get(connection.source, 0.0))
+        if layer in self.shares.met:
+            density = min(1.0, self.shares.met[layer] / rows) if rows else 0.0
+        return density, rows
 
 
 def some(share: float, count: float) -> float:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from backspike.compile.compiler import Plan
 from backspike.compile.loads import Loads, Shares
+from backspike.compile.placement import bias_of
 from backspike.compile.timeline import run
+from backspike.gen.core.engines import UPDATE
 from backspike.ir.constants import ENGINES
 from backspike.ir.graph import Graph
 
@@ -33,7 +35,14 @@ class Densities:
 
 
 Busy = dict[str, dict[str, float]]
-"""Busy cycles by engine, and by population, or for wg by connection."""
+"""Busy cycles by engine, and by population, or for wg by connection, and by its bias if that has
+blocks of its own."""
+
+
+def update_cycles(busy: Busy, connection: str) -> float:
+    """Of wg, for a connection and its bias."""
+    found = busy[UPDATE.name]
+    return found.get(connection, 0.0) + found.get(bias_of(connection), 0.0)
 
 
 def predict(plan: Plan, shares: Shares) -> Busy:

@@ -18,6 +18,7 @@ from backspike.gen.core.engines import BACKWARD, FORWARD, KINDS, UPDATE
 from backspike.gen.core.shared.events import AHEAD, MARGIN
 from backspike.gen.core.shared.lane import PART
 from backspike.gen.core.shared.sum_buffer import BLOCKS
+from backspike.gen.core.shared.window import READ_CYCLES
 from backspike.gen.core.update.row_sequencer import phases
 from backspike.gen.memory.rows import READ_LATENCY
 from backspike.gen.numerics.half_product import HalfProduct
@@ -126,10 +127,11 @@ class EngineTime:
     def _walk_neurons(self, issue: float, name: str, task: Task, span: int | None) -> float:
         config = self._configs[self._layer]
         loss = bool(config.get("loss"))
-        at = issue + 1 + 2 * (1 if loss else config["connections"])
+        each_connection = 2 + (READ_CYCLES + 1 if self.plan.machine.windows else 0)
+        at = issue + 1 + each_connection * (1 if loss else config["connections"])
         end = at
         for each in self.loads.sums(self.engine, name, task.tile, span):
-            header = max(at, self._starts[0] + 1)
+            header = max(at + each.finding, self._starts[0] + 1)
             at = header + 1
             if loss:
                 start = max(header + 1, self._drained[-1])
@@ -141,10 +143,10 @@ class EngineTime:
         return end + self._to_done
 
     def _walk_update(self, issue: float, name: str, task: Task, span: int | None) -> float:
-        at = issue + 3
+        at = issue + 3 + (READ_CYCLES if self.plan.machine.windows else 0)
         end = at
         for each in self.loads.sums(self.engine, name, task.tile, span):
-            header = max(at, self._starts[0] + 1)
+            header = max(at + each.finding, self._starts[0] + 1)
             at, ended = self._scan(header + 1, each)
             start = self._end_block(ended)
             self._starts.append(start)

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from backspike.compile.compiler import Plan
 from backspike.compile.loads import Shares
-from backspike.compile.predict import predict
+from backspike.compile.predict import predict, update_cycles
 from backspike.ir.constants import ENGINES
 from backspike.train.data import Dataset
 from backspike.train.graph_json import graph_to_json
@@ -84,7 +84,7 @@ def population_cycles(
     update = ENGINES[-1]
     return {
         p.name: {engine: busy[engine].get(p.name, 0.0) for engine in ENGINES[:-1]}
-        | {update: sum(busy[update].get(c.name, 0.0) for c in graph.into(p.name))}
+        | {update: sum(update_cycles(busy, c.name) for c in graph.into(p.name))}
         for p in graph.populations
         if p.role != "input"
     }

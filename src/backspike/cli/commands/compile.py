@@ -89,9 +89,11 @@ def _cycles(
     graph: Graph, busy: dict[str, dict[str, float]], connection: Connection
 ) -> dict[str, float]:
     """By engine; those of a population's sums with the first connection that enters it."""
+    from backspike.compile.predict import update_cycles
+
     first = graph.into(connection.target)[0] is connection
     return {
-        engine: busy[engine].get(connection.name, 0.0)
+        engine: update_cycles(busy, connection.name)
         if engine == UPDATE
         else busy[engine].get(connection.target, 0.0) * first
         for engine in ENGINES
