@@ -48,7 +48,7 @@ def errors(
 def weight_gradient(
     a: Arithmetic, graph: Graph, c: Connection, spikes: torch.Tensor, gradients: torch.Tensor
 ) -> torch.Tensor:
-    """d_kj = round(Σ_b Σ_t Σ_pixels s_k,t g_j,t), (K, N), over the whole batch; (..., S or M) both."""
+    """d_kj = round(Σ_b Σ_t Σ_pixels s_k,t g_j,t), (K, N), of a whole batch; (..., S or M) both."""
     window = graph.windows[c.name]
     s = gather(window, spikes).flatten(0, -2)
     g = to_pixels(window, gradients).flatten(0, -2)

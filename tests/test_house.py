@@ -21,6 +21,10 @@ ELSEWHERE = {
     "test_same_bits.py": "runs of everything",
     "cli/test_failed_builds.py": "every command that builds",
     "compile/test_predict_planes.py": "predict, of networks in planes",
+    "drive/test_planes.py": "networks in planes, against golden",
+    "gen/core/shared/test_group_walk_planes.py": "group_walk, through planes",
+    "gen/core/shared/test_walk_planes.py": "walk, through planes",
+    "golden/test_planes.py": "graph, of networks in planes",
     "gen/boards/test_spectral.py": "top, with a spectral unit in it",
     "gen/link/test_frames.py": "framer and deframer, each against drive.frames",
 }

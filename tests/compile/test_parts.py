@@ -62,8 +62,9 @@ def test_without_the_memory_it_is_as_ever():
     large = Sequential(Input(64), Dense(480), LIF(), Dense(10))
     for graph, steps, batch in ((large, 4, 16), (CHAIN, 4096, 1)):
         for machine in (TINY, PARTS):
-            with pytest.raises(UserError, match=r"and there are [^;]*$"):
+            with pytest.raises(UserError, match="and there are ") as said:
                 compile_batch(graph, steps, Learning(batch=batch), machine)
+            assert "in parts" not in str(said.value)
 
 
 def test_states_that_go_on_have_no_parts():
@@ -71,8 +72,9 @@ def test_states_that_go_on_have_no_parts():
     how = Learning(batch=64)
     with pytest.raises(UserError, match="; and no batch comes in parts whose states go on in the"):
         compile_batch(circle(), 4, how, PARTS, stateful=True)
-    with pytest.raises(UserError, match=r"and there are [^;]*$"):
+    with pytest.raises(UserError, match="and there are ") as said:
         compile_batch(circle(), 4, how, TINY, stateful=True)
+    assert "in parts" not in str(said.value)
     assert compile_batch(circle(), 4, Learning(batch=16), PARTS, stateful=True).stateful
 
 

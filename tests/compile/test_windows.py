@@ -57,13 +57,14 @@ def test_entries_are_the_definition_of_a_window():
 
 @pytest.mark.parametrize("targets", [1, 3])
 def test_a_bias_has_one_source_for_all_targets(targets):
+    """Forward for each target, and for wg all of them at once."""
     axis = Axis(1, targets, stride=0)
     assert [axis.forward(n) for n in range(targets)] == [(0, 0, 1)] * targets
     assert axis.met(0) == (0, 0, targets)
 
 
 def test_the_table_begins_with_a_point_and_shares_axes():
-    """Its first row is a plane of one pixel; entries that are alike are there once; distances wrap."""
+    """First a plane of one pixel; entries that are alike are there once; distances wrap."""
     table = Table(5)
     rows = [layout.from_bits(word) for layout, word in zip(
         (PLANE, SOURCES, OTHERS, ENTRY), table.words, strict=True)]  # fmt: skip

@@ -77,6 +77,8 @@ def run(plan: Plan, updates: int = 2) -> Lockstep:
             spikes = rng.random((SAMPLES, STEPS, graph.by_name["x"].size)) < 0.3
             logits = both.forward({"x": spikes.astype(np.uint8)})
             both.update({"y": halves(rng, logits["y"].shape, 0.3)}, step)
+            if plan.learning.updates == "host":
+                both.set_weights({n: halves(rng, s, 0.5) for n, s in graph.shapes.items()})
         assert not all((w == 0).all() for w in both.weights().values())
     finally:
         core.close()

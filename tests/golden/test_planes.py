@@ -128,7 +128,7 @@ def one_step(graph: Graph, weights: dict[str, torch.Tensor]) -> tuple[dict, dict
         n: a.round(torch.randn(x.shape, generator=g).double()) for n, x in activity.logits.items()
     }
     back = passes.backward(a, graph, weights, activity, errors)
-    return activity.logits, back, passes.weight_gradients(a, graph, activity, back)
+    return activity.logits, back, passes.weight_gradients(a, graph, (activity, back))
 
 
 # ------------------------------------------------------- what is added up where a float64 ends

@@ -24,6 +24,7 @@ PARAMETERS = {
     "states": "tiles of which neurons keep what goes on while others take their turn, up to 1024",
     "momentum": "1: there is a memory of moments, as large as that of weights; 0: none",
     "gradient_units": "tiles of gradients, if they are fewer than those of codes; 0: as many",
+    "windows": "rows of the table of windows, which convolutions need: a power of two; 0: none",
     "parts": "1: there is a memory of partial sums, so that a batch may be larger than what fits; "
     "0: none",
 }

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from backspike.drive.core_driver import CoreFaultError
-from backspike.gen.core.engines import KINDS
 from backspike.gen.core.faults import Fault
 from backspike.ir.constants import ENGINES
 from tests.support.core_faults import (
@@ -24,6 +23,7 @@ from tests.support.core_faults import (
     write_batch,
 )
 from tests.support.core_runs import LEARNING, NETWORK, memories, random_weights, tiny_backend
+from tests.support.kinds import KINDS
 from tests.support.layered import random_batch
 
 pytestmark = pytest.mark.verilator
