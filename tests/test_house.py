@@ -24,6 +24,7 @@ ELSEWHERE = {
     "drive/test_planes.py": "networks in planes, against golden",
     "gen/core/shared/test_group_walk_planes.py": "group_walk, through planes",
     "gen/core/shared/test_walk_planes.py": "walk, through planes",
+    "train/test_graded.py": "graded inputs, from data to results",
     "golden/test_planes.py": "graph, of networks in planes",
     "gen/boards/test_spectral.py": "top, with a spectral unit in it",
     "gen/link/test_frames.py": "framer and deframer, each against drive.frames",
