@@ -76,4 +76,4 @@ def test_a_network_with_planes(capsys, tmp_path):
     assert cycles["x-h"]["wg"] > 2 * (9 + 1) * 16
     assert 0 < compiled["cycles_a_batch"] < sum(sum(each.values()) for each in cycles.values())
     assert main([*options, "--machine", machine]) == 0
-    assert "x:1x8x8 h:3x4x4 y:10 on tiny" in capsys.readouterr().out
+    assert "1x8x8-3c3s2-10 on tiny" in capsys.readouterr().out
