@@ -112,7 +112,7 @@ def test_planes(capsys):
     assert run(f"{again} --gain 2") == 2
     assert "gain is 2.0 beside --resume, must be left out" in capsys.readouterr().err
     assert run(f"{train} --backend rtl") == 2
-    assert "is a convolution, must be dense or one to one" in capsys.readouterr().err
+    assert "lies in planes, must be a row of neurons on a core" in capsys.readouterr().err
     for gain in ("0", "-1"):
         assert run(f"train {layers} --backend golden --gain={gain}") == 2
         assert "must be a positive number" in capsys.readouterr().err
