@@ -60,6 +60,8 @@ class Machine:
     momentum: 1 if there is a memory of moments, as large as that of weights; else 0.
     windows: rows of the table that tells of planes and windows (convolutions), a power of two; 0:
     there is none, and every layer is dense.
+    scale_down, scale_up: a connection's weights may count 2^-scale_down times to 2^scale_up times, as
+    averages and graded inputs make them; both 0: they count once.
     parts: 1 if there is a memory of partial sums of weight gradients, 64 bits for each weight, so
     that a batch may be larger than what the other memories hold; else 0.
     """
@@ -78,6 +80,8 @@ class Machine:
     states: int = 16
     momentum: int = 0
     windows: int = 0
+    scale_down: int = 0
+    scale_up: int = 0
     gradient_units: int = 0
     parts: int = 0
     kind: ClassVar[str] = "training"
@@ -112,6 +116,12 @@ class Machine:
             raise ValueError(
                 f"windows is {self.windows}, must be 0, or a power of two from 8 to 4096"
             )
+        for name, most in (("scale_down", 16), ("scale_up", 8)):
+            value = getattr(self, name)
+            if not 0 <= value <= (most if self.windows else 0):
+                raise ValueError(
+                    f"{name} is {value}, must be from 0 to {most}, and 0 without windows"
+                )
         if self.states > 1024:
             raise ValueError(f"states is {self.states}, must be up to 1024")
         if self.readout_units > self.units or self.units > self.spike_units:

@@ -139,6 +139,11 @@ def block_bits(machine: Machine) -> int:
     return ceil_log2(machine.weight_rows // machine.lanes)
 
 
+def places_bits(machine: Machine) -> int:
+    """Bits of the places by which weights are shifted, from 2^-scale_down up; 0 if they are not."""
+    return (machine.scale_down + machine.scale_up).bit_length()
+
+
 def window_bits(machine: Machine) -> int:
     """Address bits of a row of the table of windows; 0 if there is none."""
     return exact_log2(machine.windows) if machine.windows else 0

@@ -193,7 +193,10 @@ class UpdateDrain(wiring.Component):
             m.d.comb += self.parts_read.addr.eq(pipeline.get("address", at=ADDRESS_AT))
         for n in range(units):
             m.submodules[f"unit{n}"] = unit = UpdateUnit(
-                width=UPDATE.sum_width(self._machine), momentum=self._momentum, parts=self._parts
+                width=UPDATE.sum_width(self._machine),
+                momentum=self._momentum,
+                parts=self._parts,
+                fine=self._machine.scale_down,
             )
             pipeline.put(f"sum{n}", select_phase(self.sums, n, first.phase, reuse), at=SUM_LATENCY)
             if self._parts:

@@ -83,11 +83,14 @@ class UpdateUnit(wiring.Component):
 
     Latency: SUM_TO_W + later cycles from `sum` to `weight`. Throughput: one a cycle.
 
-    Parameters: width: bits of a sum; momentum, parts.
+    Parameters: width: bits of a sum, in units of 2^-(24 + fine); momentum, parts.
     """
 
-    def __init__(self, *, width: int, momentum: bool = False, parts: bool = False):
+    def __init__(
+        self, *, width: int, momentum: bool = False, parts: bool = False, fine: int = 0
+    ):
         self._width, self._momentum, self._parts = width, momentum, parts
+        self._fine = fine
         self.later = later_by(momentum)
         moments = {
             "mu": In(Factor),  # μ
@@ -106,7 +109,7 @@ class UpdateUnit(wiring.Component):
                 "key": In(32),  # of the stochastic rounding
                 "stochastic": In(1),
                 "live": In(1),  # the sum counts
-                "sum": In(signed(width)),  # in units of 2^-24
+                "sum": In(signed(width)),
                 "old": In(Half),  # the weight, W_AT + later cycles after sum
                 "word": In(32),  # source k and neuron j, WORD_AT + later cycles after sum
                 "weight": Out(Half),
@@ -167,7 +170,9 @@ class UpdateUnit(wiring.Component):
         else:
             before.put("sum", self.sum, at=0)
         width = PART_BITS if self._parts else self._width
-        m.submodules.round_d = round_d = FixedToHalf(width=width, fraction=FRACTION)
+        m.submodules.round_d = round_d = FixedToHalf(
+            width=width, fraction=FRACTION + self._fine
+        )
         m.d.comb += round_d.i.eq(before.get("sum", at=1))
         before.put("saturated", before.get("live", at=D_AT) & round_d.saturated, at=D_AT)
         after = D_AT + self.later

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from backspike.compile.cut import Cut, cuts
 from backspike.compile.descriptors import Describer, Descriptors
 from backspike.compile.placement import ConnectionPlace, Placement, PopulationPlace, place
-from backspike.compile.planes import check_planes, in_planes
+from backspike.compile.planes import check_options, check_planes, options_for
 from backspike.compile.remedy import remedy
 from backspike.compile.schedule import Queue, Range, Scheduler
+from backspike.compile.sums import sums_of
 from backspike.compile.uses import Use, uses_of
 from backspike.compile.windows import Table
 from backspike.gen.machine import DEPTH, Machine
@@ -66,8 +67,8 @@ def compile_graph(
     one. stateful: what neurons keep goes on from batch to batch.
     UserError names the memory that a network does not fit however it is cut.
     """
-    check_planes(graph, machine)
-    planes = in_planes(graph)
+    check_planes(graph)
+    check_options(graph, machine)
     if learning.momentum and learning.updates == "chip" and not machine.momentum:
         raise UserError(
             f"machine {machine.name!r} has no memory of moments, must have one for a momentum of "
@@ -87,7 +88,7 @@ def compile_graph(
 
     def uses(machine: Machine) -> Iterator[Sequence[Use]]:
         """With as few blocks as can be, which takes least memory, and so on."""
-        if planes and not machine.windows:
+        if options_for(graph, machine):
             return
         ways = cuts(learning.batch, steps, machine, longest=longest)
         for cut in sorted(ways, key=lambda cut: cut.blocks):
@@ -130,7 +131,7 @@ def _compile(
 ) -> Plan:
     places = place(graph, machine, cut, every)
     table = Table(cut.blocks) if machine.windows else None
-    descriptors = Describer(graph, learning, places, every, cut, table).all()
+    descriptors = Describer(graph, learning, places, every, cut, table, machine.scale_down).all()
     tiles = {name: at.tiles for name, at in places.populations.items()}
     numbers = {
         engine: {name: n for n, name in enumerate(found.layers)}
@@ -149,8 +150,9 @@ def _compile(
         stateful=stateful,
         cut=cut,
         places=places,
-        uses=tuple(
-            uses_of(machine, places, descriptors, queues, scheduler.places, cut, every, table)
+        uses=(
+            *uses_of(machine, places, descriptors, queues, scheduler.places, cut, every, table),
+            *sums_of(graph, places, machine, cut),
         ),
         descriptors=descriptors,
         windows=() if table is None else tuple(table.words),

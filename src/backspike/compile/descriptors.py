@@ -40,6 +40,7 @@ class Describer:
     every: bool
     cut: Cut
     table: Table | None = None  # of windows, which grows, if the machine has one
+    scale_down: int = 0  # the machine's
 
     def all(self) -> dict[str, Descriptors]:
         """By the engines' names."""
@@ -132,7 +133,7 @@ class Describer:
         }
 
     def _bias_windows(self, connection: Connection, table: Table) -> int:
-        windows = bias_windows(connection, self.places, self.cut)
+        windows = bias_windows(connection, self.places, self.cut, self.scale_down)
         return windows.forward(table, self._each(connection))
 
     def _each(self, connection: Connection) -> int:
@@ -148,7 +149,7 @@ class Describer:
         return self._windows(connection).forward(table, self._each(connection))
 
     def _windows(self, connection: Connection) -> Windows:
-        return windows_of(self.graph, connection, self.places, self.cut)
+        return windows_of(self.graph, connection, self.places, self.cut, self.scale_down)
 
     def _backward(self, population: Population, record: int, connections: int) -> Fields:
         place = self.places.populations[population.name]
@@ -203,16 +204,17 @@ class Describer:
 
     def _error_windows(self, place: PopulationPlace, table: Table) -> int:
         rows, columns = (Axis(n, n) for n in place.plane)
-        return Windows((rows, columns), place.tiles, 1, self.cut.blocks, shared=True).backward(
-            table
+        windows = Windows(
+            (rows, columns), place.tiles, 1, self.cut.blocks, shared=True, places=self.scale_down
         )
+        return windows.backward(table)
 
     def _updates(self) -> Iterator[tuple[str, Fields]]:
         for connection in self.graph.trained:
             yield connection.name, self._update(connection)
             place = self.places.connections[connection.name]
             if place.bias_block is not None:
-                windows = bias_windows(connection, self.places, self.cut)
+                windows = bias_windows(connection, self.places, self.cut, self.scale_down)
                 yield (
                     bias_of(connection.name),
                     {

@@ -15,7 +15,7 @@ from backspike.compile.memory_image import (
     unit_tensor,
 )
 from backspike.compile.placement import PopulationPlace, connection_of
-from backspike.compile.planes import from_tiles, to_tiles
+from backspike.compile.planes import from_tiles, to_units
 from backspike.compile.schedule import Task
 from backspike.compile.weight_image import connection_rows, connection_tensor, diagonal_rows
 from backspike.drive.port import Port
@@ -287,10 +287,9 @@ class CoreDriver:
         return found if at.pixels == 1 else from_tiles(found, at.size, at.pixels, self.shape.lanes)
 
     def _to_tiles(self, at: PopulationPlace, values: np.ndarray) -> np.ndarray:
-        """(..., N) of a population as its units have it: in planes another order, and padding."""
-        if at.pixels == 1:
-            return values
-        return to_tiles(values, at.size, at.pixels, self.shape.lanes)
+        """(..., N) of a population as its units have it: in planes another order, and padding, and
+        numbers bit by bit."""
+        return to_units(values, at.size, at.pixels, at.bits, self.shape.lanes)
 
     def _register(self, name: str, **fields: int) -> None:
         self.port.write(name, self.map.register(name).pack(**fields))

@@ -99,6 +99,11 @@ class Population:
         return 2.0 ** -(self.fraction or 0)
 
     @property
+    def graded(self) -> bool:
+        """Whether it has numbers in place of spikes."""
+        return self.most > 1 or self.unit != 1
+
+    @property
     def spikes(self) -> bool:
         """Whether it has spikes: an input does, and every population with a neuron model."""
         return self.role == "input" or self.neuron is not None
