@@ -4,6 +4,7 @@ from amaranth.lib import data
 from amaranth.utils import ceil_log2, exact_log2
 
 from backspike.gen.machine import DEPTH, Machine
+from backspike.ir.constants import PART_BITS
 
 HALF_BITS = 16
 """Bits of a half, and of a half's place in a descriptor."""
@@ -142,6 +143,11 @@ def block_bits(machine: Machine) -> int:
 def places_bits(machine: Machine) -> int:
     """Bits of the places by which weights are shifted, from 2^-scale_down up; 0 if they are not."""
     return (machine.scale_down + machine.scale_up).bit_length()
+
+
+def part_bits(machine: Machine) -> int:
+    """Bits of a part of a weight gradient's sum."""
+    return PART_BITS + machine.scale_down
 
 
 def window_bits(machine: Machine) -> int:

@@ -92,14 +92,15 @@ class UpdateUnit(wiring.Component):
         self._width, self._momentum, self._parts = width, momentum, parts
         self._fine = fine
         self.later = later_by(momentum)
+        part = self._part = PART_BITS + fine
         moments = {
             "mu": In(Factor),  # μ
             "old_moment": In(Half),  # m, D_AT cycles after sum
             "moment": Out(Half),  # the new one, beside weight
         }
         sums = {
-            "others": In(signed(PART_BITS)),  # beside sum, the other parts'
-            "part": Out(signed(PART_BITS)),  # all of it, a cycle after sum
+            "others": In(signed(part)),  # beside sum, the other parts'
+            "part": Out(signed(part)),  # all of it, a cycle after sum
         }
         super().__init__(
             {
@@ -165,11 +166,11 @@ class UpdateUnit(wiring.Component):
         before.put("live", self.live, at=0)
         if self._parts:
             # All parts have PART_TERMS terms at the most, so nothing is lost.
-            before.register("sum", (self.sum + self.others)[:PART_BITS].as_signed(), at=1)
+            before.register("sum", (self.sum + self.others)[: self._part].as_signed(), at=1)
             m.d.comb += self.part.eq(before.get("sum", at=1))
         else:
             before.put("sum", self.sum, at=0)
-        width = PART_BITS if self._parts else self._width
+        width = self._part if self._parts else self._width
         m.submodules.round_d = round_d = FixedToHalf(
             width=width, fraction=FRACTION + self._fine
         )

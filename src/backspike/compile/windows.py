@@ -24,6 +24,7 @@ from backspike.gen.core.shared.window import (
 from backspike.ir.connection import Conv2d
 from backspike.ir.constants import ceil_div
 from backspike.ir.graph import Connection, Graph
+from backspike.ir.window import Window
 
 Words = list[int]
 
@@ -261,20 +262,7 @@ def windows_of(
     source, target = places.populations[connection.source], places.populations[connection.target]
     at, window = places.connections[connection.name], graph.windows.get(connection.name)
     if isinstance(connection.kind, Conv2d) and window is not None:
-        geometry = zip(
-            source.plane,
-            window.pooled,
-            window.pixels,
-            window.kernel,
-            window.stride,
-            window.padding,
-            window.pool,
-            strict=True,
-        )
-        axes = [
-            Axis(cells, *rest, pool, length - cells * pool)
-            for length, cells, *rest, pool in geometry
-        ]
+        axes = [_axis(window, n, length) for n, length in enumerate(source.plane)]
     elif window is not None:  # dense: a window as large as the plane
         axes = [Axis(n, 1, n) for n in source.plane]
     else:
@@ -291,6 +279,13 @@ def windows_of(
         places=scale_down + scale_of(graph, connection),
         bits=bits,
     )
+
+
+def _axis(window: Window, n: int, length: int) -> Axis:
+    """Of rows (0) or columns (1) of a convolution over so many."""
+    cells, pool = window.pooled[n], window.pool[n]
+    geometry = window.pixels[n], window.kernel[n], window.stride[n], window.padding[n]
+    return Axis(cells, *geometry, pool, length - cells * pool)
 
 
 def bias_windows(
