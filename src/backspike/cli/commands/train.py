@@ -1,11 +1,13 @@
 """`backspike train`."""
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from backspike.cli import described, options
+from backspike.ir.connection import Conv2d
 from backspike.ir.errors import UserError
 from backspike.system import files
 from backspike.train.notes import RunNotes, run_notes
@@ -254,7 +256,17 @@ def _drawn(trainer: "Trainer", data: "Dataset", test: "CodedSplit") -> "Sample":
         if "spikes" in found
     }
     prediction = Prediction(trainer.predict(test, TEST), data.test.y)
-    return Sample(spikes, int(data.test.y[0]), prediction.confusion)
+    graph = trainer.graph
+    names = {p.name: "input" if p.role == "input" else p.name for p in graph.populations}
+    planes = {
+        names[p.name]: p.shape
+        for p in graph.populations
+        if names[p.name] in spikes and math.prod(p.shape[1:]) > 1
+    }
+    first_conv = next((c.name for c in graph.connections if isinstance(c.kind, Conv2d)), None)
+    kernels = None if first_conv is None else (first_conv, trainer.weights[first_conv])
+    label = int(data.test.y[0])
+    return Sample(spikes, label, prediction.confusion, planes, kernels)
 
 
 def _resumed(args: argparse.Namespace) -> "Checkpoint | None":
