@@ -84,6 +84,11 @@ class GoldenBackend:
         """As `load_weights` takes them."""
         return {name: to_bits(w) for name, w in self._weights.items()}
 
+    def set_thresholds(self, thresholds: Mapping[str, float]) -> None:
+        """Of some populations, from the next `forward` on; a batch that has run is updated as it
+        was run."""
+        self.graph = self.graph.with_thresholds(thresholds)
+
     def moments(self) -> dict[str, Bits]:
         """uint16 (K, N) of each connection that is updated; all 0 without momentum."""
         return {c.name: to_bits(self._moments[c.name]) for c in self.graph.trained}

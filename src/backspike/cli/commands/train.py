@@ -9,6 +9,7 @@ from backspike.cli import described, options
 from backspike.ir.errors import UserError
 from backspike.system import files
 from backspike.train.notes import RunNotes, run_notes
+from backspike.train.thresholds import RATE
 from backspike.train.words import plural
 
 if TYPE_CHECKING:
@@ -69,8 +70,16 @@ def add(commands) -> None:
         "--gain",
         type=options.number,
         metavar="G",
-        help="of first weights, of deviation G / sqrt(sources) (2; networks of many layers need "
-        "about 2.8, or the last ones do not spike)",
+        help="of first weights, of deviation G / sqrt(sources) (2; 2.4 if more than three layers "
+        "of neurons follow each other)",
+    )
+    parser.add_argument(
+        "--threshold-rate",
+        type=options.number,
+        metavar="R",
+        help="move the threshold of each hidden layer after each batch, so that a share R of its "
+        f"neurons spikes in a step ({RATE:g} keeps deep networks alive that learn by mpd-ed; "
+        "default: thresholds stay)",
     )
     options.add_data(parser)
     options.add_backend(parser, "with --resume, the checkpoint's")
@@ -135,7 +144,7 @@ def _begin(args: argparse.Namespace, machine: "Machine") -> int:
     from backspike.train.trainer import Trainer
 
     described.loss_of(args)
-    optimizer = described.optimizer_of(args)
+    optimizer, thresholds = described.optimizer_of(args), described.thresholds_of(args)
     if args.layers is not None or args.network is not None:
         described.network_of(args)  # what is wrong with it is said before data is read
     described.neuron_of(args)
@@ -150,7 +159,7 @@ def _begin(args: argparse.Namespace, machine: "Machine") -> int:
     with Trainer(
         graph, machine, args.backend,
         steps=steps, check=args.check, trace=args.trace, trace_batch=args.trace_batch or 0,
-        loss=described.losses_of(args, graph), optimizer=optimizer, **given,
+        loss=described.losses_of(args, graph), optimizer=optimizer, thresholds=thresholds, **given,
     ) as trainer:  # fmt: skip
         return _train(args, trainer, data, EPOCHS if args.epochs is None else args.epochs)
 
