@@ -11,10 +11,11 @@ from backspike.compile.remedy import remedy
 from backspike.compile.schedule import Queue, Range, Scheduler
 from backspike.compile.uses import Use, uses_of
 from backspike.compile.windows import Table
-from backspike.gen.core.engines import FORWARD
+from backspike.gen.core.engines import FORWARD, UPDATE
 from backspike.gen.machine import DEPTH, Machine
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Graph
+from backspike.ir.half_bits import half_bits
 from backspike.ir.learning import Learning
 
 
@@ -50,6 +51,17 @@ class Plan:
     def layers(self) -> tuple[ConnectionPlace, ...]:
         """Of a chain: its connections, each with the population that it enters."""
         return tuple(self.connections.values())
+
+    def with_rate(self, rate: float) -> "Plan":
+        """The same, but for the rate at which the core updates weights."""
+        learning, wg = replace(self.learning, rate=rate), self.descriptors[UPDATE.name]
+        layers = {
+            name: {**told, "rate": half_bits(learning.rate)} for name, told in wg.layers.items()
+        }
+        update = replace(wg, layers=layers)
+        return replace(
+            self, learning=learning, descriptors={**self.descriptors, UPDATE.name: update}
+        )
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> "Plan":
         """The same, but for the thresholds of some populations."""

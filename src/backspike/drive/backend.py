@@ -59,6 +59,10 @@ class Backend(Protocol):
         that has run is updated as it was run."""
         ...
 
+    def set_rate(self, rate: float) -> None:
+        """η, from the next update on."""
+        ...
+
     def weights(self) -> dict[str, Bits]:
         """All weights, uint16 (K, N) by connection."""
         ...

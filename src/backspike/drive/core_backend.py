@@ -84,6 +84,11 @@ class CoreBackend:
         self.plan = self.plan.with_thresholds(thresholds)
         self.driver.set_plan(self.plan, list(thresholds))
 
+    def set_rate(self, rate: float) -> None:
+        """See GoldenBackend."""
+        self.plan = self.plan.with_rate(rate)
+        self.driver.set_rate(self.plan)
+
     def weights(self) -> dict[str, Bits]:
         """As `load_weights` takes them. RuntimeError if they have given way to their gradients."""
         self._check_weights()

@@ -127,6 +127,13 @@ class CoreDriver:
             at = found.number(name) * DESCRIPTOR_WORDS
             self._write("layers_fp", at, [found.layers[name][field] for field in fields])
 
+    def set_rate(self, plan: Plan) -> None:
+        """A plan that differs from the one before in its rate alone."""
+        self.plan = plan
+        word = UPDATE.on(plan.machine).fields["rate"].word
+        for n, values in enumerate(plan.descriptors[UPDATE.name].layers.values()):
+            self._write("layers_wg", n * DESCRIPTOR_WORDS + word, [values["rate"]])
+
     def write_weights(self, weights: Arrays) -> None:
         """Of each connection that has some, uint16 (K, N)."""
         self._write_rows("weights", weights)

@@ -72,6 +72,10 @@ class Lockstep:
         self.primary.set_thresholds(thresholds)
         self.reference.set_thresholds(thresholds)
 
+    def set_rate(self, rate: float) -> None:
+        self.primary.set_rate(rate)
+        self.reference.set_rate(rate)
+
     def weights(self) -> dict[str, Bits]:
         return self.primary.weights()
 

@@ -8,6 +8,7 @@ import pytest
 
 from backspike.cli.main import main
 from backspike.train.checkpoint import load_checkpoint
+from backspike.train.graph_json import graph_to_json
 from backspike.train.network_file import surrogate_of
 
 SMALL = "train --backend golden --layers 64,8,10 --steps 1"
@@ -78,7 +79,8 @@ def test_a_threshold_rate_goes_on(capsys):
     assert whole.graph == resumed.graph
     assert all((w == resumed.weights[name]).all() for name, w in whole.weights.items())
     found = json.loads(Path("c.json").read_text())["network"]["populations"][1]["neuron"]
-    assert found["threshold"] == whole.graph.by_name["hidden1"].neuron.threshold != 1
+    kept = graph_to_json(whole.graph)["populations"][1]["neuron"]
+    assert found["threshold"] == kept["threshold"] != 1
     assert run(f"{SMALL} --threshold-rate 1") == 2
     assert "threshold rate is 1.0, must be more than 0" in capsys.readouterr().err
 
@@ -112,3 +114,19 @@ target = "y"
     assert run("train --resume c --epochs 2 --network b.toml") == 2
     assert "network b.toml is not that of the checkpoint c" in capsys.readouterr().err
     assert run("train --resume c --epochs 2 --network a.toml") == 0
+
+
+def test_a_falling_rate(capsys):
+    """It falls to 0 in the epochs that were asked for, and a run does not go on beyond them."""
+    begin = f"{SMALL} --limit 40 --falling"
+    assert run(f"{begin} --epochs 2 --save c") == 0
+    assert load_checkpoint("c").optimizer["values"]["falling"] == 6
+    assert run(f"{SMALL} --limit 40 --epochs 1 --save d") == 0
+    capsys.readouterr()
+    for text, message in (
+        ("train --resume c --epochs 3", "epochs is 3, must be up to 2: the rate falls to 0"),
+        ("train --resume d --epochs 2 --falling", "falling is given, must be left out, as in"),
+        (f"{begin} --optimizer adam", "falling is given beside optimizer adam, must be beside"),
+    ):
+        assert run(text) == 2
+        assert message in capsys.readouterr().err

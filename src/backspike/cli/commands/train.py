@@ -2,10 +2,12 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from backspike.cli import described, options
+from backspike.ir.constants import ceil_div
 from backspike.ir.errors import UserError
 from backspike.system import files
 from backspike.train.notes import RunNotes, run_notes
@@ -67,6 +69,12 @@ def add(commands) -> None:
         help=f"passes over the data, those of a resumed run included ({EPOCHS})",
     )
     parser.add_argument(
+        "--falling",
+        action="store_true",
+        help="let the rate of sgd or momentum fall to 0 in a straight line over the epochs "
+        "(default: it stays)",
+    )
+    parser.add_argument(
         "--gain",
         type=options.number,
         metavar="G",
@@ -124,6 +132,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"epochs is {args.epochs}, must be 1 or more")
     if args.gain is not None and args.resume is not None:
         raise UserError(f"gain is {args.gain} beside --resume, must be left out: it has weights")
+    if args.falling and args.optimizer == "adam":
+        raise UserError("falling is given beside optimizer adam, must be beside one on the core")
     checkpoint = _resumed(args)
     machine = options.settle_backend(args, checkpoint)
     if args.trace is not None and args.backend != "rtl":
@@ -141,6 +151,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _begin(args: argparse.Namespace, machine: "Machine") -> int:
     from backspike.train.data import load
+    from backspike.train.optimizers import OnChip
     from backspike.train.trainer import Trainer
 
     described.loss_of(args)
@@ -149,6 +160,10 @@ def _begin(args: argparse.Namespace, machine: "Machine") -> int:
         described.network_of(args)  # what is wrong with it is said before data is read
     described.neuron_of(args)
     data = load("digits" if args.data is None else args.data).limited(args.limit)
+    epochs = EPOCHS if args.epochs is None else args.epochs
+    if args.falling and isinstance(optimizer, OnChip):
+        batches = ceil_div(len(data.train), 16 if args.batch is None else max(1, args.batch))
+        optimizer = replace(optimizer, falling=epochs * batches)
     graph, steps = described.network_of(args, data), described.steps_of(args, data)
     data.check_fits(graph, steps)
     given = {
@@ -161,7 +176,7 @@ def _begin(args: argparse.Namespace, machine: "Machine") -> int:
         steps=steps, check=args.check, trace=args.trace, trace_batch=args.trace_batch or 0,
         loss=described.losses_of(args, graph), optimizer=optimizer, thresholds=thresholds, **given,
     ) as trainer:  # fmt: skip
-        return _train(args, trainer, data, EPOCHS if args.epochs is None else args.epochs)
+        return _train(args, trainer, data, epochs)
 
 
 def _resume(args: argparse.Namespace, machine: "Machine", checkpoint: "Checkpoint") -> int:
@@ -186,6 +201,14 @@ def _resume(args: argparse.Namespace, machine: "Machine", checkpoint: "Checkpoin
         raise UserError(
             f"epochs is {epochs}, must be {done + 1} or more: the checkpoint {args.resume} has "
             f"trained {done} already"
+        )
+    falling = checkpoint.optimizer["values"].get("falling")
+    if args.falling and falling is None:
+        raise UserError(f"falling is given, must be left out, as in the checkpoint {args.resume}")
+    batches = ceil_div(len(data.train), checkpoint.batch)
+    if falling is not None and epochs * batches > falling:
+        raise UserError(
+            f"epochs is {epochs}, must be up to {falling // batches}: the rate falls to 0 in these"
         )
     with Trainer.load(
         checkpoint, machine=machine, backend=args.backend, check=args.check, trace=args.trace,
