@@ -185,6 +185,7 @@ class Trainer:
         save: str | os.PathLike | None = None,
         notes: Mapping[str, Any] | None = None,
         bar: bool = False,
+        watch: Callable[[], object] | None = None,
     ) -> list[dict]:
         """Train so many epochs more; one that was interrupted is gone on with, and counts, if its
         data is a pair of arrays or a `Coded`, and else begins again. Returns the entries that the
@@ -194,7 +195,8 @@ class Trainer:
         scored after each epoch. save: checkpoint, written after every epoch; and, where an epoch
         can be gone on with, at the start, when Ctrl-C stops the run (Interrupted), and whenever the
         last one is SAVE_SECONDS old. A pipe or a device gets the last one alone. notes: kept in it,
-        as JSON. bar: progress on stderr.
+        as JSON. bar: progress on stderr. watch: called after the first few batches, when `health`
+        knows of populations that are silent or saturated.
         Raises LinkError if a board is lost.
         """
         self._check_ready(data)
@@ -210,7 +212,7 @@ class Trainer:
         fitting = Fitting(
             self._stepper, self._reader, self.health, self.density, self.counters,
             path=None if save is None else as_path("save", save),
-            keep=lambda path: self.save(path, notes), bar=bar,
+            keep=lambda path: self.save(path, notes), bar=bar, watch=watch,
         )  # fmt: skip
         try:
             for entry in fitting.epochs(data, test, epochs):

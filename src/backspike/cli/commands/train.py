@@ -224,6 +224,8 @@ def _for_table(args: argparse.Namespace) -> TextIO:
 
 
 def _train(args: argparse.Namespace, trainer: "Trainer", data: "Dataset", epochs: int) -> int:
+    from tqdm import tqdm
+
     from backspike.train.health import TRAINING
     from backspike.train.report import table
     from backspike.train.results import result_of
@@ -242,7 +244,7 @@ def _train(args: argparse.Namespace, trainer: "Trainer", data: "Dataset", epochs
         for kind, warning in trainer.health.warnings().items():
             if kind not in told:
                 told.add(kind)
-                _tell(f"backspike: warning: {warning}")
+                tqdm.write(f"backspike: warning: {warning}", file=sys.stderr)  # above a bar
 
     steps = trainer.steps or 0
     train, test = (part.coded(trainer.graph, steps) for part in (data.train, data.test))
@@ -253,7 +255,7 @@ def _train(args: argparse.Namespace, trainer: "Trainer", data: "Dataset", epochs
     notes = RunNotes(epochs=epochs, data=data.source, limit=data.limit, digest=data.digest())
     trainer.fit(
         train, epochs - len(trainer.history), [on_epoch], test=test, bar=True,
-        save=None if args.save is None else Path(args.save), notes=notes.to_json(),
+        save=None if args.save is None else Path(args.save), notes=notes.to_json(), watch=warn,
     )  # fmt: skip
     shares = {"train": trainer.score(train, TRAINING), "test": trainer.history[-1]["test"]}
     warn()
