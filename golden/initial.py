@@ -13,8 +13,8 @@ HIDDEN_GAIN = 2.0
 """Spikes are sparse (about a third of the inputs): a gain of 1 leaves most neurons silent."""
 DEEP_GAIN = 2.4
 """Of deep networks: every layer begins with about as many spikes as the one before it. With 2 they
-fall by a half or so from each to the next."""
-SHALLOW = 3
+become fewer from each to the next, and yet six layers learn better so."""
+SHALLOW = 6
 """Layers of neurons, one behind another, that begin with HIDDEN_GAIN."""
 READOUT_GAIN = 0.5
 """Logits add up over all steps; small ones at first leave the hidden layers undisturbed."""
@@ -47,13 +47,12 @@ def initial_weights(graph: Graph, seed: int, gain: float | None = None) -> dict[
 
 
 def usual_gain(graph: Graph) -> float:
-    """HIDDEN_GAIN, but DEEP_GAIN of a network with more than SHALLOW populations of neurons in a
-    row."""
-    neurons = {p.name for p in graph.populations if p.neuron is not None}
+    """HIDDEN_GAIN, but DEEP_GAIN of a network with a population more than SHALLOW layers of neurons
+    deep, on its shortest way from an input: skips bring spikes, too."""
     depth: dict[str, int] = {}
     for name in (name for stage in graph.stages for name in stage):
-        before = [depth.get(c.source, 0) for c in graph.into(name) if not c.delay]
-        depth[name] = max(before, default=0) + (name in neurons)
+        before = [depth[c.source] for c in graph.into(name) if not c.delay and c.source in depth]
+        depth[name] = min(before, default=0) + (graph.by_name[name].neuron is not None)
     return DEEP_GAIN if max(depth.values()) > SHALLOW else HIDDEN_GAIN
 
 

@@ -110,18 +110,22 @@ def test_padding_is_no_source():
     assert abs(w.std().item() * (16 * 4) ** 0.5 / HIDDEN_GAIN - 1) < 0.02
 
 
-def test_the_usual_gain_follows_depth():
-    """Layers of neurons are counted, those of the longest way; circles of delay 1 are none."""
-    for layers, gain in ((3, HIDDEN_GAIN), (4, DEEP_GAIN)):
-        net = Builder()
-        last = net.input("x", 4)
-        for n in range(layers):
-            now = net.population(f"h{n}", 4, LIF())
-            net.connect(last, now)
-            net.connect(now, now, delay=1)
-            last = now
-        net.connect("x", last)
-        net.connect(last, net.readout("y", 2))
-        assert usual_gain(net.graph) == gain
-        usual, given = (initial_weights(net.graph, 0, g) for g in (None, gain))
-        assert all((usual[name] == given[name]).all() for name in given)
+@pytest.mark.parametrize(
+    ("layers", "skip", "gain"),
+    [(6, False, HIDDEN_GAIN), (7, False, DEEP_GAIN), (7, True, HIDDEN_GAIN), (12, True, DEEP_GAIN)],
+)
+def test_the_usual_gain_follows_depth(layers, skip, gain):
+    """Layers of neurons are counted, on the shortest way; circles of delay 1 are none."""
+    net = Builder()
+    last = net.input("x", 4)
+    for n in range(layers):
+        now = net.population(f"h{n}", 4, LIF())
+        net.connect(last, now)
+        net.connect(now, now, delay=1)
+        last = now
+    if skip:
+        net.connect("h0", "h4", Identity())
+    net.connect(last, net.readout("y", 2))
+    assert usual_gain(net.graph) == gain
+    usual, given = (initial_weights(net.graph, 0, g) for g in (None, gain))
+    assert all((usual[name] == given[name]).all() for name in given)

@@ -85,10 +85,10 @@ DIGITS = (
     Recipe("3 convolutions", "1x8x8,16c3,32c3s2,32c3,10", 2.0**-7, 15, 97.0, 0.5),
     Recipe("6 convolutions bptt", SIX, 2.0**-7, 15, 96.5, 1.0),
     Recipe(
-        "6 convolutions mpd-ed", SIX, 2.0**-7, 15, 95.5, 1.0,
+        "6 convolutions mpd-ed", SIX, 2.0**-8, 15, 95.5, 1.0,
         rule="mpd-ed", height=1.5, adaptive=True,
     ),
-    Recipe("residual, 11 convolutions", RESIDUAL, 2.0**-7, 15, 96.5, 1.0),
+    Recipe("residual, 11 convolutions", RESIDUAL, 2.0**-8, 15, 96.5, 1.0),
 )  # fmt: skip
 """Of digits."""
 IMAGES = (

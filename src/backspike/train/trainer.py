@@ -57,7 +57,7 @@ class Trainer:
     loss, optimizer: see `losses` and `optimizers`; with several
     read-outs {name: loss}. A Momentum needs a machine with `momentum=1` if it is hardware.
     seed: of first weights, order of the data and stochastic rounding. gain: of first weights; their
-    deviation is gain / sqrt(sources of a neuron); None: 2, and 2.4 for more than three layers.
+    deviation is gain / sqrt(sources of a neuron); None: 2, and 2.4 for more than six layers.
     stateful: potentials, currents and delayed spikes go on from batch to batch of an epoch; all
     batches then have the same samples, at steps that follow, and no pair of arrays is taken.
     thresholds: None, or how those of hidden populations adapt; see `AdaptiveThreshold`.

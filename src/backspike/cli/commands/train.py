@@ -78,7 +78,7 @@ def add(commands) -> None:
         "--gain",
         type=options.number,
         metavar="G",
-        help="of first weights, of deviation G / sqrt(sources) (2; 2.4 if more than three layers "
+        help="of first weights, of deviation G / sqrt(sources) (2; 2.4 if more than six layers "
         "of neurons follow each other)",
     )
     parser.add_argument(
