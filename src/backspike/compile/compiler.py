@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from backspike.compile.cut import Cut, cuts
-from backspike.compile.descriptors import Describer, Descriptors
+from backspike.compile.descriptors import Describer, Descriptors, threshold_fields
 from backspike.compile.placement import ConnectionPlace, Placement, PopulationPlace, place
 from backspike.compile.planes import check_options, check_planes, options_for
 from backspike.compile.remedy import remedy
@@ -12,9 +12,11 @@ from backspike.compile.schedule import Queue, Range, Scheduler
 from backspike.compile.sums import sums_of
 from backspike.compile.uses import Use, uses_of
 from backspike.compile.windows import Table
+from backspike.gen.core.engines import FORWARD, UPDATE
 from backspike.gen.machine import DEPTH, Machine
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Graph
+from backspike.ir.half_bits import half_bits
 from backspike.ir.learning import Learning
 
 
@@ -50,6 +52,28 @@ class Plan:
     def layers(self) -> tuple[ConnectionPlace, ...]:
         """Of a chain: its connections, each with the population that it enters."""
         return tuple(self.connections.values())
+
+    def with_rate(self, rate: float) -> "Plan":
+        """The same, but for the rate at which the core updates weights."""
+        learning, wg = replace(self.learning, rate=rate), self.descriptors[UPDATE.name]
+        layers = {
+            name: {**told, "rate": half_bits(learning.rate)} for name, told in wg.layers.items()
+        }
+        update = replace(wg, layers=layers)
+        return replace(
+            self, learning=learning, descriptors={**self.descriptors, UPDATE.name: update}
+        )
+
+    def with_thresholds(self, thresholds: Mapping[str, float]) -> "Plan":
+        """The same, but for the thresholds of some populations."""
+        graph, fp = self.graph.with_thresholds(thresholds), self.descriptors[FORWARD.name]
+        told = {
+            name: {**fp.layers[name], **threshold_fields(neuron)}
+            for name in thresholds
+            if (neuron := graph.by_name[name].neuron) is not None
+        }
+        forward = replace(fp, layers={**fp.layers, **told})
+        return replace(self, graph=graph, descriptors={**self.descriptors, FORWARD.name: forward})
 
 
 def compile_graph(

@@ -82,9 +82,6 @@ class Describer:
         place = self.places.populations[population.name]
         readout = not population.spikes
         neuron = population.neuron or LIF(leak=1.0)
-        surrogate, theta = neuron.surrogate, neuron.threshold
-        edges = [least_half(theta, edge) for edge in surrogate.edges]
-        edges += [NEVER] * (CODES - 1 - len(edges))
         return {
             "tiles": place.tiles,
             "size": place.size,
@@ -93,13 +90,12 @@ class Describer:
             "output_base": place.base if place.logits is None else place.logits,
             "leak": half_bits(neuron.leak),
             **_current(neuron),
-            "threshold": half_bits(theta),
             "soft": int(neuron.reset == "soft"),
             "readout": int(readout),
             "every": int(readout and self.every),
             "spikes_only": int(neuron.rule == "mpd-ed"),
-            "nonzero": sum(1 << c for c, value in enumerate(surrogate.values) if value),
-            **{f"edge{i}": edge for i, edge in enumerate(edges)},
+            "nonzero": sum(1 << c for c, value in enumerate(neuron.surrogate.values) if value),
+            **threshold_fields(neuron),
         }
 
     def _forward_record(self, connection: Connection) -> Fields:
@@ -249,6 +245,14 @@ class Describer:
             "momentum": half_bits(0.0 if host else learning.momentum),
             "key": 0,
         }
+
+
+def threshold_fields(neuron: LIF) -> Fields:
+    """θ, and the least halves that are an edge of the surrogate above it."""
+    theta = neuron.threshold
+    edges = [least_half(theta, edge) for edge in neuron.surrogate.edges]
+    edges += [NEVER] * (CODES - 1 - len(edges))
+    return {"threshold": half_bits(theta), **{f"edge{i}": edge for i, edge in enumerate(edges)}}
 
 
 def _current(neuron: LIF) -> Fields:
