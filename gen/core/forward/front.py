@@ -34,7 +34,12 @@ class ForwardFront(GatherFront):
             machine,
             FORWARD.on(machine),
             walk=TileWalk(
-                blocks=spikes, sources=spikes, bases=spikes, rows=rows, entries=window_bits(machine), places=places_bits(machine),
+                blocks=spikes,
+                sources=spikes,
+                bases=spikes,
+                rows=rows,
+                entries=window_bits(machine),
+                places=places_bits(machine),
             ),
             header=HEADER,
             reads={

@@ -161,7 +161,7 @@ class GatherFront(wiring.Component):
         raise NotImplementedError
 
     def request(self, step) -> tuple[list[Value], dict[str, Any], dict[str, Any]]:
-        """Addresses of the read ports for a step, the tag of its lines and events, and its flags."""
+        """Of a step: addresses of the read ports, the tag of its lines and events, its flags."""
         raise NotImplementedError
 
     def masked_tile(self, m: Module, rows: list[Value], tag, taken) -> tuple[Value, Value]:

@@ -63,15 +63,13 @@ CELLS = data.StructLayout(
         "bits": 3,  # columns that are one number's bits, after the first: each a place more
     }
 )
-"""The fourth one. A cell are pixels that meet the same weights: those that a pool sums, and the bits
-of a graded input's number. Without either it is one pixel."""
+"""The fourth one. A cell are pixels that meet the same weights: those that a pool sums, and the
+bits of a graded input's number. Without either it is one pixel."""
 ENTRY = data.StructLayout({"source": UNIT_BITS, "other": UNIT_BITS, "count": EXTENT_BITS})
 """A window along an axis: its first source and its first block of weights, counted from those of
 the connection; how many rows or columns it has, none if it lies outside the plane. For wg: the
 first pixel that a tap meets, its source and its unit of gradients."""
-STRIDES = data.StructLayout(
-    {"plane": PLANE, "sources": SOURCES, "others": OTHERS, "cells": CELLS}
-)
+STRIDES = data.StructLayout({"plane": PLANE, "sources": SOURCES, "others": OTHERS, "cells": CELLS})
 """All rows of a connection."""
 ROWS = len(STRIDES.members)
 

@@ -86,9 +86,7 @@ class UpdateUnit(wiring.Component):
     Parameters: width: bits of a sum, in units of 2^-(24 + fine); momentum, parts.
     """
 
-    def __init__(
-        self, *, width: int, momentum: bool = False, parts: bool = False, fine: int = 0
-    ):
+    def __init__(self, *, width: int, momentum: bool = False, parts: bool = False, fine: int = 0):
         self._width, self._momentum, self._parts = width, momentum, parts
         self._fine = fine
         self.later = later_by(momentum)
@@ -171,9 +169,7 @@ class UpdateUnit(wiring.Component):
         else:
             before.put("sum", self.sum, at=0)
         width = self._part if self._parts else self._width
-        m.submodules.round_d = round_d = FixedToHalf(
-            width=width, fraction=FRACTION + self._fine
-        )
+        m.submodules.round_d = round_d = FixedToHalf(width=width, fraction=FRACTION + self._fine)
         m.d.comb += round_d.i.eq(before.get("sum", at=1))
         before.put("saturated", before.get("live", at=D_AT) & round_d.saturated, at=D_AT)
         after = D_AT + self.later
