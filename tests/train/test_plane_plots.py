@@ -1,6 +1,7 @@
 """Drawn content is read back from the figures; that they please is for eyes to say."""
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from backspike.train.plane_plots import kernels, mosaic, planes
 
@@ -33,7 +34,11 @@ def test_planes_of_each_step():
     assert figure.axes[0].get_title() == f"input: 1 x 4 x 5, {share(spikes['input'])} spike"
     assert figure.axes[3].get_title().startswith("h: 64 of 70 x 2 x 2, ")
     assert [axes.get_xlabel() for axes in figure.axes[3:]] == ["step 0", "step 1", "step 2"]
-    assert figure.axes[4].images[0].get_array().shape == (8 * 3 - 1, 8 * 3 - 1)
+    assert drawn(figure.axes[4]).shape == (8 * 3 - 1, 8 * 3 - 1)
+
+
+def drawn(axes: Axes) -> np.ndarray:
+    return np.asarray(axes.images[0].get_array())
 
 
 def share(spikes: np.ndarray) -> str:
@@ -46,11 +51,11 @@ def test_kernels_of_sources_and_targets():
     figure = kernels(weights, "a-b")
     image = figure.axes[0].images[0]
     assert image.get_clim() == (-20, 20)
-    drawn = image.get_array()
-    assert drawn.shape == (2 * 3 - 1, 3 * 4 - 1)
+    found = drawn(figure.axes[0])
+    assert found.shape == (2 * 3 - 1, 3 * 4 - 1)
     for target in range(3):
         for source in range(2):
-            part = drawn[3 * source : 3 * source + 2, 4 * target : 4 * target + 3]
+            part = found[3 * source : 3 * source + 2, 4 * target : 4 * target + 3]
             np.testing.assert_array_equal(part, weights[target, source])
     title = figure.axes[0].get_title()
     assert title == "a-b: 3 targets x 2 sources, 2 x 3 weights each"

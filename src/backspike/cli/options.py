@@ -10,12 +10,13 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from backspike.drive.machines import SPECTRAL_MACHINE, find_machine, is_machine
+from backspike.drive.machines import SPECTRAL_MACHINE, find_machine, is_machine, usual_machine
 from backspike.drive.registry import CHOICES, check_backend
 from backspike.gen.machine import MACHINES, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES
 from backspike.ir.checks import parse_number
 from backspike.ir.errors import UserError
+from backspike.ir.graph import Graph
 from backspike.ir.surrogate import SURROGATES
 from backspike.train.layers import LAYERS, PLANES
 from backspike.train.notes import run_notes
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from backspike.train.checkpoint import Checkpoint
     from backspike.train.trainer import Trainer
 
-BACKEND, MACHINE = "rtl", "default"
+BACKEND = "rtl"
 """Unless others are asked for, or are a checkpoint's."""
 
 
@@ -146,10 +147,9 @@ def add_machine(parser: argparse._ActionsContainer, checkpoints: str | None = No
     parser.add_argument(
         "--machine",
         metavar="MACHINE",
-        default=MACHINE if checkpoints is None else None,
         help=f"the accelerator: {', '.join(MACHINES)}; default,lanes=4, a preset with other "
-        f"parameters (see `backspike machines`); or FILE.toml of parameters ({MACHINE}"
-        f"{'' if checkpoints is None else f'; {checkpoints}'})",
+        "parameters (see `backspike machines`); or FILE.toml of parameters (default, or conv for "
+        f"convolutions and graded inputs{'' if checkpoints is None else f'; {checkpoints}'})",
     )
 
 
@@ -179,14 +179,21 @@ def check_asked(args: argparse.Namespace) -> None:
         find_machine(args.machine)
 
 
-def settle_backend(args: argparse.Namespace, checkpoint: "Checkpoint | None") -> Machine:
-    """Backend and machine that are left open are the checkpoint's; returns the machine."""
+def settle_backend(args: argparse.Namespace, checkpoint: "Checkpoint | None") -> None:
+    """A backend that is left open is the checkpoint's."""
     if checkpoint is not None:
         args.backend = args.backend or checkpoint.backend
-        if args.machine is None and is_machine(checkpoint.machine):  # else one of a user's own
-            args.machine = checkpoint.machine
-    args.backend, args.machine = args.backend or BACKEND, args.machine or MACHINE
+    args.backend = args.backend or BACKEND
     check_backend(args.backend)
+
+
+def settle_machine(
+    args: argparse.Namespace, graph: Graph, checkpoint: "Checkpoint | None" = None
+) -> Machine:
+    """A machine that is left open is the checkpoint's, or else the usual one of a network."""
+    if args.machine is None and checkpoint is not None and is_machine(checkpoint.machine):
+        args.machine = checkpoint.machine  # else one of a user's own
+    args.machine = args.machine or usual_machine(graph).name
     return find_machine(args.machine)
 
 

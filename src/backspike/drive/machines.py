@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TypeVar
 
+from backspike.compile.planes import options_for
 from backspike.gen.machine import MACHINES, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.ir.errors import UserError
+from backspike.ir.graph import Graph
 from backspike.system.files import as_path, reason
 
 SPECTRAL_MACHINE = "spectral-128"
@@ -26,6 +28,13 @@ def find_machine(text: str) -> Machine:
     (`default`). Raises UserError.
     """
     return _find(text, MACHINES, "default")
+
+
+def usual_machine(graph: Graph) -> Machine:
+    """The preset that trains a network unless another is asked for: `default`, or with
+    convolutions or graded inputs `conv`."""
+    usual = MACHINES["default"]
+    return MACHINES["conv"] if options_for(graph, usual) else usual
 
 
 def find_spectral_machine(text: str) -> SpectralMachine:

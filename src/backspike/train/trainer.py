@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from backspike.compile.compiler import Plan
-from backspike.drive.machines import find_machine, is_machine
+from backspike.drive.machines import find_machine, is_machine, usual_machine
 from backspike.drive.registry import check_backend
 from backspike.gen.machine import Machine
 from backspike.golden.half import from_bits
@@ -48,7 +48,9 @@ class Trainer:
             trainer.fit((spikes, labels), epochs=5)
             trainer.score((more_spikes, more_labels))
 
-    network: a Graph, or a builder's Network. steps: T, that of the first batch unless given.
+    network: a Graph, or a builder's Network. machine: a Machine, or a text as `--machine` takes it;
+    None: `default`, or `conv` for convolutions and graded inputs. steps: T, that of the first
+    batch unless given.
     Data is an iterable of batches (spikes, labels), as a torch DataLoader is; or a pair of arrays
     (spikes, labels), which is shuffled in each epoch; or a `Coded`, shuffled likewise. spikes:
     (B, T, *shape) of 0 and 1, of any type, or a dict of them by input; labels: integers (B,), or a
@@ -70,7 +72,7 @@ class Trainer:
     def __init__(
         self,
         network: Graph | Network,
-        machine: Machine | str = "default",
+        machine: Machine | str | None = None,
         backend: str = "golden",
         *,
         steps: int | None = None,
@@ -91,7 +93,8 @@ class Trainer:
                 f"network is a {type(network).__name__}, must be a Graph, a builder's Network or a "
                 "Sequential"
             )
-        self.machine = find_machine(machine) if isinstance(machine, str) else machine
+        found = usual_machine(graph) if machine is None else machine
+        self.machine = find_machine(found) if isinstance(found, str) else found
         instance("machine", self.machine, Machine)
         check_backend(backend)
         self.backend_name = backend
@@ -332,7 +335,7 @@ class Trainer:
                     f"the checkpoint is of machine {saved.machine!r}, no preset: machine must be "
                     "given"
                 )
-            machine = known or "default"
+            machine = known
         trainer = cls(
             saved.graph,
             machine,

@@ -4,7 +4,6 @@ import argparse
 from dataclasses import asdict
 
 from backspike.cli import described, options
-from backspike.drive.machines import find_machine
 from backspike.ir.constants import ENGINES
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Connection, Graph
@@ -48,8 +47,8 @@ def add(commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     files.check_file("--json", args.json)
-    machine = find_machine(args.machine)
     graph, steps = described.network_of(args), described.steps_of(args)
+    machine = options.settle_machine(args, graph)
     from backspike.compile.parts import compile_batch
     from backspike.compile.predict import Densities, cycles_a_batch, predict
 

@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     from backspike.train.health import TEST, TRAINING
 
     checkpoint = load_checkpoint(args.checkpoint)
-    machine = options.settle_backend(args, checkpoint)
+    options.settle_backend(args, checkpoint)
+    machine = options.settle_machine(args, checkpoint.graph, checkpoint)
     source, limit = options.source_of(args, checkpoint)
     data = load(source).limited(limit)
     steps = options.steps_of(checkpoint)

@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     from backspike.train.prediction import Prediction
 
     checkpoint = load_checkpoint(args.checkpoint)
-    machine = options.settle_backend(args, checkpoint)
+    options.settle_backend(args, checkpoint)
+    machine = options.settle_machine(args, checkpoint.graph, checkpoint)
     source, limit = options.source_of(args, checkpoint)
     steps = options.steps_of(checkpoint)
     samples, labels = _samples(source, args.part, limit, checkpoint.graph, steps)

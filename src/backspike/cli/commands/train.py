@@ -137,21 +137,22 @@ def run(args: argparse.Namespace) -> int:
     if args.falling and args.optimizer == "adam":
         raise UserError("falling is given beside optimizer adam, must be beside one on the core")
     checkpoint = _resumed(args)
-    machine = options.settle_backend(args, checkpoint)
+    options.settle_backend(args, checkpoint)
     if args.trace is not None and args.backend != "rtl":
         raise UserError(
             f"trace is {args.trace} on backend {args.backend}, must be on rtl: no other has waves"
         )
     if checkpoint is not None:
+        machine = options.settle_machine(args, checkpoint.graph, checkpoint)
         _tell(
             f"resumed {args.resume} after {plural(checkpoint.progress.updates, 'batch', 'es')}, "
             f"{options.place_of(args)}"
         )
         return _resume(args, machine, checkpoint)
-    return _begin(args, machine)
+    return _begin(args)
 
 
-def _begin(args: argparse.Namespace, machine: "Machine") -> int:
+def _begin(args: argparse.Namespace) -> int:
     from backspike.train.data import load
     from backspike.train.optimizers import OnChip
     from backspike.train.trainer import Trainer
@@ -168,6 +169,7 @@ def _begin(args: argparse.Namespace, machine: "Machine") -> int:
         optimizer = replace(optimizer, falling=epochs * batches)
     graph, steps = described.network_of(args, data), described.steps_of(args, data)
     data.check_fits(graph, steps)
+    machine = options.settle_machine(args, graph)
     given = {
         name: getattr(args, name)
         for name in ("batch", "seed", "gain")
