@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from backspike.compile.compiler import Plan
 from backspike.compile.loads import Loads, Shares
 from backspike.compile.placement import bias_of
-from backspike.compile.timeline import run
-from backspike.gen.core.engines import UPDATE
+from backspike.compile.timeline import run, steps_of
+from backspike.gen.core.engines import FORWARD, UPDATE
 from backspike.ir.constants import ENGINES
 from backspike.ir.graph import Graph
 
@@ -34,6 +34,8 @@ class Densities:
         )
 
 
+PROGRAMS = "forward", "update"
+"""Of a batch, one after the other; fp has its tasks in the first, the others in the second."""
 Busy = dict[str, dict[str, float]]
 """Busy cycles by engine, and by population, or for wg by connection, and by its bias if that has
 blocks of its own."""
@@ -55,8 +57,31 @@ def predict(plan: Plan, shares: Shares) -> Busy:
     batch that goes on with the one before.
     """
     loads = Loads(plan, shares)
-    forward, update = (run(plan, program, loads) for program in ("forward", "update"))
-    return {name: dict((forward if name == ENGINES[0] else update)[name].busy) for name in ENGINES}
+    forward, update = (run(plan, program, loads) for program in PROGRAMS)
+    return {
+        name: dict((forward if name == FORWARD.name else update)[name].busy) for name in ENGINES
+    }
+
+
+def bounds(plan: Plan, shares: Shares) -> dict[str, float]:
+    """The engines' bounds, as the counters have them, for the same batch: events; or of wg for each
+    layer these, or two cycles for each row that is updated, whichever is more.
+
+    Of shares that were measured these are the counters', without any luck: see `measured_shares`.
+    """
+    loads, total = Loads(plan, shares), dict.fromkeys(ENGINES, 0.0)
+    for engine in ENGINES:
+        names = list(plan.descriptors[engine].layers)
+        events, rows = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
+        for step in steps_of(plan, engine, PROGRAMS[engine != FORWARD.name]):
+            name = names[step.task.layer]
+            for each in loads.sums(engine, name, step.task.tile, step.span):
+                events[name] += sum(t.events - t.empty for part in each.tiles for t in part)
+                rows[name] += each.touched
+        for name in names:
+            least = 2 * rows[name] if engine == UPDATE.name else 0.0
+            total[engine] += max(events[name], least)
+    return total
 
 
 def cycles_a_batch(plan: Plan, shares: Shares) -> float:

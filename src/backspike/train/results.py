@@ -1,8 +1,7 @@
 """The result of a training run, from its trainer and its data."""
 
 import platform
-from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 
 from backspike.compile.compiler import Plan
@@ -27,7 +26,7 @@ def result_of(trainer: Trainer, data: Dataset, shares: dict[str, float]) -> Resu
     optimizer = optimizer_to_json(trainer.optimizer)
     values = optimizer["values"]
     densities, compared = trainer.density.by_population(), trainer.compared()
-    cycles = population_cycles(trainer.plan, densities)
+    cycles = population_cycles(trainer.plan, trainer.density.on_core())
     return Result(
         backend=trainer.backend_name.partition(":")[0],
         machine=trainer.machine.name,
@@ -64,23 +63,18 @@ def result_of(trainer: Trainer, data: Dataset, shares: dict[str, float]) -> Resu
     )
 
 
-def population_cycles(
-    plan: Plan | None, densities: Mapping[str, Mapping[str, float]]
-) -> dict[str, dict[str, float]]:
-    """Busy cycles a batch, or a part of one, of each engine by population, predicted from densities
+def population_cycles(plan: Plan | None, shares: Shares | None) -> dict[str, dict[str, float]]:
+    """Busy cycles a batch, or a part of one, of each engine by population, predicted from shares
     that were measured: hardware counts by engine alone. Weights are updated for the population they
     enter.
 
-    Gradients of a population whose share was not measured are taken to be all there. Empty without
-    a plan or densities.
+    Gradients of a population that were not measured are taken to be all there. Empty without a plan
+    or shares.
     """
-    if plan is None or not any(densities.values()):
+    if plan is None or shares is None:
         return {}
-    shares = Shares(
-        spikes={name: found.get("spikes", 0.0) for name, found in densities.items()},
-        gradients={name: found.get("gradients", 1.0) for name, found in densities.items()},
-    )
-    busy, graph = predict(plan, shares), plan.graph
+    gradients = {**dict.fromkeys(plan.populations, 1.0), **shares.gradients}
+    busy, graph = predict(plan, replace(shares, gradients=gradients)), plan.graph
     update = ENGINES[-1]
     return {
         p.name: {engine: busy[engine].get(p.name, 0.0) for engine in ENGINES[:-1]}
