@@ -35,7 +35,8 @@ def test_cycles_of_planes_are_those_of_all_their_layers():
     gradients = {"hidden1": 0.4, "readout": 1.0}
     busy = predict(plan, Shares(spikes=spikes, gradients=gradients))
     assert set(found) == {"hidden1", "readout"}
-    for name, cycles in found.items():
+    for name, each in found.items():
+        cycles = each["cycles"]
         assert cycles["fp"] == busy["fp"][name]
         assert cycles["bp"] == busy["bp"][name]
         assert cycles["wg"] == busy["wg"][name] + busy["wg"][f"{name}:bias"]
@@ -54,9 +55,12 @@ def test_a_network_with_planes_is_trained():
     assert result.check["mismatches"] == 0
     assert result.cycles is not None
     for engine in ENGINES:
-        predicted = sum(
-            result.populations[name]["cycles"][engine] for name in ("hidden1", "readout")
+        predicted, bound = (
+            sum(result.populations[name][kind][engine] for name in ("hidden1", "readout"))
+            for kind in ("cycles", "bound")
         )
+        assert bound == pytest.approx(result.cycles[engine]["bound"]), engine
         assert predicted == pytest.approx(result.cycles[engine]["busy"], rel=0.03), engine
     assert result.populations["input"]["cycles"] is None
+    assert result.populations["input"]["bound"] is None
     assert '"hidden1"' in result.to_json()

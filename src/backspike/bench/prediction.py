@@ -76,13 +76,13 @@ def measure(case: Case, counts: Counts) -> Measured:
         counts.mismatches += both.counts.mismatches
     tensors = golden.forward_tensors() | golden.update_tensors()
     shares = measured_shares(plan, inputs, errors, tensors)
-    predicted = predict(plan, shares)
+    predicted, least = predict(plan, shares), bounds(plan, shares)
     return Measured(
         f"{plan.machine.name} {case.seed}",
         {engine: counted[engine]["busy"] for engine in ENGINES},
         {engine: sum(predicted[engine].values()) for engine in ENGINES},
         {engine: counted[engine]["bound"] for engine in ENGINES},
-        bounds(plan, shares),
+        {engine: sum(least[engine].values()) for engine in ENGINES},
     )
 
 

@@ -36,18 +36,18 @@ class Densities:
 
 PROGRAMS = "forward", "update"
 """Of a batch, one after the other; fp has its tasks in the first, the others in the second."""
-Busy = dict[str, dict[str, float]]
-"""Busy cycles by engine, and by population, or for wg by connection, and by its bias if that has
-blocks of its own."""
+Cycles = dict[str, dict[str, float]]
+"""Cycles by engine, and by population, or for wg by connection, and by its bias if that has blocks
+of its own."""
 
 
-def update_cycles(busy: Busy, connection: str) -> float:
+def update_cycles(cycles: Cycles, connection: str) -> float:
     """Of wg, for a connection and its bias."""
-    found = busy[UPDATE.name]
+    found = cycles[UPDATE.name]
     return found.get(connection, 0.0) + found.get(bias_of(connection), 0.0)
 
 
-def predict(plan: Plan, shares: Shares) -> Busy:
+def predict(plan: Plan, shares: Shares) -> Cycles:
     """Busy cycles of each engine, as its counter has them, for a full batch: run forward, then
     updated, the engines' waiting for the drain included.
 
@@ -63,13 +63,13 @@ def predict(plan: Plan, shares: Shares) -> Busy:
     }
 
 
-def bounds(plan: Plan, shares: Shares) -> dict[str, float]:
-    """The engines' bounds, as the counters have them, for the same batch: events; or of wg for each
-    layer these, or two cycles for each row that is updated, whichever is more.
+def bounds(plan: Plan, shares: Shares) -> Cycles:
+    """The bound of each engine, as its counter has it, for the same batch: events; or of wg for
+    each layer these, or two cycles for each row that is updated, whichever is more.
 
-    Of shares that were measured these are the counters', without any luck: see `measured_shares`.
+    Of shares that were measured these are the counters', exactly: see `measured_shares`.
     """
-    loads, total = Loads(plan, shares), dict.fromkeys(ENGINES, 0.0)
+    loads, found = Loads(plan, shares), {}
     for engine in ENGINES:
         names = list(plan.descriptors[engine].layers)
         events, rows = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
@@ -78,10 +78,9 @@ def bounds(plan: Plan, shares: Shares) -> dict[str, float]:
             for each in loads.sums(engine, name, step.task.tile, step.span):
                 events[name] += sum(t.events - t.empty for part in each.tiles for t in part)
                 rows[name] += each.touched
-        for name in names:
-            least = 2 * rows[name] if engine == UPDATE.name else 0.0
-            total[engine] += max(events[name], least)
-    return total
+        least = 2 if engine == UPDATE.name else 0
+        found[engine] = {name: float(max(events[name], least * rows[name])) for name in names}
+    return found
 
 
 def cycles_a_batch(plan: Plan, shares: Shares) -> float:
