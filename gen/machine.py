@@ -60,6 +60,8 @@ class Machine:
     momentum: 1 if there is a memory of moments, as large as that of weights; else 0.
     windows: rows of the table that tells of planes and windows (convolutions), a power of two; 0:
     there is none, and every layer is dense.
+    scale_down, scale_up: a connection's weights may count 2^-scale_down times to 2^scale_up times,
+    as averages and graded inputs make them; both 0: they count once.
     parts: 1 if there is a memory of partial sums of weight gradients, 64 bits for each weight, so
     that a batch may be larger than what the other memories hold; else 0.
     """
@@ -78,6 +80,8 @@ class Machine:
     states: int = 16
     momentum: int = 0
     windows: int = 0
+    scale_down: int = 0
+    scale_up: int = 0
     gradient_units: int = 0
     parts: int = 0
     kind: ClassVar[str] = "training"
@@ -112,6 +116,12 @@ class Machine:
             raise ValueError(
                 f"windows is {self.windows}, must be 0, or a power of two from 8 to 4096"
             )
+        for name, most in (("scale_down", 16), ("scale_up", 8)):
+            value = getattr(self, name)
+            if not 0 <= value <= (most if self.windows else 0):
+                raise ValueError(
+                    f"{name} is {value}, must be from 0 to {most}, and 0 without windows"
+                )
         if self.states > 1024:
             raise ValueError(f"states is {self.states}, must be up to 1024")
         if self.readout_units > self.units or self.units > self.spike_units:
@@ -162,12 +172,19 @@ MACHINES = {
                 units=128, spike_units=256, readout_units=32, layers=4, tasks=256),
         Machine(name="mnist", lanes=4, fp_reuse=4, bp_reuse=4, wg_reuse=2, weight_rows=25600,
                 units=144, spike_units=1024, readout_units=16, layers=4, tasks=128),
+        Machine(name="conv", lanes=8, fp_reuse=4, bp_reuse=4, wg_reuse=2, weight_rows=12288,
+                units=4096, spike_units=8192, readout_units=32, layers=16, tasks=512, states=64,
+                windows=512, scale_down=4, scale_up=3),
+        Machine(name="mnist-conv", lanes=8, fp_reuse=4, bp_reuse=4, wg_reuse=2, weight_rows=1280,
+                units=160, spike_units=1024, readout_units=32, layers=4, tasks=256, windows=256),
         Machine(name="wide", lanes=16, fp_reuse=4, bp_reuse=4, wg_reuse=2, weight_rows=8192,
                 units=256, spike_units=512, readout_units=64, layers=8, tasks=512),
     )
 }  # fmt: skip
 """Presets. `default` fits an LFE5U-85F; `four` holds as much in half the lanes; `mnist` holds the
-102 k weights of 784-128-10 in that part, with batches of 8 samples at 8 steps; `wide` holds 128 k.
+102 k weights of 784-128-10 in that part, with batches of 8 samples at 8 steps, and `mnist-conv` convolutions of such images,
+as 1x28x28,8c5s3,16c3s2,10, with batches of 4 at 4 steps. `conv` has room for ten convolutions of
+8 x 8 pixels, averages and graded inputs, `wide` for 128 k weights.
 
 More lanes a unit would be smaller, but an engine would wait for its drain: a tile of 128 sources
 at density 0.05 has about 100 events, in which a block's 16 entries have to leave; and a row's

@@ -1,6 +1,7 @@
 """A network of any graph, trained in PyTorch: bit for bit what hardware must do."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -83,6 +84,15 @@ class GoldenBackend:
     def weights(self) -> dict[str, Bits]:
         """As `load_weights` takes them."""
         return {name: to_bits(w) for name, w in self._weights.items()}
+
+    def set_thresholds(self, thresholds: Mapping[str, float]) -> None:
+        """Of some populations, from the next `forward` on; a batch that has run is updated as it
+        was run."""
+        self.graph = self.graph.with_thresholds(thresholds)
+
+    def set_rate(self, rate: float) -> None:
+        """η, from the next update on."""
+        self.learning = replace(self.learning, rate=rate)
 
     def moments(self) -> dict[str, Bits]:
         """uint16 (K, N) of each connection that is updated; all 0 without momentum."""

@@ -42,11 +42,14 @@ class Spike(torch.autograd.Function):
         return grad_outputs[0] * h, None
 
 
-def outputs(graph: Graph, weights: Tensors, inputs: Tensors) -> dict[str, torch.Tensor]:
+def outputs(
+    graph: Graph, weights: Tensors, inputs: Tensors, rates: dict[str, float] | None = None
+) -> dict[str, torch.Tensor]:
     """(B, T, N) of each read-out: its potential after each step, or its spikes.
 
     weights: (K, N) by connection, a bias the last row; inputs: spikes (B, T, N) by population. Both
-    of one floating type, which is the result's.
+    of one floating type, which is the result's. rates: gets the share of spikes of each population
+    with a neuron model.
     """
     some = next(iter(inputs.values()))
     order = [name for stage in graph.stages for name in stage if name not in inputs]
@@ -54,6 +57,7 @@ def outputs(graph: Graph, weights: Tensors, inputs: Tensors) -> dict[str, torch.
     i: dict[str, Any] = dict.fromkeys(order, 0.0)
     before = {p.name: some.new_zeros(len(some), p.size) for p in graph.populations}
     found: dict[str, list] = {p.name: [] for p in graph.populations if p.role == "readout"}
+    spikes = dict.fromkeys((n for n in order if graph.by_name[n].neuron is not None), 0)
     for t in range(some.shape[1]):
         now = {name: x[:, t] for name, x in inputs.items()}
         for name in order:
@@ -64,7 +68,12 @@ def outputs(graph: Graph, weights: Tensors, inputs: Tensors) -> dict[str, torch.
             now[name] = _step(graph.by_name[name].neuron, sum(currents), v, i, name)
             if name in found:
                 found[name].append(now[name])
+            if rates is not None and name in spikes:
+                spikes[name] += int(torch.count_nonzero(now[name]))
         before = now
+    if rates is not None:
+        values = some.shape[0] * some.shape[1]
+        rates.update({n: ones / (values * graph.by_name[n].size) for n, ones in spikes.items()})
     return {name: torch.stack(steps, 1) for name, steps in found.items()}
 
 
@@ -117,7 +126,8 @@ def _step(neuron: LIF | None, current: Any, v: dict, i: dict, name: str) -> torc
 class Reference:
     """Trains a network without rounding, from the weights that golden starts from.
 
-    optimizer: makes one of the weights that learn, as `functools.partial(torch.optim.Adam, lr=…)`.
+    rates: of the last batch, the share of spikes of each population with a neuron model. optimizer:
+    makes one of the weights that learn, as `functools.partial(torch.optim.Adam, lr=…)`.
     dtype: of weights, states and gradients. Spikes are (B, T, N) of 0 and 1 by input, in any type;
     of a graded one they are its numbers.
     """
@@ -130,6 +140,7 @@ class Reference:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.graph, self.dtype = graph, dtype
+        self.rates: dict[str, float] = {}
         self.weights = {name: from_bits(weights[name]).to(dtype) for name in graph.shapes}
         trained = [self.weights[c.name].requires_grad_() for c in graph.trained]
         self.optimizer = optimizer(trained)
@@ -142,8 +153,12 @@ class Reference:
         }
         return {
             name: x if self.graph.by_name[name].neuron is None else x.cumsum(1)
-            for name, x in outputs(self.graph, self.weights, spikes).items()
+            for name, x in outputs(self.graph, self.weights, spikes, self.rates).items()
         }
+
+    def set_thresholds(self, thresholds: Mapping[str, float]) -> None:
+        """Of some populations, from the next batch on."""
+        self.graph = self.graph.with_thresholds(thresholds)
 
     @one_thread()
     def train_batch(

@@ -53,6 +53,7 @@ class Engine(wiring.Component):
             lines=kind.lines(machine),
             product=kind.product,
             width=kind.sum_width(machine),
+            places=kind.places(machine),
         )
         self._inside = (
             (self._queue, "queue_", QUEUE_INSIDE),

@@ -114,13 +114,19 @@ class EngineKind:
         return data.StructLayout({f.name: f.width for f in self.record_fields.values()})
 
     def sum_width(self, machine: Machine) -> int:
-        """Bits of an exact sum: of halves in units of 2^-24, or of products in 2^-48.
+        """Bits of an exact sum: of halves in units of 2^-24, or of products in 2^-48, and on a
+        machine with scales of so many places less.
 
         A term's magnitude is less than 2^40 (2^80), so that of n terms is less than n * 2^40, and
         the sign is counted in HALF_FIXED (PRODUCT_FIXED).
         """
         guard = (self.terms(machine) - 1).bit_length()
-        return (PRODUCT_FIXED if self.product else HALF_FIXED) + guard
+        term = PRODUCT_FIXED if self.product else HALF_FIXED
+        return term + self.places(machine) + guard
+
+    def places(self, machine: Machine) -> int:
+        """Places by which a term may be shifted; errors are of spikes, not of numbers."""
+        return machine.scale_down + (0 if self.product else machine.scale_up)
 
 
 TILES = ("tiles", TILES_BITS, "output tiles: ceil(size / P)")

@@ -4,6 +4,7 @@ from amaranth.lib import data
 from amaranth.utils import ceil_log2, exact_log2
 
 from backspike.gen.machine import DEPTH, Machine
+from backspike.ir.constants import PART_BITS
 
 HALF_BITS = 16
 """Bits of a half, and of a half's place in a descriptor."""
@@ -137,6 +138,16 @@ def weight_bits(machine: Machine) -> int:
 def block_bits(machine: Machine) -> int:
     """Address bits of a block of P x P weights: P rows, so a row's address is {block, k mod P}."""
     return ceil_log2(machine.weight_rows // machine.lanes)
+
+
+def places_bits(machine: Machine) -> int:
+    """Bits of the places by which weights are shifted, from 2^-scale_down up; 0 if they are not."""
+    return (machine.scale_down + machine.scale_up).bit_length()
+
+
+def part_bits(machine: Machine) -> int:
+    """Bits of a part of a weight gradient's sum."""
+    return PART_BITS + machine.scale_down
 
 
 def window_bits(machine: Machine) -> int:

@@ -35,7 +35,13 @@ ANY_SIZES = {
     "gradient_units": "tiles of gradients",
 }
 """Those of any size."""
-OPTIONS = {"momentum": (0, 1), "parts": (1, 1), "windows": (8, 4)}
+OPTIONS = {
+    "momentum": (0, 1),
+    "parts": (1, 1),
+    "windows": (8, 4),
+    "scale_down": (16, 5),
+    "scale_up": (24, 4),
+}
 """First bit and bits of what a machine may have besides; of windows the log2 of their number."""
 
 
@@ -156,6 +162,8 @@ def _size_registers(machine: Machine) -> list[Register]:
         "momentum": "there is a memory of moments",
         **({"parts": "there is a memory of partial sums"} if machine.parts else {}),
         **({"windows": "log2 of the rows of the table of windows"} if machine.windows else {}),
+        **({"scale_down": "places that weights may be shifted down"} if machine.scale_down else {}),
+        **({"scale_up": "places that weights may be shifted up"} if machine.scale_up else {}),
     }
     options = [Field(name, *OPTIONS[name], doc) for name, doc in told.items()]
     return [

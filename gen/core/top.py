@@ -11,7 +11,7 @@ from backspike.gen.core.engine import Engine
 from backspike.gen.core.engines import KINDS, UPDATE
 from backspike.gen.core.faults import Fault
 from backspike.gen.core.forward.unit import CODE
-from backspike.gen.core.layout import BATCH, TASK_BITS, descriptor_words, row_width
+from backspike.gen.core.layout import BATCH, TASK_BITS, descriptor_words, part_bits, row_width
 from backspike.gen.core.map import IDENT, SIZES, VERSION, core_map, option
 from backspike.gen.core.shared.window import TABLE_BITS
 from backspike.gen.core.weights import WeightMemory
@@ -20,7 +20,7 @@ from backspike.gen.host.host_port import HostPort
 from backspike.gen.machine import DEPTH, Machine
 from backspike.gen.memory.host import HostMemory
 from backspike.gen.memory.rows import RowMemory
-from backspike.ir.constants import ENGINES, PART_BITS
+from backspike.ir.constants import ENGINES
 
 
 class Core(wiring.Component):
@@ -213,7 +213,7 @@ class Core(wiring.Component):
             table = HostMemory(width=TABLE_BITS, depth=machine.windows, readers=3, host_only=True)
             shared("windows", table, readers=readers)
         if machine.parts:
-            parts = RowMemory(width=machine.lanes * PART_BITS, depth=machine.weight_rows)
+            parts = RowMemory(width=machine.lanes * part_bits(machine), depth=machine.weight_rows)
             local("parts", parts, write=wg.drain_parts_write, readers=(wg.drain_parts_read,))
             m.d.comb += [
                 wg.drain_take.eq(registers.buffer.take),

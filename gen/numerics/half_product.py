@@ -23,6 +23,21 @@ class Factor(data.Struct):
     sign: 1
 
 
+def shifted_factor(places: int) -> data.StructLayout:
+    """A Factor of which the shift may be by so many places more."""
+    return data.StructLayout({"significand": FACTOR, "shift": _shift_bits(places), "sign": 1})
+
+
+def _shift_bits(places: int) -> int:
+    return ((31 + places) >> 3).bit_length()
+
+
+def shift_factor(half, shift: Value, places: int) -> Value:
+    """A Half, shifted by up to so many places, as `shifted_factor`, combinationally."""
+    total = (half.exponent + (half.exponent == 0) + shift)[: 3 + _shift_bits(places)]
+    return Cat((significand(half) << total[:3])[:FACTOR], total[3:], half.sign)
+
+
 def factor(half) -> Value:
     """A Half as a Factor, combinationally."""
     subnormal = half.exponent == 0
@@ -41,25 +56,31 @@ class HalfProduct(wiring.Component):
 
     Latency: `latency` cycles from i_half, one less from i_factor. Throughput: one a cycle.
 
-    Ports: load (high unless connected): take i_half, a Half; i_factor: a Factor, one cycle after
-    i_half. o: signed(PRODUCT_FIXED), and carry.
+    Ports: load (high unless connected): take i_half, a Half; i_factor: a Factor (with `places` a
+    `shifted_factor`), one cycle after i_half. o: signed(PRODUCT_FIXED + places), and carry.
     """
 
     latency = 3
 
-    load: In(1, init=1)
-    i_half: In(Half)
-    i_factor: In(Factor)
-    o: Out(signed(PRODUCT_FIXED))
-    carry: Out(1)
+    def __init__(self, *, places: int = 0):
+        self._width = PRODUCT_FIXED + places
+        super().__init__(
+            {
+                "load": In(1, init=1),
+                "i_half": In(Half),
+                "i_factor": In(shifted_factor(places) if places else Factor),
+                "o": Out(signed(self._width)),
+                "carry": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         taken = Signal(Factor, reset_less=True)
         product = Signal(2 * FACTOR, reset_less=True)
-        shift = Signal(3, reset_less=True)
+        shift = Signal(len(self.i_factor.shift) + 1, reset_less=True)
         sign = Signal(reset_less=True)
-        fixed = Signal(signed(PRODUCT_FIXED), reset_less=True)
+        fixed = Signal(signed(self._width), reset_less=True)
         carry = Signal(reset_less=True)
         magnitude = (product << (shift << 3)) >> 2
         with m.If(self.load):
@@ -68,7 +89,7 @@ class HalfProduct(wiring.Component):
             product.eq(taken.significand * self.i_factor.significand),
             shift.eq(taken.shift + self.i_factor.shift),
             sign.eq(taken.sign ^ self.i_factor.sign),
-            fixed.eq(magnitude ^ sign.replicate(PRODUCT_FIXED)),
+            fixed.eq(magnitude ^ sign.replicate(self._width)),
             carry.eq(sign),
         ]
         m.d.comb += [self.o.eq(fixed), self.carry.eq(carry)]

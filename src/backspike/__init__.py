@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from backspike.train.network_file import read_network
     from backspike.train.optimizers import SGD, Momentum
     from backspike.train.result import Result
+    from backspike.train.thresholds import AdaptiveThreshold
     from backspike.train.trainer import Trainer
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ __all__ = [
     "MACHINES",
     "SGD",
     "SURROGATES",
+    "AdaptiveThreshold",
     "Conv2d",
     "CrossEntropy",
     "CubaLIF",
@@ -67,6 +69,7 @@ _HOMES = {
     "backspike.train.network_file": ("read_network",),
     "backspike.train.optimizers": ("SGD", "Momentum"),
     "backspike.train.result": ("Result",),
+    "backspike.train.thresholds": ("AdaptiveThreshold",),
     "backspike.train.trainer": ("Trainer",),
 }
 

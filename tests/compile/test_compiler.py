@@ -322,26 +322,22 @@ def test_the_first_cut_that_fits_is_taken():
     assert other > 2
 
 
-def test_graded_inputs_are_refused():
-    """Likewise."""
-    graph = Sequential(Input(4, bits=2), Dense(3))
-    with pytest.raises(
-        UserError,
-        match="input input has numbers of 2 bits, must have spikes: the core has no graded",
-    ):
-        compile_graph(graph, 4, Learning(), DEFAULT)
+SCALES = dataclasses.replace(PLANES, scale_down=2)
+OPTIONS = "must have one for convolutions and graded inputs, as default,windows=256"
 
 
 @pytest.mark.parametrize(
     ("layers", "machine", "message"),
     [
         ((Conv2d(2, 3), LIF(), Dense(3)), DEFAULT,
-         "machine 'default' has no table of windows, must have one for convolutions, as "
-         "default,windows=256"),
-        ((Conv2d(2, 1, pool=2), LIF(), Dense(3)), PLANES,
-         "connection hidden1 from input to hidden1 pools, must not on a core"),
+         f"machine 'default' has no table of windows, {OPTIONS}$"),
+        ((Conv2d(2, 1, pool=2, average=True), LIF(), Dense(3)), DEFAULT,
+         f"machine 'default' has no table of windows, {OPTIONS},scale_down=2"),
+        ((Conv2d(2, 1, pool=4, average=True), LIF(), Dense(3)), SCALES,
+         "machine 'default' has a scale_down of 2, must have more for averages and graded inputs, "
+         "as default,scale_down=4"),
         ((Conv2d(2, 3), LIF(), Conv2d(3, 1)), PLANES,
-         "read-out readout lies in planes, must be a row of neurons on a core"),
+         "read-out readout has planes of 4 pixels, must have planes of 1 on a core"),
         ((Conv2d(2, 3), LIF(), Dense(3)), dataclasses.replace(PLANES, windows=8),
          "its table of windows needs .* rows, and there are 8"),
     ],
@@ -351,3 +347,29 @@ def test_what_a_core_has_no_windows_for_is_refused(layers, machine, message):
     graph = Sequential(Input((1, 4, 4)), *layers)
     with pytest.raises(UserError, match=message):
         compile_graph(graph, 4, Learning(), machine)
+
+
+@pytest.mark.parametrize(
+    ("given", "machine", "message"),
+    [
+        ({"bits": 2}, DEFAULT, f"'default' has no table of windows, {OPTIONS},scale_down=2"),
+        ({"bits": 4, "fraction": 3}, SCALES, "scale_down of 2, .* default,scale_down=3"),
+        ({"bits": 3, "fraction": 0}, PLANES, "scale_up of 0, must have more for graded inputs, "
+         "as default,scale_up=2"),
+    ],
+)  # fmt: skip
+def test_scales_that_a_machine_lacks_are_named(given, machine, message):
+    """Of a graded input's highest and lowest bit."""
+    graph = Sequential(Input(4, **given), Dense(3))
+    with pytest.raises(UserError, match=message):
+        compile_graph(graph, 4, Learning(), machine)
+
+
+def test_a_sum_has_no_more_terms_than_there_is_room_for():
+    """Pools give a weight many sources: a sum that is too long is refused."""
+    graph = Sequential(Input((2, 16, 16)), Conv2d(3, 1, pool="all"), LIF(), Dense(3))
+    small = dataclasses.replace(PLANES, units=512, spike_units=512, weight_rows=256)
+    message = "its longest sum of fp needs 512 terms, and there are 256"
+    with pytest.raises(UserError, match=message):
+        compile_graph(graph, 1, Learning(batch=1), small)
+    compile_graph(graph, 1, Learning(batch=1), dataclasses.replace(small, weight_rows=512))

@@ -7,12 +7,14 @@ import pytest
 from backspike.compile.compiler import Plan, compile_graph
 from backspike.gen.core.layout import NEVER
 from backspike.gen.machine import MACHINES
+from backspike.ir.builder import Network
 from backspike.ir.connection import Dense, Identity
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Connection, Graph, Population
 from backspike.ir.half_bits import half_bits
 from backspike.ir.learning import Learning
 from backspike.ir.neuron import LIF, CubaLIF
+from backspike.ir.surrogate import rectangle
 from tests.support.graph_plans import ROOMY, drawn_plan
 from tests.support.kinds import KINDS
 
@@ -207,3 +209,15 @@ def test_a_machine_has_room_for_four_records_a_layer():
     assert ("connections", 16, 16) in {(u.memory, u.needs, u.has) for u in fits.uses}
     with pytest.raises(UserError, match="its connections need 17 records, and there are 16"):
         compile_graph(crowd(("x", "h", 9), ("h", "y", 8)), 2, Learning(batch=1), MACHINES["tiny"])
+
+
+def test_the_height_of_a_surrogate_is_in_the_descriptor():
+    """As a half; codes that a table does not have are 0."""
+    net = Network()
+    neuron = LIF(rule="mpd-ed", surrogate=rectangle(2.0, 1.5))
+    net.connect(net.input("x", 4), net.population("h", 4, neuron))
+    net.connect("h", net.readout("y", 2))
+    plan = compile_graph(net.graph, 2, Learning(batch=2), MACHINES["tiny"])
+    told = plan.descriptors["bp"].layers["h"]
+    assert [told[f"h{c}"] for c in range(16)] == [0, half_bits(1.5), *[0] * 14]
+    assert plan.descriptors["fp"].layers["h"]["nonzero"] == 0b10

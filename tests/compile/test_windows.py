@@ -5,14 +5,19 @@ import itertools
 import pytest
 
 from backspike.compile.windows import Axis, Table
-from backspike.gen.core.shared.window import ENTRY, OTHERS, PLANE, SOURCES
+from backspike.gen.core.shared.window import CELLS, ENTRY, OTHERS, PLANE, SOURCES
 
-AXES = [
-    Axis(sources, (sources + 2 * padding - taps) // stride + 1, taps, stride, padding)
-    for sources, taps, stride, padding in itertools.product(
+GEOMETRIES = [
+    (cells, (cells + 2 * padding - taps) // stride + 1, taps, stride, padding)
+    for cells, taps, stride, padding in itertools.product(
         range(1, 10), range(1, 6), range(1, 5), range(5)
     )
-    if padding < taps <= sources + 2 * padding
+    if padding < taps <= cells + 2 * padding
+]
+AXES = [
+    Axis(*geometry, cell, left_over)
+    for geometry in GEOMETRIES
+    for cell, left_over in ((1, 0), (2, 0), (2, 1), (3, 2))
 ]
 """Of every geometry, small ones."""
 
@@ -20,10 +25,12 @@ AXES = [
 def meets(axis: Axis) -> set[tuple[int, int, int]]:
     """(target, tap, source) of all that the definition has."""
     return {
-        (target, tap, target * axis.stride - axis.padding + tap)
+        (target, tap, cell * axis.cell + n)
         for target in range(axis.targets)
         for tap in range(axis.taps)
-        if 0 <= target * axis.stride - axis.padding + tap < axis.sources
+        for cell in [target * axis.stride - axis.padding + tap]
+        if 0 <= cell < axis.cells
+        for n in range(axis.cell)
     }
 
 
@@ -32,13 +39,16 @@ def walked(axis: Axis) -> dict[str, list[tuple[int, int, int]]]:
     forward, backward, met = [], [], []
     for target in range(axis.targets):
         source, tap, count = axis.forward(target)
-        forward += [(target, tap + n, source + n) for n in range(count)]
+        forward += [(target, tap + n // axis.cell, source + n) for n in range(count)]
     for source in range(axis.sources):
         target, tap, count = axis.backward(source)
         backward += [(target - n, tap + n * axis.stride, source) for n in range(count)]
     for tap in range(axis.taps):
         target, source, count = axis.met(tap)
-        met += [(target + n, tap, source + n * axis.stride) for n in range(count)]
+        at = source
+        for n in range(count):
+            met.append((target + n // axis.cell, tap, at))
+            at += axis.to_next if (n + 1) % axis.cell == 0 else 1
     return {"fp": forward, "bp": backward, "wg": met}
 
 
@@ -51,7 +61,7 @@ def test_entries_are_the_definition_of_a_window():
         for engine, found in walked(axis).items():
             assert len(found) == len(set(found)), (engine, axis)
             assert set(found) == wanted, (engine, axis)
-    assert outside > 100
+    assert outside > 400
     assert any(axis.backward(n)[2] == 0 for axis in AXES for n in range(axis.sources))
 
 
@@ -67,14 +77,14 @@ def test_the_table_begins_with_a_point_and_shares_axes():
     """First a plane of one pixel; entries that are alike are there once; distances wrap."""
     table = Table(5)
     rows = [layout.from_bits(word) for layout, word in zip(
-        (PLANE, SOURCES, OTHERS, ENTRY), table.words, strict=True)]  # fmt: skip
+        (PLANE, SOURCES, OTHERS, CELLS, ENTRY), table.words, strict=True)]  # fmt: skip
     assert (rows[0].units, rows[0].lines, rows[0].columns) == (5, 1, 1)
-    assert (rows[2].y_entries, rows[2].x_entries) == (3, 3)
-    assert (rows[3].source, rows[3].other, rows[3].count) == (0, 0, 1)
-    assert table.axis([(0, 0, 1)]) == 3
+    assert (rows[2].y_entries, rows[2].x_entries) == (4, 4)
+    assert (rows[4].source, rows[4].other, rows[4].count) == (0, 0, 1)
+    assert table.axis([(0, 0, 1)]) == 4
     first = table.axis([(1, 2, 3), (4, 5, 6)])
-    assert (first, table.axis([(1, 2, 3), (4, 5, 6)])) == (4, 4)
+    assert (first, table.axis([(1, 2, 3), (4, 5, 6)])) == (5, 5)
     place = table.connection(x_source=-3, y_other=7)
     assert SOURCES.from_bits(table.words[place + 1]).x_source == 2**16 - 3
     assert OTHERS.from_bits(table.words[place + 2]).y_other == 7
-    assert len(table.words) == place + 3
+    assert len(table.words) == place + 4

@@ -90,10 +90,10 @@ def test_flip_flops_begin_as_configured_or_at_random(family):
 def test_the_command(monkeypatch, capsys, error, code, said):
     """The command prints what it compared, and its exit code is 0, 1 or 2."""
 
-    def check(board, machine, batches):
+    def check(board, name, batches):
         if error:
             raise error
-        assert (board.family, machine.name, batches) == ("ice40", "tiny", 1)
+        assert (board.family, name, batches) == ("ice40", "tiny", 1)
         return FOUND
 
     monkeypatch.setattr(command, "check", check)

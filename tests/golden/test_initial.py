@@ -5,9 +5,11 @@ import pytest
 
 from backspike.golden.half import from_bits
 from backspike.golden.initial import (
+    DEEP_GAIN,
     HIDDEN_GAIN,
     READOUT_GAIN,
     initial_weights,
+    usual_gain,
 )
 from backspike.ir.builder import Input, Sequential
 from backspike.ir.builder import Network as Builder
@@ -99,3 +101,31 @@ def test_deviation_of_all_that_enters():
     ):
         w = from_bits(weights[name])[:99]
         assert abs(float(w.std()) * sources**0.5 / gain - 1) < 0.02, name
+
+
+def test_padding_is_no_source():
+    """On planes of 2x2, four of the nine taps of a window are a source's."""
+    graph = Sequential(Input((16, 2, 2)), Conv2d(400, 3, padding=1), LIF(), Dense(3))
+    w = from_bits(initial_weights(graph, 0)["hidden1"])
+    assert abs(w.std().item() * (16 * 4) ** 0.5 / HIDDEN_GAIN - 1) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("layers", "skip", "gain"),
+    [(6, False, HIDDEN_GAIN), (7, False, DEEP_GAIN), (7, True, HIDDEN_GAIN), (12, True, DEEP_GAIN)],
+)
+def test_the_usual_gain_follows_depth(layers, skip, gain):
+    """Layers of neurons are counted, on the shortest way; circles of delay 1 are none."""
+    net = Builder()
+    last = net.input("x", 4)
+    for n in range(layers):
+        now = net.population(f"h{n}", 4, LIF())
+        net.connect(last, now)
+        net.connect(now, now, delay=1)
+        last = now
+    if skip:
+        net.connect("h0", "h4", Identity())
+    net.connect(last, net.readout("y", 2))
+    assert usual_gain(net.graph) == gain
+    usual, given = (initial_weights(net.graph, 0, g) for g in (None, gain))
+    assert all((usual[name] == given[name]).all() for name in given)

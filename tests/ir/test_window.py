@@ -97,3 +97,15 @@ def test_planes_and_numbers_of_weights():
     wide = Population("x", (1, 256, 257), role="input")
     with pytest.raises(UserError, match="a has weights of 65792 sources, must have up to 65536"):
         graph(Dense(), Dense(), x=wide)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"), [(1, 2, 0), (3, 1, 1), (3, 2, 1), (3, 2, 0), (4, 2, 3)]
+)
+def test_sources_are_the_taps_inside_on_average(kernel, stride, padding):
+    """Counted one by one."""
+    kind = Conv2d(None, (kernel, 2), stride=stride, padding=(padding, 0))
+    window = conv_window("w", kind, (3, 5, 4), 2)
+    ways = product(range(window.pixels[0]), range(kernel))
+    inside = sum(0 <= y * stride - padding + dy < 5 for y, dy in ways)
+    assert window.sources == pytest.approx(3 * 2 * inside / window.pixels[0])

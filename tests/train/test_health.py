@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backspike.ir.builder import Input, Sequential
+from backspike.ir.builder import Input, Network, Sequential
 from backspike.ir.connection import Dense
 from backspike.ir.graph import Graph
 from backspike.ir.neuron import LIF
@@ -140,3 +140,46 @@ def test_a_table_without_derivative_says_so_too():
     """Any surrogate whose values are zero."""
     flat = Surrogate("flat", (0.0,), (0.0, 0.0))
     assert "all gradients of the hidden layers are zero" in run(surrogate=flat).warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"threshold": 60000.0},
+            "population b is silent: in the first batches its neurons spiked in 0.00% of the steps,"
+            " so it hardly learns; a larger gain or a lower threshold wakes it",
+        ),
+        (
+            {"threshold": -60000.0},
+            "population b is saturated: in the first batches its neurons spiked in 100.00% of the "
+            "steps, so it hardly learns; a smaller gain or a higher threshold calms it",
+        ),
+    ],
+)
+def test_a_population_out_of_balance_is_named(tmp_path, options, message):
+    """After the first eight batches, once; a checkpoint remembers it. Its neighbour is well."""
+    net = Network()
+    x, a = net.input("x", 64), net.population("a", 12, LIF())
+    b, y = net.population("b", 12, LIF(**options)), net.readout("y", 10)
+    for source, target in ((x, a), (a, b), (b, y), (a, y)):
+        net.connect(source, target)
+    seen = []
+    with Trainer(net, steps=STEPS, batch=8) as trainer:
+        train = DATA.train.coded(trainer.graph, STEPS)
+
+        def watch():
+            seen.append((trainer.updates, list(trainer.health.warnings().values())))
+
+        trainer.fit(train, 1, watch=watch)
+        assert seen == []
+        assert message in trainer.health.warnings().values()
+        trainer.fit(train, 2, watch=watch)
+        trainer.save(tmp_path / "run")
+    assert [updates for updates, _ in seen] == [8]
+    assert seen[0][1][0] == message
+    assert not any("population a" in warning for warning in seen[0][1])
+    resumed = Trainer.load(tmp_path / "run")
+    assert resumed.health.progress.first == trainer.health.progress.first
+    assert message in resumed.health.warnings().values()
+    assert trainer.health.progress.first["b"][1] == 8 * 8 * STEPS * 12

@@ -221,9 +221,14 @@ def test_surrogates():
     """By name, with a parameter or without."""
     assert surrogate_of("rectangle") == rectangle()
     assert surrogate_of("rectangle:2^-1") == rectangle(0.5)
+    assert surrogate_of("rectangle:2:1.5") == rectangle(2.0, 1.5)
     for text, message in (
         ("rectangle:0", "parameter is 0, must be a positive number"),
         ("rectangle:inf", "parameter 'inf' must be a finite number"),
+        ("rectangle:2:-1", "parameter is -1, must be a positive number"),
+        ("rectangle:2:1:1", "has 3 parameters, must have up to a width and a height"),
+        ("arctan:2:1", "surrogate arctan has 2 parameters, must have up to one"),
+        ("rectangle:", "parameter '' must be a finite number"),
         (3, "surrogate is 3, must be one of"),
         ("", "surrogate is '', must be one of"),
     ):

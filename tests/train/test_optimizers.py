@@ -17,6 +17,7 @@ from backspike.train.optimizers import (
     learning_of,
     optimizer_from_json,
     optimizer_to_json,
+    rate_at,
 )
 
 WEIGHTS = {"a": np.array([[0.5, -1.0], [0.25, 2.0]]), "a.bias": np.array([0.0, 1.0])}
@@ -166,3 +167,19 @@ def test_what_pytorch_refuses(values):
     """Its own words, behind the optimizer's name."""
     with pytest.raises(UserError, match=r"optimizer Adam is refused by PyTorch: .*(-1.0|speed)"):
         HostOptimizer(functools.partial(torch.optim.Adam, **values), WEIGHTS)
+
+
+def test_a_rate_falls_in_a_straight_line():
+    """To halves, from η at update 0 on; one that does not fall stays, and is not in the JSON."""
+    falling = Momentum(0.25, falling=8)
+    assert [rate_at(falling, n) for n in range(8)] == [0.25 * n / 8 for n in range(8, 0, -1)]
+    assert rate_at(SGD(0.1, falling=3), 1) == np.float16(0.1 * 2 / 3)
+    assert rate_at(SGD(0.25), 10**6) == 0.25
+    with pytest.raises(UserError, match="8 updates are done, must be fewer than 8"):
+        rate_at(falling, 8)
+    with pytest.raises(UserError, match="falling is 0, must be a whole number from 1 up"):
+        SGD(falling=0)
+    for optimizer in (falling, SGD()):
+        about = optimizer_to_json(optimizer)
+        assert optimizer_from_json(about, None) == optimizer
+        assert ("falling" in about["values"]) == (optimizer is falling)

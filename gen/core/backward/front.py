@@ -12,12 +12,13 @@ from backspike.gen.core.layout import (
     block_bits,
     code_bits,
     gradient_bits,
+    places_bits,
     readout_bits,
     row_width,
     window_bits,
 )
 from backspike.gen.core.shared.bitops import select_onehot
-from backspike.gen.core.shared.events import event_layout, same_event
+from backspike.gen.core.shared.events import same_event
 from backspike.gen.core.shared.gather_front import WHOLE, GatherFront
 from backspike.gen.core.shared.source import HEADER
 from backspike.gen.core.shared.walk import TileWalk
@@ -52,6 +53,7 @@ class BackwardFront(GatherFront):
                 rows=rows,
                 reverse=True,
                 entries=window_bits(machine),
+                places=places_bits(machine),
             ),
             header=BACKWARD_HEADER,
             reads={
@@ -93,10 +95,11 @@ class BackwardFront(GatherFront):
         }
 
     def request(self, step):
-        return [step.source_base, step.base], {
-            "scan": Cat(step.row, step.source_base),
-            "void": step.void,
-        }
+        return (
+            [step.source_base, step.base],
+            {"row": step.row, "base": step.source_base},
+            {"void": step.void},
+        )
 
     def masked_tile(self, m, rows, tag, taken):
         mask, active = rows
@@ -112,10 +115,9 @@ class BackwardFront(GatherFront):
         """An event is a gradient: its value comes from the row of its entry."""
         machine = self._machine
         tag = Signal(self._tag["scan"].shape, name="event_tag")
-        plain, read = (
-            Signal(event_layout(machine.lanes, DEPTH, 0), name=name)
-            for name in ("event", "event_read")
-        )
+        members = self.o_events.payload.shape().members
+        carried = data.StructLayout({n: s for n, s in members.items() if n != "value"})
+        plain, read = (Signal(carried, name=name) for name in ("event", "event_read"))
         m.submodules.values = values = ReadPipe(
             address_width=gradient_bits(machine) + exact_log2(DEPTH),
             row_width=row_width(machine),
@@ -124,7 +126,8 @@ class BackwardFront(GatherFront):
         m.submodules.valued = valued = RegisterSlice(self.o_events.payload.shape())
         m.d.comb += [
             tag.eq(events.payload.tag),
-            *same_event(plain, events.payload),
+            *same_event(plain.event, events.payload),
+            *self.shift(plain, events.payload.tag),
             values.i.valid.eq(events.valid),
             events.ready.eq(values.i.ready),
             values.i.payload.address.eq(Cat(events.payload.i, tag.base)),
@@ -135,11 +138,11 @@ class BackwardFront(GatherFront):
             valued.i.valid.eq(values.o.valid),
             values.o.ready.eq(valued.i.ready),
             read.eq(values.o.payload.tag),
-            valued.i.payload.event.eq(read),
+            *(valued.i.payload[name].eq(read[name]) for name in members if name != "value"),
             valued.i.payload.value.eq(
                 select_onehot(
                     [values.o.payload.row.word_select(n, HALF_BITS) for n in range(machine.lanes)],
-                    [read.x == n for n in range(machine.lanes)],
+                    [read.event.x == n for n in range(machine.lanes)],
                 )
             ),
             self.o_events.valid.eq(valued.o.valid),

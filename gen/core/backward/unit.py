@@ -41,14 +41,16 @@ class BackwardUnit(wiring.Component):
 
     Latency: `latency` cycles from `slot` and `sum` to `gradient`. Throughput: one a cycle.
 
-    Parameters: width: of the sum; reuse: lanes that it serves; places: of what tiles keep.
+    Parameters: width: of the sum, in units of 2^-(48 + fine); reuse: lanes that it serves; places:
+    of what tiles keep.
     """
 
     latency = SUM_TO_E + E_TO_G
     recurrence = RECURRENCE
 
-    def __init__(self, *, width: int, reuse: int, places: int):
+    def __init__(self, *, width: int, reuse: int, places: int, fine: int = 0):
         self._width, self._reuse, self._places = width, reuse, places
+        self._fine = fine
         super().__init__(
             {
                 "config": In(BACKWARD.config),
@@ -56,7 +58,7 @@ class BackwardUnit(wiring.Component):
                 "slot": In(slot_layout(reuse)),
                 "live": In(1),  # the slot holds a neuron and a sample; else its gradient is 0
                 "place": In(PLACE_BITS),  # of what the tile keeps
-                "sum": In(signed(width)),  # in units of 2^-48
+                "sum": In(signed(width)),
                 "code": In(CODE),  # CODE_LATENCY cycles after slot
                 "logit": In(HALF_BITS),  # likewise
                 "onehot": In(1),  # likewise: the label is this neuron
@@ -68,7 +70,9 @@ class BackwardUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        m.submodules.round_e = round_e = FixedToHalf(width=self._width, fraction=2 * FRACTION)
+        m.submodules.round_e = round_e = FixedToHalf(
+            width=self._width, fraction=2 * FRACTION + self._fine
+        )
         m.d.comb += round_e.i.eq(self.sum)
         pipeline = Pipeline(m)  # from cycle 0, that of `slot` and `sum`
         pipeline.put("slot", self.slot, at=0)

@@ -1,11 +1,11 @@
 """The feed-forward engine's front: from a task to events and weight rows."""
 
-from amaranth.hdl import Cat
+from amaranth.hdl import Cat, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.engines import FORWARD
-from backspike.gen.core.layout import EXTENT, block_bits, spike_bits, window_bits
+from backspike.gen.core.layout import EXTENT, block_bits, places_bits, spike_bits, window_bits
 from backspike.gen.core.shared.gather_front import WHOLE, GatherFront
 from backspike.gen.core.shared.source import (
     HEADER,
@@ -34,7 +34,12 @@ class ForwardFront(GatherFront):
             machine,
             FORWARD.on(machine),
             walk=TileWalk(
-                blocks=spikes, sources=spikes, bases=spikes, rows=rows, entries=window_bits(machine)
+                blocks=spikes,
+                sources=spikes,
+                bases=spikes,
+                rows=rows,
+                entries=window_bits(machine),
+                places=places_bits(machine),
             ),
             header=HEADER,
             reads={
@@ -77,11 +82,13 @@ class ForwardFront(GatherFront):
     def request(self, step):
         edges = edges_of(self._machine.lanes, step, self.record, self.extent)
         address = Cat(step.source_base, self.buffer ^ step.other)
-        return [address], {"scan": step.row, "edges": edges}
+        return [address], {"row": step.row}, {"edges": edges}
 
     def masked_tile(self, m, rows, tag, taken):
         masks = masks_of(self._machine.lanes, tag.edges, span_masks(m, self.batch), self.extent)
         return Cat(masked_tile(m, rows[0], masks, "spike")), WHOLE
 
     def fetch(self, m, lines):
-        self.fetch_weights(m, lines, lines.payload.tag, self.row)
+        tag = Signal(self._tag["scan"].shape, name="line_tag")
+        m.d.comb += tag.eq(lines.payload.tag)
+        self.fetch_weights(m, lines, tag.row, self.row)

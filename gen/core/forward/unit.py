@@ -22,8 +22,7 @@ CODE = data.StructLayout({"code": 4, "spike": 1})
 LEAKED = 67
 """Bits of λ v in units of 2^-48: |λ v| ≤ 65504, below 2^(16 + 48), the sign, and one to spare."""
 BELOW = 2
-"""Bits below 2^-24 that u is rounded from: whether λ v has a half there, and anything else. The
-sum has none."""
+"""Bits below the sum that u is rounded from: whether λ v has a half there, and anything else."""
 V_AT = 2
 """Cycles from a sum to v: out of its memory, a register."""
 PRODUCT_AT = V_AT + HalfProduct.latency
@@ -47,14 +46,16 @@ class ForwardUnit(wiring.Component):
     Latency: SUM_TO_U cycles from `slot` and `sum` to u, U_TO_CODE more to `spike`, `code` and
     `logit` (which is u), and U_TO_V from u until v can be used. Throughput: one a cycle.
 
-    Parameters: width: of the sum; reuse: lanes that it serves; places: of what tiles keep.
+    Parameters: width: of the sum, in units of 2^-(24 + fine); reuse: lanes that it serves; places:
+    of what tiles keep.
     """
 
     latency = SUM_TO_U + U_TO_CODE
     recurrence = RECURRENCE
 
-    def __init__(self, *, width: int, reuse: int, places: int):
+    def __init__(self, *, width: int, reuse: int, places: int, fine: int = 0):
         self._width, self._reuse, self._places = width, reuse, places
+        self._fine = fine
         super().__init__(
             {
                 "config": In(FORWARD.config),
@@ -62,7 +63,7 @@ class ForwardUnit(wiring.Component):
                 "slot": In(slot_layout(reuse)),
                 "live": In(1),  # the slot holds a neuron and a sample
                 "place": In(PLACE_BITS),  # of what the tile keeps
-                "sum": In(signed(width)),  # in units of 2^-24
+                "sum": In(signed(width)),
                 "spike": Out(1),
                 "code": Out(4),
                 "logit": Out(HALF_BITS),
@@ -136,8 +137,8 @@ class ForwardUnit(wiring.Component):
     def _potential(self, m: Module, pipeline: Pipeline, v, current) -> FixedToHalf:
         """sum + λ v, rounded; in a current's pass sum + α v, in the one after it current + λ v.
 
-        Of what λ v has below 2^-24 only matters whether it is a half of that, more or less: a one
-        in the place of all that is below 2^-25 tells it.
+        Of what λ v has below the sum only matters whether it is a half of its last place, more or
+        less: a one in the place of all that is below tells it.
         """
         m.submodules.leaked = leaked = HalfProduct()
         config = self.config
@@ -157,17 +158,18 @@ class ForwardUnit(wiring.Component):
         m.d.sync += whole.eq(found.o + found.carry)
         instead = config.current & pipeline.get("slot", at=PRODUCT_AT).second
         m.d.comb += found.i.as_value().eq(pipeline.get("found", at=early))
-        cut = FRACTION - BELOW
+        below = self._fine + BELOW
+        cut = FRACTION - below
         inexact = Signal()
         upper = Signal(signed(LEAKED - cut))
         exact_sum = Signal(signed(self._width))
         m.d.comb += [
             inexact.eq(leaked.o[:cut] != leaked.carry.replicate(cut)),
             upper.eq(Cat(leaked.o[cut] | inexact, leaked.o[cut + 1 : LEAKED])),
-            exact_sum.eq(Mux(instead, whole, pipeline.get("sum", at=PRODUCT_AT))),
+            exact_sum.eq(Mux(instead, whole << self._fine, pipeline.get("sum", at=PRODUCT_AT))),
         ]
         total = Signal(signed(self._width + BELOW + 1), reset_less=True)
         m.d.sync += total.eq((exact_sum << BELOW) + upper + (leaked.carry & ~inexact))
-        round_u = FixedToHalf(width=len(total), fraction=FRACTION + BELOW)
+        round_u = FixedToHalf(width=len(total), fraction=FRACTION + below)
         m.d.comb += round_u.i.eq(total)
         return round_u

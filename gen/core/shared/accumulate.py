@@ -10,7 +10,7 @@ from backspike.gen.core.shared.lane import STEP, Lane
 from backspike.gen.core.shared.sum_buffer import SumBuffer
 from backspike.gen.machine import DEPTH
 from backspike.gen.numerics.half import Half
-from backspike.gen.numerics.half_product import HalfProduct, factor
+from backspike.gen.numerics.half_product import HalfProduct, factor, shift_factor, shifted_factor
 from backspike.gen.numerics.half_to_fixed import HalfToFixed
 from backspike.gen.pipeline import Pipeline
 
@@ -25,7 +25,10 @@ class Accumulator(wiring.Component):
     Throughput: one event a cycle, as long as vectors are there and the buffer has room for a
     block that ends. Latency: `latency` cycles from the event that ends a block to `start`.
 
-    Ports: i_events (see `event_layout`; with `value` if product), i_vectors {row of P halves}, one
+    Parameters: lanes, lines, product, width, places: see `Lane`.
+
+    Ports: i_events (see `event_layout`; with `value` if product, with `places` by which the term is
+    shifted if it may be), i_vectors {row of P halves}, one
     for each line. drain: start (one cycle; the sums of a block are there from the next cycle
     on), touched (beside start: entries that had a term; the others are zero), busy (the drain's
     answer, from the next cycle until the one in which it asks for the last sum), entry, sums
@@ -33,14 +36,16 @@ class Accumulator(wiring.Component):
     stall_vector, stall_drain: the event stream waits for this, this cycle; event: one is added.
     """
 
-    def __init__(self, *, lanes: int, lines: int, product: bool, width: int):
-        self._product = product
-        self._lanes = [Lane(product=product, width=width) for _ in range(lanes)]
+    def __init__(self, *, lanes: int, lines: int, product: bool, width: int, places: int = 0):
+        self._product, self._places = product, places
+        self._lanes = [Lane(product=product, width=width, places=places) for _ in range(lanes)]
         self._term_at = (HalfProduct.latency if product else HalfToFixed.latency) - 1
         self.latency = self._term_at + self._lanes[0].latency + 1
         self.width = width
         event = event_layout(lines, DEPTH, 0)
         payload = {"event": event, **({"value": Half} if product else {})}
+        if places:
+            payload["places"] = range(places + 1)
         super().__init__(
             {
                 "i_events": In(stream.Signature(data.StructLayout(payload))),
@@ -96,7 +101,7 @@ class Accumulator(wiring.Component):
         first = pipeline.get("event", at=1)
         multiplier = None
         if self._product:
-            value = factor(self.i_events.payload.value)
+            value = self._factor()
             multiplier = pipeline.register("multiplier", value, at=1)
         for n, lane in enumerate(self._lanes):
             m.submodules[f"lane{n}"] = lane
@@ -109,6 +114,8 @@ class Accumulator(wiring.Component):
             if multiplier is not None:
                 m.d.comb += lane.factor.eq(multiplier)
             else:
+                if self._places:
+                    m.d.comb += lane.places.eq(self.i_events.payload.places)
                 m.d.comb += lane.shift.eq(pipeline.get("valid", at=1) & first.hit & first.first)
 
         m.d.comb += [
@@ -123,3 +130,11 @@ class Accumulator(wiring.Component):
             self.touched.eq(buffer.touched),
         ]
         return m
+
+    def _factor(self):
+        """An event's value as a factor."""
+        value = self.i_events.payload.value
+        if not self._places:
+            return factor(value)
+        shift = self.i_events.payload.places
+        return data.View(shifted_factor(self._places), shift_factor(value, shift, self._places))

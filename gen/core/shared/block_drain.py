@@ -32,7 +32,7 @@ class DrainUnit(Protocol):
     recurrence: ClassVar[int]
     """Cycles from the use of a state to that of the next step's."""
 
-    def __init__(self, *, width: int, reuse: int, places: int): ...
+    def __init__(self, *, width: int, reuse: int, places: int, fine: int): ...
 
 
 class BlockDrain(wiring.Component):
@@ -163,7 +163,12 @@ class BlockDrain(wiring.Component):
         slot, live, header = (pipeline.get(name, at=UNIT_AT) for name in ("slot", "live", "header"))
         units = []
         for n in range(self.lanes // self.reuse):
-            unit: Any = self.unit(width=self.width, reuse=self.reuse, places=self.machine.states)
+            unit: Any = self.unit(
+                width=self.width,
+                reuse=self.reuse,
+                places=self.machine.states,
+                fine=self.machine.scale_down,
+            )
             m.submodules[f"unit{n}"] = unit
             m.d.comb += [
                 unit.config.eq(self.config),

@@ -9,7 +9,14 @@ from amaranth.lib.wiring import In, Out
 
 from backspike.gen.core.control.task_queue import WORK
 from backspike.gen.core.engines import EngineKind
-from backspike.gen.core.layout import BATCH, CONNECTION_BITS, HALF_BITS, weight_bits, window_bits
+from backspike.gen.core.layout import (
+    BATCH,
+    CONNECTION_BITS,
+    HALF_BITS,
+    places_bits,
+    weight_bits,
+    window_bits,
+)
 from backspike.gen.core.shared.events import SpikeScanner, event_layout, same_event
 from backspike.gen.core.shared.window import table_signature
 from backspike.gen.core.weights import VECTOR_LATENCY
@@ -47,9 +54,13 @@ class GatherFront(wiring.Component):
         self._machine, self._kind, self._walk = machine, kind, walk
         self._lines = kind.lines(machine)
         self._reads = tuple(reads)
+        shift = {"places": places_bits(machine)} if kind.places(machine) else {}
+        scan_tag = data.StructLayout({**scan_tag.members, **shift})
         self._tag = data.StructLayout({"scan": scan_tag, "last": 1, **flags})
         event = event_layout(self._lines, DEPTH, 0)
         value = {"value": HALF_BITS} if kind.product else {}
+        if shifts := kind.places(machine):
+            value["places"] = range(shifts + 1)
         entries = window_bits(machine)
         super().__init__(
             {
@@ -102,9 +113,12 @@ class GatherFront(wiring.Component):
         m.submodules.requests = requests = TwoEntryFIFO(tiles.i.payload.shape())
         wiring.connect(m, requests.o, tiles.i)
         tag, got = Signal(self._tag), Signal(self._tag)
-        addresses, request_tag = self.request(step)
+        addresses, scan_tag, flags = self.request(step)
+        if "places" in self._tag["scan"].shape.members:
+            scan_tag = {**scan_tag, "places": step.places}
         m.d.comb += [
-            *_assign(tag, {"last": step.last, **request_tag}),
+            *_assign(tag.scan, scan_tag),
+            *_assign(tag, {"last": step.last, **flags}),
             requests.i.valid.eq(walk.o.valid),
             walk.o.ready.eq(requests.i.ready),
             requests.i.payload.address.eq(Cat(addresses)),
@@ -146,8 +160,8 @@ class GatherFront(wiring.Component):
         """Fields of a header, from the walk's."""
         raise NotImplementedError
 
-    def request(self, step) -> tuple[list[Value], dict[str, Any]]:
-        """Addresses of the read ports for a step, and its tag."""
+    def request(self, step) -> tuple[list[Value], dict[str, Any], dict[str, Any]]:
+        """Of a step: addresses of the read ports, the tag of its lines and events, its flags."""
         raise NotImplementedError
 
     def masked_tile(self, m: Module, rows: list[Value], tag, taken) -> tuple[Value, Value]:
@@ -167,7 +181,15 @@ class GatherFront(wiring.Component):
             self.o_events.valid.eq(events.valid),
             events.ready.eq(self.o_events.ready),
             *same_event(self.o_events.payload.event, events.payload),
+            *self.shift(self.o_events.payload, events.payload.tag),
         ]
+
+    def shift(self, target, tag) -> list:
+        """Statements that copy from a tag (of the scan) by how many places a term is shifted, if it
+        may be; its other fields come first."""
+        if not self._kind.places(self._machine):
+            return []
+        return [target.places.eq(data.View(self._tag["scan"].shape, tag).places)]
 
     def fetch_weights(self, m: Module, lines, block: Value, port) -> None:
         """A line's vector is row or column x of a block of weights, through a port that others may

@@ -29,8 +29,8 @@ def group_header(rows: int, *, planes: bool = False) -> data.StructLayout:
     )
 
 
-def group_step(sources: int, bases: int) -> data.StructLayout:
-    """One tile of sources in one block of the batch."""
+def group_step(sources: int, bases: int, places: int = 0) -> data.StructLayout:
+    """One tile of sources in one block of the batch. places: bits of a shift's."""
     return data.StructLayout(
         {
             "source_base": sources,  # where the tile of sources lies
@@ -42,6 +42,7 @@ def group_step(sources: int, bases: int) -> data.StructLayout:
             "source": TILES_BITS,  # the source tile's number
             "group_last": 1,  # the last of its group
             "last": 1,  # a sum ends with it
+            **({"places": places} if places else {}),  # by which its gradients are shifted
         }
     )
 
@@ -202,6 +203,11 @@ class Taps(OneTap):
         plane = self.strides.o.plane
         self.m.d.comb += [header.tap.eq(self.tap), header.taps.eq(plane.taps)]
 
+    @property
+    def shift(self) -> Any:
+        """Places by which the gradients of the pixel in hand are shifted."""
+        return self.strides.o.cells.places + self.window.bit
+
     def next_pixel(self) -> Any:
         source, base = self.window.next(self.m, self.strides.o)
         self.m.d.sync += self.base.eq(base)
@@ -246,13 +252,22 @@ class GroupWalk(wiring.Component):
     Latency: 3 cycles from a task to its first header, or tap.
 
     Parameters: bits of blocks, of source bases, of bases and of rows; group: tiles of a group;
-    entries: bits of their addresses, 0 for none.
+    entries: bits of their addresses, 0 for none; places: bits of a shift's, likewise.
     """
 
     def __init__(
-        self, *, blocks: int, sources: int, bases: int, rows: int, group: int, entries: int = 0
+        self,
+        *,
+        blocks: int,
+        sources: int,
+        bases: int,
+        rows: int,
+        group: int,
+        entries: int = 0,
+        places: int = 0,
     ):
         self._blocks, self.group, self.entries = blocks, group, entries
+        self._places = places
         self.widths = sources, bases, rows
         table = {"windows": In(entries), "table": Out(table_signature(entries))}
         super().__init__(
@@ -267,7 +282,7 @@ class GroupWalk(wiring.Component):
                 "carry": In(1),  # the batch goes on with the samples of the one before
                 **(table if entries else {}),  # and where it tells of the kernel
                 "o_headers": Out(stream.Signature(group_header(rows, planes=bool(entries)))),
-                "o": Out(stream.Signature(group_step(sources, bases))),
+                "o": Out(stream.Signature(group_step(sources, bases, places))),
             }
         )
 
@@ -360,3 +375,5 @@ class GroupWalk(wiring.Component):
             step.group_last.eq(part == self.group - 1),
             step.last.eq((order.last | taps.empty) & taps.last_pixel),
         ]
+        if self._places:
+            m.d.comb += step.places.eq(taps.shift)

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from backspike.gen.core.shared.sum_buffer import STEP
 from backspike.gen.machine import DEPTH
 from backspike.gen.numerics.half import Half
-from backspike.gen.numerics.half_product import Factor, HalfProduct
+from backspike.gen.numerics.half_product import Factor, HalfProduct, shifted_factor
 from backspike.gen.numerics.half_to_fixed import HalfToFixed
 from backspike.gen.pipeline import Pipeline
 
@@ -23,23 +23,25 @@ class Lane(wiring.Component):
     else changes. Latency from `step` to `total`: the number of parts, `latency`.
 
     Parameters: product: add element * factor in units of 2^-48 instead of element in 2^-24;
-    width: of a sum.
+    width: of a sum; places: a term may be shifted by so many.
 
-    Ports: load: take `element`; shift (halves only): the cycle after load, or its sums stay as they
-    were; factor (product only): the cycle after load, and for every further term of the element;
+    Ports: load: take `element` (and `places`, by which it is shifted, if halves may be); shift
+    (halves only): the cycle after load, or its sums stay as they were; factor (product only): the cycle after load, and for every further term of the element;
     step: add the term, 2 cycles after load (product: 3, or 2 after its factor). total: the sum,
     signed.
     """
 
-    def __init__(self, *, product: bool, width: int):
-        self._product = product
+    def __init__(self, *, product: bool, width: int, places: int = 0):
+        self._product, self._places = product, places
         self.width = width
         self.latency = -(-width // PART)
         super().__init__(
             {
                 "load": In(1),
                 "element": In(Half),
-                **({"factor": In(Factor)} if product else {"shift": In(1)}),
+                **({"factor": In(shifted_factor(places) if places else Factor)} if product else {}),
+                **({} if product else {"shift": In(1)}),
+                **({"places": In(range(places + 1))} if places and not product else {}),
                 "step": In(STEP),
                 "total": Out(signed(width)),
             }
@@ -48,11 +50,13 @@ class Lane(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         if self._product:
-            m.submodules.term = term = HalfProduct()
+            m.submodules.term = term = HalfProduct(places=self._places)
             m.d.comb += [term.i_half.eq(self.element), term.i_factor.eq(self.factor)]
         else:
-            m.submodules.term = term = HalfToFixed()
+            m.submodules.term = term = HalfToFixed(places=self._places)
             m.d.comb += [term.i.eq(self.element), term.en.eq(self.shift)]
+            if self._places:
+                m.d.comb += term.shift.eq(self.places)
         m.d.comb += term.load.eq(self.load)
 
         addend = Signal(signed(self.width))  # with its sign in all bits

@@ -142,6 +142,11 @@ class Plane(Point):
     def last_source(self) -> Any:
         return (self.r.source == self.r.source_end) & self.window.last
 
+    @property
+    def shift(self) -> Any:
+        """Places by which the weights of the pixel in hand are shifted."""
+        return self.strides.o.cells.places + self.window.bit
+
     def connect(self) -> None:
         with self.m.State("READ"):
             with self.m.If(self.strides.done):

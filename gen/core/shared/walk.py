@@ -55,8 +55,8 @@ def walk_header(bases: int, rows: int) -> data.StructLayout:
     )
 
 
-def step_layout(sources: int, bases: int, rows: int) -> data.StructLayout:
-    """One tile of sources in one block of the batch."""
+def step_layout(sources: int, bases: int, rows: int, places: int = 0) -> data.StructLayout:
+    """One tile of sources in one block of the batch. places: bits of a shift's."""
     return data.StructLayout(
         {
             "source_base": sources,  # where the tile of sources lies
@@ -68,6 +68,7 @@ def step_layout(sources: int, bases: int, rows: int) -> data.StructLayout:
             "other": 1,  # the tile is of the batch before
             "source": TILES_BITS,  # the source tile's number
             "last": 1,  # a sum ends with it
+            **({"places": places} if places else {}),  # by which its weights are shifted
         }
     )
 
@@ -117,7 +118,8 @@ class TileWalk(wiring.Component):
     Latency: 1 cycle, and 2 for each connection, from a task to its first header, or pixel.
 
     Parameters: bits of blocks, of source bases, of bases and of rows; reverse: blocks are walked
-    from the last to the first, and `before` is after; entries: bits of their addresses, 0 for none.
+    from the last to the first, and `before` is after; entries: bits of their addresses, 0 for none;
+    places: bits of a shift's, likewise.
     """
 
     def __init__(
@@ -129,8 +131,10 @@ class TileWalk(wiring.Component):
         rows: int,
         reverse: bool = False,
         entries: int = 0,
+        places: int = 0,
     ):
         self._blocks, self.reverse, self.entries = blocks, reverse, entries
+        self._places = places
         self.widths = sources, bases, rows
         self._connection = connection_layout(sources, rows, entries)
         super().__init__(
@@ -146,7 +150,7 @@ class TileWalk(wiring.Component):
                 "connection": In(self._connection),  # this one
                 **({"table": Out(table_signature(entries))} if entries else {}),
                 "o_headers": Out(stream.Signature(walk_header(bases, rows))),
-                "o": Out(stream.Signature(step_layout(sources, bases, rows))),
+                "o": Out(stream.Signature(step_layout(sources, bases, rows, places))),
             }
         )
 
@@ -264,6 +268,8 @@ class TileWalk(wiring.Component):
             step.other.eq(r.other),
             step.source.eq(r.source),
         ]
+        if self._places:
+            m.d.comb += step.places.eq(plane.shift)
 
     def _enter(self, m: Module, r: Registers, order: BlockOrder, plane: Point) -> None:
         """Goes to the first tile of the connection that is asked for."""

@@ -15,9 +15,13 @@ from backspike.gen.memory.rows import READ_LATENCY, read_signature
 UNIT_BITS = 16
 """Bits of a unit's place, and of a distance between two, in the table."""
 COUNT_BITS = 9
-"""Bits of a number of rows or columns of a window or a plane, up to 256."""
+"""Bits of a number of rows or columns of a plane, up to 256."""
+EXTENT_BITS = 12
+"""Bits of a number of rows or columns of a window: a column of numbers of 8 bits counts as 8."""
 TAP_BITS = 16
 """Bits of the number of a tap, row by row of the kernel."""
+PLACES_BITS = 5
+"""Bits of the places of a shift."""
 TABLE_BITS = 64
 """Bits of a row of the table."""
 
@@ -34,27 +38,39 @@ PLANE = data.StructLayout(
 SOURCES = data.StructLayout(
     {
         "tile_units": UNIT_BITS,  # from a source tile to the next
-        "x_source": UNIT_BITS,  # from a window's column to the next
-        "y_source": UNIT_BITS,  # from its row to the next
+        "x_source": UNIT_BITS,  # from a window's column to the next one of its cell
+        "y_source": UNIT_BITS,  # from its row to the next one of its cell
         "tap": TAP_BITS,  # wg: the first one's number
     }
 )
 """The second one."""
 OTHERS = data.StructLayout(
     {
-        "x_other": UNIT_BITS,  # of blocks of weights; for wg of units of gradients
-        "y_other": UNIT_BITS,
+        "x_other": UNIT_BITS,  # from a cell to the next, of blocks of weights; for wg of units of
+        "y_other": UNIT_BITS,  # gradients
         "y_entries": WINDOW_BITS,  # the entry of the plane's first row; for wg of the kernel's
         "x_entries": WINDOW_BITS,  # that of its first column
     }
 )
 """The third one."""
-ENTRY = data.StructLayout({"source": UNIT_BITS, "other": UNIT_BITS, "count": COUNT_BITS})
+CELLS = data.StructLayout(
+    {
+        "x_more": EXTENT_BITS,  # columns of a cell after its first
+        "y_more": EXTENT_BITS,  # rows, likewise
+        "x_next": UNIT_BITS,  # from a cell's last column to the next cell
+        "y_next": UNIT_BITS,  # from its last row
+        "places": PLACES_BITS,  # by which weights (for wg gradients) are shifted
+        "bits": 3,  # columns that are one number's bits, after the first: each a place more
+    }
+)
+"""The fourth one. A cell are pixels that meet the same weights: those that a pool sums, and the
+bits of a graded input's number. Without either it is one pixel."""
+ENTRY = data.StructLayout({"source": UNIT_BITS, "other": UNIT_BITS, "count": EXTENT_BITS})
 """A window along an axis: its first source and its first block of weights, counted from those of
 the connection; how many rows or columns it has, none if it lies outside the plane. For wg: the
 first pixel that a tap meets, its source and its unit of gradients."""
-STRIDES = data.StructLayout({"plane": PLANE, "sources": SOURCES, "others": OTHERS})
-"""All three rows of a connection."""
+STRIDES = data.StructLayout({"plane": PLANE, "sources": SOURCES, "others": OTHERS, "cells": CELLS})
+"""All rows of a connection."""
 ROWS = len(STRIDES.members)
 
 READ_CYCLES = ROWS + READ_LATENCY
@@ -71,7 +87,7 @@ def table_signature(entries: int) -> wiring.Signature:
 def spot_layout(sources: int, others: int) -> data.StructLayout:
     """A pixel's window: where it begins, in block 0, and its size."""
     return data.StructLayout(
-        {"source": sources, "other": others, "height": COUNT_BITS, "width": COUNT_BITS}
+        {"source": sources, "other": others, "height": EXTENT_BITS, "width": EXTENT_BITS}
     )
 
 
@@ -121,6 +137,35 @@ class Strides(wiring.Component):
         return m
 
 
+class Side:
+    """One side of a window: the pixel in hand along an axis, and within its cell."""
+
+    def __init__(self, axis: str, extent: Value):
+        self._extent = extent
+        self._at = Signal(EXTENT_BITS, name=f"window_{axis}")
+        self._part = Signal(EXTENT_BITS, name=f"part_{axis}")
+
+    @property
+    def last(self) -> Value:
+        """The pixel is the side's last."""
+        return self._at + 1 == self._extent
+
+    def leaves(self, more: Value) -> Value:
+        """The next pixel is of another cell. more: pixels of a cell after its first."""
+        return self._part == more
+
+    def begin(self) -> list:
+        """Statements that go to the first pixel."""
+        return [self._at.eq(0), self._part.eq(0)]
+
+    def next(self, more: Value) -> list:
+        """Statements that go to the next one."""
+        return [
+            self._at.eq(self._at + 1),
+            self._part.eq(Mux(self.leaves(more), 0, self._part + 1)),
+        ]
+
+
 class Window:
     """Where a walk through a window's pixels is: the one in hand, and where it lies.
 
@@ -129,12 +174,14 @@ class Window:
 
     def __init__(self, sources: int, others: int):
         self.spot = Signal(spot_layout(sources, others), name="spot", reset_less=True)
-        self.x, self.y = (Signal(COUNT_BITS, name=f"window_{axis}") for axis in "xy")
+        self._x, self._y = Side("x", self.spot.width), Side("y", self.spot.height)
         # Of its row's first pixel, and of the pixel: its first tile of sources, and beside it.
         self.line_source = Signal(sources, name="line_source", reset_less=True)
         self.line_other = Signal(others, name="line_other", reset_less=True)
         self.pixel_source = Signal(sources, name="pixel_source", reset_less=True)
         self.pixel_other = Signal(others, name="pixel_other", reset_less=True)
+        self.bit = Signal(CELLS["bits"].width)
+        """Of a graded input's number, that the pixel is."""
 
     @property
     def empty(self) -> Value:
@@ -144,44 +191,51 @@ class Window:
     @property
     def last_column(self) -> Value:
         """The pixel is its row's last."""
-        return self.empty | (self.x + 1 == self.spot.width)
+        return self.empty | self._x.last
 
     @property
     def last(self) -> Value:
         """It is the window's last."""
-        return self.last_column & (self.empty | (self.y + 1 == self.spot.height))
+        return self.last_column & (self.empty | self._y.last)
 
     def begin(self, spot, source, other) -> list:
         """Statements that go to a window's first pixel, whose first tile lies there."""
         return [
             Value.cast(self.spot).eq(spot),
-            *(counter.eq(0) for counter in (self.x, self.y)),
+            *self._x.begin(),
+            *self._y.begin(),
+            self.bit.eq(0),
             *(register.eq(source) for register in (self.line_source, self.pixel_source)),
             *(register.eq(other) for register in (self.line_other, self.pixel_other)),
         ]
 
     def next(self, m: Module, strides) -> tuple[Value, Value]:
         """Goes to the next pixel, within an `m.If`; returns where its first tile lies."""
-        sources, others = strides.sources, strides.others
+        sources, others, cells = strides.sources, strides.others, strides.cells
+        x_leaves, y_leaves = self._x.leaves(cells.x_more), self._y.leaves(cells.y_more)
         source = Mux(
             self.last_column,
-            self.line_source + sources.y_source,
-            self.pixel_source + sources.x_source,
+            self.line_source + Mux(y_leaves, cells.y_next, sources.y_source),
+            self.pixel_source + Mux(x_leaves, cells.x_next, sources.x_source),
         )
         other = Mux(
-            self.last_column, self.line_other + others.y_other, self.pixel_other + others.x_other
+            self.last_column,
+            self.line_other + Mux(y_leaves, others.y_other, 0),
+            self.pixel_other + Mux(x_leaves, others.x_other, 0),
         )
         m.d.sync += [
             self.pixel_source.eq(source),
             self.pixel_other.eq(other),
-            self.x.eq(self.x + 1),
+            *self._x.next(cells.x_more),
+            self.bit.eq(Mux(self.bit == cells.bits, 0, self.bit + 1)),
         ]
         with m.If(self.last_column):
             m.d.sync += [
                 self.line_source.eq(source),
                 self.line_other.eq(other),
-                self.x.eq(0),
-                self.y.eq(self.y + 1),
+                *self._x.begin(),
+                *self._y.next(cells.y_more),
+                self.bit.eq(0),
             ]
         return source, other
 

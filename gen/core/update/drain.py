@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.gen.core.engines import UPDATE
-from backspike.gen.core.layout import HALF_BITS, row_width, weight_bits
+from backspike.gen.core.layout import HALF_BITS, part_bits, row_width, weight_bits
 from backspike.gen.core.shared.rows import gather, select_phase
 from backspike.gen.core.shared.sum_buffer import SUM_LATENCY
 from backspike.gen.core.shared.window import TAP_BITS
@@ -28,7 +28,6 @@ from backspike.gen.memory.rows import READ_LATENCY, read_signature, write_signat
 from backspike.gen.numerics.half import Half
 from backspike.gen.numerics.half_product import Factor, factor
 from backspike.gen.pipeline import Pipeline
-from backspike.ir.constants import PART_BITS
 
 ADDRESS_AT = 3
 """Cycles from a row's first slot to its address: the entry, its offset, their sum."""
@@ -74,7 +73,7 @@ class UpdateDrain(wiring.Component):
         self._old_at = self._sum_at + W_AT + later
         self._word_at = self._sum_at + WORD_AT + later
         self._weight_at = self._sum_at + SUM_TO_W + later
-        row, rows, part_row = row_width(machine), machine.weight_rows, lanes * PART_BITS
+        row, rows, part_row = row_width(machine), machine.weight_rows, lanes * part_bits(machine)
         moments = {
             "moments_read": Out(read_signature(row, rows)),
             "moments_write": Out(write_signature(row, rows)),
@@ -193,11 +192,15 @@ class UpdateDrain(wiring.Component):
             m.d.comb += self.parts_read.addr.eq(pipeline.get("address", at=ADDRESS_AT))
         for n in range(units):
             m.submodules[f"unit{n}"] = unit = UpdateUnit(
-                width=UPDATE.sum_width(self._machine), momentum=self._momentum, parts=self._parts
+                width=UPDATE.sum_width(self._machine),
+                momentum=self._momentum,
+                parts=self._parts,
+                fine=self._machine.scale_down,
             )
             pipeline.put(f"sum{n}", select_phase(self.sums, n, first.phase, reuse), at=SUM_LATENCY)
             if self._parts:
-                others = data.View(data.ArrayLayout(PART_BITS, self._lanes), self.parts_read.data)
+                layout = data.ArrayLayout(part_bits(self._machine), self._lanes)
+                others = data.View(layout, self.parts_read.data)
                 others = select_phase(others, n, now.phase, reuse)
                 m.d.comb += unit.others.eq(Mux(self.take, others, 0))
                 pipeline.put(f"part{n}", unit.part, at=self._sum_at + 1)

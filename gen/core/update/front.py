@@ -13,6 +13,7 @@ from backspike.gen.core.layout import (
     WEIGHTS_BITS,
     block_bits,
     gradient_bits,
+    places_bits,
     row_width,
     spike_bits,
     window_bits,
@@ -70,6 +71,7 @@ class UpdateFront(GatherFront):
                 rows=block_bits(machine),
                 group=group,
                 entries=window_bits(machine),
+                places=places_bits(machine),
             ),
             header=rows_header(machine.lanes, planes=bool(machine.windows)),
             reads={
@@ -112,11 +114,11 @@ class UpdateFront(GatherFront):
 
     def request(self, step):
         edges = edges_of(self._machine.lanes, step, self.config, self.extent)
-        return [Cat(step.source_base, self.buffer ^ step.other), step.base], {
-            "scan": step.base,
-            "edges": edges,
-            "complete": step.group_last,
-        }
+        return (
+            [Cat(step.source_base, self.buffer ^ step.other), step.base],
+            {"base": step.base},
+            {"edges": edges, "complete": step.group_last},
+        )
 
     def masked_tile(self, m, rows, tag, taken):
         spikes, mask = rows
@@ -134,6 +136,8 @@ class UpdateFront(GatherFront):
     def fetch(self, m, lines):
         """A line is an entry d: its row of gradients, fetched once."""
         machine = self._machine
+        tag = Signal(self._tag["scan"].shape, name="line_tag")
+        m.d.comb += tag.eq(lines.payload.tag)
         m.submodules.fetch = fetch = ReadPipe(
             address_width=gradient_bits(machine) + exact_log2(DEPTH),
             row_width=row_width(machine),
@@ -142,7 +146,7 @@ class UpdateFront(GatherFront):
         m.d.comb += [
             fetch.i.valid.eq(lines.valid),
             lines.ready.eq(fetch.i.ready),
-            fetch.i.payload.address.eq(Cat(lines.payload.x, lines.payload.tag)),
+            fetch.i.payload.address.eq(Cat(lines.payload.x, tag.base)),
             self.gradients.addr.eq(fetch.address),
             self.gradients.en.eq(fetch.en),
             fetch.row.eq(self.gradients.data),

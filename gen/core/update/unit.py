@@ -83,20 +83,22 @@ class UpdateUnit(wiring.Component):
 
     Latency: SUM_TO_W + later cycles from `sum` to `weight`. Throughput: one a cycle.
 
-    Parameters: width: bits of a sum; momentum, parts.
+    Parameters: width: bits of a sum, in units of 2^-(24 + fine); momentum, parts.
     """
 
-    def __init__(self, *, width: int, momentum: bool = False, parts: bool = False):
+    def __init__(self, *, width: int, momentum: bool = False, parts: bool = False, fine: int = 0):
         self._width, self._momentum, self._parts = width, momentum, parts
+        self._fine = fine
         self.later = later_by(momentum)
+        part = self._part = PART_BITS + fine
         moments = {
             "mu": In(Factor),  # μ
             "old_moment": In(Half),  # m, D_AT cycles after sum
             "moment": Out(Half),  # the new one, beside weight
         }
         sums = {
-            "others": In(signed(PART_BITS)),  # beside sum, the other parts'
-            "part": Out(signed(PART_BITS)),  # all of it, a cycle after sum
+            "others": In(signed(part)),  # beside sum, the other parts'
+            "part": Out(signed(part)),  # all of it, a cycle after sum
         }
         super().__init__(
             {
@@ -106,7 +108,7 @@ class UpdateUnit(wiring.Component):
                 "key": In(32),  # of the stochastic rounding
                 "stochastic": In(1),
                 "live": In(1),  # the sum counts
-                "sum": In(signed(width)),  # in units of 2^-24
+                "sum": In(signed(width)),
                 "old": In(Half),  # the weight, W_AT + later cycles after sum
                 "word": In(32),  # source k and neuron j, WORD_AT + later cycles after sum
                 "weight": Out(Half),
@@ -162,12 +164,12 @@ class UpdateUnit(wiring.Component):
         before.put("live", self.live, at=0)
         if self._parts:
             # All parts have PART_TERMS terms at the most, so nothing is lost.
-            before.register("sum", (self.sum + self.others)[:PART_BITS].as_signed(), at=1)
+            before.register("sum", (self.sum + self.others)[: self._part].as_signed(), at=1)
             m.d.comb += self.part.eq(before.get("sum", at=1))
         else:
             before.put("sum", self.sum, at=0)
-        width = PART_BITS if self._parts else self._width
-        m.submodules.round_d = round_d = FixedToHalf(width=width, fraction=FRACTION)
+        width = self._part if self._parts else self._width
+        m.submodules.round_d = round_d = FixedToHalf(width=width, fraction=FRACTION + self._fine)
         m.d.comb += round_d.i.eq(before.get("sum", at=1))
         before.put("saturated", before.get("live", at=D_AT) & round_d.saturated, at=D_AT)
         after = D_AT + self.later

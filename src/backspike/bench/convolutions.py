@@ -235,7 +235,7 @@ def _windows(plan: Plan, engine: str, name: str, tensors: Mapping[str, Bits]) ->
     for connection in graph.into(name) if forward else graph.errors_into(name):
         kind, end = ("spikes", connection.source) if forward else ("gradients", connection.target)
         there = planes(plan, end, tensors[f"{kind}.{end}"]).sum((0, 2))
-        for sources, targets in pairs(plan, connection):
+        for _, sources, targets in pairs(plan, connection):
             at, other = (targets, sources) if forward else (sources, targets)
             found[:, *at] += there[:, *other]
     return found

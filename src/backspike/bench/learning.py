@@ -16,7 +16,8 @@ from backspike.ir.graph import Graph
 from backspike.system.progress import progress_bar
 from backspike.train.batches import Reader
 from backspike.train.losses import CrossEntropy
-from backspike.train.optimizers import SGD, Momentum, OnChip
+from backspike.train.optimizers import Momentum, OnChip
+from backspike.train.thresholds import AdaptiveThreshold
 from backspike.train.trainer import Trainer
 
 BATCH = 16
@@ -25,23 +26,31 @@ Samples = tuple[np.ndarray, np.ndarray]
 """Spikes, uint8 (samples, T, N), and labels, int64 (samples,)."""
 
 
-class Falling(torch.optim.Adam):
-    """Adam whose rate falls in a straight line, to 0 after so many steps.
+class Falls(torch.optim.Optimizer):
+    """Whose rate falls in a straight line, to 0 after so many steps: before one of PyTorch's.
 
     At a rate that stays, accuracy goes up and down by two or three points from epoch to epoch, and
     the last epoch's, one of these, tells little of arithmetic.
     """
 
-    def __init__(self, params: Any, lr: float, steps: int) -> None:
-        super().__init__(params, lr=lr)
+    def __init__(self, params: Any, lr: float, steps: int, **how: Any) -> None:
+        super().__init__(params, lr=lr, **how)  # type: ignore[call-arg]
         self._first, self._steps, self._taken = lr, steps, 0
 
     def step(self, closure: Any = None) -> Any:
-        """See torch.optim.Adam."""
+        """See torch.optim.Optimizer."""
         for group in self.param_groups:
             group["lr"] = self._first * max(0.0, 1 - self._taken / self._steps)
         self._taken += 1
         return super().step(closure)
+
+
+class Falling(Falls, torch.optim.Adam):
+    """Adam whose rate falls."""
+
+
+class FallingSGD(Falls, torch.optim.SGD):
+    """SGD, perhaps with momentum, whose rate falls."""
 
 
 def falling(rate: float, epochs: int, samples: int) -> MakesOptimizer:
@@ -59,6 +68,7 @@ class Case:
     optimizer: OnChip | MakesOptimizer
     epochs: int
     loss: CrossEntropy = CrossEntropy()  # noqa: RUF009 (it is frozen)
+    thresholds: AdaptiveThreshold | None = None
 
     @property
     def readout(self) -> str:
@@ -70,8 +80,9 @@ class Case:
 def halves(case: Case, seed: int) -> float:
     """Test accuracy, percent, after training on golden."""
     with Trainer(
-        case.graph, batch=BATCH, loss=case.loss, optimizer=case.optimizer, seed=seed
-    ) as trainer:
+        case.graph, batch=BATCH, loss=case.loss, optimizer=case.optimizer, seed=seed,
+        thresholds=case.thresholds,
+    ) as trainer:  # fmt: skip
         trainer.fit(case.train, case.epochs)
         return 100 * trainer.score(case.test)
 
@@ -92,6 +103,9 @@ def float32(case: Case, seed: int) -> float:
                     scale * case.loss.mean(logits[name], labels)
                 ),
             )
+            if case.thresholds is not None:
+                found = case.thresholds.thresholds(reference.graph, reference.rates)
+                reference.set_thresholds(found)
     right = samples = 0
     for batch in reader.epoch(case.test, None):
         right += int((reference.classes(batch.inputs)[name].numpy() == batch.labels[name]).sum())
@@ -102,11 +116,14 @@ def float32(case: Case, seed: int) -> float:
 def in_torch(optimizer: OnChip | MakesOptimizer) -> MakesOptimizer:
     """What does in float32 what the core's own does, given gradients summed over the batch; any of
     PyTorch's is itself, and is given means."""
-    if isinstance(optimizer, SGD):
-        return partial(torch.optim.SGD, lr=optimizer.rate)
+    if not isinstance(optimizer, OnChip):
+        return optimizer
+    how = {"lr": optimizer.rate}
     if isinstance(optimizer, Momentum):
-        return partial(torch.optim.SGD, lr=optimizer.rate, momentum=optimizer.mu)
-    return optimizer
+        how["momentum"] = optimizer.mu
+    if optimizer.falling is None:
+        return partial(torch.optim.SGD, **how)
+    return partial(FallingSGD, steps=optimizer.falling, **how)
 
 
 def compared(

@@ -8,6 +8,7 @@ from backspike.bench import (
     boards,
     conv_net,
     convolutions,
+    deep,
     efficiency,
     house,
     lockstep,
@@ -41,6 +42,8 @@ LEARNING: dict[str, Callable[[Counts], list[Figure]]] = {
     "samples": lambda _: samples.figures(digits()),
     "mnist": lambda _: mnist.figures(mnist5k()),
     "rows": lambda counts: rows.figures(digits(), counts),
+    "deep": lambda _: deep.figures(digits(), deep.DIGITS),
+    "images": lambda _: deep.figures(mnist5k(), deep.IMAGES),
 }
 """Figures of what it learns and how soon, which take longer; in this order: quick ones first."""
 SUBJECTS = {

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from backspike.train.data import Dataset
     from backspike.train.losses import Loss
     from backspike.train.optimizers import MakesOptimizer, OnChip
+    from backspike.train.thresholds import AdaptiveThreshold
 
 OF_NEURONS = ("rule", "temporal", "leak", "synapse", "threshold", "reset", "surrogate")
 """Options that say what the neurons of hidden layers do."""
@@ -117,6 +118,13 @@ def optimizer_of(args: argparse.Namespace) -> "OnChip | MakesOptimizer":
     return functools.partial(torch.optim.Adam, lr=ADAM_RATE if args.rate is None else args.rate)
 
 
+def thresholds_of(args: argparse.Namespace) -> "AdaptiveThreshold | None":
+    """How thresholds adapt; None if they stay."""
+    from backspike.train.thresholds import AdaptiveThreshold
+
+    return None if args.threshold_rate is None else AdaptiveThreshold(rate=args.threshold_rate)
+
+
 def learning_of(args: argparse.Namespace, graph: Graph) -> "tuple[Learning, bool]":
     """How a core learns so; and whether it needs errors of every step."""
     from backspike.train.losses import Criterion
@@ -134,10 +142,11 @@ def check_kept(args: argparse.Namespace, checkpoint: "Checkpoint") -> None:
         given = getattr(args, name)
         if given is not None and given != kept and _rounded(name, given) != kept:
             kept_so = "left out" if kept is None else kept
+            option = name.replace("_", "-")
             raise UserError(
-                f"{name} is {given}, must be {kept_so}, as in the checkpoint {args.resume}"
+                f"{option} is {given}, must be {kept_so}, as in the checkpoint {args.resume}"
             )
-    if args.network is not None and read_network(args.network) != checkpoint.graph:
+    if args.network is not None and not _same(read_network(args.network), checkpoint):
         raise UserError(
             f"network {args.network} is not that of the checkpoint {args.resume}, must be left out "
             "or be the same"
@@ -153,6 +162,17 @@ def check_kept(args: argparse.Namespace, checkpoint: "Checkpoint") -> None:
                 )
 
 
+def _same(graph: Graph, checkpoint: "Checkpoint") -> bool:
+    """Whether this is the checkpoint's network, but for thresholds if they adapt."""
+    kept = checkpoint.graph
+    if checkpoint.thresholds is not None:
+        found = {p.name: p.neuron.threshold for p in hidden(kept) if p.neuron is not None}
+        if not found.keys() <= {p.name for p in hidden(graph)}:
+            return False
+        graph = graph.with_thresholds(found)
+    return graph == kept
+
+
 def _kept(args: argparse.Namespace, checkpoint: "Checkpoint") -> dict[str, Any]:
     """What options must be; those of neurons only if they are given."""
     from backspike.train.losses import MeanSquared
@@ -160,7 +180,7 @@ def _kept(args: argparse.Namespace, checkpoint: "Checkpoint") -> dict[str, Any]:
 
     loss = next(iter(checkpoint.losses.values()))
     optimizer = checkpoint.optimizer
-    values = optimizer["values"]
+    values, adaptive = optimizer["values"], checkpoint.thresholds
     about: dict[str, Any] = {
         "layers": layers_of(checkpoint.graph),
         "steps": checkpoint.steps,
@@ -172,6 +192,7 @@ def _kept(args: argparse.Namespace, checkpoint: "Checkpoint") -> dict[str, Any]:
         "optimizer": optimizer["type"].removeprefix("torch.optim.").lower(),
         "rate": values.get("rate", values.get("lr")),
         "momentum": values.get("mu"),
+        "threshold_rate": None if adaptive is None else adaptive.rate,
         "rounding": values.get("rounding"),
     }
     connections = checkpoint.graph.connections
@@ -181,6 +202,8 @@ def _kept(args: argparse.Namespace, checkpoint: "Checkpoint") -> dict[str, Any]:
     for name in OF_NEURONS:
         if name != "surrogate":
             about[name] = _common({getattr(model, name, None) for model in models})
+    if adaptive is not None:
+        about["threshold"] = None  # as many as hidden layers
     about["neuron"] = _common({type_name(NEURONS, model) for model in models if model is not None})
     return about
 

@@ -76,7 +76,8 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--surrogate",
         metavar="NAME[:PARAM]",
-        help=f"{', '.join(SURROGATES)}; PARAM is a width, a slope or α "
+        help=f"{', '.join(SURROGATES)}; PARAM is a width, a slope or α; rectangle:WIDTH:HEIGHT "
+        "passes errors times HEIGHT, 1/WIDTH unless given "
         "(rectangle:1 for bptt, rectangle:2 for mpd-ed)",
     )
 

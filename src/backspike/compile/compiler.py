@@ -4,16 +4,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from backspike.compile.cut import Cut, cuts
-from backspike.compile.descriptors import Describer, Descriptors
+from backspike.compile.descriptors import Describer, Descriptors, threshold_fields
 from backspike.compile.placement import ConnectionPlace, Placement, PopulationPlace, place
-from backspike.compile.planes import check_planes, in_planes
+from backspike.compile.planes import check_options, check_planes, options_for
 from backspike.compile.remedy import remedy
 from backspike.compile.schedule import Queue, Range, Scheduler
+from backspike.compile.sums import sums_of
 from backspike.compile.uses import Use, uses_of
 from backspike.compile.windows import Table
+from backspike.gen.core.engines import FORWARD, UPDATE
 from backspike.gen.machine import DEPTH, Machine
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Graph
+from backspike.ir.half_bits import half_bits
 from backspike.ir.learning import Learning
 
 
@@ -50,6 +53,28 @@ class Plan:
         """Of a chain: its connections, each with the population that it enters."""
         return tuple(self.connections.values())
 
+    def with_rate(self, rate: float) -> "Plan":
+        """The same, but for the rate at which the core updates weights."""
+        learning, wg = replace(self.learning, rate=rate), self.descriptors[UPDATE.name]
+        layers = {
+            name: {**told, "rate": half_bits(learning.rate)} for name, told in wg.layers.items()
+        }
+        update = replace(wg, layers=layers)
+        return replace(
+            self, learning=learning, descriptors={**self.descriptors, UPDATE.name: update}
+        )
+
+    def with_thresholds(self, thresholds: Mapping[str, float]) -> "Plan":
+        """The same, but for the thresholds of some populations."""
+        graph, fp = self.graph.with_thresholds(thresholds), self.descriptors[FORWARD.name]
+        told = {
+            name: {**fp.layers[name], **threshold_fields(neuron)}
+            for name in thresholds
+            if (neuron := graph.by_name[name].neuron) is not None
+        }
+        forward = replace(fp, layers={**fp.layers, **told})
+        return replace(self, graph=graph, descriptors={**self.descriptors, FORWARD.name: forward})
+
 
 def compile_graph(
     graph: Graph,
@@ -66,8 +91,8 @@ def compile_graph(
     one. stateful: what neurons keep goes on from batch to batch.
     UserError names the memory that a network does not fit however it is cut.
     """
-    check_planes(graph, machine)
-    planes = in_planes(graph)
+    check_planes(graph)
+    check_options(graph, machine)
     if learning.momentum and learning.updates == "chip" and not machine.momentum:
         raise UserError(
             f"machine {machine.name!r} has no memory of moments, must have one for a momentum of "
@@ -87,7 +112,7 @@ def compile_graph(
 
     def uses(machine: Machine) -> Iterator[Sequence[Use]]:
         """With as few blocks as can be, which takes least memory, and so on."""
-        if planes and not machine.windows:
+        if options_for(graph, machine):
             return
         ways = cuts(learning.batch, steps, machine, longest=longest)
         for cut in sorted(ways, key=lambda cut: cut.blocks):
@@ -130,7 +155,7 @@ def _compile(
 ) -> Plan:
     places = place(graph, machine, cut, every)
     table = Table(cut.blocks) if machine.windows else None
-    descriptors = Describer(graph, learning, places, every, cut, table).all()
+    descriptors = Describer(graph, learning, places, every, cut, table, machine.scale_down).all()
     tiles = {name: at.tiles for name, at in places.populations.items()}
     numbers = {
         engine: {name: n for n, name in enumerate(found.layers)}
@@ -149,8 +174,9 @@ def _compile(
         stateful=stateful,
         cut=cut,
         places=places,
-        uses=tuple(
-            uses_of(machine, places, descriptors, queues, scheduler.places, cut, every, table)
+        uses=(
+            *uses_of(machine, places, descriptors, queues, scheduler.places, cut, every, table),
+            *sums_of(graph, places, machine, cut),
         ),
         descriptors=descriptors,
         windows=() if table is None else tuple(table.words),

@@ -40,6 +40,7 @@ class Describer:
     every: bool
     cut: Cut
     table: Table | None = None  # of windows, which grows, if the machine has one
+    scale_down: int = 0  # the machine's
 
     def all(self) -> dict[str, Descriptors]:
         """By the engines' names."""
@@ -81,9 +82,6 @@ class Describer:
         place = self.places.populations[population.name]
         readout = not population.spikes
         neuron = population.neuron or LIF(leak=1.0)
-        surrogate, theta = neuron.surrogate, neuron.threshold
-        edges = [least_half(theta, edge) for edge in surrogate.edges]
-        edges += [NEVER] * (CODES - 1 - len(edges))
         return {
             "tiles": place.tiles,
             "size": place.size,
@@ -92,13 +90,12 @@ class Describer:
             "output_base": place.base if place.logits is None else place.logits,
             "leak": half_bits(neuron.leak),
             **_current(neuron),
-            "threshold": half_bits(theta),
             "soft": int(neuron.reset == "soft"),
             "readout": int(readout),
             "every": int(readout and self.every),
             "spikes_only": int(neuron.rule == "mpd-ed"),
-            "nonzero": sum(1 << c for c, value in enumerate(surrogate.values) if value),
-            **{f"edge{i}": edge for i, edge in enumerate(edges)},
+            "nonzero": sum(1 << c for c, value in enumerate(neuron.surrogate.values) if value),
+            **threshold_fields(neuron),
         }
 
     def _forward_record(self, connection: Connection) -> Fields:
@@ -132,7 +129,7 @@ class Describer:
         }
 
     def _bias_windows(self, connection: Connection, table: Table) -> int:
-        windows = bias_windows(connection, self.places, self.cut)
+        windows = bias_windows(connection, self.places, self.cut, self.scale_down)
         return windows.forward(table, self._each(connection))
 
     def _each(self, connection: Connection) -> int:
@@ -148,7 +145,7 @@ class Describer:
         return self._windows(connection).forward(table, self._each(connection))
 
     def _windows(self, connection: Connection) -> Windows:
-        return windows_of(self.graph, connection, self.places, self.cut)
+        return windows_of(self.graph, connection, self.places, self.cut, self.scale_down)
 
     def _backward(self, population: Population, record: int, connections: int) -> Fields:
         place = self.places.populations[population.name]
@@ -203,16 +200,17 @@ class Describer:
 
     def _error_windows(self, place: PopulationPlace, table: Table) -> int:
         rows, columns = (Axis(n, n) for n in place.plane)
-        return Windows((rows, columns), place.tiles, 1, self.cut.blocks, shared=True).backward(
-            table
+        windows = Windows(
+            (rows, columns), place.tiles, 1, self.cut.blocks, shared=True, places=self.scale_down
         )
+        return windows.backward(table)
 
     def _updates(self) -> Iterator[tuple[str, Fields]]:
         for connection in self.graph.trained:
             yield connection.name, self._update(connection)
             place = self.places.connections[connection.name]
             if place.bias_block is not None:
-                windows = bias_windows(connection, self.places, self.cut)
+                windows = bias_windows(connection, self.places, self.cut, self.scale_down)
                 yield (
                     bias_of(connection.name),
                     {
@@ -247,6 +245,14 @@ class Describer:
             "momentum": half_bits(0.0 if host else learning.momentum),
             "key": 0,
         }
+
+
+def threshold_fields(neuron: LIF) -> Fields:
+    """θ, and the least halves that are an edge of the surrogate above it."""
+    theta = neuron.threshold
+    edges = [least_half(theta, edge) for edge in neuron.surrogate.edges]
+    edges += [NEVER] * (CODES - 1 - len(edges))
+    return {"threshold": half_bits(theta), **{f"edge{i}": edge for i, edge in enumerate(edges)}}
 
 
 def _current(neuron: LIF) -> Fields:

@@ -84,7 +84,7 @@ def _passed(
         return _share(there)
     there = gradients.sum(2)
     total, taps = (np.zeros(through.shape[3:]) for _ in range(2))
-    for sources, targets in pairs(plan, connection):
+    for _, sources, targets in pairs(plan, connection):
         meeting = through[..., *sources], there[..., *targets]
         total[sources] += np.einsum("btkyx,btyx->yx", *meeting)
         taps[sources] += 1
@@ -104,10 +104,15 @@ def active(plan: Plan, name: str, tensors: Tensors) -> np.ndarray | None:
     return found
 
 
-def planes(plan: Plan, name: str, bits: Bits) -> np.ndarray:
-    """Of a population's (B, T, N): bool (B, T, C, rows, columns), whether they are not zero."""
+def planes(plan: Plan, name: str, values: Bits) -> np.ndarray:
+    """Of a population's (B, T, N): bool (B, T, C, rows, columns), whether they are not zero. The
+    bits of a graded input's numbers are columns side by side."""
     place = plan.populations[name]
-    return (bits != 0).reshape(*bits.shape[:2], place.size, *place.plane)
+    lines, columns = place.plane
+    if place.bits > 1:
+        values = values[..., None] >> np.arange(place.bits, dtype=values.dtype) & 1
+    shape = *values.shape[:2], place.size, lines, columns * place.bits
+    return (values != 0).reshape(shape)
 
 
 def _met(
@@ -134,27 +139,33 @@ def meetings(
     # With a delay nothing comes in the first step.
     source = spikes[:, : plan.steps - connection.delay].astype(int)
     target = rows[:, connection.delay :].astype(int)
-    found = [
-        np.einsum("btkyx,btjyx->kj", source[..., *at], target[..., *there])
-        for at, there in pairs(plan, connection)
-    ]
-    return np.array(found)
+    lines, columns = windows_of(plan.graph, connection, plan.places, plan.cut).axes
+    found = np.zeros((lines.taps * columns.taps, source.shape[2], target.shape[2]), int)
+    for tap, at, there in pairs(plan, connection):
+        meeting = source[..., *at], target[..., *there]
+        found[tap] += np.einsum("btkyx,btjyx->kj", *meeting)
+    return found
 
 
 Pixels = tuple[slice, slice]
 
 
-def pairs(plan: Plan, connection: Connection) -> Iterator[tuple[Pixels, Pixels]]:
-    """Of each tap the pixels of the source, and those of the target, that it brings together."""
+def pairs(plan: Plan, connection: Connection) -> Iterator[tuple[int, Pixels, Pixels]]:
+    """Of each tap the pixels of the source, and those of the target, that it brings together: once
+    for each of a cell's sources."""
     axes = windows_of(plan.graph, connection, plan.places, plan.cut).axes
-    for taps in product(*(range(axis.taps) for axis in axes)):
-        met = [axis.met(tap) for axis, tap in zip(axes, taps, strict=True)]
-        sources = [
-            slice(first, first + axis.stride * count, axis.stride)
-            for axis, (_, first, count) in zip(axes, met, strict=True)
-        ]
-        targets = [slice(first, first + count) for first, _, count in met]
-        yield (sources[0], sources[1]), (targets[0], targets[1])
+    for tap, taps in enumerate(product(*(range(axis.taps) for axis in axes))):
+        rows, columns = (list(_met_by(axis, at)) for axis, at in zip(axes, taps, strict=True))
+        for (line, other_line), (column, other_column) in product(rows, columns):
+            yield tap, (line, column), (other_line, other_column)
+
+
+def _met_by(axis: Axis, tap: int) -> Iterator[tuple[slice, slice]]:
+    """Along an axis: sources and targets."""
+    target, first, sources = axis.met(tap)
+    count, step = sources // axis.cell, axis.stride * axis.cell
+    for source in range(first, first + axis.cell):
+        yield slice(source, source + step * count, step), slice(target, target + count)
 
 
 def tiled(bits: np.ndarray, lanes: int) -> np.ndarray:

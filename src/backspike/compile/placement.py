@@ -34,11 +34,12 @@ class PopulationPlace:
     plane: tuple[int, int] = (1, 1)  # rows and columns; size is that of a pixel
     coded: bool = True  # it has codes: it spikes, and is no input
     learns: bool = False  # it has gradients
+    bits: int = 1  # of a graded input's numbers
 
     @property
     def pixels(self) -> int:
-        """Of its plane."""
-        return math.prod(self.plane)
+        """Of its plane, each bit of a number one."""
+        return math.prod(self.plane) * self.bits
 
 
 @dataclass(frozen=True)
@@ -139,10 +140,10 @@ def _populations(
     graph: Graph, ordered: list[Population], machine: Machine, cut: Cut, every: bool
 ) -> dict[str, PopulationPlace]:
     planes = in_planes(graph)
-    plane = {p.name: (p.shape[1], p.shape[2]) if p.name in planes else (1, 1) for p in ordered}
-    size = {p.name: p.shape[0] if p.name in planes else p.size for p in ordered}
+    plane = {p.name: _plane(p) if p.name in planes else (1, 1) for p in ordered}
+    size = {p.name: p.size // math.prod(plane[p.name]) for p in ordered}
     tiles = {name: ceil_div(channels, machine.lanes) for name, channels in size.items()}
-    pixels = {name: tiles[name] * math.prod(plane[name]) for name in tiles}
+    pixels = {p.name: tiles[p.name] * math.prod(plane[p.name]) * p.bits for p in ordered}
     bases, logits = dict.fromkeys(tiles, 0), {}
     unit = first_logits = 0
     for population in sorted(ordered, key=lambda p: p.role == "input"):
@@ -160,6 +161,7 @@ def _populations(
             plane=plane[p.name],
             coded=p.spikes and p.role != "input",
             learns=p.name in places,
+            bits=p.bits,
             base=bases[p.name],
             gradients=places[p.name].first if p.name in places else 0,
             after=places[p.name].after if p.name in places else frozenset(),
@@ -168,6 +170,11 @@ def _populations(
         )
         for p in ordered
     }
+
+
+def _plane(population: Population) -> tuple[int, int]:
+    """Rows and columns; a row of neurons is one pixel."""
+    return population.shape[1:] if len(population.shape) == 3 else (1, 1)
 
 
 def _lives(
@@ -209,8 +216,9 @@ def _connection(
     taps = 1
     planes = in_planes(graph)
     if connection.source in planes and window is not None:
-        taps = source.pixels if isinstance(connection.kind, Dense) else math.prod(window.kernel)
-    apart = bias and connection.source in planes
+        dense = isinstance(connection.kind, Dense)
+        taps = math.prod(source.plane if dense else window.kernel)
+    apart = bias and (connection.source in planes or graph.by_name[connection.source].graded)
     source_tiles = ceil_div(source.size + (bias and not apart), machine.lanes)
     return ConnectionPlace(
         size=target.size,

@@ -1,5 +1,6 @@
 """Which populations lie in planes on a core: pixel by pixel, channels side by side."""
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -27,39 +28,71 @@ def in_planes(graph: Graph) -> frozenset[str]:
     return frozenset(found)
 
 
-def check_planes(graph: Graph, machine: Machine) -> None:
-    """UserError for what a core has no windows for."""
-    planes = in_planes(graph)
+def check_planes(graph: Graph) -> None:
+    """UserError for what no core has windows for."""
+    pixels = {p.name: math.prod(p.shape[1:]) for p in graph.populations}
+    planes = {name for name in in_planes(graph) if pixels[name] > 1}
     for population in graph.populations:
-        if population.bits > 1 or population.fraction:
-            raise UserError(
-                f"input {population.name} has numbers of {population.bits} bits, must have spikes: "
-                "the core has no graded inputs yet, and --backend golden trains it"
-            )
         if population.role == "readout" and population.name in planes:
             raise UserError(
-                f"read-out {population.name} lies in planes, must be a row of neurons on a core: "
-                "as a Dense or a convolution as large as the plane makes it"
+                f"read-out {population.name} has planes of {pixels[population.name]} pixels, must "
+                "have planes of 1 on a core: as a Dense, a convolution as large as the plane or a "
+                "GlobalAverage makes them"
             )
     for connection in graph.connections:
-        what = f"connection {connection.name} from {connection.source} to {connection.target}"
-        kind = connection.kind
-        if isinstance(kind, Dense) and connection.target in planes:
+        if isinstance(connection.kind, Dense) and connection.target in planes:
             raise UserError(
-                f"{what} is dense and enters planes, must be a convolution on a core: "
+                f"connection {connection.name} from {connection.source} to {connection.target} is "
+                "dense and enters planes, must be a convolution on a core: "
                 f"{connection.target} has convolutions, too"
             )
-        window = graph.windows.get(connection.name)
-        if isinstance(kind, Conv2d) and window is not None and window.pool_size > 1:
-            raise UserError(
-                f"{what} pools, must not on a core, which has no sums of pixels yet: take a "
-                "stride, or --backend golden"
-            )
-    if planes and not machine.windows:
-        raise UserError(
-            f"machine {machine.name!r} has no table of windows, must have one for convolutions, as "
-            f"{machine.name},windows=256"
-        )
+
+
+def options_for(graph: Graph, machine: Machine) -> dict[str, int]:
+    """Parameters that a machine lacks for convolutions and graded inputs, and what they must be."""
+    graded = any(population.graded for population in graph.populations)
+    if not (graded or in_planes(graph)):
+        return {}
+    scales = [scale_of(graph, connection) for connection in graph.connections]
+    bits = [graph.by_name[connection.source].bits for connection in graph.connections]
+    wanted = {
+        "windows": machine.windows or 256,
+        "scale_down": max(0, *(-scale for scale in scales)),
+        "scale_up": max(0, *(scale + n - 1 for scale, n in zip(scales, bits, strict=True))),
+    }
+    return {name: value for name, value in wanted.items() if getattr(machine, name) < value}
+
+
+def check_options(graph: Graph, machine: Machine) -> None:
+    """UserError if a machine lacks what a network's convolutions and graded inputs need."""
+    lacks = options_for(graph, machine)
+    if not lacks:
+        return
+    words = {
+        "windows": "no table of windows, must have one for convolutions and graded inputs",
+        "scale_down": f"a scale_down of {machine.scale_down}, must have more for averages and "
+        "graded inputs",
+        "scale_up": f"a scale_up of {machine.scale_up}, must have more for graded inputs",
+    }
+    changes = ",".join(f"{name}={value}" for name, value in lacks.items())
+    raise UserError(
+        f"machine {machine.name!r} has {words[next(iter(lacks))]}, as {machine.name},{changes}"
+    )
+
+
+def scale_of(graph: Graph, connection: Connection) -> int:
+    """By how many places weights are shifted for a source's spike, or a number's lowest bit."""
+    window = graph.windows.get(connection.name)
+    pixels = window.pool_size if window is not None and window.average else 1
+    return -(graph.by_name[connection.source].fraction or 0) - (pixels.bit_length() - 1)
+
+
+def to_units(values: np.ndarray, channels: int, pixels: int, bits: int, lanes: int) -> np.ndarray:
+    """`to_tiles` of numbers of so many bits, each of which is a pixel of its own."""
+    if bits > 1:
+        values = values[..., None] >> np.arange(bits, dtype=values.dtype) & 1
+        values = values.reshape(*values.shape[:-2], -1)
+    return values if pixels == 1 else to_tiles(values, channels, pixels, lanes)
 
 
 def to_tiles(values: np.ndarray, channels: int, pixels: int, lanes: int) -> np.ndarray:

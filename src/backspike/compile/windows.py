@@ -4,57 +4,86 @@ All divisions, edges and paddings of a convolution end here: the core walks entr
 that is dense or an identity has windows, too: of one pixel.
 """
 
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from amaranth.lib import data
 
 from backspike.compile.cut import Cut
 from backspike.compile.placement import Placement
-from backspike.gen.core.shared.window import ENTRY, OTHERS, PLANE, SOURCES, STRIDES
+from backspike.compile.planes import scale_of
+from backspike.gen.core.shared.window import (
+    CELLS,
+    ENTRY,
+    OTHERS,
+    PLANE,
+    SOURCES,
+    STRIDES,
+)
 from backspike.ir.connection import Conv2d
 from backspike.ir.constants import ceil_div
 from backspike.ir.graph import Connection, Graph
+from backspike.ir.window import Window
 
 Words = list[int]
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A window along one axis: so many sources, targets and taps; target o's tap k is source
-    o * stride - padding + k. With stride 0 all targets have the same sources, as a bias."""
+    """A window along one axis: so many cells of sources, targets and taps; target o's tap k is cell
+    o * stride - padding + k. With stride 0 all targets have the same cells, as a bias.
 
-    sources: int
+    cell: sources of a cell, side by side: what is pooled, or the bits of a number. left_over:
+    sources behind the last cell, that no window has.
+    """
+
+    cells: int
     targets: int
     taps: int = 1
     stride: int = 1
     padding: int = 0
+    cell: int = 1
+    left_over: int = 0
+
+    @property
+    def sources(self) -> int:
+        """All of them."""
+        return self.cells * self.cell + self.left_over
 
     def forward(self, target: int) -> tuple[int, int, int]:
-        """Of a target: (first source, its tap, how many there are)."""
+        """Of a target: (first source, its tap, how many sources there are)."""
         first = target * self.stride - self.padding
-        begin, end = max(first, 0), min(first + self.taps, self.sources)
-        return (begin, begin - first, end - begin) if end > begin else (0, 0, 0)
+        begin, end = max(first, 0), min(first + self.taps, self.cells)
+        if end <= begin:
+            return 0, 0, 0
+        return begin * self.cell, begin - first, (end - begin) * self.cell
 
     def backward(self, source: int) -> tuple[int, int, int]:
         """Of a source: (its target with the first tap, that tap, how many there are): each further
         tap is `stride` on, of the target before."""
-        at = source + self.padding
+        at = source // self.cell + self.padding
         taps = [
             tap
             for tap in range(at % self.stride, self.taps, self.stride)
-            if 0 <= (at - tap) // self.stride < self.targets
+            if source < self.cells * self.cell and 0 <= (at - tap) // self.stride < self.targets
         ]
         return ((at - taps[0]) // self.stride, taps[0], len(taps)) if taps else (0, 0, 0)
 
     def met(self, tap: int) -> tuple[int, int, int]:
-        """Of a tap: (first target that it meets a source of, that source, how many there are)."""
+        """Of a tap: (first target that it meets a cell of, first source of that, sources that it
+        meets in all)."""
         if not self.stride:
-            return 0, tap - self.padding, self.targets
+            return 0, (tap - self.padding) * self.cell, self.targets * self.cell
         low = max(0, ceil_div(self.padding - tap, self.stride))
-        high = min(self.targets - 1, (self.sources - 1 + self.padding - tap) // self.stride)
+        high = min(self.targets - 1, (self.cells - 1 + self.padding - tap) // self.stride)
         first = low * self.stride - self.padding + tap
-        return (low, first, high - low + 1) if high >= low else (0, 0, 0)
+        return (low, first * self.cell, (high - low + 1) * self.cell) if high >= low else (0, 0, 0)
+
+    @property
+    def to_next(self) -> int:
+        """From a cell's last source to the first of the next target's."""
+        return (self.stride - 1) * self.cell + 1
 
 
 class Table:
@@ -81,7 +110,7 @@ class Table:
     def connection(self, **fields: int) -> int:
         """Where a connection's rows lie, with these fields, the rest 0."""
         place = len(self.words)
-        for layout in (PLANE, SOURCES, OTHERS):
+        for layout in (PLANE, SOURCES, OTHERS, CELLS):
             names = {str(name) for name, _ in layout}
             self.words.append(_packed(layout, **{n: fields[n] for n in names & fields.keys()}))
         return place
@@ -96,7 +125,8 @@ def _packed(layout: data.StructLayout, **fields: int) -> int:
 @dataclass(frozen=True)
 class Windows:
     """The windows of one connection: of each axis, rows first. tiles: of sources. tile_rows: blocks
-    of weights of a tile of targets. shared: all taps have the same weights, as one-to-one."""
+    of weights of a tile of targets. shared: all taps have the same weights, as one-to-one. places:
+    by which weights are shifted; bits: of a graded input's numbers, each a place more."""
 
     axes: tuple[Axis, Axis]
     tiles: int
@@ -104,11 +134,30 @@ class Windows:
     blocks: int  # of the batch
     shared: bool = False
     first_tap: int = 0  # the first one's number, of which there are `taps`, for each source
+    places: int = 0
+    bits: int = 1
 
     @property
     def sources(self) -> int:
-        """Pixels of the source's plane."""
+        """Pixels of the source's plane, each bit of a number one."""
         return self.axes[0].sources * self.axes[1].sources
+
+    @property
+    def widest(self) -> int:
+        """Pixels of the source of a target's window, at the most."""
+        return math.prod(max(axis.forward(n)[2] for n in range(axis.targets)) for axis in self.axes)
+
+    @property
+    def reach(self) -> int:
+        """Targets that a pixel of the source reaches, at the most."""
+        return math.prod(
+            max(axis.backward(n)[2] for n in range(axis.sources)) for axis in self.axes
+        )
+
+    @property
+    def most_met(self) -> int:
+        """Pixels of the source that a tap meets, at the most."""
+        return math.prod(max(axis.met(n)[2] for n in range(axis.taps)) for axis in self.axes)
 
     @property
     def targets(self) -> int:
@@ -125,8 +174,9 @@ class Windows:
             columns=columns.targets,
             tile_rows=self.tile_rows,
             tile_units=self.sources * self.blocks,
-            x_source=self.blocks,
-            y_source=line,
+            **self._cells(self.blocks, line),
+            x_next=self.blocks,
+            y_next=line,
             x_other=tap,
             y_other=tap_row,
             y_entries=table.axis(
@@ -148,8 +198,9 @@ class Windows:
             columns=columns.sources,
             tile_rows=self.tile_rows,
             tile_units=self.targets * self.blocks,
-            x_source=-self.blocks,
-            y_source=-line,
+            places=self.places,
+            x_next=-self.blocks,
+            y_next=-line,
             x_other=columns.stride * tap,
             y_other=rows.stride * tap_row,
             y_entries=table.axis(
@@ -173,8 +224,9 @@ class Windows:
             taps=rows.taps * columns.taps,
             tap=self.first_tap,
             tile_units=self.sources * self.blocks,
-            x_source=columns.stride * self.blocks,
-            y_source=rows.stride * line,
+            **self._cells(self.blocks, line),
+            x_next=columns.to_next * self.blocks,
+            y_next=rows.to_next * line,
             x_other=self.blocks,
             y_other=target_line,
             y_entries=table.axis(
@@ -186,31 +238,61 @@ class Windows:
             ),
         )
 
+    def _cells(self, column: int, line: int) -> dict[str, int]:
+        """How sources are walked within a cell."""
+        rows, columns = self.axes
+        return {
+            "x_source": column,
+            "y_source": line,
+            "x_more": columns.cell - 1,
+            "y_more": rows.cell - 1,
+            "places": self.places,
+            "bits": self.bits - 1,
+        }
+
     def _taps(self) -> tuple[int, int]:
         """Blocks of weights from a row of taps to the next, and from a tap."""
         return (0, 0) if self.shared else (self.axes[1].taps * self.tiles, self.tiles)
 
 
-def windows_of(graph: Graph, connection: Connection, places: Placement, cut: Cut) -> Windows:
-    """Of a connection that is placed."""
+def windows_of(
+    graph: Graph, connection: Connection, places: Placement, cut: Cut, scale_down: int = 0
+) -> Windows:
+    """Of a connection that is placed. scale_down: the machine's."""
     source, target = places.populations[connection.source], places.populations[connection.target]
     at, window = places.connections[connection.name], graph.windows.get(connection.name)
     if isinstance(connection.kind, Conv2d) and window is not None:
-        geometry = zip(
-            source.plane, window.pixels, window.kernel, window.stride, window.padding, strict=True
-        )
-        axes = [Axis(*each) for each in geometry]
+        axes = [_axis(window, n, length) for n, length in enumerate(source.plane)]
     elif window is not None:  # dense: a window as large as the plane
         axes = [Axis(n, 1, n) for n in source.plane]
     else:
         axes = [Axis(n, m) for n, m in zip(source.plane, target.plane, strict=True)]
     rows, columns = axes
-    shared = window is None
-    return Windows((rows, columns), at.source_tiles, at.tile_rows, cut.blocks, shared)
+    bits = source.bits
+    columns = replace(columns, cell=columns.cell * bits, left_over=columns.left_over * bits)
+    return Windows(
+        (rows, columns),
+        at.source_tiles,
+        at.tile_rows,
+        cut.blocks,
+        shared=window is None,
+        places=scale_down + scale_of(graph, connection),
+        bits=bits,
+    )
 
 
-def bias_windows(connection: Connection, places: Placement, cut: Cut) -> Windows:
+def _axis(window: Window, n: int, length: int) -> Axis:
+    """Of rows (0) or columns (1) of a convolution over so many."""
+    cells, pool = window.pooled[n], window.pool[n]
+    geometry = window.pixels[n], window.kernel[n], window.stride[n], window.padding[n]
+    return Axis(cells, *geometry, pool, length - cells * pool)
+
+
+def bias_windows(
+    connection: Connection, places: Placement, cut: Cut, scale_down: int = 0
+) -> Windows:
     """Of a bias that has blocks of its own: one source, for every pixel of the target."""
     target, at = places.populations[connection.target], places.connections[connection.name]
     rows, columns = (Axis(1, n, stride=0) for n in target.plane)
-    return Windows((rows, columns), 1, 1, cut.blocks, first_tap=at.sources * at.taps)
+    first_tap = at.sources * at.taps
+    return Windows((rows, columns), 1, 1, cut.blocks, first_tap=first_tap, places=scale_down)

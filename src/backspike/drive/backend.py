@@ -54,6 +54,15 @@ class Backend(Protocol):
         """As `load_weights`, but nothing is forgotten: what a host that updates brings."""
         ...
 
+    def set_thresholds(self, thresholds: Mapping[str, float]) -> None:
+        """Of some populations with neurons, from the next `forward` on. Forgets nothing: a batch
+        that has run is updated as it was run."""
+        ...
+
+    def set_rate(self, rate: float) -> None:
+        """η, from the next update on."""
+        ...
+
     def weights(self) -> dict[str, Bits]:
         """All weights, uint16 (K, N) by connection."""
         ...

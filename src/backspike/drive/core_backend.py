@@ -1,5 +1,7 @@
 """A graph on a core, wherever it is: batches, updates and tensors by name."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from backspike.compile.compiler import Plan
@@ -76,6 +78,16 @@ class CoreBackend:
             check_halves(f"weights of {name}", weights[name], shape)
         self.driver.write_weights(weights)
         self._handed = False
+
+    def set_thresholds(self, thresholds: Mapping[str, float]) -> None:
+        """See GoldenBackend. Only feed-forward descriptors have them."""
+        self.plan = self.plan.with_thresholds(thresholds)
+        self.driver.set_plan(self.plan, list(thresholds))
+
+    def set_rate(self, rate: float) -> None:
+        """See GoldenBackend."""
+        self.plan = self.plan.with_rate(rate)
+        self.driver.set_rate(self.plan)
 
     def weights(self) -> dict[str, Bits]:
         """As `load_weights` takes them. RuntimeError if they have given way to their gradients."""

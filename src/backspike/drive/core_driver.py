@@ -15,12 +15,12 @@ from backspike.compile.memory_image import (
     unit_tensor,
 )
 from backspike.compile.placement import PopulationPlace, connection_of
-from backspike.compile.planes import from_tiles, to_tiles
+from backspike.compile.planes import from_tiles, to_units
 from backspike.compile.schedule import Task
 from backspike.compile.weight_image import connection_rows, connection_tensor, diagonal_rows
 from backspike.drive.port import Port
 from backspike.gen.core.control.counters import COUNTERS, WORDS
-from backspike.gen.core.engines import KINDS, UPDATE
+from backspike.gen.core.engines import FORWARD, KINDS, UPDATE
 from backspike.gen.core.faults import FAULT_TEXT, Fault
 from backspike.gen.core.layout import DESCRIPTOR_WORDS, RECORD_WORDS, TASK
 from backspike.gen.core.map import ANY_SIZES, IDENT, VERSION, option, options_of
@@ -117,6 +117,22 @@ class CoreDriver:
         cut = plan.cut
         self._register("batch", samples=cut.samples, sets=cut.sets)
         self._register("time", steps=cut.steps, last_steps=cut.last_steps, spans=cut.spans)
+
+    def set_plan(self, plan: Plan, populations: Iterable[str]) -> None:
+        """A plan that differs from the one before in what neurons of some populations are told
+        forward; descriptors of these alone are written."""
+        self.plan = plan
+        fields, found = FORWARD.on(plan.machine).fields, plan.descriptors[FORWARD.name]
+        for name in populations:
+            at = found.number(name) * DESCRIPTOR_WORDS
+            self._write("layers_fp", at, [found.layers[name][field] for field in fields])
+
+    def set_rate(self, plan: Plan) -> None:
+        """A plan that differs from the one before in its rate alone."""
+        self.plan = plan
+        word = UPDATE.on(plan.machine).fields["rate"].word
+        for n, values in enumerate(plan.descriptors[UPDATE.name].layers.values()):
+            self._write("layers_wg", n * DESCRIPTOR_WORDS + word, [values["rate"]])
 
     def write_weights(self, weights: Arrays) -> None:
         """Of each connection that has some, uint16 (K, N)."""
@@ -287,10 +303,9 @@ class CoreDriver:
         return found if at.pixels == 1 else from_tiles(found, at.size, at.pixels, self.shape.lanes)
 
     def _to_tiles(self, at: PopulationPlace, values: np.ndarray) -> np.ndarray:
-        """(..., N) of a population as its units have it: in planes another order, and padding."""
-        if at.pixels == 1:
-            return values
-        return to_tiles(values, at.size, at.pixels, self.shape.lanes)
+        """(..., N) of a population as its units have it: in planes another order, and padding, and
+        numbers bit by bit."""
+        return to_units(values, at.size, at.pixels, at.bits, self.shape.lanes)
 
     def _register(self, name: str, **fields: int) -> None:
         self.port.write(name, self.map.register(name).pack(**fields))

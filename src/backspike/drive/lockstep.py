@@ -19,11 +19,15 @@ class Lockstep:
     def __init__(self, primary: Backend, reference: Backend) -> None:
         self.name = primary.name
         self.primary, self.reference = primary, reference
-        self.graph: Graph = primary.graph
         order = [name for stage in self.graph.stages for name in stage]
         # A connection's weights are used where it enters.
         order += [c.name for name in order for c in self.graph.into(name)]
         self._comparison = Comparison(primary.name, reference.name, order.index)
+
+    @property
+    def graph(self) -> Graph:
+        """The network."""
+        return self.primary.graph
 
     @property
     def counts(self) -> Counts:
@@ -63,6 +67,14 @@ class Lockstep:
     def set_weights(self, weights: Arrays) -> None:
         self.primary.set_weights(weights)
         self.reference.set_weights(weights)
+
+    def set_thresholds(self, thresholds: Mapping[str, float]) -> None:
+        self.primary.set_thresholds(thresholds)
+        self.reference.set_thresholds(thresholds)
+
+    def set_rate(self, rate: float) -> None:
+        self.primary.set_rate(rate)
+        self.reference.set_rate(rate)
 
     def weights(self) -> dict[str, Bits]:
         return self.primary.weights()

@@ -2,8 +2,8 @@
 
 import math
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Literal, TypeVar
@@ -97,6 +97,11 @@ class Population:
     def unit(self) -> float:
         """The value of the number 1."""
         return 2.0 ** -(self.fraction or 0)
+
+    @property
+    def graded(self) -> bool:
+        """Whether it has numbers in place of spikes."""
+        return self.most > 1 or self.unit != 1
 
     @property
     def spikes(self) -> bool:
@@ -307,6 +312,21 @@ class Graph:
         home = {name: group for group in groups for name in group}
         edges = ((home[c.source], home[c.target]) for c in self.connections)
         return tuple(_order(groups, [(a, b) for a, b in edges if a != b]))
+
+    def with_thresholds(self, thresholds: Mapping[str, float]) -> "Graph":
+        """The same network, but for the thresholds of some populations, which have neurons."""
+        for name in thresholds:
+            if name not in self.by_name or self.by_name[name].neuron is None:
+                raise UserError(
+                    f"a threshold is of {name!r}, must be of a population with a neuron model"
+                )
+        populations = tuple(
+            replace(p, neuron=replace(p.neuron, threshold=thresholds[p.name]))
+            if p.neuron is not None and p.name in thresholds
+            else p
+            for p in self.populations
+        )
+        return replace(self, populations=populations)
 
     def _reached(self, name: str) -> set[str]:
         """The populations that one or more connections lead to."""

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping
+from fractions import Fraction
 
 import numpy as np
 
 from backspike.ir.bits import Bits
 from backspike.ir.constants import PART_TERMS
 from backspike.ir.errors import UserError
-from backspike.ir.graph import Graph
+from backspike.ir.graph import Connection, Graph
 
 
 def is_half(bits: np.ndarray) -> np.ndarray:
@@ -81,13 +82,19 @@ def check_labels(labels: object, samples: int, classes: int) -> None:
 
 def check_terms(graph: Graph, samples: int, steps: int) -> None:
     """UserError unless parts of a batch can be added, so many samples in all."""
-    pixels = max((math.prod(graph.windows[c.name].pixels) for c in graph.trained), default=1)
-    if samples * steps * pixels > PART_TERMS:
-        planes = f" and {pixels} pixels" if pixels > 1 else ""
+    each = max((_share(graph, c) for c in graph.trained), default=Fraction(1))
+    if samples * steps * each > PART_TERMS:
         raise UserError(
-            f"a batch in parts has {samples} samples of {steps} steps{planes}, must have up to "
-            f"{PART_TERMS // pixels:,} steps in all: so many are added without loss"
+            f"a batch in parts has {samples} samples of {steps} steps, must have up to "
+            f"{int(PART_TERMS / each):,} steps in all: so many are added without loss"
         )
+
+
+def _share(graph: Graph, connection: Connection) -> Fraction:
+    """A bound of a weight gradient's sum of a sample and step, if all gradients were 1."""
+    window, source = graph.windows[connection.name], graph.by_name[connection.source]
+    pixels = math.prod(window.pixels) * (1 if window.average else window.pool_size)
+    return pixels * max(Fraction(1), Fraction(source.most) * Fraction(source.unit))
 
 
 def check_step(step: int) -> None:

@@ -51,6 +51,17 @@ class Window:
         return math.prod(self.pool)
 
     @property
+    def sources(self) -> float:
+        """Taps of a target that are of a source and not of the padding, on average."""
+        inside = 1.0
+        for size, kernel, stride, padding, pixels in zip(
+            self.pooled, self.kernel, self.stride, self.padding, self.pixels, strict=True
+        ):
+            first = [y * stride - padding for y in range(pixels)]
+            inside *= sum(min(y + kernel, size) - max(y, 0) for y in first) / pixels
+        return self.source[0] * inside
+
+    @property
     def overlap(self) -> int:
         """Target pixels that a pixel of the source reaches, at the most."""
         reach = zip(self.kernel, self.stride, self.pixels, strict=True)

@@ -27,6 +27,7 @@ from backspike.train.optimizers import SGD, learning_of, optimizer_from_json
 from backspike.train.progress import Progress
 from backspike.train.tally import Tally
 from backspike.train.tensor_file import as_written, read_tensors, sha256
+from backspike.train.thresholds import AdaptiveThreshold
 
 FORMAT = 3
 LOSSES = {"CrossEntropy": CrossEntropy, "MeanSquared": MeanSquared}
@@ -37,7 +38,8 @@ class Checkpoint:
     """A run that stands still. optimizer: see `optimizer_to_json`; host: `HostOptimizer.state`.
 
     steps: None before the first batch. backend, machine: names of those it ran on, None if they
-    are not known. saturated: whether a rounding has. notes: what a command keeps, as JSON.
+    are not known. saturated: whether a rounding has. thresholds: how those of the
+    graph adapt. notes: what a command keeps, as JSON.
     Raises UserError for wrong values.
     """
 
@@ -55,6 +57,7 @@ class Checkpoint:
     weights: dict[str, Bits]
     moments: dict[str, Bits]
     host: tuple[dict[str, np.ndarray], dict] | None
+    thresholds: AdaptiveThreshold | None = None
     notes: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -99,6 +102,7 @@ class Checkpoint:
                 for name, loss in self.losses.items()
             },
             **{name: getattr(self, name) for name in same},
+            "thresholds": None if self.thresholds is None else asdict(self.thresholds),
             "progress": asdict(self.progress),
             "host": None if self.host is None else self.host[1],
             "tensors": _index(tensors),
@@ -153,6 +157,8 @@ def _checkpoint(about: dict[str, Any], tensors: dict[str, np.ndarray]) -> Checkp
     for name, loss in fields["losses"].items():
         values = dict(loss)
         losses[name] = LOSSES[values.pop("type")](**values)
+    if (adaptive := fields.get("thresholds")) is not None:
+        fields["thresholds"] = AdaptiveThreshold(**adaptive)
     host = {n: x for n, x in tensors.items() if n.startswith(("master.", "state."))}
     fields |= {
         "graph": graph_from_json(fields["graph"]),

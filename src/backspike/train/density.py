@@ -22,6 +22,7 @@ class Density:
     def __init__(self, graph: Graph) -> None:
         self.batches = 0
         self._roles = {population.name: population.role for population in graph.populations}
+        self.hidden = [name for name, role in self._roles.items() if role == "hidden"]
         self._counted: dict[tuple[str, str], list[int]] = {}
         """Nonzeros, and values, by tensor and population."""
         self._batch: tuple[Mapping[str, Bits], Mapping[str, Bits]] = {}, {}

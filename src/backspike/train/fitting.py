@@ -32,6 +32,7 @@ class Fitting:
     """Training on some data. counters: all that hardware counted in its training batches.
 
     path: of the checkpoint that is kept, or None; keep: writes it. bar: progress on stderr.
+    watch: see `Trainer.fit`.
     """
 
     def __init__(
@@ -45,10 +46,11 @@ class Fitting:
         path: Path | None,
         keep: Callable[[Path], None],
         bar: bool,
+        watch: Callable[[], object] | None = None,
     ) -> None:
         self._stepper, self._reader = stepper, reader
         self._health, self._density = health, density
-        self._path, self._keep, self._bar = path, keep, bar
+        self._path, self._keep, self._bar, self._watch = path, keep, bar, watch
         self._saved, self._kept = -math.inf, 0
         self.counters = counters
 
@@ -127,8 +129,12 @@ class Fitting:
         count = progress.updates % DENSITY_EVERY == 0
         backend = stepper.backend
         assert backend is not None
-        if count:
-            self._density.forward(batch.inputs, backend.forward_tensors())
+        if count or self._health.watches:
+            tensors = backend.forward_tensors()
+            if count:
+                self._density.forward(batch.inputs, tensors)
+            if self._health.watches:
+                self._health.watch(tensors)
         errors = stepper.criterion.errors(logits, batch.labels)
         following, found = next(parts, None), logits
         if following is None:
@@ -144,7 +150,10 @@ class Fitting:
         if part.last:
             logits = {name: np.concatenate([each[name] for each in before]) for name in logits}
             self._health.loss(progress.tally.add(stepper.criterion, logits, part.whole))
+            watched = self._health.watches
             progress.updates, progress.batches = stepper.updates, progress.batches + 1
+            if watched and not self._health.watches and self._watch is not None:
+                self._watch()
         return found, following
 
     def _end_epoch(self, test: Any) -> dict:

@@ -20,6 +20,7 @@ from backspike.golden.backend import GoldenBackend
 from backspike.ir.bits import Bits
 from backspike.ir.constants import SMALLEST
 from backspike.ir.errors import Mismatch, UserError
+from backspike.ir.graph import Population
 from backspike.ir.learning import Learning
 from backspike.system.program import run_program
 from backspike.train.fuzz_training import ALPHAS, DENSITIES, HALVES, RATES, random_halves
@@ -86,6 +87,8 @@ def roomy(machine: Machine) -> Machine:
         states=1024 // lanes,
         momentum=1,
         windows=1024,
+        scale_down=12,
+        scale_up=7,
         parts=1,
     )
 
@@ -174,14 +177,16 @@ def random_weights(case: Case) -> dict[str, Bits]:
 
 
 def random_inputs(case: Case, samples: int) -> dict[str, Bits]:
-    """Spikes of each input, some of them perhaps silent, perhaps all of them."""
-    return {
-        p.name: (
-            case.rng.random((samples, case.plan.steps, p.size)) < case.rng.choice(DENSITIES)
-        ).astype(np.uint8)
-        for p in case.plan.graph.populations
-        if p.role == "input"
-    }
+    """Spikes of each input, or its numbers, some of them perhaps silent, perhaps all of them."""
+
+    def drawn(population: Population) -> Bits:
+        shape = samples, case.plan.steps, population.size
+        spikes = (case.rng.random(shape) < case.rng.choice(DENSITIES)).astype(np.uint8)
+        if population.bits > 1:
+            spikes *= case.rng.integers(1, population.most + 1, shape, dtype=np.uint8)
+        return spikes
+
+    return {p.name: drawn(p) for p in case.plan.graph.populations if p.role == "input"}
 
 
 def own_errors(plan: Plan) -> list[str]:

@@ -155,8 +155,10 @@ def random_batch(
 ) -> tuple[dict[str, Bits], Bits]:
     """(inputs, labels) of a chain's batch, some of it perhaps silent, perhaps all of it spiking."""
     first, last = graph.populations[0], graph.populations[-1]
-    spikes = rng.random((samples, steps, first.size)) < rng.choice(DENSITIES)
-    return {first.name: spikes.astype(np.uint8)}, rng.integers(0, last.size, samples)
+    spikes = (rng.random((samples, steps, first.size)) < rng.choice(DENSITIES)).astype(np.uint8)
+    if first.graded:
+        spikes *= rng.integers(1, first.most + 1, spikes.shape, dtype=np.uint8)
+    return {first.name: spikes}, rng.integers(0, last.size, samples)
 
 
 def random_weights(rng: np.random.Generator, graph: Graph, kind: str) -> dict[str, Bits]:

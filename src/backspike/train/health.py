@@ -14,6 +14,10 @@ from backspike.train.words import plural
 DIVERGED = 2.0
 """A run has diverged if the mean loss of its last epoch is so many times that of its first batch,
 or of outputs that are all equal, whichever is larger."""
+FIRST = 8
+"""Batches at the beginning in which each population's spikes are counted."""
+SILENT, RESTLESS = 0.002, 0.9
+"""Shares of spikes in them, below and above which a population hardly learns."""
 TRAINING, TEST = "training", "test"
 """Whose samples a batch is of."""
 
@@ -41,6 +45,18 @@ class Health:
         if saturated and self.progress.saturated is None:
             self.progress.saturated = self.progress.updates
 
+    @property
+    def watches(self) -> bool:
+        """Whether the batch that is run is one of the first."""
+        return self.progress.updates < FIRST
+
+    def watch(self, tensors: Mapping[str, Bits]) -> None:
+        """Forward tensors of each of the first batches, or of a part of one."""
+        for name in self._density.hidden:
+            bits, counted = tensors[f"spikes.{name}"], self.progress.first.setdefault(name, [0, 0])
+            counted[0] += int(np.count_nonzero(bits))
+            counted[1] += bits.size
+
     def loss(self, loss: float) -> None:
         """Of every batch that is trained, before it is counted as an update."""
         progress = self.progress
@@ -59,6 +75,8 @@ class Health:
         said, progress, density = self._dark(), self.progress, self._density
         if density.is_zero("spikes") and TRAINING in self._lit:
             said["spikes"] = f"no hidden neuron has spiked in {_looked_at(density.batches)}"
+        else:
+            said |= self._unbalanced(dark=bool(said))
         if self._criterion.alpha == 0:
             said["alpha"] = "alpha is 0, so the loss does not depend on the outputs"
         if density.is_zero("outputs"):
@@ -102,6 +120,24 @@ class Health:
             for part, batches in self._batches.items()
             if part not in self._lit
         }
+
+    def _unbalanced(self, dark: bool) -> dict[str, str]:
+        """Of populations that spiked hardly, or nearly always, in the first batches. dark: no input
+        did, which is the reason then."""
+        said = {}
+        for name, (ones, values) in self.progress.first.items():
+            rate = ones / values
+            state, cure = ("", "")
+            if rate < SILENT and not dark:
+                state, cure = "silent", "a larger gain or a lower threshold wakes it"
+            elif rate > RESTLESS:
+                state, cure = "saturated", "a smaller gain or a higher threshold calms it"
+            if state:
+                said[f"{state} {name}"] = (
+                    f"population {name} is {state}: in the first batches its neurons spiked in "
+                    f"{rate:.2%} of the steps, so it hardly learns; {cure}"
+                )
+        return said
 
     def _limit(self) -> float:
         return DIVERGED * max(self._criterion.equal_outputs, self.progress.first_loss or 0.0)

@@ -63,6 +63,8 @@ INSTEAD = {
     "groups": "populations of their own, each with its connection",
 }
 """What a Conv2d does not have, and what serves instead."""
+PARAMETERS = {"rectangle": 2}
+"""Of a surrogate at the most, if it is not one."""
 OF_POPULATION = ("name", "shape", "role", "neuron")
 OF_INPUT = ("bits", "fraction")
 OF_CONNECTION = ("source", "target", "kind", "delay", "frozen", "stop_gradient", "name")
@@ -95,19 +97,25 @@ def parse_network(about: Mapping[str, Any]) -> Graph:
 
 
 def surrogate_of(text: object) -> Surrogate:
-    """The surrogate derivative `NAME` or `NAME:PARAMETER`."""
-    name, colon, parameter = text.partition(":") if isinstance(text, str) else ("", "", "")
+    """The surrogate derivative `NAME` or `NAME:PARAMETER`, or `rectangle:WIDTH:HEIGHT`."""
+    name, *given = text.split(":") if isinstance(text, str) else [""]
     if name not in SURROGATES:
         raise UserError(f"surrogate is {name or text!r}, must be one of {', '.join(SURROGATES)}")
-    if not colon:
-        return SURROGATES[name]()
+    most = PARAMETERS.get(name, 1)
+    if len(given) > most:
+        must = "a width and a height" if most > 1 else "one"
+        raise UserError(f"surrogate {name} has {len(given)} parameters, must have up to {must}")
+    return SURROGATES[name](*(_parameter(name, each) for each in given))
+
+
+def _parameter(name: str, text: str) -> float:
     try:
-        value = parse_number(parameter)
+        value = parse_number(text)
     except ValueError as error:
         raise UserError(f"surrogate {name}'s parameter {error}") from None
     if value <= 0:
         raise UserError(f"surrogate {name}'s parameter is {value:g}, must be a positive number")
-    return SURROGATES[name](value)
+    return value
 
 
 def _add_population(net: Network, what: str, table: Mapping[str, Any]) -> None:

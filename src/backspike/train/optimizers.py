@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from backspike.ir.checks import nearest_half, whole
 from backspike.ir.errors import UserError
 from backspike.ir.graph import Graph
 from backspike.ir.learning import Learning
@@ -20,11 +21,16 @@ from backspike.ir.validation import check_arrays
 class SGD:
     """On chip: w = round(w - η d), d the sum over the batch (so η is PyTorch's lr / batch).
 
-    rounding `stochastic` draws from the trainer's seed and the number of the update.
+    rounding `stochastic` draws from the trainer's seed and the number of the update. falling: the
+    host lets the rate fall to 0 in a straight line over so many updates; None: it stays.
     """
 
     rate: float = 2.0**-6
     rounding: Literal["nearest", "stochastic"] = "nearest"
+    falling: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_falling(self.falling)
 
     def learning(self, batch: int, seed: int) -> Learning:
         """How a core learns so."""
@@ -36,11 +42,16 @@ class Momentum:
     """On chip: m = round(μ m + d), w = round(w - η m), d the sum over the batch.
 
     On hardware the machine must have a memory of moments: `momentum=1`, as `tiny,momentum=1`.
+    rounding, falling: as of SGD.
     """
 
     rate: float = 2.0**-6
     mu: float = 0.875
     rounding: Literal["nearest", "stochastic"] = "nearest"
+    falling: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_falling(self.falling)
 
     def learning(self, batch: int, seed: int) -> Learning:
         """How a core learns so."""
@@ -51,6 +62,23 @@ class Momentum:
 
 OnChip = SGD | Momentum
 MakesOptimizer = Callable[..., torch.optim.Optimizer]
+
+
+def _check_falling(falling: int | None) -> None:
+    if falling is not None:
+        whole("falling", falling)
+
+
+def rate_at(optimizer: OnChip, update: int) -> float:
+    """η of an update, counted from 0: FP16. UserError if it has fallen to 0 before."""
+    if optimizer.falling is None:
+        return nearest_half("rate", optimizer.rate)
+    if update >= optimizer.falling:
+        raise UserError(
+            f"{update} updates are done, must be fewer than {optimizer.falling} to go on: the rate "
+            "falls to 0 over these"
+        )
+    return nearest_half("rate", optimizer.rate * (1 - update / optimizer.falling))
 
 
 def check_optimizer(optimizer: object) -> None:
@@ -181,7 +209,8 @@ def learning_of(
 def optimizer_to_json(optimizer: OnChip | MakesOptimizer) -> dict[str, Any]:
     """Its `type`, and its values; `again` says whether they are enough to make it again."""
     if isinstance(optimizer, OnChip):
-        return {"type": type(optimizer).__name__, "again": True, "values": asdict(optimizer)}
+        values = {key: x for key, x in asdict(optimizer).items() if x is not None}
+        return {"type": type(optimizer).__name__, "again": True, "values": values}
     partial = isinstance(optimizer, functools.partial)
     made, values = (optimizer.func, optimizer.keywords) if partial else (optimizer, {})
     again = getattr(torch.optim, _name(made), None) is made

@@ -1,7 +1,9 @@
-"""Plots of a run: loss and accuracy, spikes of a sample, classes, what the engines did."""
+"""Plots of a run: loss and accuracy, spikes of a sample, classes, what the engines did; of networks
+in planes also these and kernels."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import fill
 
@@ -14,10 +16,11 @@ from backspike.ir.bits import Bits
 from backspike.ir.constants import ENGINES
 from backspike.ir.errors import UserError
 from backspike.system.plot_style import BLUE, GREEN, ORANGE, PINK, SKY, SOFT, STYLE, YELLOW
+from backspike.train.plane_plots import kernels, planes
 from backspike.train.report import NAMES, headline
 from backspike.train.result import Result
 
-NAMES_OF_FIGURES = ("training", "spikes", "classes", "engines")
+NAMES_OF_FIGURES = ("training", "spikes", "planes", "kernels", "classes", "engines")
 KINDS = ("png", "svg")
 LOSSES = {
     "ce": "cross-entropy", "ce-every": "cross-entropy of all steps", "mse": "squared error",
@@ -33,11 +36,15 @@ class Sample:
 
     spikes: uint8 (T, N) of the input and every population that spikes, of one sample; label: its
     class. confusion: int64, test samples by label (rows) and predicted class (columns), or None.
+    planes: shapes (channels, rows, columns) of those that lie in planes. kernels: weights (targets,
+    sources, rows, columns) of the first convolution by its name, if there is one.
     """
 
     spikes: dict[str, Bits]
     label: int
     confusion: np.ndarray | None
+    planes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    kernels: tuple[str, np.ndarray] | None = None
 
 
 def check_free(folder: Path) -> None:
@@ -51,12 +58,22 @@ def check_free(folder: Path) -> None:
 
 
 def draw(result: Result, sample: Sample, folder: Path) -> list[Path]:
-    """Draw into `folder` (made if need be) and return the paths: `training`, `spikes`, `classes`
-    and, of a backend with counters, `engines`, each as PNG and SVG."""
+    """Draw into `folder` (made if need be) and return the paths: `training`, `spikes`, of
+    a network in planes `planes` and `kernels`, `classes` and, of a backend with counters,
+    `engines`, each as PNG and SVG."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": "backspike"}):
         figures = {"training": training(result), "spikes": raster(sample.spikes, sample.label)}
+        if sample.planes:
+            shaped = {
+                name: sample.spikes[name].reshape(-1, *shape)
+                for name, shape in sample.planes.items()
+            }
+            figures["planes"] = planes(shaped, sample.label)
+        if sample.kernels is not None:
+            name, weights = sample.kernels
+            figures["kernels"] = kernels(weights, name)
         if sample.confusion is not None:
             figures["classes"] = classes(sample.confusion)
         if result.counters is not None:

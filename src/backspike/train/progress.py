@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 from backspike.ir.errors import UserError
 from backspike.train.tally import Tally
@@ -17,7 +18,8 @@ class Progress:
     (0..1) of its batches, each before its update; with several losses `readouts` has both by
     read-out; `test` the accuracy of test samples, if there were some. first_loss: of the first
     batch. saturated, diverged: the first batch in which a sum was cut off, or whose loss was too
-    large (see `Health`), counted from 0 since the first weights.
+    large (see `Health`), counted from 0 since the first weights. first: of each hidden population,
+    how many spikes its first batches had, and how many there might have been.
     Raises UserError for values that no run leads to.
     """
 
@@ -28,6 +30,7 @@ class Progress:
     first_loss: float | None = None
     saturated: int | None = None
     diverged: int | None = None
+    first: dict[str, list[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _update("updates", self.updates)
@@ -37,6 +40,10 @@ class Progress:
         for name in ("saturated", "diverged"):
             if getattr(self, name) is not None:
                 _update(name, getattr(self, name))
+        if not isinstance(self.first, dict):
+            raise UserError(f"first is {self.first!r}, must be a dict")
+        for name, counted in self.first.items():
+            _check_first(name, counted)
         if not isinstance(self.history, list):
             raise UserError(f"history is {self.history!r}, must be a list")
         for n, entry in enumerate(self.history):
@@ -75,6 +82,12 @@ def _check_entry(n: int, entry: object) -> None:
     for name in ("accuracy", "test"):
         if name in entry:
             _number(f"{name} of history[{n}]", entry[name], most=1)
+
+
+def _check_first(name: object, counted: Any) -> None:
+    whole = isinstance(counted, list) and [type(n) for n in counted] == [int, int]
+    if not (whole and 0 <= counted[0] <= counted[1] > 0):
+        raise UserError(f"first of {name} is {counted!r}, must be spikes and how many there may be")
 
 
 def _update(name: str, value: object) -> None:

@@ -18,7 +18,14 @@ from backspike.ir.errors import LinkError, UserError
 from backspike.ir.graph import Graph
 from backspike.train.batches import Batch, Part, Reader, parts_of
 from backspike.train.losses import Criterion
-from backspike.train.optimizers import MakesOptimizer, OnChip, host_optimizer, learning_of
+from backspike.train.optimizers import (
+    MakesOptimizer,
+    OnChip,
+    host_optimizer,
+    learning_of,
+    rate_at,
+)
+from backspike.train.thresholds import AdaptiveThreshold, Rates
 from backspike.train.weights import from_columns, rounded, to_columns
 
 Errors = Mapping[str, Bits]
@@ -27,8 +34,9 @@ Errors = Mapping[str, Bits]
 class Stepper:
     """Runs batches and updates weights. The backend is made when T is known: with `open`.
 
-    reader: of the batches; it is told T. updates: weight updates done. UserError, before anything
-    is built, if the graph does not fit the machine; Mismatch where a core differs from golden.
+    graph: as it is now: its thresholds may adapt. reader: of the batches; it is told T. updates:
+    weight updates done. UserError, before anything is built, if the graph does not fit the machine;
+    Mismatch where a core differs from golden.
     """
 
     def __init__(
@@ -42,9 +50,10 @@ class Stepper:
         backend: str,
         batch: int,
         seed: int,
-        gain: float,
+        gain: float | None,
         stateful: bool,
         check: bool,
+        thresholds: AdaptiveThreshold | None,
         trace: Path | None,
         trace_batch: int,
     ) -> None:
@@ -52,6 +61,10 @@ class Stepper:
         alpha = criterion.alpha if criterion.on_chip else None
         self.learning = learning_of(optimizer, batch, seed, alpha)
         self.updates = 0
+        self._falling: OnChip | None = None
+        if isinstance(optimizer, OnChip) and optimizer.falling is not None:
+            self._falling = optimizer
+        self._adaptive, self._rates = thresholds, Rates()
         self._how = {"check": check, "trace": trace, "trace_batch": trace_batch}
         self._machine, self._name, self._reader = machine, backend, reader
         self._closed = self._lost = False
@@ -139,6 +152,7 @@ class Stepper:
         """Update for the part that was run last: of weights if the batch ends with it."""
         backend = self._backend
         assert backend is not None
+        self._before(part)
         backend.update(errors, self.updates, first=part.first, last=part.last)
         if not part.last:
             return
@@ -158,12 +172,28 @@ class Stepper:
             self.update(errors, part)
             return self.run(batch, self.stateful)
         assert self._backend is not None
+        self._before(part)
         logits = self._backend.update_forward(
             errors, self.updates, batch.inputs, self._labels(batch),
             go_on=self.stateful, first=part.first, last=part.last,
         )  # fmt: skip
         self.updates += part.last
         return logits
+
+    def _before(self, part: Part) -> None:
+        """Ahead of the update for the part that was run last: its rate, if that falls; and
+        thresholds, if they adapt, are moved by the batch that ends with it. The update does not
+        know them, so the next batch may run beside it."""
+        assert self._backend is not None
+        if self._falling is not None:
+            self._backend.set_rate(rate_at(self._falling, self.updates))
+        if self._adaptive is None:
+            return
+        self._rates.add(self._backend.forward_tensors())
+        if part.last:
+            found = self._adaptive.thresholds(self.graph, self._rates.take())
+            self.graph = self.graph.with_thresholds(found)
+            self._backend.set_thresholds(found)
 
     def weights(self) -> dict[str, Bits]:
         """uint16 (K, N) of each connection that has some. UserError if they were on a board that

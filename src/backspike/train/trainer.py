@@ -12,7 +12,6 @@ from backspike.drive.machines import find_machine, is_machine
 from backspike.drive.registry import check_backend
 from backspike.gen.machine import Machine
 from backspike.golden.half import from_bits
-from backspike.golden.initial import HIDDEN_GAIN
 from backspike.ir.bits import Bits
 from backspike.ir.builder import Network
 from backspike.ir.checks import instance, switch, whole
@@ -35,6 +34,7 @@ from backspike.train.optimizers import (
 )
 from backspike.train.stepper import Stepper
 from backspike.train.tally import Tally
+from backspike.train.thresholds import AdaptiveThreshold
 from backspike.train.weights import Weights
 
 Callback = Callable[[dict], object]
@@ -57,9 +57,10 @@ class Trainer:
     loss, optimizer: see `losses` and `optimizers`; with several
     read-outs {name: loss}. A Momentum needs a machine with `momentum=1` if it is hardware.
     seed: of first weights, order of the data and stochastic rounding. gain: of first weights; their
-    deviation is gain / sqrt(sources of a neuron), and deep networks need about 2.8 to spike.
+    deviation is gain / sqrt(sources of a neuron); None: 2, and 2.4 for more than six layers.
     stateful: potentials, currents and delayed spikes go on from batch to batch of an epoch; all
     batches then have the same samples, at steps that follow, and no pair of arrays is taken.
+    thresholds: None, or how those of hidden populations adapt; see `AdaptiveThreshold`.
     check: compare every tensor with golden (default: on for all but golden). trace, trace_batch:
     see `make_backend`. `health` says what is wrong with a run.
     A run gives the same bits whenever and wherever it runs; with an optimizer of PyTorch's, with
@@ -77,14 +78,15 @@ class Trainer:
         loss: Loss | Mapping[str, Loss] = CrossEntropy(),  # noqa: B008 (it is frozen)
         optimizer: OnChip | MakesOptimizer = SGD(),  # noqa: B008
         seed: int = 0,
-        gain: float = HIDDEN_GAIN,
+        gain: float | None = None,
         stateful: bool = False,
+        thresholds: AdaptiveThreshold | None = None,
         check: bool | None = None,
         trace: str | os.PathLike | None = None,
         trace_batch: int = 0,
     ) -> None:
-        self.graph = network.graph if isinstance(network, Network) else network
-        if not isinstance(self.graph, Graph):
+        graph = network.graph if isinstance(network, Network) else network
+        if not isinstance(graph, Graph):
             raise UserError(
                 f"network is a {type(network).__name__}, must be a Graph, a builder's Network or a "
                 "Sequential"
@@ -98,21 +100,24 @@ class Trainer:
         switch("stateful", stateful)
         if check is not None:
             switch("check", check)
-        self.stateful, self.optimizer = stateful, optimizer
-        self._criterion = Criterion(self.graph, loss)
+        if thresholds is not None:
+            instance("thresholds", thresholds, AdaptiveThreshold)
+        self.stateful, self.optimizer, self.thresholds = stateful, optimizer, thresholds
+        self._criterion = Criterion(graph, loss)
         sizes = {name: self._criterion.sizes[name] for name in self._criterion.losses}
-        self._reader = Reader(self.graph, sizes, batch, steps)
+        self._reader = Reader(graph, sizes, batch, steps)
         self._stepper = Stepper(
-            self.graph, self._criterion, optimizer, self._reader,
+            graph, self._criterion, optimizer, self._reader,
             machine=self.machine, backend=backend, batch=batch, seed=seed, gain=gain,
             stateful=stateful, check=backend != "golden" if check is None else check,
+            thresholds=thresholds,
             trace=None if trace is None else as_path("trace", trace), trace_batch=trace_batch,
         )  # fmt: skip
         self.learning = self._stepper.learning
-        self.density = Density(self.graph)
+        self.density = Density(graph)
         self.health = Health(self._criterion, self.density)
         self.counters: dict | None = None
-        self._weights = Weights(self.graph, self._stepper.weights, self._stepper.set_weights)
+        self._weights = Weights(graph, self._stepper.weights, self._stepper.set_weights)
         if steps is not None:
             self._stepper.open(steps)
 
@@ -125,6 +130,11 @@ class Trainer:
     def close(self) -> None:
         """Release the backend. Nothing can be run afterwards; weights can be read."""
         self._stepper.close()
+
+    @property
+    def graph(self) -> Graph:
+        """The network, with the thresholds that it has now."""
+        return self._stepper.graph
 
     @property
     def losses(self) -> dict[str, Loss]:
@@ -175,6 +185,7 @@ class Trainer:
         save: str | os.PathLike | None = None,
         notes: Mapping[str, Any] | None = None,
         bar: bool = False,
+        watch: Callable[[], object] | None = None,
     ) -> list[dict]:
         """Train so many epochs more; one that was interrupted is gone on with, and counts, if its
         data is a pair of arrays or a `Coded`, and else begins again. Returns the entries that the
@@ -184,7 +195,8 @@ class Trainer:
         scored after each epoch. save: checkpoint, written after every epoch; and, where an epoch
         can be gone on with, at the start, when Ctrl-C stops the run (Interrupted), and whenever the
         last one is SAVE_SECONDS old. A pipe or a device gets the last one alone. notes: kept in it,
-        as JSON. bar: progress on stderr.
+        as JSON. bar: progress on stderr. watch: called after the first few batches, when `health`
+        knows of populations that are silent or saturated.
         Raises LinkError if a board is lost.
         """
         self._check_ready(data)
@@ -200,7 +212,7 @@ class Trainer:
         fitting = Fitting(
             self._stepper, self._reader, self.health, self.density, self.counters,
             path=None if save is None else as_path("save", save),
-            keep=lambda path: self.save(path, notes), bar=bar,
+            keep=lambda path: self.save(path, notes), bar=bar, watch=watch,
         )  # fmt: skip
         try:
             for entry in fitting.epochs(data, test, epochs):
@@ -285,6 +297,7 @@ class Trainer:
             seed=self.learning.seed,
             steps=self.steps,
             stateful=self.stateful,
+            thresholds=self.thresholds,
             backend=self.backend_name,
             machine=self.machine.name,
             progress=self.health.progress,
@@ -329,6 +342,7 @@ class Trainer:
             optimizer=optimizer_from_json(saved.optimizer, optimizer),
             seed=saved.seed,
             stateful=saved.stateful,
+            thresholds=saved.thresholds,
             check=check,
             trace=trace,
             trace_batch=trace_batch,

@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 
-from backspike.gen.numerics.half_product import HalfProduct
+from backspike.gen.numerics.half import Half
+from backspike.gen.numerics.half_product import HalfProduct, shift_factor, shifted_factor
 from backspike.gen.numerics.half_to_fixed import HalfToFixed
 from backspike.golden import half
 from backspike.sim.bench.array_bench import ArrayBench, after, to_limbs
@@ -49,6 +53,71 @@ def test_every_half():
     check([HALVES], got, fixed.as_numbers(values(HALVES), 24, HALF_FIXED))
     naive = [int(rational.value(int(p)) * 2**24) for p in HALVES]
     check([HALVES], got, to_limbs(naive, HALF_FIXED)[:, 0])
+
+
+@pytest.mark.parametrize("places", [3, 23])
+def test_every_half_shifted(places):
+    """Every half times a power of two, up to the largest, is that of Fractions."""
+    rng = np.random.default_rng(places)
+    run = ArrayBench(HalfToFixed(places=places), f"half_to_fixed_{places}")
+    for shifts in (np.full(len(HALVES), places), rng.integers(0, places + 1, len(HALVES))):
+        shifts = shifts.astype(np.uint64)
+        out = after(HalfToFixed.latency, run, i=HALVES, shift=shifts)
+        got = added(out, HALF_FIXED + places)
+        naive = [
+            int(rational.value(int(half)) * 2**24 * 2 ** int(n))
+            for half, n in zip(HALVES, shifts, strict=True)
+        ]
+        check([HALVES, shifts], got, to_limbs(naive, HALF_FIXED + places)[:, 0])
+
+
+@pytest.mark.parametrize("places", [2, 16])
+def test_shifted_products(places):
+    """Products of halves with shifted factors are those of Fractions."""
+    rng = np.random.default_rng(places)
+    run = ArrayBench(ShiftedProduct(places), f"half_product_{places}")
+    corners = np.concatenate([CORNERS, CORNERS[1:] | np.uint64(0x8000)])
+    pairs = np.meshgrid(corners, corners)
+    a, b = (np.append(x.ravel(), rng.choice(HALVES, 20_000)) for x in pairs)
+    shifts = rng.integers(0, places + 1, len(a)).astype(np.uint64)
+    shifts[: corners.size**2 // 2] = places
+    got = added(after(HalfProduct.latency, run, a=a, b=b, shift=shifts), PRODUCT_FIXED + places)
+    naive = [
+        int(rational.value(int(x)) * rational.value(int(y)) * 2**48 * 2 ** int(n))
+        for x, y, n in zip(a, b, shifts, strict=True)
+    ]
+    check([a, b, shifts], got, to_limbs(naive, PRODUCT_FIXED + places))
+
+
+class ShiftedProduct(wiring.Component):
+    """A product whose factor is made of a half and a shift, a cycle after the other."""
+
+    def __init__(self, places: int):
+        self.places = places
+        self.product = HalfProduct(places=places)
+        o = self.product.o.shape()
+        super().__init__(
+            {
+                "a": In(16),
+                "b": In(16),
+                "shift": In(range(places + 1)),
+                "o": Out(o),
+                "carry": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.product = product = self.product
+        factor = Signal(shifted_factor(self.places))
+        m.d.sync += factor.as_value().eq(shift_factor(Half(self.b), self.shift, self.places))
+        m.d.comb += [
+            product.i_half.as_value().eq(self.a),
+            product.i_factor.eq(factor),
+            self.o.eq(product.o),
+            self.carry.eq(product.carry),
+        ]
+        return m
 
 
 @pytest.fixture(scope="module")

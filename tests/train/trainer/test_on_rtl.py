@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from backspike.drive.core_backend import CoreBackend
+from backspike.drive.core_driver import CoreDriver
 from backspike.drive.lockstep import Lockstep
 from backspike.gen.machine import MACHINES
 from backspike.golden.backend import GoldenBackend
@@ -60,7 +61,9 @@ def equal(a: Trainer, b: Trainer) -> bool:
 
 
 @pytest.mark.verilator
-@pytest.mark.parametrize("optimizer", [SGD(2.0**-5, "stochastic"), ADAM])
+@pytest.mark.parametrize(
+    "optimizer", [SGD(2.0**-5, "stochastic"), Momentum(2.0**-6, falling=6), ADAM]
+)
 def test_the_rtl_trains_as_golden(optimizer):
     """Each tensor compared on the way, and the same weights in the end; some have changed."""
     golden = trained(optimizer, "golden")
@@ -69,6 +72,27 @@ def test_the_rtl_trains_as_golden(optimizer):
         changed = {n: not np.array_equal(w, golden.weights[n]) for n, w in first.weights.items()}
     assert changed == {"x-h": True, "x-h.bias": True, "h-h": True, "h-y": True, "h-z": True,
                        "x-y": False}  # fmt: skip
+
+
+@pytest.mark.verilator
+def test_a_rate_that_the_core_is_not_told_is_seen(monkeypatch):
+    """The second update is a mismatch."""
+    monkeypatch.setattr(CoreDriver, "set_rate", lambda *_: None)
+    with pytest.raises(Mismatch, match="batch 1"):
+        trained(SGD(2.0**-2, falling=6), "rtl")
+
+
+def test_a_falling_rate_goes_on(tmp_path):
+    """A resumed run has the rates of one in one go, and ends where these do."""
+    path, optimizer = tmp_path / "run.safetensors", SGD(2.0**-2, falling=6)
+    whole = trained(optimizer, "golden")
+    trained(optimizer, "golden", epochs=1).save(path)
+    with Trainer.load(path) as trainer:
+        trainer.fit(DATA, 1)
+        assert equal(trainer, whole)
+        with pytest.raises(UserError, match="6 updates are done, must be fewer than 6 to go on"):
+            trainer.fit(DATA, 1)
+    assert not equal(trained(SGD(2.0**-2), "golden"), whole)
 
 
 @pytest.mark.verilator

@@ -13,7 +13,7 @@ def add(commands) -> None:
         description="Measure the figures of merit, and print each beside its goal and how it was "
         "measured: those of the training core, about twenty minutes, or with --spectral "
         "those of the spectral unit, about ten minutes; or with --learning those of longer "
-        "trainings, half an hour; or with --boards those of netlists, bitstreams, link and "
+        "trainings, two hours; or with --boards those of netlists, bitstreams, link and "
         "proofs, which takes longer: a core is placed and routed three times; or with --house "
         "those of the checkout itself. The exit code is 1 if bits differ, and 3 if another "
         "figure is not met.",
@@ -32,6 +32,8 @@ def add(commands) -> None:
               samples     trained a second by `default`, beside PyTorch on one core
               mnist       784-128-10 on mnist5k, 3 seeds, both rules, beside float32 autograd
               rows        digits row by row, recurrent, LIF and CUBA-LIF, 5 seeds, Adam, likewise
+              deep        digits, 3, 6 and 11 convolutions, residual, both rules, 3 seeds, likewise
+              images      mnist5k, 3 convolutions, rate-coded and direct-coded, 3 seeds, likewise
             with --spectral:
               images      mismatches of RTL and golden: images of all kinds in all sizes to 32 x 32
               cycles      of a pair of images over 2 H W, 128 x 128 to 256 x 256

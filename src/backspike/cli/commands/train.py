@@ -1,14 +1,19 @@
 """`backspike train`."""
 
 import argparse
+import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from backspike.cli import described, options
+from backspike.ir.connection import Conv2d
+from backspike.ir.constants import ceil_div
 from backspike.ir.errors import UserError
 from backspike.system import files
 from backspike.train.notes import RunNotes, run_notes
+from backspike.train.thresholds import RATE
 from backspike.train.words import plural
 
 if TYPE_CHECKING:
@@ -66,11 +71,25 @@ def add(commands) -> None:
         help=f"passes over the data, those of a resumed run included ({EPOCHS})",
     )
     parser.add_argument(
+        "--falling",
+        action="store_true",
+        help="let the rate of sgd or momentum fall to 0 in a straight line over the epochs "
+        "(default: it stays)",
+    )
+    parser.add_argument(
         "--gain",
         type=options.number,
         metavar="G",
-        help="of first weights, of deviation G / sqrt(sources) (2; networks of many layers need "
-        "about 2.8, or the last ones do not spike)",
+        help="of first weights, of deviation G / sqrt(sources) (2; 2.4 if more than six layers "
+        "of neurons follow each other)",
+    )
+    parser.add_argument(
+        "--threshold-rate",
+        type=options.number,
+        metavar="R",
+        help="move the threshold of each hidden layer after each batch, so that a share R of its "
+        f"neurons spikes in a step ({RATE:g} keeps deep networks alive that learn by mpd-ed; "
+        "default: thresholds stay)",
     )
     options.add_data(parser)
     options.add_backend(parser, "with --resume, the checkpoint's")
@@ -115,6 +134,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"epochs is {args.epochs}, must be 1 or more")
     if args.gain is not None and args.resume is not None:
         raise UserError(f"gain is {args.gain} beside --resume, must be left out: it has weights")
+    if args.falling and args.optimizer == "adam":
+        raise UserError("falling is given beside optimizer adam, must be beside one on the core")
     checkpoint = _resumed(args)
     machine = options.settle_backend(args, checkpoint)
     if args.trace is not None and args.backend != "rtl":
@@ -132,14 +153,19 @@ def run(args: argparse.Namespace) -> int:
 
 def _begin(args: argparse.Namespace, machine: "Machine") -> int:
     from backspike.train.data import load
+    from backspike.train.optimizers import OnChip
     from backspike.train.trainer import Trainer
 
     described.loss_of(args)
-    optimizer = described.optimizer_of(args)
+    optimizer, thresholds = described.optimizer_of(args), described.thresholds_of(args)
     if args.layers is not None or args.network is not None:
         described.network_of(args)  # what is wrong with it is said before data is read
     described.neuron_of(args)
     data = load("digits" if args.data is None else args.data).limited(args.limit)
+    epochs = EPOCHS if args.epochs is None else args.epochs
+    if args.falling and isinstance(optimizer, OnChip):
+        batches = ceil_div(len(data.train), 16 if args.batch is None else max(1, args.batch))
+        optimizer = replace(optimizer, falling=epochs * batches)
     graph, steps = described.network_of(args, data), described.steps_of(args, data)
     data.check_fits(graph, steps)
     given = {
@@ -150,9 +176,9 @@ def _begin(args: argparse.Namespace, machine: "Machine") -> int:
     with Trainer(
         graph, machine, args.backend,
         steps=steps, check=args.check, trace=args.trace, trace_batch=args.trace_batch or 0,
-        loss=described.losses_of(args, graph), optimizer=optimizer, **given,
+        loss=described.losses_of(args, graph), optimizer=optimizer, thresholds=thresholds, **given,
     ) as trainer:  # fmt: skip
-        return _train(args, trainer, data, EPOCHS if args.epochs is None else args.epochs)
+        return _train(args, trainer, data, epochs)
 
 
 def _resume(args: argparse.Namespace, machine: "Machine", checkpoint: "Checkpoint") -> int:
@@ -178,6 +204,14 @@ def _resume(args: argparse.Namespace, machine: "Machine", checkpoint: "Checkpoin
             f"epochs is {epochs}, must be {done + 1} or more: the checkpoint {args.resume} has "
             f"trained {done} already"
         )
+    falling = checkpoint.optimizer["values"].get("falling")
+    if args.falling and falling is None:
+        raise UserError(f"falling is given, must be left out, as in the checkpoint {args.resume}")
+    batches = ceil_div(len(data.train), checkpoint.batch)
+    if falling is not None and epochs * batches > falling:
+        raise UserError(
+            f"epochs is {epochs}, must be up to {falling // batches}: the rate falls to 0 in these"
+        )
     with Trainer.load(
         checkpoint, machine=machine, backend=args.backend, check=args.check, trace=args.trace,
         trace_batch=args.trace_batch or 0,
@@ -192,6 +226,8 @@ def _for_table(args: argparse.Namespace) -> TextIO:
 
 
 def _train(args: argparse.Namespace, trainer: "Trainer", data: "Dataset", epochs: int) -> int:
+    from tqdm import tqdm
+
     from backspike.train.health import TRAINING
     from backspike.train.report import table
     from backspike.train.results import result_of
@@ -210,7 +246,7 @@ def _train(args: argparse.Namespace, trainer: "Trainer", data: "Dataset", epochs
         for kind, warning in trainer.health.warnings().items():
             if kind not in told:
                 told.add(kind)
-                _tell(f"backspike: warning: {warning}")
+                tqdm.write(f"backspike: warning: {warning}", file=sys.stderr)  # above a bar
 
     steps = trainer.steps or 0
     train, test = (part.coded(trainer.graph, steps) for part in (data.train, data.test))
@@ -221,7 +257,7 @@ def _train(args: argparse.Namespace, trainer: "Trainer", data: "Dataset", epochs
     notes = RunNotes(epochs=epochs, data=data.source, limit=data.limit, digest=data.digest())
     trainer.fit(
         train, epochs - len(trainer.history), [on_epoch], test=test, bar=True,
-        save=None if args.save is None else Path(args.save), notes=notes.to_json(),
+        save=None if args.save is None else Path(args.save), notes=notes.to_json(), watch=warn,
     )  # fmt: skip
     shares = {"train": trainer.score(train, TRAINING), "test": trainer.history[-1]["test"]}
     warn()
@@ -254,7 +290,17 @@ def _drawn(trainer: "Trainer", data: "Dataset", test: "CodedSplit") -> "Sample":
         if "spikes" in found
     }
     prediction = Prediction(trainer.predict(test, TEST), data.test.y)
-    return Sample(spikes, int(data.test.y[0]), prediction.confusion)
+    graph = trainer.graph
+    names = {p.name: "input" if p.role == "input" else p.name for p in graph.populations}
+    planes = {
+        names[p.name]: p.shape
+        for p in graph.populations
+        if names[p.name] in spikes and math.prod(p.shape[1:]) > 1
+    }
+    first_conv = next((c.name for c in graph.connections if isinstance(c.kind, Conv2d)), None)
+    kernels = None if first_conv is None else (first_conv, trainer.weights[first_conv])
+    label = int(data.test.y[0])
+    return Sample(spikes, label, prediction.confusion, planes, kernels)
 
 
 def _resumed(args: argparse.Namespace) -> "Checkpoint | None":

@@ -16,6 +16,7 @@ from backspike.drive.comparison import Counts
 from backspike.drive.core_backend import CoreBackend
 from backspike.drive.link import LinkPort
 from backspike.drive.lockstep import Lockstep
+from backspike.drive.machines import find_machine
 from backspike.drive.serial_spectral import SerialSpectral
 from backspike.flow.netlist.model import netlist_library, netlist_text
 from backspike.flow.toolchain.synthesis import Netlist, synthesise
@@ -25,7 +26,7 @@ from backspike.gen.machine import MACHINES, Accelerator, Machine
 from backspike.gen.spectral.machine import SPECTRAL_MACHINES, SpectralMachine
 from backspike.golden.backend import GoldenBackend
 from backspike.ir.builder import Network
-from backspike.ir.connection import Dense, Identity
+from backspike.ir.connection import Conv2d, Dense, Identity
 from backspike.ir.graph import Graph
 from backspike.ir.learning import Learning
 from backspike.ir.neuron import LIF, CubaLIF
@@ -40,8 +41,10 @@ FEWEST = 4
 """Cycles a bit on the serial line: each is simulated."""
 PLACES = {
     ("ecp5", "tiny"): "ulx3s-25f",
+    ("ecp5", "planes"): "ulx3s-25f",
     ("ecp5", "spectral-32"): "ulx3s-85f",
     ("ice40", "tiny"): "icebreaker",
+    ("ice40", "planes"): "icebreaker",
     ("ice40", "spectral-32"): "icebreaker",
 }
 """The board of each family that a machine is put on, whether it fits there or not."""
@@ -64,7 +67,22 @@ def _network() -> Graph:
     return net.graph
 
 
-NETWORK, STEPS = _network(), 4
+def _planes() -> Graph:
+    """Planes of a graded input, a convolution with a stride, pools, a shortcut, a skip."""
+    net = Network()
+    x, h = net.input("x", (1, 5, 6), bits=2), net.population("h", (3, 5, 6), LIF())
+    k = net.population("k", (3, 2, 3), CubaLIF(surrogate=arctan()))
+    y = net.readout("y", 3)
+    net.connect(x, h, Conv2d(kernel=3, padding=1, bias=True))
+    net.connect(h, k, Conv2d(kernel=(2, 3), stride=2, padding=(0, 1)))
+    net.connect(h, k, Conv2d(kernel=1, pool=2, average=True))
+    net.connect(k, k, Identity(-0.5), delay=1)
+    net.connect(k, y, Conv2d(kernel=1, pool="all"))
+    return net.graph
+
+
+STEPS = 4
+PLANES = "tiny,layers=8,units=512,spike_units=1024,windows=256,scale_down=2,states=64"
 LEARNING = Learning(batch=5, loss="mse", rate=2.0**-5, rounding="stochastic", seed=3)
 """Small, because all tensors cross the link."""
 BATCHES = 10
@@ -72,7 +90,15 @@ SIDE = 32
 """Pixels of a pair of pictures either way."""
 
 
-ALL: dict[str, Accelerator] = {**MACHINES, **SPECTRAL_MACHINES}
+TRAINED: dict[str, tuple[Machine, Graph]] = {
+    "tiny": (MACHINES["tiny"], _network()),
+    "planes": (find_machine(PLANES), _planes()),
+}
+"""Machines that train, and what."""
+ALL: dict[str, Accelerator] = {
+    **{name: machine for name, (machine, _) in TRAINED.items()},
+    **SPECTRAL_MACHINES,
+}
 
 
 @dataclass(frozen=True)
@@ -102,20 +128,21 @@ class NetlistBackend(CoreBackend):
 
     name = "netlist"
 
-    def __init__(self, uart: Uart, machine: Machine):
-        plan = compile_graph(NETWORK, STEPS, LEARNING, machine)
+    def __init__(self, uart: Uart, machine: Machine, graph: Graph):
+        plan = compile_graph(graph, STEPS, LEARNING, machine)
         super().__init__(plan, LinkPort(UartLine(uart), machine.map()))
 
 
-def train(uart: Uart, machine: Machine, counts: Counts, batches: int = BATCHES) -> str:
-    """Train NETWORK on random batches in lockstep with golden; says what was run. counts: what was
-    compared.
+def train(uart: Uart, name: str, counts: Counts, batches: int = BATCHES) -> str:
+    """Train that machine's network on random batches in lockstep with golden; says what was run.
+    counts: what was compared.
 
     Raises Mismatch at the first bit of any tensor that differs.
     """
     rng = np.random.default_rng(0)
-    golden = GoldenBackend(NETWORK, LEARNING, every=False)
-    lockstep = Lockstep(NetlistBackend(uart, machine), golden)
+    machine, graph = TRAINED[name]
+    golden = GoldenBackend(graph, LEARNING, every=False)
+    lockstep = Lockstep(NetlistBackend(uart, machine, graph), golden)
     lockstep.counts = counts
     sizes = [LEARNING.batch - (n % 3 == 2) for n in range(batches)]  # not all blocks full
     fuzz_training.train(lockstep, STEPS, sizes, rng)
@@ -142,15 +169,16 @@ def simulate(netlist: Netlist, board: Board, seed: int = 0) -> BoardUart:
     return BoardUart(netlist_library(netlist_text(netlist), board), board, seed=seed)
 
 
-def check(board: Board, machine: Accelerator, batches: int = BATCHES) -> Found:
+def check(board: Board, name: str, batches: int = BATCHES) -> Found:
     """Synthesise a board's top as for its bitstream, and let the netlist train, or find an FSDS.
 
     Raises Mismatch, UserError if a tool is missing or fails.
     """
+    machine = ALL[name]
     netlist = synthesise(cached_files(board, machine)[f"{TOP}.v"], board.family, TOP)
     uart, counts = simulate(netlist, board), Counts()
     runs: dict[str, Callable[[], str]] = {
-        "training": lambda: train(uart, MACHINES[machine.name], counts, batches),
+        "training": lambda: train(uart, name, counts, batches),
         "spectral": lambda: compare(uart, SPECTRAL_MACHINES[machine.name], counts),
     }
     begin = time.perf_counter()
@@ -173,13 +201,13 @@ def check(board: Board, machine: Accelerator, batches: int = BATCHES) -> Found:
 
 def check_all(
     families: Sequence[str] = ("ecp5", "ice40"),
-    machines: Sequence[str] = ("tiny", "spectral-32"),
+    machines: Sequence[str] = ("tiny", "planes", "spectral-32"),
     batches: int = BATCHES,
 ) -> Iterator[Found]:
     """`check` of each machine on each family's board. Raises as it does."""
     for family in families:
         for name in machines:
-            yield check(place(family, name), ALL[name], batches)
+            yield check(place(family, name), name, batches)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

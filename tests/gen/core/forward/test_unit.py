@@ -61,20 +61,23 @@ pytestmark = pytest.mark.verilator
 
 
 @functools.cache
-def unit() -> ArrayBench:
-    return ArrayBench(ForwardUnit(width=WIDTH, reuse=REUSE, places=PLACES), "forward_unit")
+def unit(fine: int = 0) -> ArrayBench:
+    made = ForwardUnit(width=WIDTH + fine, reuse=REUSE, places=PLACES, fine=fine)
+    return ArrayBench(made, f"forward_unit_{fine}")
 
 
-def sums(rng: np.random.Generator, count: int, threshold: float):
+def sums(rng: np.random.Generator, count: int, threshold: float, fine: int):
     """Hard numbers, and numbers on the halves about the threshold: limbs and terms."""
-    limbs, terms = hard_numbers(rng, count, WIDTH)
+    limbs, terms = hard_numbers(rng, count, WIDTH + fine)
     near = rng.random(count) < 0.5
     grid = np.round(rng.normal(threshold, 1.5, count) * 2.0**10) / 2.0**10
     few = np.round(rng.normal(0, 1.5, count) * 4) / 4
     close = np.where(rng.random(count) < 0.5, grid, threshold + few)
     close = np.clip(close, -60000, 60000)
-    units = tuple(x.numpy() / 2.0**24 for x in terms[:2])  # the third has bits from 66 up
-    limbs = np.where(near, as_numbers(close, 24, WIDTH), limbs)
+    units = tuple(
+        x.numpy() / 2.0 ** (24 + fine) for x in terms[:2]
+    )  # the third has bits from 66 up
+    limbs = np.where(near, as_numbers(close, 24 + fine, WIDTH + fine), limbs)
     mixed = [np.where(near, close if n == 0 else 0.0, x) for n, x in enumerate(units)]
     return limbs, mixed
 
@@ -137,15 +140,15 @@ class Block:
         return ordered.permute(0, 3, 1, 2).numpy()
 
 
-def run(neuron: LIF | None, block: Block, seed: int, **more: int):
-    """(outputs by cycle, golden's sums, live by update). more: fields of the descriptor."""
+def run(neuron: LIF | None, block: Block, seed: int, fine: int = 0):
+    """(outputs by cycle, golden's sums, live by update). fine: places of sums below 2^-24."""
     rng = np.random.default_rng(seed)
     count = int(np.prod(block.updates))
-    limbs, terms = sums(rng, count, neuron.threshold if neuron else 1.0)
+    limbs, terms = sums(rng, count, neuron.threshold if neuron else 1.0, fine)
     live = rng.random(count) < 0.9
     slot, place = block.slots(rng)
-    config, table = settings("fp", descriptor("fp", neuron) | more)
-    unit()(table=np.array(table, np.uint64))
+    config, table = settings("fp", descriptor("fp", neuron))
+    unit(fine)(table=np.array(table, np.uint64))
     pad = [(0, 50)]
     given = block.each_pass(limbs)
     if block.passes == 2:  # the sum matters in the first pass alone
@@ -154,7 +157,7 @@ def run(neuron: LIF | None, block: Block, seed: int, **more: int):
         parts[:, :, :, 1, :, 0] ^= noise.reshape(block.shape)[:, :, :, 1]
         given = parts.reshape(given.shape)
     wide = [(0, 50)] + [(0, 0)] * (given.ndim - 1)
-    out = unit()(
+    out = unit(fine)(
         config=constant(config, FORWARD.config.size, len(slot) + 50),
         slot=np.pad(slot, pad),
         place=np.pad(place, pad),
@@ -170,15 +173,18 @@ def pad_flags(flags: np.ndarray, latency: int, length: int) -> np.ndarray:
     return found
 
 
-@pytest.mark.parametrize("tiles", [1, 2])
-@pytest.mark.parametrize("name", NEURONS)
-def test_hidden(name, tiles):
+CASES = [(name, tiles, 0) for name in NEURONS for tiles in (1, 2)]
+CASES += [(name, 1, 6) for name in ("soft", "no-leak", "smallest", "current")]
+
+
+@pytest.mark.parametrize(("name", "tiles", "fine"), CASES)
+def test_hidden(name, tiles, fine):
     """Spikes, codes, activity, potentials and saturation of hard sums equal golden's, though tiles
     take turns."""
     neuron = NEURONS[name]
     current, soft = isinstance(neuron, CubaLIF), neuron.reset == "soft"
     block = Block(tiles, 1 + current)
-    out, given, live = run(neuron, block, 11)
+    out, given, live = run(neuron, block, 11, fine)
     a = Recording()
     spikes, codes = fire(a, neuron, given)
 

@@ -7,7 +7,7 @@ import cocotb
 import pytest
 
 from backspike.gen.core.shared.group_walk import GroupWalk
-from backspike.gen.core.shared.window import FIND_CYCLES, READ_CYCLES, TAP_BITS
+from backspike.gen.core.shared.window import FIND_CYCLES, PLACES_BITS, READ_CYCLES, TAP_BITS
 from backspike.sim.bench.cocotb_bench import bench_parameters
 from tests.support.batches import Place, Work
 from tests.support.coroutines import each_coroutine
@@ -17,7 +17,13 @@ from tests.support.walks import BASES, BLOCKS, ROWS, Fields, WalkBench, check_sh
 
 def make(group: int) -> GroupWalk:
     return GroupWalk(
-        blocks=BLOCKS, sources=BASES, bases=BASES, rows=ROWS, group=group, entries=ENTRIES
+        blocks=BLOCKS,
+        sources=BASES,
+        bases=BASES,
+        rows=ROWS,
+        group=group,
+        entries=ENTRIES,
+        places=PLACES_BITS,
     )
 
 
@@ -61,11 +67,13 @@ class TapBench(WalkBench):
                                 "tile": work.tile, "last": int(last),
                                 "taps": kernel["taps"]})  # fmt: skip
                 found = []
-                for source, base in self.table.windows(kernel, y, x):
+                for source, base, places in self.table.windows(kernel, y, x):
                     for at in self.batch.order():
-                        found += self.steps_of(work.tile, first, source, base, at)
+                        each = self.steps_of(work.tile, first, source, base, at)
+                        found += [step | {"places": places} for step in each]
                 if not found:
-                    anything = {"source_base": None, "base": None, "other": None, "void": 1}
+                    anything = {"source_base": None, "base": None, "other": None, "void": 1,
+                                "places": None}  # fmt: skip
                     order = self.batch.order()[0]
                     found = [each | anything for each in self.steps_of(0, first, 0, 0, order)]
                 for step in found[-self.group :]:

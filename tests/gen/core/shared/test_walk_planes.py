@@ -8,7 +8,7 @@ import pytest
 
 from backspike.gen.core.layout import PLACE_BITS
 from backspike.gen.core.shared.walk import TileWalk, connection_layout
-from backspike.gen.core.shared.window import FIND_CYCLES, READ_CYCLES
+from backspike.gen.core.shared.window import FIND_CYCLES, PLACES_BITS, READ_CYCLES
 from backspike.sim.bench.cocotb_bench import bench_parameters
 from tests.support.batches import Place, Work
 from tests.support.coroutines import each_coroutine
@@ -19,7 +19,13 @@ from tests.support.walks import BASES, BLOCKS, ROWS, Fields, WalkBench, check_sh
 
 def make(reverse: bool) -> TileWalk:
     return TileWalk(
-        blocks=BLOCKS, sources=BASES, bases=BASES, rows=ROWS, reverse=reverse, entries=ENTRIES
+        blocks=BLOCKS,
+        sources=BASES,
+        bases=BASES,
+        rows=ROWS,
+        reverse=reverse,
+        entries=ENTRIES,
+        places=PLACES_BITS,
     )
 
 
@@ -111,16 +117,18 @@ class PlaneBench(WalkBench):
         sources = [tile] if record["diagonal"] else range(record["tiles"])
         row = record["weights"] + (0 if record["diagonal"] else tile * record["tile_rows"])
         found = []
-        for source_at, row_at in windows:
+        for source_at, row_at, places in windows:
             for n, source in enumerate(sources):
                 first = record["first"] + source_at + source * units
                 where = self.arriving(first, 0, at, delay=record["delay"], reverse=self.reverse)
                 there = row + row_at + n * record["source_rows"]
-                found.append(where | {"source": source, "row": there % (1 << ROWS)})
+                found.append(
+                    where | {"source": source, "row": there % (1 << ROWS), "places": places}
+                )
         if windows:
             return found
         where = self.arriving(0, 0, at, delay=record["delay"], reverse=self.reverse)
-        anything = {"source_base": None, "row": None, "other": None}
+        anything = {"source_base": None, "row": None, "other": None, "places": None}
         return [where | anything | {"void": 1, "source": sources[0]}]
 
 
