@@ -12,10 +12,10 @@ TINY = MACHINES["tiny"]
 
 
 @pytest.mark.verilator
-@pytest.mark.parametrize("seed", [1000, 1001, 1010, 1016])
+@pytest.mark.parametrize("seed", [1000, 1008, 1015, 1025])
 def test_a_random_net_is_predicted(seed):
     """Golden's bits, every engine's busy cycles within the goal, and its bound exactly: nets of the
-    figure, of which 1010 and 1016 have delays and biases."""
+    figure, with delays and biases (1008), numbers of several bits (1015) and pools (1025)."""
     counts = Counts()
     measured = prediction.measure(draw_case(roomy(TINY), seed), counts)
     assert (counts.mismatches, counts.tensors > 0) == (0, True)

@@ -1,11 +1,13 @@
 """Shares of a batch's tensors, against loops over every step, sample and neuron."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from backspike.compile.compiler import compile_graph
 from backspike.compile.loads import Shares
-from backspike.compile.measured import MeanShares, measured_shares
+from backspike.compile.measured import MeanShares, measured_shares, meetings, planes
 from backspike.gen.machine import MACHINES
 from backspike.golden.backend import GoldenBackend
 from backspike.ir.builder import Dense, Input, Network, Sequential
@@ -92,6 +94,28 @@ def test_shares_of_planes_are_those_of_pixels_and_of_taps():
             updated[ky, kx, k, j] |= bool(meeting.any())
     assert 0 < found.met["hidden1"] == pytest.approx(np.mean(meetings))
     assert 0 < found.updated["hidden1"] == pytest.approx(updated.mean()) != 1
+
+
+def test_pools_and_numbers_meet_pixel_by_pixel_and_bit_by_bit():
+    """Every bit of every source of a cell meets the target's tile, against loops."""
+    conv = Conv2d(3, (1, 2), stride=(1, 2), padding=(0, 1), pool=(2, 1))
+    graph = Sequential(Input((2, 5, 4), bits=2, fraction=0), conv, LIF(), Dense(2))
+    machine = replace(roomy(TINY), scale_up=1)
+    plan = compile_graph(graph, 2, Learning(batch=3), machine, every=True)
+    assert plan.populations["hidden1"].plane == (2, 3)
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 4, (3, 2, 2, 5, 4)).astype(np.uint8)
+    rows = rng.random((3, 2, 2, 2, 3)) < 0.4
+    connection = graph.into("hidden1")[0]
+    found = meetings(plan, connection, planes(plan, "input", x.reshape(3, 2, 40)), rows)
+    wanted = np.zeros((2, 2, 2), int)
+    for line, column, tap, cell, bit in np.ndindex(2, 3, 2, 2, 2):
+        at = 2 * column - 1 + tap
+        if 0 <= at < 4:
+            spikes = x[:, :, :, 2 * line + cell, at] >> bit & 1
+            wanted[tap] += np.einsum("btk,btj->kj", spikes.astype(int), rows[..., line, column])
+    assert wanted.min() > 0
+    assert np.array_equal(found, wanted)
 
 
 def test_shares_of_several_batches_are_weighed_by_samples():
