@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from backspike.bench.prediction import measured_shares
 from backspike.compile.compiler import Plan, compile_graph
 from backspike.compile.drain import drain_slots, pipeline_cycles
 from backspike.compile.loads import Loads, Shares
+from backspike.compile.measured import measured_shares
 from backspike.compile.predict import Densities, cycles_a_batch, predict, update_cycles
 from backspike.compile.timeline import steps_of
 from backspike.drive.rtl_backend import RTLBackend

@@ -33,25 +33,30 @@ def figures(data: Dataset, counts: Counts, limit: int | None = None) -> list[Fig
 
 def overlap(steady: dict, runs: int, batch: int) -> list[Figure]:
     """What the counters of `runs` batches in the steady state say."""
-    busy = {engine: steady[engine]["busy"] for engine in ENGINES}
-    total = steady["total"]
-    parts = ", ".join(
-        f"{name} busy {cycles / runs:,.0f} of bound {steady[name]['bound'] / runs:,.0f}"
-        for name, cycles in busy.items()
-    )
     return [
-        at_most(
-            "concurrency: cycles / sum of the engines' busy cycles",
-            total / sum(busy.values()),
-            CONCURRENCY,
-            f"{WHAT}, machine default, mean of {runs} batches of an epoch, each beside the next "
-            f"batch's forward pass: {total / runs:,.0f} cycles a batch; {parts}",
-        ),
+        overlap_of(steady, runs, CONCURRENCY, f"{WHAT}, machine default", "concurrency"),
         Figure(
             "training, cycles a sample",
-            round(total / (runs * batch), 1),
+            round(steady["total"] / (runs * batch), 1),
             None,
             None,
             "the same run: cycles from doorbell to end; the host port's transfers left out",
         ),
     ]
+
+
+def overlap_of(steady: dict, runs: int, goal: float, what: str, name: str) -> Figure:
+    """Cycles over those that the engines were busy, of so many batches. what: was trained."""
+    busy = {engine: steady[engine]["busy"] for engine in ENGINES}
+    total = steady["total"]
+    parts = ", ".join(
+        f"{engine} busy {cycles / runs:,.0f} of bound {steady[engine]['bound'] / runs:,.0f}"
+        for engine, cycles in busy.items()
+    )
+    return at_most(
+        f"{name}: cycles / sum of the engines' busy cycles",
+        total / sum(busy.values()),
+        goal,
+        f"{what}, mean of {runs} batches of an epoch, each beside the next batch's forward pass: "
+        f"{total / runs:,.0f} cycles a batch; {parts}",
+    )

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from backspike.bench import (
     accuracy,
     boards,
+    conv_net,
+    convolutions,
     deep,
     efficiency,
     house,
@@ -30,11 +32,13 @@ GROUPS: dict[str, Callable[[Counts], list[Figure]]] = {
     "efficiency": efficiency.figures,
     "shapes": shapes.figures,
     "prediction": prediction.figures,
+    "conv": lambda counts: convolutions.figures(counts) + conv_net.figures(digits(), counts),
     "speed": lambda _: speed.figures(digits()),
     "accuracy": lambda _: accuracy.figures(digits()),
 }
 """Figures of the training core that are measured together, in this order: quick ones first."""
 LEARNING: dict[str, Callable[[Counts], list[Figure]]] = {
+    "conv-epoch": lambda counts: conv_net.epoch(digits(), counts),
     "samples": lambda _: samples.figures(digits()),
     "mnist": lambda _: mnist.figures(mnist5k()),
     "rows": lambda counts: rows.figures(digits(), counts),

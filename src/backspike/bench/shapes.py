@@ -10,9 +10,9 @@ from backspike.bench.alone import Run
 from backspike.bench.densities import BATCH, ONE, last_errors
 from backspike.bench.efficiency import GOAL, MACHINE, run_alone
 from backspike.bench.figure import Figure, at_most
-from backspike.bench.prediction import tiled
 from backspike.compile.compiler import Plan, compile_graph
 from backspike.compile.drain import row_slots
+from backspike.compile.measured import tiled
 from backspike.drive.comparison import Counts
 from backspike.gen.machine import Machine
 from backspike.ir.builder import Network

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from backspike.compile.compiler import Plan
 from backspike.compile.drain import span_steps
-from backspike.compile.placement import connection_of
+from backspike.compile.placement import bias_of, connection_of
 from backspike.compile.reach import Share, Spot, by_pixel, mean, met, spots
 from backspike.gen.core.engines import FORWARD, UPDATE
 from backspike.gen.core.shared.window import FIND_CYCLES
@@ -24,9 +24,15 @@ class Shares:
     of (source, target's tile), where any does in the batch. Of errors and needed tiles that are not
     given all are there; other shares follow as if all fell independently.
 
+    brought: of delayed connections, of (step but the last, sample, source) that spike. passed: of
+    connections, of (step, sample, tile of sources, target that it reaches) where the target has a
+    gradient and the tile lets errors through: what is known of both together. So do `errors`, which
+    are of neurons whose tile lets errors through.
+
     In planes a tile is one of channels, in each pixel; a source of `met` and `updated` is a channel
-    at a tap, met in each pixel where both lie in their planes. Spikes, gradients and needed tiles
-    may have a share for each pixel, an array (rows, columns).
+    at a tap, met in each pixel where both lie in their planes. A bias is `updated` by its layer's
+    name. Other shares but `rows` and `errors` may be arrays (rows, columns), of each pixel: of the
+    source for what belongs to connections.
     """
 
     spikes: Mapping[str, Share]
@@ -34,6 +40,8 @@ class Shares:
     rows: Mapping[str, float] = field(default_factory=dict)
     needed: Mapping[str, Share] = field(default_factory=dict)
     errors: Mapping[str, float] = field(default_factory=dict)
+    brought: Mapping[str, Share] = field(default_factory=dict)
+    passed: Mapping[str, Share] = field(default_factory=dict)
     met: Mapping[str, float] = field(default_factory=dict)
     updated: Mapping[str, float] = field(default_factory=dict)
 
@@ -107,7 +115,7 @@ class Loads:
             sets, spans = sets[::-1], spans[::-1]
         # Most tiles, blocks and pixels are like others.
         own = tile if self._own(name) else tile == self.plan.populations[name].tiles - 1
-        windows = self._windows(engine, name)
+        windows = windows_found(self.plan, engine, name)
         for pixel in self._pixels(engine, name):
             finding = windows * FIND_CYCLES
             for samples in sets:
@@ -125,30 +133,29 @@ class Loads:
         return any(at[c.name].diagonal for c in self._connections.values()
                    if name in (c.source, c.target))  # fmt: skip
 
-    def _windows(self, engine: str, name: str) -> int:
-        """How many windows of a pixel are found."""
-        if not self.plan.machine.windows:
-            return 0
-        config = self.plan.descriptors[engine].layers[name]
-        return 1 if config.get("loss") else config["connections"]
-
     def _pixels(self, engine: str, name: str) -> list[Pixel]:
         """Of a population, in order."""
         if (engine, name) in self._found:
             return self._found[engine, name]
         forward, graph, shares = engine == FORWARD.name, self.plan.graph, self.shares
-        needed: Share = 1.0 if forward else shares.needed.get(name, 1.0)
+        count = self.plan.populations[name].pixels
+        needed = by_pixel(1.0 if forward else shares.needed.get(name, 1.0), count)
         each: list[list[Spot]] = []
         for connection in graph.into(name) if forward else graph.errors_into(name):
             if forward:
                 share = shares.spikes.get(connection.source, 0.0)
-            else:
-                share = shares.gradients.get(connection.target, 0.0)
-            each.append(list(spots(self.plan, engine, connection, share)))
-        count = self.plan.populations[name].pixels
+                share = shares.brought.get(connection.name, share)
+                each.append(list(spots(self.plan, engine, connection, share)))
+                continue
+            found = list(
+                spots(self.plan, engine, connection, shares.gradients.get(connection.target, 0.0))
+            )
+            passed = [spot.density * some for spot, some in zip(found, needed, strict=True)]
+            if connection.name in shares.passed:
+                passed = by_pixel(shares.passed[connection.name], count)
+            each.append([Spot(s.pixels, share) for s, share in zip(found, passed, strict=True)])
         self._found[engine, name] = [
-            Pixel(found, tuple(windows))
-            for found, *windows in zip(by_pixel(needed, count), *each, strict=True)
+            Pixel(some, tuple(windows)) for some, *windows in zip(needed, *each, strict=True)
         ]
         return self._found[engine, name]
 
@@ -169,7 +176,7 @@ class Loads:
             density = 0.0 if connection.delay and opens else spot.density
             count = at.source_tiles if forward else at.tiles
             numbers = range(tile, tile + 1) if at.diagonal else range(count)
-            tiles = [self._tile(other, n, density * needed, entries) for n in numbers]
+            tiles = [self._tile(other, n, density, entries) for n in numbers]
             tiles = tiles * spot.pixels or [Tile(0.0, 0.0)]
             apart = at.bias_block is not None
             if forward and at.bias and not apart:
@@ -177,12 +184,12 @@ class Loads:
             biases += forward and apart
             parts.append(tiles)
             sources = spot.pixels * sum(self._in_tile(other, n) for n in numbers)
-            untouched *= (1 - density) ** sources
+            untouched *= (1 - _of(density, needed)) ** sources
         parts += [[Tile(entries, 1.0)]] * biases
         if not forward and self.plan.populations[name].errors is not None:
-            density = shares.errors.get(name, 1.0)
-            parts.append([self._tile(name, tile, density * needed, entries)])
-            untouched *= (1 - density) ** self._in_tile(name, tile)
+            density = shares.errors.get(name, needed)
+            parts.append([self._tile(name, tile, density, entries)])
+            untouched *= (1 - _of(density, needed)) ** self._in_tile(name, tile)
         if parts:
             parts[-1] = [*parts[-1][:-1], parts[-1][-1].ending()]
         touched = entries * needed * (1 - untouched)
@@ -217,7 +224,8 @@ class Loads:
         connection = self._connections[connection_of(layer)]
         config = self.plan.descriptors[UPDATE.name].layers[layer]
         density, rows = self._meeting(layer, tile)
-        updated = self.shares.updated.get(connection.name)
+        shares = self.shares
+        updated = shares.updated.get(connection.name)
         group = DEPTH // self._lanes
         there = range(first, min(first + group, config["source_tiles"]))
         counts = [min(self._lanes, config["sources"] - n * self._lanes) for n in there]
@@ -234,7 +242,7 @@ class Loads:
         blocks = blocks * pixels or [Tile(0.0, 0.0, group)]
         blocks[-1] = blocks[-1].ending()
         touched = sources * (some(density, meeting) if updated is None else updated)
-        touched += bias and min(1.0, meeting)
+        touched += bias * shares.updated.get(bias_of(connection.name), min(1.0, meeting))
         if config["all"]:
             touched = len(there) * self._lanes
         return Sum((tuple(blocks),), 1, touched)
@@ -250,8 +258,21 @@ class Loads:
             return 1.0, rows
         density = mean(self.shares.spikes.get(connection.source, 0.0))
         if layer in self.shares.met:
-            density = min(1.0, self.shares.met[layer] / rows) if rows else 0.0
+            density = self.shares.met[layer] / rows if rows else 0.0
         return density, rows
+
+
+def _of(share: float, whole: float) -> float:
+    """A share of what is itself a share."""
+    return min(1.0, share / whole) if whole else 0.0
+
+
+def windows_found(plan: Plan, engine: str, name: str) -> int:
+    """How many windows fp, or bp, finds for a pixel of a population."""
+    if not plan.machine.windows:
+        return 0
+    config = plan.descriptors[engine].layers[name]
+    return 1 if config.get("loss") else config["connections"]
 
 
 def some(share: float, count: float) -> float:

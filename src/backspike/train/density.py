@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from backspike.compile.compiler import Plan
+from backspike.compile.loads import Shares
+from backspike.compile.measured import MeanShares, measured_shares
 from backspike.ir.bits import Bits
 from backspike.ir.graph import Graph
 
@@ -22,9 +25,12 @@ class Density:
         self.hidden = [name for name, role in self._roles.items() if role == "hidden"]
         self._counted: dict[tuple[str, str], list[int]] = {}
         """Nonzeros, and values, by tensor and population."""
+        self._batch: tuple[Mapping[str, Bits], Mapping[str, Bits]] = {}, {}
+        self._on_core = MeanShares()
 
     def forward(self, inputs: Mapping[str, Bits], tensors: Mapping[str, Bits]) -> None:
         """Count the spikes of inputs uint8 (B, T, N), and those of forward tensors."""
+        self._batch = inputs, tensors
         for name, bits in inputs.items():
             self._count("spikes", name, bits)
         for tensor, bits in tensors.items():
@@ -32,9 +38,21 @@ class Density:
             if kind == "spikes":
                 self._count("spikes", name, bits)
 
-    def update(self, tensors: Mapping[str, Bits], *, last: bool = True) -> None:
-        """Count the gradients, as far as a backend still has them. last: of a batch's parts."""
+    def update(
+        self,
+        tensors: Mapping[str, Bits],
+        errors: Mapping[str, Bits] | None = None,
+        plan: Plan | None = None,
+        *,
+        last: bool = True,
+    ) -> None:
+        """Count the gradients, as far as a backend still has them, of the batch that was counted
+        forward. plan: of a core, whose engines have them to add. last: of a batch's parts."""
         self.batches += last
+        if plan is not None:
+            inputs, forward = self._batch
+            found = measured_shares(plan, inputs, errors or {}, {**forward, **tensors})
+            self._on_core.add(found, len(next(iter(inputs.values()))))
         for tensor, bits in tensors.items():
             kind, _, name = tensor.partition(".")
             if kind == "gradients":
@@ -51,6 +69,10 @@ class Density:
         of hidden populations; None where there was none."""
         found = {kind: self._sum(kind) for kind in ("input", "spikes", "gradients")}
         return {k: nonzero / values if values else None for k, (nonzero, values) in found.items()}
+
+    def on_core(self) -> Shares | None:
+        """What a core's engines have to add in a batch; None if none was counted on a core."""
+        return self._on_core.shares()
 
     def by_population(self) -> dict[str, dict[str, float]]:
         """`spikes` and `gradients` of each, where they were counted."""

@@ -145,7 +145,8 @@ class Fitting:
             found = stepper.update_run(errors, part, following.batch)
         self._health.saturation(stepper.saturated)
         if count:
-            self._density.update(backend.update_tensors(), last=part.last)
+            plan = getattr(backend, "plan", None)
+            self._density.update(backend.update_tensors(), errors, plan, last=part.last)
         if part.last:
             logits = {name: np.concatenate([each[name] for each in before]) for name in logits}
             self._health.loss(progress.tally.add(stepper.criterion, logits, part.whole))

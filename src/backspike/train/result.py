@@ -23,8 +23,8 @@ class Result:
     simulation: cycles, seconds and cycles_per_second of everything simulated in this run; None on
     the golden backend.
     populations: of each population `density` of spikes and gradients, values `compared` with
-    golden, and, on hardware, `cycles` a batch (or a part of one) by engine, predicted (see
-    `results.population_cycles`).
+    golden, and, on hardware, `cycles` a batch (or a part of one) by engine, predicted, and their
+    `bound` (see `results.population_cycles`).
     history: see `Progress`; `test` is the test samples' accuracy. counters: all that the hardware
     counted in the training batches.
     words: the network, in a few. data: `name`, and `digest` of the training samples. versions: of

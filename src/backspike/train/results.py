@@ -1,13 +1,12 @@
 """The result of a training run, from its trainer and its data."""
 
 import platform
-from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 
 from backspike.compile.compiler import Plan
 from backspike.compile.loads import Shares
-from backspike.compile.predict import predict, update_cycles
+from backspike.compile.predict import Cycles, bounds, predict, update_cycles
 from backspike.ir.constants import ENGINES
 from backspike.train.data import Dataset
 from backspike.train.graph_json import graph_to_json
@@ -27,7 +26,7 @@ def result_of(trainer: Trainer, data: Dataset, shares: dict[str, float]) -> Resu
     optimizer = optimizer_to_json(trainer.optimizer)
     values = optimizer["values"]
     densities, compared = trainer.density.by_population(), trainer.compared()
-    cycles = population_cycles(trainer.plan, densities)
+    cycles = population_cycles(trainer.plan, trainer.density.on_core())
     return Result(
         backend=trainer.backend_name.partition(":")[0],
         machine=trainer.machine.name,
@@ -51,7 +50,7 @@ def result_of(trainer: Trainer, data: Dataset, shares: dict[str, float]) -> Resu
             p.name: {
                 "density": densities[p.name],
                 "compared": compared.get(p.name, 0),
-                "cycles": cycles.get(p.name),
+                **cycles.get(p.name, {"cycles": None, "bound": None}),
             }
             for p in graph.populations
         },
@@ -65,29 +64,32 @@ def result_of(trainer: Trainer, data: Dataset, shares: dict[str, float]) -> Resu
 
 
 def population_cycles(
-    plan: Plan | None, densities: Mapping[str, Mapping[str, float]]
-) -> dict[str, dict[str, float]]:
-    """Busy cycles a batch, or a part of one, of each engine by population, predicted from densities
-    that were measured: hardware counts by engine alone. Weights are updated for the population they
-    enter.
+    plan: Plan | None, shares: Shares | None
+) -> dict[str, dict[str, dict[str, float]]]:
+    """`cycles` and `bound` of each population: busy cycles a batch, or a part of one, of each
+    engine, and their bound, predicted from shares that were measured, as hardware counts by engine
+    alone. Weights are updated for the population they enter.
 
-    Gradients of a population whose share was not measured are taken to be all there. Empty without
-    a plan or densities.
+    Gradients of a population that were not measured are taken to be all there. Empty without a plan
+    or shares.
     """
-    if plan is None or not any(densities.values()):
+    if plan is None or shares is None:
         return {}
-    shares = Shares(
-        spikes={name: found.get("spikes", 0.0) for name, found in densities.items()},
-        gradients={name: found.get("gradients", 1.0) for name, found in densities.items()},
-    )
-    busy, graph = predict(plan, shares), plan.graph
-    update = ENGINES[-1]
+    gradients = {**dict.fromkeys(plan.populations, 1.0), **shares.gradients}
+    shares = replace(shares, gradients=gradients)
+    busy, least = predict(plan, shares), bounds(plan, shares)
     return {
-        p.name: {engine: busy[engine].get(p.name, 0.0) for engine in ENGINES[:-1]}
-        | {update: sum(update_cycles(busy, c.name) for c in graph.into(p.name))}
-        for p in graph.populations
+        p.name: {"cycles": _of(plan, busy, p.name), "bound": _of(plan, least, p.name)}
+        for p in plan.graph.populations
         if p.role != "input"
     }
+
+
+def _of(plan: Plan, cycles: Cycles, name: str) -> dict[str, float]:
+    """A population's, by engine."""
+    *neurons, update = ENGINES
+    entering = sum(update_cycles(cycles, c.name) for c in plan.graph.into(name))
+    return {engine: cycles[engine].get(name, 0.0) for engine in neurons} | {update: entering}
 
 
 def versions() -> dict[str, str]:

@@ -11,7 +11,7 @@ def add(commands) -> None:
         "bench",
         help="measure the figures of merit",
         description="Measure the figures of merit, and print each beside its goal and how it was "
-        "measured: those of the training core, about a quarter of an hour, or with --spectral "
+        "measured: those of the training core, about twenty minutes, or with --spectral "
         "those of the spectral unit, about ten minutes; or with --learning those of longer "
         "trainings, two hours; or with --boards those of netlists, bitstreams, link and "
         "proofs, which takes longer: a core is placed and routed three times; or with --house "
@@ -22,10 +22,13 @@ def add(commands) -> None:
               lockstep    mismatches of RTL and golden; overlap of the engines; cycles a sample
               efficiency  busy / bound of each engine alone, 128-128, densities 0.05 to 1.0
               shapes      likewise, with drain slots: 16 to 512 neurons, T 1 to 100; one sample
-              prediction  busy cycles of random graphs, predicted from their densities
+              prediction  busy cycles and bounds of random graphs, predicted from their densities
+              conv        busy / bound of each engine alone, 3x3 kernels; blocks with shortcuts;
+                          overlap of the engines on a network of convolutions; golden's speed
               speed       the RTL backend's cycles a second beside a bare loop's
               accuracy    digits after 10 epochs, 3 seeds, both rules, beside float32 autograd
             with --learning:
+              conv-epoch  a network of convolutions: minutes of an epoch on the RTL
               samples     trained a second by `default`, beside PyTorch on one core
               mnist       784-128-10 on mnist5k, 3 seeds, both rules, beside float32 autograd
               rows        digits row by row, recurrent, LIF and CUBA-LIF, 5 seeds, Adam, likewise
