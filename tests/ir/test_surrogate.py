@@ -31,5 +31,6 @@ def test_a_height_lets_a_rectangle_be_narrow():
     ],
 )
 def test_what_no_rectangle_has(given, message):
+    """Width and height are named, with what they are and must be."""
     with pytest.raises(UserError, match=message):
         rectangle(*given)

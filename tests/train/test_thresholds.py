@@ -83,6 +83,7 @@ def test_a_threshold_moves_by_the_distance_of_the_rate():
     ],
 )
 def test_what_no_rule_is(given, message):
+    """Each field is named, with what it is and must be; so is another object in a rule's place."""
     with pytest.raises(UserError, match=message):
         AdaptiveThreshold(**given)
     with pytest.raises(UserError, match="thresholds is 3, must be a AdaptiveThreshold"):

@@ -92,8 +92,8 @@ DIGITS = (
 )  # fmt: skip
 """Of digits."""
 IMAGES = (
-    Recipe("mnist rate-coded", MNIST, 2.0**-8, 10, 96.3, 0.5),
-    Recipe("mnist direct-coded", MNIST, 2.0**-8, 10, 96.3, 0.5, bits=4),
+    Recipe("mnist rate-coded", MNIST, 2.0**-7, 10, 96.3, 0.5),
+    Recipe("mnist direct-coded", MNIST, 2.0**-7, 10, 96.3, 0.5, bits=4),
 )
 """Of 5,000 digits of MNIST."""
 
