@@ -313,7 +313,7 @@ def test_mismatch_is_exit_code_1(capsys, monkeypatch):
         ("train --surrogate arctan:0", "surrogate arctan's parameter is 0, must be a positive"),
         (
             "train --machine huge",
-            "machine is 'huge', must be one of tiny, four, default, mnist, wide",
+            "machine is 'huge', must be one of tiny, four, default, mnist, conv, mnist-conv, wide",
         ),
         ("train --backend gpu", "backend is 'gpu', must be golden or rtl or serial:PORT[:BAUD]"),
         ("train --data mnist", "data 'mnist' is not there, must be digits, mnist5k, an .npz"),

@@ -38,10 +38,10 @@ def said_of(graph, steps: int, machine: Machine) -> str:
     ("graph", "steps", "machine", "presets"),
     [
         (chain(784, 256, 10), 4, "default", []),
-        (chain(64, 400, 10), 4, "tiny", ["wide"]),
-        (chain(64, 64, 64, 64, 64, 64, 10), 4, "default", ["wide"]),
-        (chain(256, 64, 10), 2, "default", ["mnist", "wide"]),
-        (recurrent(), 40, "four", []),
+        (chain(64, 400, 10), 4, "tiny", ["conv", "wide"]),
+        (chain(64, 64, 64, 64, 64, 64, 10), 4, "default", ["conv", "wide"]),
+        (chain(256, 64, 10), 2, "default", ["mnist", "conv", "wide"]),
+        (recurrent(), 40, "four", ["conv"]),
     ],
 )
 def test_what_is_named_holds_the_network(graph, steps, machine, presets):
@@ -70,7 +70,9 @@ def test_what_is_named_holds_the_network(graph, steps, machine, presets):
 def test_what_no_machine_has_is_not_promised():
     """A layer with more tiles than a task can name, and more layers than there can be."""
     message = said_of(chain(64, 600, 10), 2, MACHINES["tiny"])
-    assert message.endswith("its widest layer needs 300 tiles, and there are 256; it fits on wide")
+    assert message.endswith(
+        "its widest layer needs 300 tiles, and there are 256; it fits on conv, wide"
+    )
     message = said_of(chain(*[8] * 18), 4, MACHINES["default"])
     assert "17 descriptors" in message
     assert "it fits" not in message

@@ -257,6 +257,6 @@ def test_errors_and_inputs_have_the_shapes_of_the_case():
 
 def test_unknown_machine():
     """A machine that does not exist is exit code 2 and a list of the known ones."""
-    with pytest.raises(UserError, match="tiny, four, default, mnist, wide"):
+    with pytest.raises(UserError, match="tiny, four, default, mnist, conv, mnist-conv, wide"):
         main(["--machine", "big"])
     assert find_machine("four") is MACHINES["four"]

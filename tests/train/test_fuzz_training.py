@@ -202,5 +202,5 @@ def test_a_run_that_differs_says_the_command(monkeypatch, capsys):
 
 def test_unknown_machine():
     """A machine that does not exist is exit code 2 and a list of the known ones."""
-    with pytest.raises(UserError, match="tiny, four, default, mnist, wide"):
+    with pytest.raises(UserError, match="tiny, four, default, mnist, conv, mnist-conv, wide"):
         main(["--machine", "big"])

@@ -327,7 +327,10 @@ def frozen() -> Graph:
     ("options", "message"),
     [
         ({"network": 3}, "network is a int, must be a Graph, a builder's Network or a Sequential"),
-        ({"machine": "huge"}, "machine is 'huge', must be one of tiny, four, default, mnist, wide"),
+        (
+            {"machine": "huge"},
+            "machine is 'huge', must be one of tiny, four, default, mnist, conv, mnist-conv, wide",
+        ),
         ({"machine": 3}, "machine is 3, must be a Machine"),
         ({"backend": "gpu"}, "backend is 'gpu', must be golden or rtl"),
         ({"steps": 0}, "steps is 0, must be a whole number from 1 up"),

@@ -241,7 +241,8 @@ def test_cycles_are_of_training_only(monkeypatch, check):
 def test_unknown_names():
     """Unknown machines and backends, and options that do not fit, are UserErrors."""
     with pytest.raises(
-        UserError, match="machine is 'big', must be one of tiny, four, default, mnist, wide"
+        UserError,
+        match="machine is 'big', must be one of tiny, four, default, mnist, conv, mnist-conv, wide",
     ):
         Trainer(NETWORK, "big")
     with pytest.raises(UserError, match=r"backend is 'gpu', must be golden or rtl or serial:PORT"):
