@@ -49,7 +49,8 @@ def test_a_file(tmp_path):
     [
         (
             "huge",
-            "machine is 'huge', must be one of tiny, four, default, mnist, conv, mnist-conv, wide; or NAME,PARAM",
+            "machine is 'huge', must be one of tiny, four, default, mnist, conv, mnist-conv, wide; "
+            "or NAME,PARAM",
         ),
         ("huge,lanes=2", "machine is 'huge', must be one of tiny,"),
         ("spectral-32", "machine is 'spectral-32', must be one of tiny,"),

@@ -25,7 +25,7 @@ PARAMETERS = {
     "momentum": "1: there is a memory of moments, as large as that of weights; 0: none",
     "gradient_units": "tiles of gradients, if they are fewer than those of codes; 0: as many",
     "windows": "rows of the table of windows, which convolutions need: a power of two; 0: none",
-    "scale_down": "places that weights may be shifted down, for averages and graded inputs, up to 16",
+    "scale_down": "places that weights are shifted down, for averages and graded inputs, up to 16",
     "scale_up": "likewise up, for graded inputs, up to 8",
     "parts": "1: there is a memory of partial sums, so that a batch may be larger than what fits; "
     "0: none",
