@@ -45,7 +45,7 @@ def test_direct_coding_is_of_numbers(few):
 
 def test_thresholds_of_float32_are_those_of_halves(few):
     """As long as both see the same spikes: after the first batch."""
-    rule = AdaptiveThreshold(rate=0.2, speed=0.5)
+    rule = AdaptiveThreshold(rate=0.2, speed=0.5, form="sum")
     recipe = replace(deep.DIGITS[0], layers="1x8x8,4c3s2,4c3,10", adaptive=True)
     case = replace(deep.case(few, recipe), thresholds=rule)
     spikes, labels = (x[:16] for x in case.train)
@@ -60,7 +60,7 @@ def test_thresholds_of_float32_are_those_of_halves(few):
 
 def test_both_adapt(few):
     """Float32's thresholds, as well as those of halves, end elsewhere, and both learn."""
-    rule = AdaptiveThreshold(rate=0.2, speed=0.5)
+    rule = AdaptiveThreshold(rate=0.2, speed=0.5, form="sum")
     recipe = replace(deep.DIGITS[0], layers="1x8x8,8c3s2,10", adaptive=True, epochs=2)
     adaptive = replace(deep.case(few, recipe), thresholds=rule)
     still = replace(adaptive, thresholds=None)

@@ -22,7 +22,7 @@ TINY = roomy(MACHINES["tiny"])
 RNG = np.random.default_rng(0)
 DATA = (RNG.random((20, 5, 6)) < 0.4).astype(np.uint8), RNG.integers(0, 3, 20)
 SLOW = SGD(2.0**-5)
-QUICK = AdaptiveThreshold(rate=0.2, speed=0.5)
+QUICK = AdaptiveThreshold(rate=0.2, speed=0.5, form="sum")
 
 
 def network() -> Graph:
@@ -59,12 +59,12 @@ def equal(a: Trainer, b: Trainer) -> bool:
 
 def test_a_threshold_moves_by_the_distance_of_the_rate():
     """Up where it spikes too much, and down where too little, to a half, and within bounds."""
-    rule = AdaptiveThreshold(rate=0.25, speed=0.5)
+    rule = AdaptiveThreshold(rate=0.25, speed=0.5, form="sum")
     assert rule.moved(1.0, 0.5) == 1.125
     assert rule.moved(1.0, 0.0) == 0.875
     assert rule.moved(1.0, 0.25 + 1 / 3) == np.float16(1.0 + 1 / 6)
     assert rule.moved(2.0, 0.5) == 2.0
-    assert AdaptiveThreshold(speed=4.0, least=0.5).moved(0.75, 0.0) == 0.5
+    assert AdaptiveThreshold(speed=4.0, least=0.5, form="sum").moved(0.75, 0.0) == 0.5
     product = AdaptiveThreshold(rate=0.25, speed=0.5, form="product")
     assert product.moved(0.5, 0.5) == 0.75
     assert product.moved(1.0, 0.125) == 0.75
@@ -105,7 +105,7 @@ def test_rates_are_of_all_parts():
 def test_rates_come_to_what_is_wanted():
     """Of both hidden populations, which begin elsewhere; a network as it was given stays."""
     graph = network()
-    rule = AdaptiveThreshold(rate=0.3, speed=0.2, least=2.0**-10)
+    rule = AdaptiveThreshold(rate=0.3, speed=0.2, form="sum", least=2.0**-10)
     with Trainer(graph, thresholds=rule, batch=4) as trainer:
         before = trainer.record(DATA[0])
         trainer.fit(DATA, 40)

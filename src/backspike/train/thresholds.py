@@ -33,8 +33,8 @@ class AdaptiveThreshold:
     """
 
     rate: float = RATE
-    form: Literal["sum", "product"] = "sum"
-    speed: float = 0.05
+    form: Literal["sum", "product"] = "product"
+    speed: float = 0.01
     least: float = 2.0**-4
     most: float = 2.0
 
