@@ -16,10 +16,10 @@ class HalfToFixed(wiring.Component):
     Latency: `latency` cycles. Throughput: one a cycle.
 
     Ports, enables high unless connected: load: take i, a Half; en: shift what was taken, to
-    o, signed(HALF_FIXED), and carry.
+    o, signed(HALF_FIXED), and carry, which are there two cycles later.
     """
 
-    latency = 2
+    latency = 3
 
     load: In(1, init=1)
     en: In(1, init=1)
@@ -34,7 +34,8 @@ class HalfToFixed(wiring.Component):
         power = Signal(16, reset_less=True)  # of two
         far = Signal(reset_less=True)  # 16 places more
         sign = Signal(reset_less=True)
-        near = Signal(11 + 15)
+        near = Signal(11 + 15, reset_less=True)  # a product, and what goes with it
+        near_far, near_sign = Signal(reset_less=True), Signal(reset_less=True)
         fixed = Signal(signed(HALF_FIXED), reset_less=True)
         carry = Signal(reset_less=True)
         with m.If(self.load):
@@ -44,9 +45,9 @@ class HalfToFixed(wiring.Component):
                 far.eq(self.i.exponent[4]),
                 sign.eq(self.i.sign),
             ]
-        m.d.comb += near.eq(magnitude * power)
         with m.If(self.en):
-            shifted = Mux(far, near << 16, near) >> 1
-            m.d.sync += [fixed.eq(shifted ^ sign.replicate(HALF_FIXED)), carry.eq(sign)]
+            m.d.sync += [near.eq(magnitude * power), near_far.eq(far), near_sign.eq(sign)]
+        shifted = Mux(near_far, near << 16, near) >> 1
+        m.d.sync += [fixed.eq(shifted ^ near_sign.replicate(HALF_FIXED)), carry.eq(near_sign)]
         m.d.comb += [self.o.eq(fixed), self.carry.eq(carry)]
         return m
