@@ -30,7 +30,7 @@ class Clock(wiring.Component):
 
     def __init__(self, family: str, frequency: int):
         self.family, self.frequency = family, frequency
-        super().__init__({"pressed": In(1), "clk": Out(1), "rst": Out(1, init=1)})
+        super().__init__({"pressed": In(1), "clk": Out(1), "rst": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -48,13 +48,23 @@ class Clock(wiring.Component):
         m.submodules.well = FFSynchronizer(locked & ~self.pressed, well, o_domain="start")
         hold = hold_cycles(self.frequency)
         waited = Signal(range(hold + 1))
+        held = Signal(init=1)
+        self._spread(m, held)
         with m.If(~well):
-            m.d.start += [waited.eq(0), self.rst.eq(1)]
+            m.d.start += [waited.eq(0), held.eq(1)]
         with m.Elif(waited != hold):
             m.d.start += waited.eq(waited + 1)
         with m.Else():
-            m.d.start += self.rst.eq(0)
+            m.d.start += held.eq(0)
         return m
+
+    def _spread(self, m, held) -> None:
+        """The reset out of its register to all that it resets: on ECP5 as a clock goes, since
+        thousands of flip-flops across the part are too far for one cycle."""
+        if self.family == "ecp5":
+            m.submodules.spread = Instance("DCCA", i_CLKI=held, i_CE=Const(1), o_CLKO=self.rst)
+        else:
+            m.d.comb += self.rst.eq(held)
 
     def _ecp5(self, m, pin, setting: Dividers, source: int, locked) -> None:
         """CLKOP feeds back, at the detector's rate; CLKOS is the clock."""

@@ -93,14 +93,18 @@ class AXI4LiteSubordinate(wiring.Component):
                 m.d.sync += [full.eq(1), held.eq(Cat(*payload))]
             return full, held
 
-        aw_full, aw_address = hold("aw", axi.awvalid, axi.awready, axi.awaddr)
-        w_full, w_held = hold("w", axi.wvalid, axi.wready, axi.wdata, axi.wstrb)
-        w_data, w_strobes = w_held[:WORD], w_held[WORD:]
-        m.submodules.ar = ar = SyncFIFO(width=self.addr_width, depth=2)
+        # What is wrong with a transfer is found before it is kept.
+        def word(address):
+            return Cat(address[2:], address[:2].any())  # its address, and whether it is none
+
+        aw_full, aw_held = hold("aw", axi.awvalid, axi.awready, word(axi.awaddr))
+        w_full, w_held = hold("w", axi.wvalid, axi.wready, axi.wdata, ~axi.wstrb.all())
+        w_data, w_wrong = w_held[:WORD], w_held[WORD]
+        m.submodules.ar = ar = SyncFIFO(width=self.addr_width - 1, depth=2)
         m.submodules.r = r = SyncFIFO(width=WORD + 1, depth=OUTSTANDING)
         m.d.comb += [
             ar.w_en.eq(axi.arvalid),
-            ar.w_data.eq(axi.araddr),
+            ar.w_data.eq(word(axi.araddr)),
             axi.arready.eq(ar.w_rdy),
         ]
 
@@ -123,10 +127,10 @@ class AXI4LiteSubordinate(wiring.Component):
             # A write waits for all, and all wait for a write. A refusal, which is answered here
             # in the next cycle, must not overtake either.
             start.eq((may_write | may_read) & ~writing & ((read & ~refuse) | (pending == 0))),
-            refuse.eq(Mux(read, ar.r_data[:2].any(), aw_address[:2].any() | ~w_strobes.all())),
+            refuse.eq(Mux(read, ar.r_data[-1], aw_held[-1] | w_wrong)),
             request.valid.eq(start & ~refuse),
             request.payload.write.eq(~read),
-            request.payload.address.eq(Mux(read, ar.r_data, aw_address)[2:]),
+            request.payload.address.eq(Mux(read, ar.r_data, aw_held)[:-1]),
             request.payload.data.eq(Mux(read, 0, w_data)),  # a W transfer may come meanwhile
             done.eq(start & (refuse | request.ready)),
             ar.r_en.eq(done & read),

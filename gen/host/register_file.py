@@ -64,8 +64,9 @@ class RegisterFile(wiring.Component):
 
     Parameters: registers, the map.
     Ports: request, response: from the host port (word addresses).
-    lock: while high, whatever is marked locked is refused. It is looked at when the request is
-    taken: at the earliest one cycle after the strobe of the access before.
+    lock: while high, whatever is marked locked is refused. It is looked at in the cycle before the
+    request is taken (of a register, when it is taken): at the earliest beside the strobe of the
+    access before.
     For each register a port of its name: In(shape) if ro, Out(shape) if rw, Out(Strobe(shape)) if
     wo, the shape with the fields by name if it has fields.
     For each window a `HostBus` of its name, addresses counted in words from its base; who answers
@@ -125,29 +126,28 @@ class RegisterFile(wiring.Component):
 
         # Each window's answer has a register, which is zero if it has none: joining them takes no
         # choice.
-        hits, ready, answered = [], ~routed & free, answer
+        hits, owned, taking, answered = [], [], [], answer
+        offered = Signal()  # to its window
         error, data = answer_error, answer_data
         for window in self.registers.windows:
             port = getattr(self, window.name)
             local = window.address_width
-            within = Signal(name=f"{window.name}_within")
-            hit = Signal(name=f"{window.name}_hit")
+            hit = Signal(name=f"{window.name}_hit")  # the request is for it, and allowed
             chosen = Signal(name=f"{window.name}_chosen")  # the last request was for this window
             may = {"ro": ~write, "wo": write, "rw": Const(1)}[window.access]
             if window.locked:
                 may &= ~self.lock
-            offered = hit & (chosen | free)
             # Words below a power of two leave a rest that belongs to nobody.
-            m.d.sync += within.eq(
+            m.d.sync += hit.eq(
                 (address[local:] == window.base // BYTES >> local)
                 & (address[:local] < window.words)
+                & may
             )
             m.d.comb += [
-                hit.eq(within & may),
                 port.request.payload.write.eq(write),
                 port.request.payload.address.eq(address[:local]),
                 port.request.payload.data.eq(word),
-                port.request.valid.eq(request.valid & decoded & offered),
+                port.request.valid.eq(hit & offered),
                 port.response.ready.eq(response.ready),
             ]
             with m.If(taken):
@@ -158,14 +158,17 @@ class RegisterFile(wiring.Component):
             with m.If(port.response.valid):
                 m.d.sync += found.eq(port.response.payload)
             hits.append(hit)
-            ready |= offered & port.request.ready
+            owned.append(hit & chosen)
+            taking.append(hit & port.request.ready)
             answered |= came
             error |= found.error
             data |= found.data
         m.d.comb += [
             routed.eq(Cat(hits).any()),
-            request.ready.eq(decoded & ready),
-            taken.eq(request.valid & request.ready & routed),
+            # A window goes on with requests while it has not answered those before.
+            offered.eq(request.valid & decoded & (Cat(owned).any() | free)),
+            taken.eq(offered & Cat(taking).any()),
+            request.ready.eq(taken | (decoded & free & ~routed)),
             response.valid.eq(answered),
             response.payload.error.eq(error),
             response.payload.data.eq(data),

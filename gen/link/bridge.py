@@ -139,10 +139,10 @@ class Bridge(wiring.Component):
         """The states HELLO, FETCH, FETCHED and ACCESS: words one by one, then KEEP."""
         writes = request.op == Op.WRITE
 
-        def keep(word):
-            """Into the answer, as word `done`."""
+        def keep(word, when=1):
+            """Into the answer, as word `done`. Address and word do not wait for `when`."""
             m.d.comb += [
-                words.write.en.eq(1),
+                words.write.en.eq(when),
                 words.write.addr.eq(Cat(done[:-1], 1)),
                 words.write.data.eq(word),
             ]
@@ -165,12 +165,11 @@ class Bridge(wiring.Component):
             with m.If(writes):
                 m.d.comb += words.read0.addr.eq(done[:-1])
             m.d.comb += manager.valid.eq(~outside)
+            keep(manager.word, manager.done & ~writes)
             with m.If(outside):
                 m.d.sync += answer.status.eq(Status.DECERR)
                 m.next = "KEEP"
             with m.Elif(manager.done):
-                with m.If(~writes):
-                    keep(manager.word)
                 m.d.sync += address.eq(address + Mux(request.fixed, 0, BYTES))
                 with m.If(manager.response != Response.OKAY):
                     m.d.sync += answer.status.eq(manager.response)

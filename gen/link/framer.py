@@ -33,6 +33,9 @@ class Framer(wiring.Component):
         m = Module()
         # It takes a byte's halves, one after the other: so it has two thirds of the LUTs.
         m.submodules.crc = crc = CRC(data_width=4).create()
+        # What it takes comes a cycle later, out of registers.
+        starts, takes, half = Signal(), Signal(), Signal(4)
+        m.d.sync += [crc.start.eq(starts), crc.valid.eq(takes), crc.data.eq(half)]
         held = Signal(OUTGOING, reset_less=True)
         part = Signal(range(WORDS + 2), reset_less=True)  # header, words, CRC
         rest = Signal(WORD, reset_less=True)
@@ -40,9 +43,12 @@ class Framer(wiring.Component):
         escaped = Signal(reset_less=True)
         byte = rest[:8]
         special = Signal(reset_less=True)  # the byte has to be escaped
-        last = part == held.words + 1
+        last = Signal(reset_less=True)  # the part is
         m.d.comb += self.words.addr.eq(part - 1)
-        m.d.sync += special.eq((byte == FLAG) | (byte == ESCAPE))
+        m.d.sync += [
+            special.eq((byte == FLAG) | (byte == ESCAPE)),
+            last.eq(part == held.words + 1),
+        ]
 
         flags = Signal(range(CLOSING))
         with m.FSM():
@@ -52,15 +58,15 @@ class Framer(wiring.Component):
                 with m.If(self.i.valid):
                     m.next = "OPEN"
             with m.State("OPEN"):
-                m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(FLAG), crc.start.eq(1)]
+                m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(FLAG), starts.eq(1)]
                 m.d.sync += [rest.eq(held.header), bytes_left.eq(3), escaped.eq(0)]
                 with m.If(self.o.ready):
                     m.next = "INSPECT"
             with m.State("INSPECT"):
-                m.d.comb += [crc.valid.eq(1), crc.data.eq(byte[:4])]
+                m.d.comb += [takes.eq(1), half.eq(byte[:4])]
                 m.next = "BYTES"
             with m.State("BYTES"):
-                m.d.comb += [self.o.valid.eq(1), crc.data.eq(byte[4:])]
+                m.d.comb += [self.o.valid.eq(1), half.eq(byte[4:])]
                 with m.If(special & ~escaped):
                     m.d.comb += self.o.payload.eq(ESCAPE)
                     with m.If(self.o.ready):
@@ -68,7 +74,7 @@ class Framer(wiring.Component):
                 with m.Else():
                     m.d.comb += self.o.payload.eq(byte ^ Mux(escaped, FLIP, 0))
                     with m.If(self.o.ready):
-                        m.d.comb += crc.valid.eq(1)
+                        m.d.comb += takes.eq(1)
                         m.d.sync += [
                             escaped.eq(0),
                             rest.eq(rest >> 8),

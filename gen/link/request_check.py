@@ -11,8 +11,8 @@ from backspike.gen.link.protocol import CRC_BYTES, REQUEST, VERSION, WORDS, Op, 
 class RequestCheck(wiring.Component):
     """Judges a request: it is refused, asks for the last answer again, or is carried out.
 
-    Latency: one cycle from `request` and `length`; the outputs follow `answered` in the cycle after
-    it, too.
+    Latency: two cycles from `request`, one from `length`; the outputs follow `answered` in the
+    cycle after it, too.
     """
 
     request: In(REQUEST)
@@ -28,16 +28,17 @@ class RequestCheck(wiring.Component):
         request = self.request
         hello, repeat = request.op == Op.HELLO, request.op == Op.REPEAT
         words = Mux(request.op == Op.WRITE, request.count << 2, 0)
-        expected = words + (HEADER_BYTES + CRC_BYTES)
-        counted = (request.count != 0) & (request.count <= WORDS)
+        expected = Signal.like(self.length, reset_less=True)
+        plausible = Signal(reset_less=True)  # its count is, and so is its frame's length
+        some = (request.count != 0) & (request.count <= WORDS)
         alien, same, proportioned = (Signal(reset_less=True) for _ in range(3))
         opened = Signal()  # by a hello since the reset
         m.d.sync += [
             alien.eq(request.spare | (request.version != VERSION)),
             same.eq(request.sequence == self.answered),
-            proportioned.eq(
-                (self.length == expected) & Mux(hello | repeat, request.count == 0, counted)
-            ),
+            expected.eq(words + (HEADER_BYTES + CRC_BYTES)),
+            plausible.eq(Mux(hello | repeat, request.count == 0, some)),
+            proportioned.eq((self.length == expected) & plausible),
         ]
         with m.If(self.opens):
             m.d.sync += opened.eq(1)

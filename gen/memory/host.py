@@ -1,6 +1,6 @@
 """A memory of the engines that the host can look into while the core is at rest."""
 
-from amaranth.hdl import Cat, Const, Module, Mux
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 from amaranth.utils import ceil_log2
@@ -12,7 +12,7 @@ from backspike.gen.memory.window import RowWindow, words_of
 
 class HostMemory(wiring.Component):
     """A `RowMemory` whose first read port, and whose write port if `writable`, the host's window
-    has while `rest` is high.
+    has while `rest` is high. If both may write, what is written is there a cycle later.
 
     Parameters: width, depth, readers, stalling: see `RowMemory`; halves: see `RowWindow`; shown:
     pairs of (bits of a lane, bits that the window shows it in, the rest zero), for a read-only
@@ -75,7 +75,13 @@ class HostMemory(wiring.Component):
                 continue
             engine = getattr(self.write, name)
             engine = engine.replicate(parts) if name == "en" else engine
-            m.d.comb += value.eq(Mux(self.rest, host[name], engine) if self._writable else engine)
+            if self._writable:
+                # A register after the choice: both writers may be as far away as the memory is
+                # wide.
+                chosen = Signal.like(value, name=f"chosen_{name}", reset_less=name != "en")
+                m.d.sync += chosen.eq(Mux(self.rest, host[name], engine))
+                engine = chosen
+            m.d.comb += value.eq(engine)
         for n in range(self._readers):
             port, inner = getattr(self, f"read{n}"), getattr(rows, f"read{n}")
             m.d.comb += [inner.addr.eq(port.addr), port.data.eq(inner.data)]

@@ -24,19 +24,19 @@ class HalfSubtract(wiring.Component):
     b's, where both are negative; or added, where only b is. Anything else than a >= b gives
     nonsense.
 
-    Latency: `latency` cycles. Throughput: one a cycle.
+    Latency: `latency` cycles from i_a. Throughput: one a cycle.
     """
 
     latency = 6
 
     i_a: In(Half)
-    i_b: In(Half)
+    i_b: In(Half)  # a cycle before i_a
     o: Out(Half)
     saturated: Out(1)  # beside o
 
     def elaborate(self, platform):
         m = Module()
-        pipeline = Pipeline(m)  # from cycle 0, that of i_a and i_b
+        pipeline = Pipeline(m)  # from cycle 0, that of i_a
         self._order(pipeline)
         self._align(pipeline)
 
@@ -45,16 +45,18 @@ class HalfSubtract(wiring.Component):
         total = (Cat(Const(0, EXTRA), larger) + aligned + minus)[:WIDE]
         total = pipeline.register("total", total, at=3)
 
-        # Cycle 4: places up to the leading one, but none beyond the least exponent.
-        exponent = pipeline.get("exponent", at=3)
+        # Cycle 4: places up to the leading one: WIDE - 1 - its index.
         down, _ = highest(Cat(Const(1, 1), total)[:16])
-        places = pipeline.wire("leading", ~down, at=3)  # WIDE - 1 - index of the leading one
-        left = pipeline.wire("exponent_left", exponent - places, at=3)  # signed
-        none = left[5] | ~total.any()
-        places = pipeline.register("places", Mux(none, exponent, places)[:4], at=4)
-        pipeline.register("left", Mux(none, 0, left)[:5], at=4)
+        places = pipeline.wire("leading", ~down, at=3)
+        left = pipeline.get("exponent", at=3) - places  # signed
+        places = pipeline.register("places", places, at=4)
+        left = pipeline.register("exponent_left", left, at=4)
+        some = pipeline.register("some", total.any(), at=4)
 
-        # Cycle 5: shift up.
+        # Cycle 5: shift up, but not beyond the least exponent.
+        beyond = pipeline.wire("beyond", left[5], at=4)
+        places = Mux(beyond, pipeline.get("exponent", at=4), places)[:4]
+        pipeline.register("left", Mux(beyond | ~some, 0, left)[:5], at=5)
         rest = pipeline.get("total", at=4)
         for k in reversed(range(4)):
             up_by = Mux(places[k], rest << (1 << k), rest)[:WIDE]
@@ -83,17 +85,18 @@ class HalfSubtract(wiring.Component):
         """Cycle 1: the one with the larger exponent. Of equal ones, b is larger if both are
         negative; otherwise a is, or they are added."""
         a, b = self.i_a, self.i_b
-        exponent_a, exponent_b = (
-            pipeline.wire(name, half.exponent | (half.exponent == 0), at=0)
-            for name, half in (("exponent_a", a), ("exponent_b", b))
-        )
+        exponent_b = pipeline.register("exponent_b", b.exponent | (b.exponent == 0), at=0)
+        significand_b = pipeline.register("significand_b", significand(b), at=0)
+        sign_b = pipeline.register("sign_b", b.sign, at=0)
+        exponent_a = pipeline.wire("exponent_a", a.exponent | (a.exponent == 0), at=0)
         ahead = pipeline.wire("ahead", (exponent_a - exponent_b)[:6], at=0)  # signed
-        swap = pipeline.wire("swap", ahead[5] | ((ahead == 0) & a.sign), at=0)
+        # Whether they are equal is known sooner than how far they are apart.
+        swap = pipeline.wire("swap", ahead[5] | ((exponent_a == exponent_b) & a.sign), at=0)
         pipeline.register("distance", Mux(ahead[5], -ahead, ahead)[:5], at=1)
-        pipeline.register("larger", Mux(swap, significand(b), significand(a)), at=1)
-        pipeline.register("smaller", Mux(swap, significand(a), significand(b)), at=1)
+        pipeline.register("larger", Mux(swap, significand_b, significand(a)), at=1)
+        pipeline.register("smaller", Mux(swap, significand(a), significand_b), at=1)
         pipeline.register("exponent", Mux(swap, exponent_b, exponent_a), at=1)
-        pipeline.register("minus", a.sign == b.sign, at=1)
+        pipeline.register("minus", a.sign == sign_b, at=1)
 
     def _align(self, pipeline: Pipeline) -> None:
         """Cycle 2: the smaller one is shifted down to where it counts; what falls off goes into the

@@ -17,10 +17,11 @@ class HalfToFixed(wiring.Component):
     Latency: `latency` cycles. Throughput: one a cycle.
 
     Ports, enables high unless connected: load: take i, a Half, and shift, if there are places; en:
-    shift what was taken, to o, signed(HALF_FIXED + places), and carry.
+    shift what was taken, to o, signed(HALF_FIXED + places), and carry, which are there two cycles
+    later.
     """
 
-    latency = 2
+    latency = 3
 
     def __init__(self, *, places: int = 0):
         self._width = HALF_FIXED + places
@@ -46,7 +47,8 @@ class HalfToFixed(wiring.Component):
         power = Signal(16, reset_less=True)  # of two
         far = Signal(len(exponent) - 4, reset_less=True)  # times 16 places more
         sign = Signal(reset_less=True)
-        near = Signal(11 + 15)
+        near = Signal(11 + 15, reset_less=True)  # a product, and what goes with it
+        near_far, near_sign = Signal.like(far), Signal(reset_less=True)
         fixed = Signal(signed(self._width), reset_less=True)
         carry = Signal(reset_less=True)
         with m.If(self.load):
@@ -56,12 +58,12 @@ class HalfToFixed(wiring.Component):
                 far.eq(exponent[4:]),
                 sign.eq(self.i.sign),
             ]
-        m.d.comb += near.eq(magnitude * power)
         with m.If(self.en):
-            moved = near << (far << 4) if shifted else Mux(far, near << 16, near)
-            m.d.sync += [
-                fixed.eq((moved >> 1) ^ sign.replicate(self._width)),
-                carry.eq(sign),
-            ]
+            m.d.sync += [near.eq(magnitude * power), near_far.eq(far), near_sign.eq(sign)]
+        moved = near << (near_far << 4) if shifted else Mux(near_far, near << 16, near)
+        m.d.sync += [
+            fixed.eq((moved >> 1) ^ near_sign.replicate(self._width)),
+            carry.eq(near_sign),
+        ]
         m.d.comb += [self.o.eq(fixed), self.carry.eq(carry)]
         return m

@@ -1,6 +1,6 @@
 """The host port: AXI4-Lite's handshakes, and that each access is answered once, in order."""
 
-from amaranth.hdl import Cat, Mux, Signal
+from amaranth.hdl import Cat, Mux, Signal, Value
 from amaranth.lib import enum
 
 from backspike.gen.host.bus import OUTSTANDING
@@ -64,6 +64,11 @@ class Port:
         can_read = (level != 0) & (inside["claimed"] != OUTSTANDING)
         bench.always(~inside["offered"] | Mux(inside["was_read"], can_read, can_write))
         self.inside = inside
+
+
+def kept(address: Value) -> Value:
+    """What the port keeps of an address: the word's, and whether it is no word's."""
+    return Cat(address[2:], address[:2].any())
 
 
 def handshakes(load: Load) -> Bench:
@@ -138,7 +143,7 @@ def reads(load: Load) -> Bench:
     level, unread = queue.level, answers.level
     with m.If(stage == Stage.QUEUED):
         bench.always((place < level) & (ahead == unread + port.pending + place))
-        bench.always(port.queued.word(place) == address)
+        bench.always(port.queued.word(place) == kept(address))
     with m.If(stage == Stage.ASKED):
         bench.always((place < port.pending) & (ahead == unread + place))
         bench.always(port.refused == address[:2].any())
@@ -160,8 +165,8 @@ def writes(load: Load) -> Bench:
         m.d.sync += address.eq(axi.awaddr)
     with m.If(port.w):
         m.d.sync += [word.eq(axi.wdata), strobes.eq(axi.wstrb)]
-    bench.always(~port.inside["aw_full"] | (port.inside["aw_held"] == address))
-    bench.always(~port.inside["w_full"] | (port.inside["w_held"] == Cat(word, strobes)))
+    bench.always(~port.inside["aw_full"] | (port.inside["aw_held"] == kept(address)))
+    bench.always(~port.inside["w_full"] | (port.inside["w_held"] == Cat(word, ~strobes.all())))
     wrong = address[:2].any() | ~strobes.all()
     payload = port.request.payload
     with m.If(port.request.valid & payload.write):
@@ -230,8 +235,8 @@ PROOFS = (
             Bug(
                 "a read asks for the address of a write",
                 MODULE,
-                "Mux(read, ar.r_data, aw_address)[2:]",
-                "Mux(was_read, ar.r_data, aw_address)[2:]",
+                "Mux(read, ar.r_data, aw_held)[:-1]",
+                "Mux(was_read, ar.r_data, aw_held)[:-1]",
             ),
             Bug(
                 "a refusal overtakes the reads before it",
@@ -251,8 +256,8 @@ PROOFS = (
             Bug(
                 "strobes are ignored",
                 MODULE,
-                "aw_address[:2].any() | ~w_strobes.all()",
-                "aw_address[:2].any()",
+                "aw_held[-1] | w_wrong",
+                "aw_held[-1]",
             ),
             Bug(
                 "a write channel takes a transfer while it is full",

@@ -75,7 +75,8 @@ class Course:
         device, task = queue.component, self.task
         position, in_hand = device.position, ~queue.state("IDLE", "FETCH")
         ended = self.base + self.since
-        bench.always(queue["work"] == self.work)
+        bench.always(queue["work"] + queue["entered"] == self.work)
+        bench.always(queue["work_empty"] == (queue["work"] == 0))
         with m.If(device.running):
             bench.always((queue["end"] == self.end) & (queue["begin"] == self.begin))
             bench.always((queue["span"] == self.span) & (self.in_loop | (self.span == 0)))

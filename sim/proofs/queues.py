@@ -231,6 +231,7 @@ def tokens(load: Load) -> Bench:
                     bench.always((inside["fetching"] <= n) | (address == place))
         with m.Else():
             bench.always(Value.cast(inside["task"]) == held[: TASK.size])
+            bench.always(inside["layer_same"] == (device.layer == word.layer))
         with m.If(inside.state("LOAD", "CHECK", "ISSUE")):
             bench.always(inside["layer_loaded"] & (device.layer == word.layer))
         bench.always(~inside.state("ISSUE") | there)

@@ -121,12 +121,14 @@ def load() -> list[Run]:
 
 
 class Player:
-    """Starts blocks as soon as the drain is not busy, or later, and shows their sums."""
+    """Starts blocks as soon as the drain is not busy, or later, and shows their sums. Of a block
+    that waits, header and touched entries are there before, for a cycle at least."""
 
     def __init__(self, bench: Bench, slow: float):
         self.bench, self.slow, self.dut = bench, slow, bench.dut
         self.todo: list[Block] = []
         self.block = Block(0)
+        self._shown: Block | None = None  # which waits since the cycle before
         self._sums = 0
         self.loss = False
         self.begun: list[int] = []  # cycles of the starts
@@ -136,10 +138,14 @@ class Player:
     def drive(self) -> None:
         self.dut.start.value = 0
         self.dut.sums.value = self._sums
-        wait = not self.todo or self.bench.rng.random() < self.slow
-        self._begin = not wait
-        self.dut.i_headers__payload.value = self.todo[0].header if not wait else 0
-        self.dut.i_headers__valid.value = self.loss and not wait
+        waits = self.todo[0] if self.todo else None
+        ready = waits is not None and (self.loss or waits is self._shown)
+        self._begin = ready and self.bench.rng.random() >= self.slow
+        self._shown = waits
+        self.dut.i_headers__payload.value = waits.header if waits is not None else 0
+        self.dut.i_headers__valid.value = self.loss and self._begin
+        if self._touched:
+            self.dut.touched.value = waits.touched if waits is not None else 0
 
     def respond(self) -> None:
         if self._begin and not self.loss:
@@ -147,8 +153,6 @@ class Player:
                 self._begin = False
             else:
                 self.dut.start.value = self.dut.i_headers__valid.value = 1
-                if self._touched:
-                    self.dut.touched.value = self.todo[0].touched
 
     def sample(self) -> None:
         self._sums = self.block.sums[int(self.dut.entry.value)]  # SUM_LATENCY is 1

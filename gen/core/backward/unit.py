@@ -85,8 +85,13 @@ class BackwardUnit(wiring.Component):
         h, kappa = self._factors(m, pipeline)
         m.submodules.states = states = StateFile(reuse=self._reuse, places=self._places)
         m.submodules.found = found = StateFile(reuse=self._reuse, places=1)
-        asked = pipeline.get("slot", at=SUM_TO_E - 1)
+        asked = pipeline.get("slot", at=SUM_TO_E - 2)
         m.d.comb += Value.cast(found.read).eq(state_of(asked))
+        # What comes in the place of e has its register, as all that a block RAM gives.
+        second = pipeline.get("current", at=SUM_TO_E - 1)
+        logit = pipeline.get("logit", at=SUM_TO_E - 1)
+        instead = pipeline.register("instead", Mux(config.loss, logit, found.o), at=SUM_TO_E)
+        replaced = pipeline.register("replaced", config.loss | second, at=SUM_TO_E)
         next_g = self._next_gradient(m, pipeline, states)
 
         # h e + κ g as ±(|h e| ± κ |g|): one product has no sign, and the result may get one.
@@ -98,15 +103,8 @@ class BackwardUnit(wiring.Component):
         pipeline.put("e_sign", e.sign, at=SUM_TO_E)
         negative = pipeline.get("e_sign", at=FACTORS_AT) ^ h.factor.sign
         pipeline.put("negative", negative, at=FACTORS_AT)
-        logit = pipeline.get("logit", at=SUM_TO_E)
         m.d.comb += [
-            e.as_value().eq(
-                Mux(
-                    config.loss,
-                    logit,
-                    Mux(pipeline.get("current", at=SUM_TO_E), found.o, round_e.o.as_value()),
-                )
-            ),
+            e.as_value().eq(Mux(replaced, instead, round_e.o.as_value())),
             product_e.i_half.eq(e),
             product_e.i_half.sign.eq(0),
             product_e.i_factor.eq(h.factor),
@@ -121,8 +119,7 @@ class BackwardUnit(wiring.Component):
         m.d.sync += total.eq(product_e.o + product_g.o + product_g.carry)
 
         # e counts as saturated where it is used: lanes and tiles that skip it must not differ.
-        summed = ~(config.loss | pipeline.get("current", at=SUM_TO_E))
-        pipeline.put("e_saturated", round_e.saturated & summed, at=SUM_TO_E)
+        pipeline.put("e_saturated", round_e.saturated & ~replaced, at=SUM_TO_E)
         used_saturated = pipeline.get("e_saturated", at=FACTORS_AT) & h.nonzero
         pipeline.put("used_saturated", used_saturated, at=FACTORS_AT)
         written = pipeline.get("slot", at=self.latency)

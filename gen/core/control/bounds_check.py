@@ -57,7 +57,8 @@ class BoundsCheck(wiring.Component):
         # What a memory that is not used takes does not matter, and of one that is there is nothing
         # to look at where its extent is not valid.
         used, invalid = Signal(len(extents)), Signal(len(extents))
-        m.d.comb += [
+        # Both stand still from SELECT on.
+        m.d.sync += [
             used.eq(Cat(Value.cast(extent.applies).any() for extent in extents)),
             invalid.eq(Cat(~Value.cast(extent.valid).any() for extent in extents)),
         ]
@@ -74,13 +75,13 @@ class BoundsCheck(wiring.Component):
         beyond = Cat(exceeds(total, limit) for limit in limits) | invalid
         m.d.sync += excess.eq(beyond & used & check)
         fault = select_onehot([Const(e.memory.fault.value, 4) for e in extents], check)
-        last, many = self._last(m, check, own)
-        with m.FSM() as fsm:
-            if kind.record_fields:
-                m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
+        last, many = Signal(), Signal()
+        m.d.sync += Cat(last, many).eq(Cat(self._last(m, check, own)))
+        busy = self.busy if kind.record_fields else Signal()
+        with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.start):
-                    m.d.sync += check.eq(1)
+                    m.d.sync += [check.eq(1), busy.eq(1)]
                     m.next = "SELECT"
             with m.State("SELECT"):
                 m.next = "MULTIPLY"
@@ -101,6 +102,7 @@ class BoundsCheck(wiring.Component):
                     m.d.comb += self.fault.eq(Fault.TERMS)
                 with m.If(excess.any() | last):
                     m.d.comb += self.done.eq(1)
+                    m.d.sync += busy.eq(0)
                     m.next = "IDLE"
                 if kind.record_fields:
                     with m.Elif(check[-1]):

@@ -75,8 +75,8 @@ class Dispatcher(wiring.Component):
             check.batch.eq(self.batch),
             queue.check_done.eq(check.done),
             queue.check_fault.eq(check.fault),
-            queue.tile_valid.eq(queue.o.payload.tile < loader.config.tiles),
         ]
+        m.d.sync += queue.tile_valid.eq(queue.o.payload.tile < loader.config.tiles)
         if "record" in self.signature.members:
             m.submodules.records = records = RecordTable(self._kind)
             m.d.comb += [

@@ -53,7 +53,12 @@ class RunControl(wiring.Component):
         # were waiting, none can have been given a token since.
         waiting = Signal.like(self.queues_waiting)
         faults = [Signal(Fault, name=f"fault{n}") for n in range(len(ENGINES))]
-        m.d.sync += [waiting.eq(self.queues_waiting), Cat(faults).eq(Cat(self.faults))]
+        deadlock = Signal()  # which lasts
+        m.d.sync += [
+            waiting.eq(self.queues_waiting),
+            Cat(faults).eq(Cat(self.faults)),
+            deadlock.eq(self.queues_running.any() & (self.queues_running == waiting)),
+        ]
         with m.FSM() as fsm:
             m.d.sync += [self.go.eq(fsm.ongoing("CALL")), self.abort.eq(fsm.ongoing("ABORT"))]
             m.d.comb += [
@@ -102,7 +107,7 @@ class RunControl(wiring.Component):
                 with m.If(Cat(faults).any()):
                     self._keep_fault(m, faults)
                     m.next = "ABORT"
-                with m.Elif(self.queues_running.any() & (self.queues_running == waiting)):
+                with m.Elif(deadlock):
                     self._keep_deadlock(m, waiting)
                     m.next = "ABORT"
                 with m.Elif(~self.queues_running.any()):

@@ -43,7 +43,12 @@ class Registers:
         self.fetching = Signal(range(READ_LATENCY + 1))
         self.task = Signal(TASK, reset_less=True)  # in hand
         self.layer_loaded = Signal()  # the descriptor of `layer` is
-        self.work = Signal(POSITION_BITS)  # tasks that are issued and not done
+        self.layer_same = Signal()  # it is the layer of the task in hand
+        # Tasks that are issued and not done: how many but for the last one, if `entered`, and
+        # whether there are none.
+        self.work = Signal(POSITION_BITS)
+        self.entered = Signal()  # one was issued in the cycle before
+        self.work_empty = Signal(init=1)  # there is none in `work`
         self.counted = Signal()  # what is in work counts as completed when it is done
         # The loop that the task in hand is in, and its span.
         self.in_loop = Signal()
@@ -104,7 +109,7 @@ class TaskQueue(wiring.Component):
                 "check": Out(1),  # one cycle: check the layer
                 "check_done": In(1),
                 "check_fault": In(Fault),
-                "tile_valid": In(1),  # the layer has tile `o.payload.tile`
+                "tile_valid": In(1),  # the layer has tile `o.payload.tile`; a cycle after it
                 "o": Out(stream.Signature(WORK)),
                 "done": In(1),  # the engine has finished a task (one cycle)
                 "busy": Out(1),  # a task is in work
@@ -150,7 +155,6 @@ class TaskQueue(wiring.Component):
         """What is known of the task in hand in every cycle, and what is counted."""
         task, position, machine = r.task, self.position, self._machine
         now = Conditions()
-        enters = now.issue & ~r.dry_run
         m.d.comb += [
             self.tasks.addr.eq(position),
             *(self.o.payload[name].eq(task[name]) for name in ("tile", "place", "keep", "step")),
@@ -160,7 +164,7 @@ class TaskQueue(wiring.Component):
                 & (self.counts[1] >= task.wait_bp)
                 & (self.counts[2] >= task.wait_wg)
             ),
-            now.empty.eq(r.work == 0),
+            now.empty.eq(r.work_empty & ~r.entered),
             now.ready.eq(now.empty | ~(task.fence | task.loop)),
             self.busy.eq(~now.empty),
             now.repeats.eq(task.again & ~now.last_span & ~r.dry_run),
@@ -172,10 +176,15 @@ class TaskQueue(wiring.Component):
             now.misplaced.eq(
                 exceeds(task.place + Mux(task.keep, self.batch.sets, 1), machine.states)
             ),
+            r.entered.eq(now.issue & ~r.dry_run),
             r.work.eq(
-                r.work + Cat(enters ^ self.done, (self.done & ~enters).replicate(COUNT_BITS))
+                r.work + Cat(r.entered ^ self.done, (self.done & ~r.entered).replicate(COUNT_BITS))
             ),
         ]
+        with m.If(r.entered & ~self.done):
+            m.d.sync += r.work_empty.eq(0)
+        with m.If(~r.entered & self.done & (r.work == 1)):
+            m.d.sync += r.work_empty.eq(1)
         with m.If(self.done & r.counted):
             m.d.sync += self.completed.eq(self.completed + 1)
         return now
@@ -193,6 +202,7 @@ class TaskQueue(wiring.Component):
             r.end.eq(self.end),
             self.completed.eq(0),
             r.work.eq(0),  # what a reset has cut off may still have been done after it
+            r.work_empty.eq(1),
             r.layer_loaded.eq(0),
             r.span.eq(0),
             r.counted.eq(1),
@@ -215,17 +225,22 @@ class TaskQueue(wiring.Component):
             with m.If(now.empty):
                 m.next = "IDLE"
         with m.Elif(fetching == READ_LATENCY):
-            m.d.sync += [r.task.eq(self.tasks.data), fetching.eq(0)]
+            task = data.View(TASK, self.tasks.data[: TASK.size])
+            m.d.sync += [
+                r.task.eq(task),
+                r.layer_same.eq(task.layer == self.layer),
+                fetching.eq(0),
+            ]
             m.next = "TOKENS"
 
     def _wait(self, m: Module, r: Registers, now: Conditions) -> None:
         """Has the task's layer loaded as soon as the engine is empty, and waits for its tokens."""
         layer = r.task.layer
-        loaded = r.layer_loaded & (self.layer == layer)
+        loaded = r.layer_loaded & r.layer_same
         with m.If(self.abort):
             m.next = "IDLE"
         with m.Elif(now.empty & ~loaded):
-            m.d.sync += [self.layer.eq(layer), r.layer_loaded.eq(1)]
+            m.d.sync += [self.layer.eq(layer), r.layer_loaded.eq(1), r.layer_same.eq(1)]
             with m.If(layer >= self._machine.layers):
                 self._stop(m, Fault.LAYER)
             with m.Else():

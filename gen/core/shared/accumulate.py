@@ -30,9 +30,9 @@ class Accumulator(wiring.Component):
     Ports: i_events (see `event_layout`; with `value` if product, with `places` by which the term is
     shifted if it may be), i_vectors {row of P halves}, one
     for each line. drain: start (one cycle; the sums of a block are there from the next cycle
-    on), touched (beside start: entries that had a term; the others are zero), busy (the drain's
-    answer, from the next cycle until the one in which it asks for the last sum), entry, sums
-    (SUM_LATENCY cycles after entry).
+    on), touched (beside start and the cycle before: entries that had a term; the others are zero),
+    busy (the drain's answer, from the next cycle until the one in which it asks for the last sum),
+    entry, sums (SUM_LATENCY cycles after entry).
     stall_vector, stall_drain: the event stream waits for this, this cycle; event: one is added.
     """
 

@@ -71,6 +71,15 @@ def encode(one_hot):
     )
 
 
+def first_index(bits):
+    """Index of the lowest bit that is set; 0 if none is. The part and the place in each part are
+    found beside each other."""
+    parts = parts_of(bits)
+    chosen = lowest(Cat(part.any() for part in parts))
+    inner = [encode(lowest(part)) for part in parts]
+    return Cat(select_onehot(inner, chosen), encode(chosen))
+
+
 def select_onehot(values, one_hot):
     """The value whose bit is set; 0 if none is. It takes half of a multiplexer's LUTs."""
     return Cat(

@@ -1,6 +1,8 @@
 """The order of a batch's blocks."""
 
-from amaranth.hdl import Module, Mux, Signal
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -43,21 +45,25 @@ class BlockOrder(wiring.Component):
         offset = Mux(self.step, self.at, 0)
         if self._reverse:
             first = (ends["blocks"] - offset, ends["sets"], ends["spans"] - offset)
-            by, wraps, start_of_set = -1, self.head, ends["spans"]
+            wraps, start_of_set = self.head, ends["spans"]
             m.d.comb += self.last.eq(Mux(self.step, self.set == 0, self.block == 0))
         else:
             first = (offset, 0, offset)
-            by, wraps, start_of_set = 1, self.tail, 0
+            wraps, start_of_set = self.tail, 0
             last = Mux(self.step, self.set == ends["sets"], self.block == ends["blocks"])
             m.d.comb += self.last.eq(last)
+
+        def on(place: Value, by: Any = 1) -> Value:
+            return place - by if self._reverse else place + by
+
         with m.If(self.next):
             with m.If(self.step):
-                m.d.sync += self.block.eq(self.block + by * self.batch.spans)
-                m.d.sync += self.set.eq(self.set + by)
+                m.d.sync += self.block.eq(on(self.block, self.batch.spans))
+                m.d.sync += self.set.eq(on(self.set))
             with m.Else():
-                m.d.sync += [self.block.eq(self.block + by), span.eq(span + by)]
+                m.d.sync += [self.block.eq(on(self.block)), span.eq(on(span))]
                 with m.If(wraps):
-                    m.d.sync += [self.set.eq(self.set + by), span.eq(start_of_set)]
+                    m.d.sync += [self.set.eq(on(self.set)), span.eq(start_of_set)]
         with m.If(self.start):
             m.d.sync += [
                 counter.eq(value)

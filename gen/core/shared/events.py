@@ -9,9 +9,8 @@ from backspike.gen.core.shared.bitops import (
     at_most,
     clear_lowest,
     encode,
+    first_index,
     lowest,
-    parts_of,
-    select_onehot,
 )
 from backspike.gen.memory.elastic import RegisterSlice
 
@@ -173,20 +172,14 @@ class EventEmitter(wiring.Component):
         final = Signal(reset_less=True)  # no more than one bit is left
         step, load = Signal(), Signal()
 
-        # Only the lowest part that is not empty counts, and loses its lowest bit.
-        parts = parts_of(word)
-        some = Signal(len(parts))
-        chosen = lowest(some)
-        inner = [encode(lowest(part)) for part in parts]
         m.d.comb += [
-            some.eq(Cat(part.any() for part in parts)),
             rest.eq(clear_lowest(word)),
             self.o.valid.eq(busy),
-            o.i.eq(Cat(select_onehot(inner, chosen), encode(chosen))),
+            o.i.eq(first_index(word)),
             o.x.eq(line.x),
             o.tag.eq(line.tag),
             o.first.eq(first),
-            o.hit.eq(some.any()),
+            o.hit.eq(word.any()),
             o.end.eq(line.last & final),
             step.eq(~busy | self.o.ready),
             load.eq(~busy | (self.o.ready & final)),

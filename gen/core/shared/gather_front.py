@@ -191,33 +191,42 @@ class GatherFront(wiring.Component):
             return []
         return [target.places.eq(data.View(self._tag["scan"].shape, tag).places)]
 
-    def fetch_weights(self, m: Module, lines, block: Value, port) -> None:
-        """A line's vector is row or column x of a block of weights, through a port that others may
-        use, too (see `vector_port`)."""
+    def prefetch(self, m: Module, lines, address: Value, latency: int) -> Prefetch:
+        """Makes a line's vector the row at `address` of a memory of that latency, which is to be
+        connected."""
         m.submodules.fetch = fetch = Prefetch(
-            address_width=weight_bits(self._machine),
+            address_width=len(address),
             row_width=self._machine.lanes * HALF_BITS,
             tag_width=0,
-            latency=VECTOR_LATENCY,
+            latency=latency,
         )
         # A register before the memory: the queue of lines is as far from it as its own address.
         request_valid, move = Signal(), Signal()
-        address = Signal(weight_bits(self._machine), reset_less=True)
+        requested = Signal(len(address), name="address", reset_less=True)
         with m.If(move):
-            m.d.sync += [request_valid.eq(lines.valid), address.eq(Cat(lines.payload.x, block))]
+            m.d.sync += [request_valid.eq(lines.valid), requested.eq(address)]
         m.d.comb += [
             move.eq(~request_valid | fetch.i.ready),
             lines.ready.eq(move),
             fetch.i.valid.eq(request_valid),
-            fetch.i.payload.address.eq(address),
+            fetch.i.payload.address.eq(requested),
+            self.o_vectors.valid.eq(fetch.o.valid),
+            self.o_vectors.payload.eq(fetch.o.payload.row),
+            fetch.o.ready.eq(self.o_vectors.ready),
+        ]
+        return fetch
+
+    def fetch_weights(self, m: Module, lines, block: Value, port) -> None:
+        """A line's vector is row or column x of a block of weights, through a port that others may
+        use, too (see `vector_port`)."""
+        address = Cat(lines.payload.x, block)[: weight_bits(self._machine)]
+        fetch = self.prefetch(m, lines, address, VECTOR_LATENCY)
+        m.d.comb += [
             port.address.eq(fetch.address),
             port.valid.eq(fetch.valid),
             fetch.grant.eq(port.grant),
             fetch.row.eq(port.vector),
             self.refused.eq(fetch.valid & ~port.grant),
-            self.o_vectors.valid.eq(fetch.o.valid),
-            self.o_vectors.payload.eq(fetch.o.payload.row),
-            fetch.o.ready.eq(self.o_vectors.ready),
         ]
 
 

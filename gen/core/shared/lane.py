@@ -27,8 +27,8 @@ class Lane(wiring.Component):
 
     Ports: load: take `element` (and `places`, by which it is shifted, if halves may be); shift
     (halves only): the cycle after load, or its sums stay as they were; factor (product only): the
-    cycle after load, and for every further term of the element; step: add the term, 2 cycles after
-    load (product: 3, or 2 after its factor). total: the sum, signed.
+    cycle after load, and for every further term of the element; step: add the term, 3 cycles after
+    load, or 2 after shift or factor. total: the sum, signed.
     """
 
     def __init__(self, *, product: bool, width: int, places: int = 0):

@@ -25,7 +25,8 @@ class Point:
     def __init__(self, walk, m: Module, r):
         self.walk, self.m, self.r = walk, m, r
         self.first = Signal(data.StructLayout({"source": walk.widths[0], "other": walk.widths[2]}))
-        """Where the first tile lies of the connection that is asked for, and its weights."""
+        """Where the first tile lies of the connection that is asked for, in block 0 (with a delay,
+        of the block before), and its weights."""
         self.asked: Any = walk.index
         """Which connection is asked for."""
 
@@ -56,10 +57,16 @@ class Point:
 
     def connect(self) -> None:
         """The states in which a connection is prepared for its products."""
+        with self.m.State("SELECT"):
+            self.m.next = "MULTIPLY"
+
+    def first_connection(self) -> None:
+        """Goes to the products of a task's first connection, which is asked for already."""
+        self.m.next = "MULTIPLY"
 
     def next_connection(self) -> None:
         """Goes to a connection's products."""
-        self.m.next = "MULTIPLY"
+        self.m.next = "SELECT"
 
     def first_pixel(self) -> None:
         """Goes on after a task's products."""
@@ -72,10 +79,10 @@ class Point:
     def find(self) -> None:
         """The states in which windows are found."""
 
-    def enter(self, before) -> None:
-        """Goes to a connection's first tile; before: the block that its sources are of."""
+    def enter(self, block) -> None:
+        """Goes to a connection's first tile; block: the one in hand."""
         first, r = self.first, self.r
-        self.m.d.sync += [r.source_base.eq(first.source + before), r.row.eq(first.other)]
+        self.m.d.sync += [r.source_base.eq(first.source + block), r.row.eq(first.other)]
 
     def next_source(self) -> None:
         """Goes to a connection's next tile."""
@@ -156,6 +163,9 @@ class Plane(Point):
                 self.m.d.sync += self.plane.eq(self.strides.o.plane)
             self.m.next = "MULTIPLY"
 
+    def first_connection(self) -> None:
+        self.next_connection()
+
     def next_connection(self) -> None:
         self.m.d.comb += self.strides.start.eq(1)
         self.m.next = "READ"
@@ -185,9 +195,9 @@ class Plane(Point):
             with self.m.If(self.spots.done):
                 self.m.next = "HEADER"
 
-    def enter(self, before) -> None:
+    def enter(self, block) -> None:
         m, r, spot = self.m, self.r, self.spots.o
-        source = spot.source + before
+        source = spot.source + block
         m.d.sync += [
             r.source_base.eq(source),
             r.row.eq(spot.other),

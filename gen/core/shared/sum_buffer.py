@@ -36,7 +36,8 @@ class SumBuffer(wiring.Component):
                 "block": Out(range(BLOCKS)),  # the one that accumulates
                 "full": Out(1),  # another block's last event must not come
                 "start": Out(1),  # one cycle; the sums of a block are there from the next one on
-                "touched": Out(DEPTH),  # beside start: entries that had a term; others are zero
+                # Beside start, and the cycle before: entries that had a term; others are zero.
+                "touched": Out(DEPTH),
                 "busy": In(1),  # from the cycle after start until that of the last sum's request
                 "entry": In(range(DEPTH)),  # the sums that are asked for
                 "sums": Out(data.ArrayLayout(signed(width), lanes)),  # SUM_LATENCY cycles later

@@ -80,6 +80,7 @@ class Registers:
         self.work = Signal(WORK, reset_less=True)
         # Products by the task's tile: of the layer's tiles, and of a connection's.
         self.tile_bases = Signal(bases, reset_less=True)
+        self.times = Signal(max(BLOCK_BITS, rows), reset_less=True)  # of a connection's tiles
         self.product = Signal(max(sources, rows), reset_less=True)
         self.base = Signal(bases, reset_less=True)  # of the pixel in block 0
         # The source tile, the connection's last one, and what lies between them.
@@ -88,6 +89,7 @@ class Registers:
         self.source_base = Signal(sources, reset_less=True)
         self.row = Signal(rows, reset_less=True)
         self.row_step = Signal(rows, reset_less=True)
+        self.outside = Signal()  # no span comes before it in this batch
         self.void = Signal()
         self.other = Signal()
 
@@ -115,7 +117,8 @@ class TileWalk(wiring.Component):
 
     Throughput: a step a cycle, and one cycle for a header and for each connection after the first;
     FIND_CYCLES a pixel and connection, and one.
-    Latency: 1 cycle, and 2 for each connection, from a task to its first header, or pixel.
+    Latency: 3 cycles, and 3 for each connection after the first, from a task to its first header,
+    or pixel.
 
     Parameters: bits of blocks, of source bases, of bases and of rows; reverse: blocks are walked
     from the last to the first, and `before` is after; entries: bits of their addresses, 0 for none;
@@ -174,6 +177,8 @@ class TileWalk(wiring.Component):
         ]
         self._outputs(m, r, order, plane)
         connection, tile = self.connection, r.work.tile
+        # A factor of its own register: a cycle after the connection is asked for.
+        m.d.sync += r.times.eq(Mux(connection.diagonal, plane.tile_units, plane.tile_rows))
 
         def next_block():
             m.d.comb += order.next.eq(1)
@@ -187,15 +192,13 @@ class TileWalk(wiring.Component):
                 m.d.comb += self.i.ready.eq(1)
                 m.d.sync += [r.work.eq(self.i.payload), plane.asked.eq(0)]
                 with m.If(self.i.valid):
-                    plane.next_connection()
+                    plane.first_connection()
             plane.connect()
             with m.State("MULTIPLY"):
                 m.d.comb += order.start.eq(1)
                 m.d.sync += [
                     r.tile_bases.eq(tile * plane.units),
-                    r.product.eq(
-                        tile * Mux(connection.diagonal, plane.tile_units, plane.tile_rows)
-                    ),
+                    r.product.eq(tile * r.times),
                 ]
                 m.next = "ADD"
             with m.State("ADD"):
@@ -241,7 +244,11 @@ class TileWalk(wiring.Component):
         m.d.comb += [
             read.addr.eq(self.index),
             write.addr.eq(self.index),
-            write.data.source.eq(connection.first + Mux(connection.diagonal, product, 0)),
+            write.data.source.eq(
+                connection.first
+                + Mux(connection.diagonal, product, 0)
+                + Mux(connection.delay, 1 if self.reverse else -1, 0)
+            ),
             write.data.other.eq(connection.weights + Mux(connection.diagonal, 0, product)),
             plane.first.eq(read.data),
         ]
@@ -259,7 +266,8 @@ class TileWalk(wiring.Component):
             header.place.eq(work.place + Mux(work.keep, plane.places + order.set, 0)),
             header.tile.eq(work.tile),
             header.last.eq(order.last & plane.last_pixel),
-            step.source_base.eq(r.source_base),
+            # Outside of the batch are the last spans of the one before.
+            step.source_base.eq(r.source_base + Mux(r.outside, self.batch.spans, 0)),
             step.base.eq(r.base + Mux(self.by_set, order.set, order.block)),
             step.row.eq(r.row),
             step.set.eq(order.set),
@@ -275,10 +283,8 @@ class TileWalk(wiring.Component):
         """Goes to the first tile of the connection that is asked for."""
         connection, tile = self.connection, r.work.tile
         outside = connection.delay & (order.tail if self.reverse else order.head)
-        by = 1 if self.reverse else -1
-        before = order.block + Mux(connection.delay, by, 0)
         if not self.reverse:
-            before = before + Mux(outside, self.batch.spans, 0)
+            m.d.sync += r.outside.eq(outside)
         m.d.sync += [
             r.source.eq(Mux(connection.diagonal, tile, 0)),
             r.source_end.eq(Mux(connection.diagonal, tile, connection.tiles - 1)),
@@ -286,4 +292,4 @@ class TileWalk(wiring.Component):
             r.void.eq(outside & ~self.carry),
             r.other.eq(outside & self.carry),
         ]
-        plane.enter(before)
+        plane.enter(order.block)

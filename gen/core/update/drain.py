@@ -88,7 +88,7 @@ class UpdateDrain(wiring.Component):
             {
                 "config": In(UPDATE.on(machine).config),
                 "i_headers": In(stream.Signature(self._header)),
-                "start": In(1),  # start to touched: see `Accumulator`
+                "start": In(1),  # start to touched: see `Accumulator`; the header beside touched
                 "busy": Out(1),
                 "entry": Out(range(DEPTH)),
                 "sums": In(data.ArrayLayout(signed(UPDATE.sum_width(machine)), lanes)),
@@ -117,12 +117,15 @@ class UpdateDrain(wiring.Component):
         if self._parts:
             every = Mux(self.keep, ~self.take, every | self.take)
         there = Cat(bit.replicate(self._lanes) for bit in self.i_headers.payload.tiles)
+        # The header of the next block, and what it touched, are there a cycle before its start.
+        rows = Signal(DEPTH, reset_less=True)
+        m.d.sync += rows.eq(self.touched | Mux(every, there, 0))
         with m.If(self.start):
             m.d.sync += header.eq(self.i_headers.payload)
         m.d.comb += [
             self.i_headers.ready.eq(self.start),
             sequencer.start.eq(self.start),
-            sequencer.touched.eq(self.touched | Mux(every, there, 0)),
+            sequencer.touched.eq(rows),
             self.busy.eq(sequencer.busy),
             self.entry.eq(sequencer.o.k),
             self.rows.eq(sequencer.row),

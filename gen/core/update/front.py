@@ -29,8 +29,7 @@ from backspike.gen.core.shared.source import (
 )
 from backspike.gen.core.shared.window import PLANE, TAP_BITS
 from backspike.gen.machine import DEPTH, Machine
-from backspike.gen.memory.prefetch import ReadPipe
-from backspike.gen.memory.rows import read_signature
+from backspike.gen.memory.rows import READ_LATENCY, read_signature
 
 
 def rows_header(lanes: int, *, planes: bool = False) -> data.StructLayout:
@@ -54,7 +53,7 @@ class UpdateFront(GatherFront):
 
     A scanned tile has a line for each entry of a block, and a bit for each of DEPTH sources: the
     spike tiles of a group side by side, turned. Throughput: such a tile in DEPTH / P cycles.
-    Latency: about 14 cycles.
+    Latency: about 18 cycles.
     """
 
     def __init__(self, machine: Machine):
@@ -134,23 +133,14 @@ class UpdateFront(GatherFront):
         return Cat(line[d] for d in range(DEPTH) for line in sources), tag.complete
 
     def fetch(self, m, lines):
-        """A line is an entry d: its row of gradients, fetched once."""
-        machine = self._machine
+        """A line is an entry d: its row of gradients, fetched once. Lanes could not stop their
+        memory: it is too large to be near."""
         tag = Signal(self._tag["scan"].shape, name="line_tag")
         m.d.comb += tag.eq(lines.payload.tag)
-        m.submodules.fetch = fetch = ReadPipe(
-            address_width=gradient_bits(machine) + exact_log2(DEPTH),
-            row_width=row_width(machine),
-            tag_width=0,
-        )
+        address = Cat(lines.payload.x, tag.base)
+        fetch = self.prefetch(m, lines, address, READ_LATENCY)
         m.d.comb += [
-            fetch.i.valid.eq(lines.valid),
-            lines.ready.eq(fetch.i.ready),
-            fetch.i.payload.address.eq(Cat(lines.payload.x, tag.base)),
             self.gradients.addr.eq(fetch.address),
-            self.gradients.en.eq(fetch.en),
+            self.gradients.en.eq(~0),
             fetch.row.eq(self.gradients.data),
-            self.o_vectors.valid.eq(fetch.o.valid),
-            self.o_vectors.payload.eq(fetch.o.payload.row),
-            fetch.o.ready.eq(self.o_vectors.ready),
         ]

@@ -10,6 +10,9 @@ from backspike.gen.numerics.half_product import Factor, HalfProduct
 from backspike.gen.numerics.half_to_fixed import HalfToFixed
 from backspike.gen.pipeline import Pipeline
 
+PRODUCT_AT = HalfToFixed.latency + 1
+"""Cycles from m to μ m, which d has to wait for."""
+
 
 class Moment(wiring.Component):
     """m = round(μ m + d), one a cycle.
@@ -17,7 +20,7 @@ class Moment(wiring.Component):
     Latency: `latency` cycles. Throughput: one a cycle.
     """
 
-    latency = HalfProduct.latency + 1 + NEAREST_LATENCY
+    latency = PRODUCT_AT + 1 + NEAREST_LATENCY
 
     mu: In(Factor)  # μ, which stays
     i_gradient: In(Half)  # d
@@ -30,15 +33,15 @@ class Moment(wiring.Component):
         m.submodules.kept = kept = HalfProduct()
         m.submodules.added = added = HalfToFixed()
         pipeline = Pipeline(m)  # from cycle 0, that of the halves
+        pipeline.put("moment", self.i_moment, at=0)
         whole = Signal(signed(HALF_FIXED))
         m.d.comb += [
-            kept.i_half.eq(self.i_moment),
+            kept.i_half.eq(pipeline.get("moment", at=PRODUCT_AT - HalfProduct.latency)),
             kept.i_factor.eq(self.mu),
             added.i.eq(self.i_gradient),
             whole.eq(added.o + added.carry),
         ]
-        pipeline.register("whole", whole, at=HalfToFixed.latency + 1)
-        gradient = pipeline.get("whole", at=HalfProduct.latency)
+        gradient = pipeline.register("whole", whole, at=PRODUCT_AT)
         total = Signal(signed(PRODUCT_FIXED + 1), reset_less=True)
         m.d.sync += total.eq((gradient << FRACTION) + kept.o + kept.carry)
         m.submodules.round = rounded = FixedToHalf(width=len(total), fraction=2 * FRACTION)

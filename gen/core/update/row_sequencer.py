@@ -1,10 +1,12 @@
 """The order in which a block's rows of weights are updated."""
 
-from amaranth.hdl import Module, Mux, Signal
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.core.shared.bitops import at_most, encode, lowest
+from backspike.gen.core.shared.bitops import at_most, clear_lowest, first_index
 from backspike.gen.machine import DEPTH
 
 
@@ -43,18 +45,15 @@ class RowSequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         count = phases(self._reuse)
-        rows_left = Signal(DEPTH)
-        row_now = Signal(DEPTH, reset_less=True)  # of these, the one in hand
-        row_last = Signal(reset_less=True)  # it is the only one
-        others = Signal(DEPTH)
-        row_valid = Signal()  # there is a row left
+        row_valid = Signal()  # there is a row in hand
+        rows_after = Signal(DEPTH, reset_less=True)  # those that follow it
+        row_last = Signal(reset_less=True)  # there are none
         row_begun = Signal()  # in this round of phases
         reading = Signal()
         block_empty = Signal()  # a block without rows, for a cycle
         phase, final = self.phase, Signal()
         phase_last = phase == count - 1
         m.d.comb += [
-            others.eq(rows_left & ~row_now),
             reading.eq(Mux(phase == 0, row_valid, row_begun)),
             final.eq(reading & phase_last & row_last),
             self.busy.eq(block_empty | (row_valid & ~final)),
@@ -62,25 +61,24 @@ class RowSequencer(wiring.Component):
             self.last.eq(final | block_empty),
             self.o.valid.eq(reading & (phase < self._reuse)),
             self.o.phase.eq(phase),
-            self.o.k.eq(encode(row_now)),
         ]
         m.d.sync += [
             phase.eq(Mux(phase_last, 0, phase + 1)),
             row_begun.eq(reading),
             block_empty.eq(self.start & ~self.touched.any()),
         ]
+
+        def begin(rows: Value, valid: Any) -> list:
+            """Statements that take the first of these rows in hand."""
+            return [
+                self.o.k.eq(first_index(rows)),
+                rows_after.eq(clear_lowest(rows)),
+                row_last.eq(at_most(rows, 1)),
+                row_valid.eq(valid),
+            ]
+
         with m.If(reading & phase_last):
-            m.d.sync += [
-                rows_left.eq(others),
-                row_valid.eq(~row_last),
-                row_now.eq(lowest(others)),
-                row_last.eq(at_most(rows_left, 2)),
-            ]
+            m.d.sync += begin(rows_after, ~row_last)
         with m.If(self.start):
-            m.d.sync += [
-                rows_left.eq(self.touched),
-                row_now.eq(lowest(self.touched)),
-                row_valid.eq(self.touched.any()),
-                row_last.eq(at_most(self.touched, 1)),
-            ]
+            m.d.sync += begin(self.touched, self.touched.any())
         return m

@@ -1,4 +1,5 @@
-// ECP5: the PLL. Time is that of its input: both outputs are the input, whatever the dividers.
+// ECP5: the PLL, and what spreads a net. Time is that of the PLL's input: both outputs are the
+// input, whatever the dividers.
 
 module EHXPLLL #(
     parameter CLKI_DIV = 1, CLKFB_DIV = 1, CLKOP_DIV = 8, CLKOS_DIV = 8,
@@ -25,4 +26,13 @@ module EHXPLLL #(
     always @(posedge CLKI)
         if (RST | STDBY) count <= 0;
         else if (!LOCK) count <= count + 1;
+endmodule
+
+module DCCA (
+    input CLKI, CE,
+    output CLKO
+);
+    assign CLKO = CLKI;
+    always @(posedge CLKI)
+        if (!CE) $fatal(1, "DCCA: CE is low, only a buffer that is on is modelled");
 endmodule

@@ -47,6 +47,8 @@ def test_host_and_engines_take_turns(kind):
     narrow, wide = parameters.get("shown", (width, width))
     words = words_of(width // narrow * wide)
     readers, writable = parameters.get("readers", 1), parameters.get("writable", True)
+    # Where host and engines write, a register lies between.
+    late = int(writable and not parameters.get("host_only", False))
     memory = ArrayBench(
         HostMemory(depth=DEPTH, **parameters), f"host_memory_{kind.replace('-', '_')}"
     )
@@ -64,8 +66,11 @@ def test_host_and_engines_take_turns(kind):
             en[:] = False
         start = 3 + READ_LATENCY  # the host's reads must be over
         en[:start] = False
-        en[-READ_LATENCY:] = False
-        at = {f"read{n}": (to + rng.integers(1, DEPTH, cycles)) % DEPTH for n in range(readers)}
+        en[-READ_LATENCY - late :] = False
+        written, writes = np.roll(to, late), np.roll(en, late)
+        at = {
+            f"read{n}": (written + rng.integers(1, DEPTH, cycles)) % DEPTH for n in range(readers)
+        }
         out = memory(
             rest=np.zeros(cycles, np.uint64),
             **engines(parameters, en, to, data),
@@ -75,8 +80,8 @@ def test_host_and_engines_take_turns(kind):
             for port, addresses in at.items():
                 got, want = out[f"{port}__data"][cycle + READ_LATENCY], rows[addresses[cycle]]
                 assert got == want, f"{port}, cycle {cycle}: {got:#x}, not {want:#x}"
-            if en[cycle]:
-                rows[to[cycle]] = int(data[cycle])
+            if writes[cycle]:
+                rows[written[cycle]] = int(data[cycle - late])
 
         # The host's turn: the engines' ports do nothing.
         def word() -> int:

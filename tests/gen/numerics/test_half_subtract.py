@@ -50,7 +50,9 @@ def pairs(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 def test_every_pair_of_sizes_is_subtracted_as_by_golden():
     """Differences of halves of every pair of signs and exponents equal golden's rounding."""
     a, b = pairs(np.random.default_rng(1))
-    out = after(HalfSubtract.latency, built(), i_a=a, i_b=b)
+    late, early = np.insert(a, 0, 0), np.append(b, 0)
+    found = after(HalfSubtract.latency, built(), i_a=late, i_b=early)
+    out = {name: values[1:] for name, values in found.items()}
     x, y = (torch.from_numpy(p.astype(np.uint16).view(np.float16).astype(float)) for p in (a, b))
     want = half.nearest(exact.odd_sum(x, -y))
     beyond = (want > LARGEST).numpy()

@@ -54,7 +54,7 @@ class Setting:
         seen = np.cumsum(events, axis=1)[block, line, entry] == 1
         steps = np.ones(count, int) if rng is None else rng.integers(1, 3, count)
         come = (np.cumsum(steps) - 1)[:count]  # cycles in which events come
-        add = come + (3 if self.product else 2)
+        add = come + 3
         total = int(come[-1]) + 10
 
         def at(cycles, values, noise=1):

@@ -118,7 +118,7 @@ async def one_event_a_cycle(dut):
         tasks = [Work(tile) for tile in range(config["tiles"])]
         want = wanted(setting, config, tasks, memories)
         took = await bench.run(tasks, want)
-        limit = len(want.events) + PARTS * want.empty + 18 + 4 * len(want.headers)
+        limit = len(want.events) + PARTS * want.empty + 22 + 4 * len(want.headers)
         assert took <= limit, f"{took} cycles for {len(want.events)} events, density {density}"
 
 
