@@ -1,9 +1,12 @@
 """Sums in memories, of the lanes and of the counters: nobody reads what is being written."""
 
 from amaranth.hdl import Cat, Mux, Signal, Value
+from amaranth.lib.data import View
 
+from backspike.gen.core.shared.events import event_layout
 from backspike.gen.core.shared.lane import PART
 from backspike.gen.core.shared.sum_buffer import BLOCKS
+from backspike.gen.machine import DEPTH
 from backspike.sim.proofs.bench import Bench, Inside
 from backspike.sim.proofs.proof import Bug, Load, Proof
 
@@ -34,7 +37,9 @@ def buffer(load: Load) -> Bench:
     draining = buffer["draining"]
     complete = Cat(buffer[f"finish_{n}"] for n in range(1, buffer["written"] + 1))
     under_way = ones(complete)  # blocks that have ended, whose last sums are being written
-    ending = inside["finish"]  # a block's last event has entered the cycle before
+    # Blocks of which the last event has entered, and whose term is on its way to its sum.
+    coming = View(event_layout(2, DEPTH, 0), inside["event_1"])
+    ending = inside["finish"] + (inside["valid_1"] & coming.end)
     bench.always(held == ending + under_way + ready + draining)
     bench.always(ending + under_way + ready + draining <= BLOCKS - 1)
     ahead = Signal.like(block, name="ahead")

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from backspike.gen.machine import DEPTH
 from backspike.gen.pipeline import Pipeline
 
-BLOCKS = 4
+BLOCKS = 8
 """Blocks of sums that there is room for: one that accumulates, others that wait or drain."""
 SUM_LATENCY = 1
 """Cycles from an entry that a drain asks for to its sums: a block RAM's."""
