@@ -94,7 +94,11 @@ FAMILIES = {
             placed=("--textcfg", "top.config"),
             pack=("--compress", "top.config", "top.bit"),
             bitstream="top.bit",
-            finish=(multiplier_registers.absorb_registers, carry_logic.absorb_logic),
+            finish=(
+                multiplier_registers.absorb_registers,
+                carry_logic.absorb_logic,
+                write_modes.plain_modes,
+            ),
         ),
         Family(
             name="ice40",
