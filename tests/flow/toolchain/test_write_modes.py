@@ -21,7 +21,8 @@ def memory(width: int, *, writes: str = "AB", seen: bool, mode: str = BEFORE) ->
         "port_directions": directions,
     }  # fmt: skip
     other = {
-        "type": "LUT4", "parameters": {"WRITEMODE_A": BEFORE}, "connections": {"A": [31 if seen else 9]},
+        "type": "LUT4", "parameters": {"WRITEMODE_A": BEFORE},
+        "connections": {"A": [31 if seen else 9]},
         "port_directions": {"A": "input"},
     }  # fmt: skip
     return {"ports": {}, "cells": {"deep": cell, "lut": other}}
@@ -54,6 +55,8 @@ def test_long_words_and_other_modes_stay():
 
 def test_a_port_that_does_both_is_refused():
     """What it would show, nobody knows; if nobody looks, it does not matter."""
-    with pytest.raises(ToolFailed, match="memory deep shows .* in words of 4 bits while it writes"):
+    with pytest.raises(
+        ToolFailed, match=r"memory deep shows .* in words of 4 bits while it writes"
+    ):
         plain_modes(memory(4, seen=True))
     assert plain_modes(memory(4, seen=False)) == 2

@@ -3,7 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from backspike.flow.toolchain import carry_logic, gowin_slices, multiplier_registers
+from backspike.flow.toolchain import (
+    carry_logic,
+    gowin_slices,
+    multiplier_registers,
+    write_modes,
+)
 from backspike.gen.boards.board import Board
 from backspike.system.toolset import NEXTPNR, PACKER
 

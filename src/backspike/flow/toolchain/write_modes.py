@@ -1,7 +1,7 @@
-"""What ECP5's block memories show of a place while it is written, where nobody looks, is not asked.
+"""ECP5's block memories are not asked to show a place while it is written, where nobody looks.
 
-Yosys asks for what was there before (READBEFOREWRITE) wherever it may choose. The part can do so for
-words of 9 bits and more only.
+Yosys asks for what was there before (READBEFOREWRITE) wherever it may choose. The part can do so
+for words of 9 bits and more only.
 """
 
 from collections import Counter
