@@ -23,7 +23,6 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
   wire [7:0] \$110 ;
   wire \$111 ;
   wire [15:0] \$112 ;
-  wire \$113 ;
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
@@ -559,22 +558,22 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     wg_refused <= \$48 ;
   backspike_default_active_memory  active_memory (
     .clk(clk),
-    .\port$17703$8 (\$61 [8]),
-    .\port$17705$8 (\$62 [8]),
-    .\port$17707$8 (\$63 [8]),
-    .\port$17709$8 (\$64 [8]),
-    .\port$17711$8 (\$65 [8]),
-    .\port$17713$8 (\$66 [8]),
-    .\port$17715$8 (\$67 [8]),
-    .\port$17717$8 (\$68 [8]),
-    .\port$17719$8 (\$69 [8]),
-    .\port$17721$8 (\$70 [8]),
-    .\port$17723$8 (\$71 [8]),
-    .\port$17725$8 (\$72 [8]),
-    .\port$17727$8 (\$73 [8]),
-    .\port$17729$8 (\$74 [8]),
-    .\port$17731$8 (\$75 [8]),
-    .\port$17733$8 (\$76 [8]),
+    .\port$19228$8 (\$61 [8]),
+    .\port$19230$8 (\$62 [8]),
+    .\port$19232$8 (\$63 [8]),
+    .\port$19234$8 (\$64 [8]),
+    .\port$19236$8 (\$65 [8]),
+    .\port$19238$8 (\$66 [8]),
+    .\port$19240$8 (\$67 [8]),
+    .\port$19242$8 (\$68 [8]),
+    .\port$19244$8 (\$69 [8]),
+    .\port$19246$8 (\$70 [8]),
+    .\port$19248$8 (\$71 [8]),
+    .\port$19250$8 (\$72 [8]),
+    .\port$19252$8 (\$73 [8]),
+    .\port$19254$8 (\$74 [8]),
+    .\port$19256$8 (\$75 [8]),
+    .\port$19258$8 (\$76 [8]),
     .read0__data(front_active__data),
     .read__addr(\$79 [13:7]),
     .read__en(\$78 ),
@@ -609,39 +608,39 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .labels__data(drain_labels__data),
     .logits__data(\drain_logits__data$149 ),
     .masks__data(front_masks__data),
-    .\port$18606$0 (\$81 ),
-    .\port$18606$13 (\$82 ),
-    .\port$18606$47 (\$83 ),
-    .\port$18647$0 (\$84 ),
-    .\port$18649$0 (\$85 ),
-    .\port$18651$0 (\$86 ),
-    .\port$18653$0 (\$87 ),
-    .\port$18655$0 (\$88 ),
-    .\port$18657$0 (\$89 ),
-    .\port$18659$0 (\$90 ),
-    .\port$18661$0 (\$91 ),
-    .\port$18662$1 (\$92 ),
-    .\port$18676$0 (\$93 ),
-    .\port$18680$0 (\$94 ),
-    .\port$18682$0 (\$95 ),
-    .\port$18684$0 (\$96 ),
-    .\port$18686$0 (\$97 ),
-    .\port$18688$0 (\$98 ),
-    .\port$18690$0 (\$99 ),
-    .\port$18692$0 (\$100 ),
-    .\port$18694$0 (\$101 ),
-    .\port$18696$0 (\$102 ),
-    .\port$18698$0 (\$103 ),
-    .\port$18700$0 (\$104 ),
-    .\port$18702$0 (\$105 ),
-    .\port$18704$0 (\$106 ),
-    .\port$18706$0 (\$107 ),
-    .\port$18708$0 (\$108 ),
-    .\port$18710$0 (\$109 ),
-    .\port$18741$1 (\$110 ),
-    .\port$5847$0 (\$78 ),
-    .\port$5853$0 (\$79 ),
-    .\port$7146$0 (\$80 ),
+    .\port$20168$0 (\$81 ),
+    .\port$20168$13 (\$82 ),
+    .\port$20168$47 (\$83 ),
+    .\port$20209$0 (\$84 ),
+    .\port$20211$0 (\$85 ),
+    .\port$20213$0 (\$86 ),
+    .\port$20215$0 (\$87 ),
+    .\port$20217$0 (\$88 ),
+    .\port$20219$0 (\$89 ),
+    .\port$20221$0 (\$90 ),
+    .\port$20223$0 (\$91 ),
+    .\port$20224$1 (\$92 ),
+    .\port$20238$0 (\$93 ),
+    .\port$20242$0 (\$94 ),
+    .\port$20244$0 (\$95 ),
+    .\port$20246$0 (\$96 ),
+    .\port$20248$0 (\$97 ),
+    .\port$20250$0 (\$98 ),
+    .\port$20252$0 (\$99 ),
+    .\port$20254$0 (\$100 ),
+    .\port$20256$0 (\$101 ),
+    .\port$20258$0 (\$102 ),
+    .\port$20260$0 (\$103 ),
+    .\port$20262$0 (\$104 ),
+    .\port$20264$0 (\$105 ),
+    .\port$20266$0 (\$106 ),
+    .\port$20268$0 (\$107 ),
+    .\port$20270$0 (\$108 ),
+    .\port$20272$0 (\$109 ),
+    .\port$20303$1 (\$110 ),
+    .\port$6113$0 (\$78 ),
+    .\port$6119$0 (\$79 ),
+    .\port$7792$0 (\$80 ),
     .queue_busy(\busy$466 ),
     .queue_descriptors__addr(\read0__addr$258 ),
     .queue_fault(faults__1),
@@ -662,18 +661,18 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$78 ),
     .host__response__payload(codes__response__payload),
     .host__response__valid(codes__response__valid),
-    .\port$17654$1 (\$51 [4:0]),
-    .\port$17656$1 (\$52 [4:0]),
-    .\port$17658$1 (\$53 [4:0]),
-    .\port$17660$1 (\$54 [4:0]),
-    .\port$17662$1 (\$55 [4:0]),
-    .\port$17664$1 (\$56 [4:0]),
-    .\port$17666$1 (\$57 [4:0]),
-    .\port$17668$1 (\$58 [4:0]),
-    .\port$17669$1 (\$59 ),
-    .\port$17684$0 (\$60 ),
-    .\port$18606$0 (\$81 ),
-    .\port$18741$1 (\$110 [3:0]),
+    .\port$19179$1 (\$51 [4:0]),
+    .\port$19181$1 (\$52 [4:0]),
+    .\port$19183$1 (\$53 [4:0]),
+    .\port$19185$1 (\$54 [4:0]),
+    .\port$19187$1 (\$55 [4:0]),
+    .\port$19189$1 (\$56 [4:0]),
+    .\port$19191$1 (\$57 [4:0]),
+    .\port$19193$1 (\$58 [4:0]),
+    .\port$19194$1 (\$59 ),
+    .\port$19209$0 (\$60 ),
+    .\port$20168$0 (\$81 ),
+    .\port$20303$1 (\$110 [3:0]),
     .read0__data(\drain_codes__data$95 ),
     .rest(\rest$86 ),
     .rst(rst),
@@ -757,35 +756,35 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .extent(extent),
     .front_row__address(front_row__address),
     .front_spikes__addr(read0__addr),
-    .\port$1728$0 (\$49 ),
-    .\port$17654$1 (\$51 ),
-    .\port$17656$1 (\$52 ),
-    .\port$17658$1 (\$53 ),
-    .\port$17660$1 (\$54 ),
-    .\port$17662$1 (\$55 ),
-    .\port$17664$1 (\$56 ),
-    .\port$17666$1 (\$57 ),
-    .\port$17668$1 (\$58 ),
-    .\port$17669$1 (\$59 ),
-    .\port$17684$0 (\$60 ),
-    .\port$17703$0 (\$61 ),
-    .\port$17705$0 (\$62 ),
-    .\port$17707$0 (\$63 ),
-    .\port$17709$0 (\$64 ),
-    .\port$17711$0 (\$65 ),
-    .\port$17713$0 (\$66 ),
-    .\port$17715$0 (\$67 ),
-    .\port$17717$0 (\$68 ),
-    .\port$17719$0 (\$69 ),
-    .\port$17721$0 (\$70 ),
-    .\port$17723$0 (\$71 ),
-    .\port$17725$0 (\$72 ),
-    .\port$17727$0 (\$73 ),
-    .\port$17729$0 (\$74 ),
-    .\port$17731$0 (\$75 ),
-    .\port$17733$0 (\$76 ),
-    .\port$17736$0 (\$77 ),
-    .\port$3299$0 (\$50 ),
+    .\port$1636$0 (\$49 ),
+    .\port$19179$1 (\$51 ),
+    .\port$19181$1 (\$52 ),
+    .\port$19183$1 (\$53 ),
+    .\port$19185$1 (\$54 ),
+    .\port$19187$1 (\$55 ),
+    .\port$19189$1 (\$56 ),
+    .\port$19191$1 (\$57 ),
+    .\port$19193$1 (\$58 ),
+    .\port$19194$1 (\$59 ),
+    .\port$19209$0 (\$60 ),
+    .\port$19228$0 (\$61 ),
+    .\port$19230$0 (\$62 ),
+    .\port$19232$0 (\$63 ),
+    .\port$19234$0 (\$64 ),
+    .\port$19236$0 (\$65 ),
+    .\port$19238$0 (\$66 ),
+    .\port$19240$0 (\$67 ),
+    .\port$19242$0 (\$68 ),
+    .\port$19244$0 (\$69 ),
+    .\port$19246$0 (\$70 ),
+    .\port$19248$0 (\$71 ),
+    .\port$19250$0 (\$72 ),
+    .\port$19252$0 (\$73 ),
+    .\port$19254$0 (\$74 ),
+    .\port$19256$0 (\$75 ),
+    .\port$19258$0 (\$76 ),
+    .\port$19261$0 (\$77 ),
+    .\port$3587$0 (\$50 ),
     .queue_busy(\busy$455 ),
     .queue_descriptors__addr(\read0__addr$224 ),
     .queue_fault(faults__0),
@@ -809,25 +808,24 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$101 ),
     .host__response__payload(gradients__response__payload),
     .host__response__valid(gradients__response__valid),
-    .\port$12019$0 (\$113 ),
-    .\port$18647$0 (\$84 ),
-    .\port$18649$0 (\$85 ),
-    .\port$18651$0 (\$86 ),
-    .\port$18653$0 (\$87 ),
-    .\port$18655$0 (\$88 ),
-    .\port$18657$0 (\$89 ),
-    .\port$18659$0 (\$90 ),
-    .\port$18661$0 (\$91 ),
-    .\port$18662$1 (\$92 ),
-    .\port$18676$0 (\$93 ),
-    .\port$7146$0 (\$80 ),
-    .\read0__addr$23 (\read0__addr$116 ),
+    .\port$20209$0 (\$84 ),
+    .\port$20211$0 (\$85 ),
+    .\port$20213$0 (\$86 ),
+    .\port$20215$0 (\$87 ),
+    .\port$20217$0 (\$88 ),
+    .\port$20219$0 (\$89 ),
+    .\port$20221$0 (\$90 ),
+    .\port$20223$0 (\$91 ),
+    .\port$20224$1 (\$92 ),
+    .\port$20238$0 (\$93 ),
+    .\port$7792$0 (\$80 ),
+    .\read0__addr$19 (\read0__addr$116 ),
     .read0__data(front_gradients__data),
     .read1__addr(\read1__addr$122 ),
     .read1__data(\front_gradients__data$124 ),
     .rest(\rest$109 ),
     .rst(rst),
-    .\write__en$14 (\write__en$114 )
+    .\write__en$35 (\write__en$114 )
   );
   backspike_default_host  host (
     .axi__araddr(s_axi_araddr),
@@ -941,9 +939,9 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$155 ),
     .host__response__payload(labels__response__payload),
     .host__response__valid(labels__response__valid),
-    .\port$16951$8 (\buffer$363 [8]),
-    .\port$18606$13 (\$82 ),
-    .\port$18741$5 (\$110 [7:4]),
+    .\port$18416$8 (\buffer$363 [8]),
+    .\port$20168$13 (\$82 ),
+    .\port$20303$5 (\$110 [7:4]),
     .read0__data(drain_labels__data),
     .rest(\rest$163 ),
     .rst(rst)
@@ -991,22 +989,22 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$132 ),
     .host__response__payload(logits__response__payload),
     .host__response__valid(logits__response__valid),
-    .\port$17654$6 (\$51 [20:5]),
-    .\port$17656$6 (\$52 [20:5]),
-    .\port$17658$6 (\$53 [20:5]),
-    .\port$17660$6 (\$54 [20:5]),
-    .\port$17662$6 (\$55 [20:5]),
-    .\port$17664$6 (\$56 [20:5]),
-    .\port$17666$6 (\$57 [20:5]),
-    .\port$17668$6 (\$58 [20:5]),
-    .\port$17684$0 (\$60 [4:0]),
-    .\port$18606$47 (\$83 ),
-    .\port$18741$5 (\$110 [7:4]),
-    .\port$3299$0 (\$50 ),
+    .\port$19179$6 (\$51 [20:5]),
+    .\port$19181$6 (\$52 [20:5]),
+    .\port$19183$6 (\$53 [20:5]),
+    .\port$19185$6 (\$54 [20:5]),
+    .\port$19187$6 (\$55 [20:5]),
+    .\port$19189$6 (\$56 [20:5]),
+    .\port$19191$6 (\$57 [20:5]),
+    .\port$19193$6 (\$58 [20:5]),
+    .\port$19209$0 (\$60 [4:0]),
+    .\port$20168$47 (\$83 ),
+    .\port$20303$5 (\$110 [7:4]),
+    .\port$3587$0 (\$50 ),
     .read0__data(\drain_logits__data$149 ),
     .rest(\rest$140 ),
     .rst(rst),
-    .\write__en$14 (\write__en$145 )
+    .\write__en$27 (\write__en$145 )
   );
   backspike_default_masks_memory  masks_memory (
     .clk(clk),
@@ -1015,32 +1013,32 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(\host__request__valid$184 ),
     .host__response__payload(masks__response__payload),
     .host__response__valid(masks__response__valid),
-    .\port$18680$0 (\$94 ),
-    .\port$18682$0 (\$95 ),
-    .\port$18684$0 (\$96 ),
-    .\port$18686$0 (\$97 ),
-    .\port$18688$0 (\$98 ),
-    .\port$18690$0 (\$99 ),
-    .\port$18692$0 (\$100 ),
-    .\port$18694$0 (\$101 ),
-    .\port$18696$0 (\$102 ),
-    .\port$18698$0 (\$103 ),
-    .\port$18700$0 (\$104 ),
-    .\port$18702$0 (\$105 ),
-    .\port$18704$0 (\$106 ),
-    .\port$18706$0 (\$107 ),
-    .\port$18708$0 (\$108 ),
-    .\port$18710$0 (\$109 ),
-    .\port$5847$0 (\$78 ),
-    .\port$9906$0 (\$111 ),
-    .\read0__addr$23 (\$79 [6:0]),
+    .\port$10543$0 (\$111 ),
+    .\port$20242$0 (\$94 ),
+    .\port$20244$0 (\$95 ),
+    .\port$20246$0 (\$96 ),
+    .\port$20248$0 (\$97 ),
+    .\port$20250$0 (\$98 ),
+    .\port$20252$0 (\$99 ),
+    .\port$20254$0 (\$100 ),
+    .\port$20256$0 (\$101 ),
+    .\port$20258$0 (\$102 ),
+    .\port$20260$0 (\$103 ),
+    .\port$20262$0 (\$104 ),
+    .\port$20264$0 (\$105 ),
+    .\port$20266$0 (\$106 ),
+    .\port$20268$0 (\$107 ),
+    .\port$20270$0 (\$108 ),
+    .\port$20272$0 (\$109 ),
+    .\port$6113$0 (\$78 ),
+    .\read0__addr$19 (\$79 [6:0]),
     .read0__data(front_masks__data),
     .read1__addr(\$112 [15:9]),
     .read1__data(\front_masks__data$207 ),
     .rest(\rest$192 ),
     .rst(rst),
-    .\write__addr$17 (\write__addr$193 ),
-    .\write__en$14 (\write__en$197 )
+    .\write__addr$37 (\write__addr$193 ),
+    .\write__en$35 (\write__en$197 )
   );
   backspike_default_spikes_memory  spikes_memory (
     .clk(clk),
@@ -1049,33 +1047,33 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .host__request__valid(host__request__valid),
     .host__response__payload(spikes__response__payload),
     .host__response__valid(spikes__response__valid),
-    .\port$16951$0 (\buffer$363 [0]),
-    .\port$1728$0 (\$49 ),
-    .\port$17703$0 (\$61 [7:0]),
-    .\port$17705$0 (\$62 [7:0]),
-    .\port$17707$0 (\$63 [7:0]),
-    .\port$17709$0 (\$64 [7:0]),
-    .\port$17711$0 (\$65 [7:0]),
-    .\port$17713$0 (\$66 [7:0]),
-    .\port$17715$0 (\$67 [7:0]),
-    .\port$17717$0 (\$68 [7:0]),
-    .\port$17719$0 (\$69 [7:0]),
-    .\port$17721$0 (\$70 [7:0]),
-    .\port$17723$0 (\$71 [7:0]),
-    .\port$17725$0 (\$72 [7:0]),
-    .\port$17727$0 (\$73 [7:0]),
-    .\port$17729$0 (\$74 [7:0]),
-    .\port$17731$0 (\$75 [7:0]),
-    .\port$17733$0 (\$76 [7:0]),
-    .\port$17736$0 (\$77 ),
-    .\port$9906$0 (\$111 ),
-    .\read0__addr$23 (read0__addr),
+    .\port$10543$0 (\$111 ),
+    .\port$1636$0 (\$49 ),
+    .\port$18416$0 (\buffer$363 [0]),
+    .\port$19228$0 (\$61 [7:0]),
+    .\port$19230$0 (\$62 [7:0]),
+    .\port$19232$0 (\$63 [7:0]),
+    .\port$19234$0 (\$64 [7:0]),
+    .\port$19236$0 (\$65 [7:0]),
+    .\port$19238$0 (\$66 [7:0]),
+    .\port$19240$0 (\$67 [7:0]),
+    .\port$19242$0 (\$68 [7:0]),
+    .\port$19244$0 (\$69 [7:0]),
+    .\port$19246$0 (\$70 [7:0]),
+    .\port$19248$0 (\$71 [7:0]),
+    .\port$19250$0 (\$72 [7:0]),
+    .\port$19252$0 (\$73 [7:0]),
+    .\port$19254$0 (\$74 [7:0]),
+    .\port$19256$0 (\$75 [7:0]),
+    .\port$19258$0 (\$76 [7:0]),
+    .\port$19261$0 (\$77 ),
+    .\read0__addr$19 (read0__addr),
     .read0__data(front_spikes__data),
     .read1__addr(\$112 [8:0]),
     .read1__data(\front_spikes__data$70 ),
     .rest(rest),
     .rst(rst),
-    .\write__en$14 (write__en)
+    .\write__en$35 (write__en)
   );
   backspike_default_tasks_bp_memory  tasks_bp_memory (
     .clk(clk),
@@ -1156,9 +1154,8 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
     .gradients__data(\front_gradients__data$124 ),
     .loaded(loaded),
     .masks__data(\front_masks__data$207 ),
-    .\port$12019$0 (\$113 ),
-    .\port$9906$0 (\$111 ),
-    .\port$9912$0 (\$112 ),
+    .\port$10543$0 (\$111 ),
+    .\port$10549$0 (\$112 ),
     .queue_busy(\busy$477 ),
     .queue_descriptors__addr(\read0__addr$292 ),
     .queue_fault(faults__2),
@@ -1388,44 +1385,44 @@ module backspike_default(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, 
   assign batch[14:10] = \batch$346 [4:0];
 endmodule
 
-module backspike_default_active_memory (rst, write__en, read__en, read__addr, \port$17703$8 , \port$17705$8 , \port$17707$8 , \port$17709$8 , \port$17711$8 , \port$17713$8 , \port$17715$8 , \port$17717$8 , \port$17719$8 , \port$17721$8 , \port$17723$8 , \port$17725$8 , \port$17727$8 , \port$17729$8 , \port$17731$8 , \port$17733$8 , write__addr
+module backspike_default_active_memory (rst, write__en, read__en, read__addr, \port$19228$8 , \port$19230$8 , \port$19232$8 , \port$19234$8 , \port$19236$8 , \port$19238$8 , \port$19240$8 , \port$19242$8 , \port$19244$8 , \port$19246$8 , \port$19248$8 , \port$19250$8 , \port$19252$8 , \port$19254$8 , \port$19256$8 , \port$19258$8 , write__addr
 , read0__data, clk);
   reg \$initially  = 0;
   reg [15:0] \$1 ;
   input clk;
   wire clk;
-  input \port$17703$8 ;
-  wire \port$17703$8 ;
-  input \port$17705$8 ;
-  wire \port$17705$8 ;
-  input \port$17707$8 ;
-  wire \port$17707$8 ;
-  input \port$17709$8 ;
-  wire \port$17709$8 ;
-  input \port$17711$8 ;
-  wire \port$17711$8 ;
-  input \port$17713$8 ;
-  wire \port$17713$8 ;
-  input \port$17715$8 ;
-  wire \port$17715$8 ;
-  input \port$17717$8 ;
-  wire \port$17717$8 ;
-  input \port$17719$8 ;
-  wire \port$17719$8 ;
-  input \port$17721$8 ;
-  wire \port$17721$8 ;
-  input \port$17723$8 ;
-  wire \port$17723$8 ;
-  input \port$17725$8 ;
-  wire \port$17725$8 ;
-  input \port$17727$8 ;
-  wire \port$17727$8 ;
-  input \port$17729$8 ;
-  wire \port$17729$8 ;
-  input \port$17731$8 ;
-  wire \port$17731$8 ;
-  input \port$17733$8 ;
-  wire \port$17733$8 ;
+  input \port$19228$8 ;
+  wire \port$19228$8 ;
+  input \port$19230$8 ;
+  wire \port$19230$8 ;
+  input \port$19232$8 ;
+  wire \port$19232$8 ;
+  input \port$19234$8 ;
+  wire \port$19234$8 ;
+  input \port$19236$8 ;
+  wire \port$19236$8 ;
+  input \port$19238$8 ;
+  wire \port$19238$8 ;
+  input \port$19240$8 ;
+  wire \port$19240$8 ;
+  input \port$19242$8 ;
+  wire \port$19242$8 ;
+  input \port$19244$8 ;
+  wire \port$19244$8 ;
+  input \port$19246$8 ;
+  wire \port$19246$8 ;
+  input \port$19248$8 ;
+  wire \port$19248$8 ;
+  input \port$19250$8 ;
+  wire \port$19250$8 ;
+  input \port$19252$8 ;
+  wire \port$19252$8 ;
+  input \port$19254$8 ;
+  wire \port$19254$8 ;
+  input \port$19256$8 ;
+  wire \port$19256$8 ;
+  input \port$19258$8 ;
+  wire \port$19258$8 ;
   output [15:0] read0__data;
   reg [15:0] read0__data = 16'h0000;
   input [6:0] read__addr;
@@ -1444,7 +1441,7 @@ module backspike_default_active_memory (rst, write__en, read__en, read__addr, \p
   reg [15:0] copy0 [127:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$17733$8 , \port$17731$8 , \port$17729$8 , \port$17727$8 , \port$17725$8 , \port$17723$8 , \port$17721$8 , \port$17719$8 , \port$17717$8 , \port$17715$8 , \port$17713$8 , \port$17711$8 , \port$17709$8 , \port$17707$8 , \port$17705$8 , \port$17703$8  };
+      copy0[write__addr] <= { \port$19258$8 , \port$19256$8 , \port$19254$8 , \port$19252$8 , \port$19250$8 , \port$19248$8 , \port$19246$8 , \port$19244$8 , \port$19242$8 , \port$19240$8 , \port$19238$8 , \port$19236$8 , \port$19234$8 , \port$19232$8 , \port$19230$8 , \port$19228$8  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
@@ -1464,9 +1461,9 @@ module backspike_default_active_memory (rst, write__en, read__en, read__addr, \p
   end
 endmodule
 
-module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$5847$0 , \port$5853$0 , \port$7146$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, buffer, \begin , \end , start, abort, dry_run
-, counts__0, queue_fault, queue_waiting, counts__1, queue_position, front_gradients__addr, front_column__address, \port$18606$0 , \port$18606$13 , \port$18606$47 , \port$18647$0 , \port$18649$0 , \port$18651$0 , \port$18653$0 , \port$18655$0 , \port$18657$0 , \port$18659$0 , \port$18661$0 , \port$18662$1 , \port$18676$0 , \port$18680$0
-, \port$18682$0 , \port$18684$0 , \port$18686$0 , \port$18688$0 , \port$18690$0 , \port$18692$0 , \port$18694$0 , \port$18696$0 , \port$18698$0 , \port$18700$0 , \port$18702$0 , \port$18704$0 , \port$18706$0 , \port$18708$0 , \port$18710$0 , drain_masks__en, drain_masks__addr, \port$18741$1 , counts__2, codes__data, gradients__data
+module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$6113$0 , \port$6119$0 , \port$7792$0 , stall_vector, stall_drain, \event , drain_saturated, drain_gradients__en, batch, extent, buffer, \begin , \end , start, abort, dry_run
+, counts__0, queue_fault, queue_waiting, counts__1, queue_position, front_gradients__addr, front_column__address, \port$20168$0 , \port$20168$13 , \port$20168$47 , \port$20209$0 , \port$20211$0 , \port$20213$0 , \port$20215$0 , \port$20217$0 , \port$20219$0 , \port$20221$0 , \port$20223$0 , \port$20224$1 , \port$20238$0 , \port$20242$0
+, \port$20244$0 , \port$20246$0 , \port$20248$0 , \port$20250$0 , \port$20252$0 , \port$20254$0 , \port$20256$0 , \port$20258$0 , \port$20260$0 , \port$20262$0 , \port$20264$0 , \port$20266$0 , \port$20268$0 , \port$20270$0 , \port$20272$0 , drain_masks__en, drain_masks__addr, \port$20303$1 , counts__2, codes__data, gradients__data
 , logits__data, labels__data, active__data, masks__data, descriptors__data, tasks__data, column__vector, clk);
   wire \$1 ;
   wire [15:0] \$10 ;
@@ -1582,72 +1579,72 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
   wire o_events__ready;
   wire o_headers__ready;
   wire o_vectors__ready;
-  output [6:0] \port$18606$0 ;
-  wire [6:0] \port$18606$0 ;
-  output [4:0] \port$18606$13 ;
-  wire [4:0] \port$18606$13 ;
-  output [4:0] \port$18606$47 ;
-  wire [4:0] \port$18606$47 ;
-  output [15:0] \port$18647$0 ;
-  wire [15:0] \port$18647$0 ;
-  output [15:0] \port$18649$0 ;
-  wire [15:0] \port$18649$0 ;
-  output [15:0] \port$18651$0 ;
-  wire [15:0] \port$18651$0 ;
-  output [15:0] \port$18653$0 ;
-  wire [15:0] \port$18653$0 ;
-  output [15:0] \port$18655$0 ;
-  wire [15:0] \port$18655$0 ;
-  output [15:0] \port$18657$0 ;
-  wire [15:0] \port$18657$0 ;
-  output [15:0] \port$18659$0 ;
-  wire [15:0] \port$18659$0 ;
-  output [15:0] \port$18661$0 ;
-  wire [15:0] \port$18661$0 ;
-  output [3:0] \port$18662$1 ;
-  wire [3:0] \port$18662$1 ;
-  output [6:0] \port$18676$0 ;
-  wire [6:0] \port$18676$0 ;
-  output [7:0] \port$18680$0 ;
-  wire [7:0] \port$18680$0 ;
-  output [7:0] \port$18682$0 ;
-  wire [7:0] \port$18682$0 ;
-  output [7:0] \port$18684$0 ;
-  wire [7:0] \port$18684$0 ;
-  output [7:0] \port$18686$0 ;
-  wire [7:0] \port$18686$0 ;
-  output [7:0] \port$18688$0 ;
-  wire [7:0] \port$18688$0 ;
-  output [7:0] \port$18690$0 ;
-  wire [7:0] \port$18690$0 ;
-  output [7:0] \port$18692$0 ;
-  wire [7:0] \port$18692$0 ;
-  output [7:0] \port$18694$0 ;
-  wire [7:0] \port$18694$0 ;
-  output [7:0] \port$18696$0 ;
-  wire [7:0] \port$18696$0 ;
-  output [7:0] \port$18698$0 ;
-  wire [7:0] \port$18698$0 ;
-  output [7:0] \port$18700$0 ;
-  wire [7:0] \port$18700$0 ;
-  output [7:0] \port$18702$0 ;
-  wire [7:0] \port$18702$0 ;
-  output [7:0] \port$18704$0 ;
-  wire [7:0] \port$18704$0 ;
-  output [7:0] \port$18706$0 ;
-  wire [7:0] \port$18706$0 ;
-  output [7:0] \port$18708$0 ;
-  wire [7:0] \port$18708$0 ;
-  output [7:0] \port$18710$0 ;
-  wire [7:0] \port$18710$0 ;
-  output [7:0] \port$18741$1 ;
-  wire [7:0] \port$18741$1 ;
-  output \port$5847$0 ;
-  wire \port$5847$0 ;
-  output [13:0] \port$5853$0 ;
-  wire [13:0] \port$5853$0 ;
-  output \port$7146$0 ;
-  wire \port$7146$0 ;
+  output [6:0] \port$20168$0 ;
+  wire [6:0] \port$20168$0 ;
+  output [4:0] \port$20168$13 ;
+  wire [4:0] \port$20168$13 ;
+  output [4:0] \port$20168$47 ;
+  wire [4:0] \port$20168$47 ;
+  output [15:0] \port$20209$0 ;
+  wire [15:0] \port$20209$0 ;
+  output [15:0] \port$20211$0 ;
+  wire [15:0] \port$20211$0 ;
+  output [15:0] \port$20213$0 ;
+  wire [15:0] \port$20213$0 ;
+  output [15:0] \port$20215$0 ;
+  wire [15:0] \port$20215$0 ;
+  output [15:0] \port$20217$0 ;
+  wire [15:0] \port$20217$0 ;
+  output [15:0] \port$20219$0 ;
+  wire [15:0] \port$20219$0 ;
+  output [15:0] \port$20221$0 ;
+  wire [15:0] \port$20221$0 ;
+  output [15:0] \port$20223$0 ;
+  wire [15:0] \port$20223$0 ;
+  output [3:0] \port$20224$1 ;
+  wire [3:0] \port$20224$1 ;
+  output [6:0] \port$20238$0 ;
+  wire [6:0] \port$20238$0 ;
+  output [7:0] \port$20242$0 ;
+  wire [7:0] \port$20242$0 ;
+  output [7:0] \port$20244$0 ;
+  wire [7:0] \port$20244$0 ;
+  output [7:0] \port$20246$0 ;
+  wire [7:0] \port$20246$0 ;
+  output [7:0] \port$20248$0 ;
+  wire [7:0] \port$20248$0 ;
+  output [7:0] \port$20250$0 ;
+  wire [7:0] \port$20250$0 ;
+  output [7:0] \port$20252$0 ;
+  wire [7:0] \port$20252$0 ;
+  output [7:0] \port$20254$0 ;
+  wire [7:0] \port$20254$0 ;
+  output [7:0] \port$20256$0 ;
+  wire [7:0] \port$20256$0 ;
+  output [7:0] \port$20258$0 ;
+  wire [7:0] \port$20258$0 ;
+  output [7:0] \port$20260$0 ;
+  wire [7:0] \port$20260$0 ;
+  output [7:0] \port$20262$0 ;
+  wire [7:0] \port$20262$0 ;
+  output [7:0] \port$20264$0 ;
+  wire [7:0] \port$20264$0 ;
+  output [7:0] \port$20266$0 ;
+  wire [7:0] \port$20266$0 ;
+  output [7:0] \port$20268$0 ;
+  wire [7:0] \port$20268$0 ;
+  output [7:0] \port$20270$0 ;
+  wire [7:0] \port$20270$0 ;
+  output [7:0] \port$20272$0 ;
+  wire [7:0] \port$20272$0 ;
+  output [7:0] \port$20303$1 ;
+  wire [7:0] \port$20303$1 ;
+  output \port$6113$0 ;
+  wire \port$6113$0 ;
+  output [13:0] \port$6119$0 ;
+  wire [13:0] \port$6119$0 ;
+  output \port$7792$0 ;
+  wire \port$7792$0 ;
   output queue_busy;
   wire queue_busy;
   output [7:0] queue_descriptors__addr;
@@ -1707,19 +1704,19 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
     .i_headers__valid(i_headers__valid),
     .labels__data(labels__data),
     .logits__data(logits__data),
-    .\port$18606$0 (\$4 ),
-    .\port$18606$13 (\$5 ),
-    .\port$18606$47 (\$6 ),
-    .\port$18647$0 (\$7 ),
-    .\port$18649$0 (\$8 ),
-    .\port$18651$0 (\$9 ),
-    .\port$18653$0 (\$10 ),
-    .\port$18655$0 (\$11 ),
-    .\port$18657$0 (\$12 ),
-    .\port$18659$0 (\$13 ),
-    .\port$18661$0 (\$14 ),
-    .\port$18662$1 (\$15 ),
-    .\port$18741$1 (\$33 ),
+    .\port$20168$0 (\$4 ),
+    .\port$20168$13 (\$5 ),
+    .\port$20168$47 (\$6 ),
+    .\port$20209$0 (\$7 ),
+    .\port$20211$0 (\$8 ),
+    .\port$20213$0 (\$9 ),
+    .\port$20215$0 (\$10 ),
+    .\port$20217$0 (\$11 ),
+    .\port$20219$0 (\$12 ),
+    .\port$20221$0 (\$13 ),
+    .\port$20223$0 (\$14 ),
+    .\port$20224$1 (\$15 ),
+    .\port$20303$1 (\$33 ),
     .rst(rst),
     .saturated(drain_saturated),
     .start(\start$129 ),
@@ -1762,7 +1759,7 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
     .masks__data(masks__data),
     .o__ready(\$1 ),
     .\o__ready$100 (o_events__ready),
-    .\o__ready$73 (o_vectors__ready),
+    .\o__ready$64 (o_vectors__ready),
     .\o_events__payload$98 (i_events__payload),
     .o_events__ready(\$3 ),
     .\o_events__valid$96 (i_events__valid),
@@ -1773,7 +1770,7 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
     .o_vectors__valid(i_vectors__valid),
     .record(record),
     .refused(stall_port),
-    .\row$66 (column__vector),
+    .\row$72 (column__vector),
     .\row$87 (gradients__data),
     .rst(rst)
   );
@@ -1812,7 +1809,7 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
     .busy(queue_busy),
     .clk(clk),
     .\config (\config ),
-    .\connection$68 (connection),
+    .\connection$67 (connection),
     .counts__0(counts__0),
     .counts__1(counts__1),
     .counts__2(counts__2),
@@ -1827,7 +1824,7 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
     .o__ready(o__ready),
     .o__valid(i__valid),
     .position(queue_position),
-    .\record$70 (record),
+    .\record$69 (record),
     .rst(rst),
     .running(queue_running),
     .start(start),
@@ -1835,44 +1832,44 @@ module backspike_default_bp (rst, queue_busy, queue_running, queue_descriptors__
     .tasks__data(tasks__data),
     .waiting(queue_waiting)
   );
-  assign \port$5847$0  = \$1 ;
-  assign \port$5853$0  = \$2 ;
-  assign \port$7146$0  = \$3 ;
-  assign \port$18606$0  = \$4 ;
-  assign \port$18606$13  = \$5 ;
-  assign \port$18606$47  = \$6 ;
-  assign \port$18647$0  = \$7 ;
-  assign \port$18649$0  = \$8 ;
-  assign \port$18651$0  = \$9 ;
-  assign \port$18653$0  = \$10 ;
-  assign \port$18655$0  = \$11 ;
-  assign \port$18657$0  = \$12 ;
-  assign \port$18659$0  = \$13 ;
-  assign \port$18661$0  = \$14 ;
-  assign \port$18662$1  = \$15 ;
-  assign \port$18676$0  = \$16 ;
-  assign \port$18680$0  = \$17 ;
-  assign \port$18682$0  = \$18 ;
-  assign \port$18684$0  = \$19 ;
-  assign \port$18686$0  = \$20 ;
-  assign \port$18688$0  = \$21 ;
-  assign \port$18690$0  = \$22 ;
-  assign \port$18692$0  = \$23 ;
-  assign \port$18694$0  = \$24 ;
-  assign \port$18696$0  = \$25 ;
-  assign \port$18698$0  = \$26 ;
-  assign \port$18700$0  = \$27 ;
-  assign \port$18702$0  = \$28 ;
-  assign \port$18704$0  = \$29 ;
-  assign \port$18706$0  = \$30 ;
-  assign \port$18708$0  = \$31 ;
-  assign \port$18710$0  = \$32 ;
-  assign \port$18741$1  = \$33 ;
+  assign \port$6113$0  = \$1 ;
+  assign \port$6119$0  = \$2 ;
+  assign \port$7792$0  = \$3 ;
+  assign \port$20168$0  = \$4 ;
+  assign \port$20168$13  = \$5 ;
+  assign \port$20168$47  = \$6 ;
+  assign \port$20209$0  = \$7 ;
+  assign \port$20211$0  = \$8 ;
+  assign \port$20213$0  = \$9 ;
+  assign \port$20215$0  = \$10 ;
+  assign \port$20217$0  = \$11 ;
+  assign \port$20219$0  = \$12 ;
+  assign \port$20221$0  = \$13 ;
+  assign \port$20223$0  = \$14 ;
+  assign \port$20224$1  = \$15 ;
+  assign \port$20238$0  = \$16 ;
+  assign \port$20242$0  = \$17 ;
+  assign \port$20244$0  = \$18 ;
+  assign \port$20246$0  = \$19 ;
+  assign \port$20248$0  = \$20 ;
+  assign \port$20250$0  = \$21 ;
+  assign \port$20252$0  = \$22 ;
+  assign \port$20254$0  = \$23 ;
+  assign \port$20256$0  = \$24 ;
+  assign \port$20258$0  = \$25 ;
+  assign \port$20260$0  = \$26 ;
+  assign \port$20262$0  = \$27 ;
+  assign \port$20264$0  = \$28 ;
+  assign \port$20266$0  = \$29 ;
+  assign \port$20268$0  = \$30 ;
+  assign \port$20270$0  = \$31 ;
+  assign \port$20272$0  = \$32 ;
+  assign \port$20303$1  = \$33 ;
 endmodule
 
-module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, saturated, gradients__en, done, busy, i_headers__valid, i_headers__payload, batch, extent, buffer, \config , \table , sums, \port$18606$0 , \port$18606$13 , \port$18606$47 , \port$18647$0 , \port$18649$0
-, \port$18651$0 , \port$18653$0 , \port$18655$0 , \port$18657$0 , \port$18659$0 , \port$18661$0 , \port$18662$1 , unit_15, tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12
-, tile_13, tile_14, tile_15, tile_written, unit_16, \port$18741$1 , codes__data, logits__data, labels__data, clk);
+module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, saturated, gradients__en, done, busy, i_headers__valid, i_headers__payload, batch, extent, buffer, \config , \table , sums, \port$20168$0 , \port$20168$13 , \port$20168$47 , \port$20209$0 , \port$20211$0
+, \port$20213$0 , \port$20215$0 , \port$20217$0 , \port$20219$0 , \port$20221$0 , \port$20223$0 , \port$20224$1 , unit_15, tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12
+, tile_13, tile_14, tile_15, tile_written, unit_16, \port$20303$1 , codes__data, logits__data, labels__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -2197,32 +2194,32 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
   reg [7:0] neurons = 8'h00;
   wire [16:0] o;
   wire [33:0] \o$179 ;
-  output [6:0] \port$18606$0 ;
-  wire [6:0] \port$18606$0 ;
-  output [4:0] \port$18606$13 ;
-  wire [4:0] \port$18606$13 ;
-  output [4:0] \port$18606$47 ;
-  wire [4:0] \port$18606$47 ;
-  output [15:0] \port$18647$0 ;
-  wire [15:0] \port$18647$0 ;
-  output [15:0] \port$18649$0 ;
-  wire [15:0] \port$18649$0 ;
-  output [15:0] \port$18651$0 ;
-  wire [15:0] \port$18651$0 ;
-  output [15:0] \port$18653$0 ;
-  wire [15:0] \port$18653$0 ;
-  output [15:0] \port$18655$0 ;
-  wire [15:0] \port$18655$0 ;
-  output [15:0] \port$18657$0 ;
-  wire [15:0] \port$18657$0 ;
-  output [15:0] \port$18659$0 ;
-  wire [15:0] \port$18659$0 ;
-  output [15:0] \port$18661$0 ;
-  wire [15:0] \port$18661$0 ;
-  output [3:0] \port$18662$1 ;
-  wire [3:0] \port$18662$1 ;
-  output [7:0] \port$18741$1 ;
-  wire [7:0] \port$18741$1 ;
+  output [6:0] \port$20168$0 ;
+  wire [6:0] \port$20168$0 ;
+  output [4:0] \port$20168$13 ;
+  wire [4:0] \port$20168$13 ;
+  output [4:0] \port$20168$47 ;
+  wire [4:0] \port$20168$47 ;
+  output [15:0] \port$20209$0 ;
+  wire [15:0] \port$20209$0 ;
+  output [15:0] \port$20211$0 ;
+  wire [15:0] \port$20211$0 ;
+  output [15:0] \port$20213$0 ;
+  wire [15:0] \port$20213$0 ;
+  output [15:0] \port$20215$0 ;
+  wire [15:0] \port$20215$0 ;
+  output [15:0] \port$20217$0 ;
+  wire [15:0] \port$20217$0 ;
+  output [15:0] \port$20219$0 ;
+  wire [15:0] \port$20219$0 ;
+  output [15:0] \port$20221$0 ;
+  wire [15:0] \port$20221$0 ;
+  output [15:0] \port$20223$0 ;
+  wire [15:0] \port$20223$0 ;
+  output [3:0] \port$20224$1 ;
+  wire [3:0] \port$20224$1 ;
+  output [7:0] \port$20303$1 ;
+  wire [7:0] \port$20303$1 ;
   reg [15:0] present = 16'h0000;
   reg [16:0] row_0 = 17'h00000;
   reg [16:0] row_1 = 17'h00000;
@@ -2809,7 +2806,7 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     .clk(clk),
     .free(free),
     .o(o),
-    .\port$9209$26 (i_headers__payload[27:26]),
+    .\port$9855$26 (i_headers__payload[27:26]),
     .rst(rst),
     .skips(skips),
     .start(block_begins),
@@ -2822,9 +2819,9 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     .i(sum),
     .live(\live$152 ),
     .place(header_2[37:28]),
-    .\port$18772$0 (\o$179 [16:0]),
-    .\port$18921$0 (\$251 ),
-    .\port$18922$0 (\$252 ),
+    .\port$20334$0 (\o$179 [16:0]),
+    .\port$20484$0 (\$251 ),
+    .\port$20485$0 (\$252 ),
     .rst(rst),
     .saturated(\saturated$161 ),
     .slot(slot_2),
@@ -2837,9 +2834,9 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     .i(\sum$159 ),
     .live(\live$158 ),
     .place(header_2[37:28]),
-    .\port$18772$17 (\o$179 [33:17]),
-    .\port$19057$0 (\$253 ),
-    .\port$19058$0 (\$254 ),
+    .\port$20334$17 (\o$179 [33:17]),
+    .\port$20621$0 (\$253 ),
+    .\port$20622$0 (\$254 ),
     .rst(rst),
     .saturated(\saturated$162 ),
     .slot(slot_2),
@@ -3182,19 +3179,19 @@ module backspike_default_bp_drain (rst, start, \touched$5 , block_begins, satura
     end
   end
   assign gradients__en = \$signal ;
-  assign \port$18606$0  = header[6:0];
-  assign \port$18606$13  = header[17:13];
-  assign \port$18606$47  = header[51:47];
-  assign \port$18647$0  = row_0[15:0];
-  assign \port$18649$0  = row_1[15:0];
-  assign \port$18651$0  = row_2[15:0];
-  assign \port$18653$0  = row_3[15:0];
-  assign \port$18655$0  = row_4[15:0];
-  assign \port$18657$0  = row_5[15:0];
-  assign \port$18659$0  = row_6[15:0];
-  assign \port$18661$0  = row_7[15:0];
-  assign \port$18662$1  = slot_15[4:1];
-  assign \port$18741$1  = o[8:1];
+  assign \port$20168$0  = header[6:0];
+  assign \port$20168$13  = header[17:13];
+  assign \port$20168$47  = header[51:47];
+  assign \port$20209$0  = row_0[15:0];
+  assign \port$20211$0  = row_1[15:0];
+  assign \port$20213$0  = row_2[15:0];
+  assign \port$20215$0  = row_3[15:0];
+  assign \port$20217$0  = row_4[15:0];
+  assign \port$20219$0  = row_5[15:0];
+  assign \port$20221$0  = row_6[15:0];
+  assign \port$20223$0  = row_7[15:0];
+  assign \port$20224$1  = slot_15[4:1];
+  assign \port$20303$1  = o[8:1];
 endmodule
 
 module backspike_default_bp_drain_loss (rst, waiting, \begin , buffer, \config , header, slot, o, logits__data, labels__data, clk);
@@ -3326,7 +3323,7 @@ module backspike_default_bp_drain_loss (rst, waiting, \begin , buffer, \config ,
   assign o[15:0] = \$3 ;
 endmodule
 
-module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \port$9209$26 , batch, twice, o, clk);
+module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \port$9855$26 , batch, twice, o, clk);
   reg \$initially  = 0;
   wire [5:0] \$1 ;
   wire \$10 ;
@@ -3457,8 +3454,8 @@ module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \por
   output [16:0] o;
   reg [16:0] o = 17'h00000;
   reg phases_over = 1'h0;
-  input [1:0] \port$9209$26 ;
-  wire [1:0] \port$9209$26 ;
+  input [1:0] \port$9855$26 ;
+  wire [1:0] \port$9855$26 ;
   input rst;
   wire rst;
   reg running = 1'h0;
@@ -3549,9 +3546,9 @@ module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \por
   assign \$76  = { 1'h0, \$signal$25  } - batch[14:10];
   assign \$77  = { 1'h0, \$signal$25  } - batch[14:10];
   assign \$78  = o[0] & o[16];
-  assign \$81  = \port$9209$26 [1] ? end1 : end0;
+  assign \$81  = \port$9855$26 [1] ? end1 : end0;
   assign \$84  = start & \$83 ;
-  assign \start$31  = \port$9209$26 [1] ? begin1 : begin0;
+  assign \start$31  = \port$9855$26 [1] ? begin1 : begin0;
   assign \$85  = o[0] & o[16];
   assign \$86  = ~ \$85 ;
   assign busy = running & \$86 ;
@@ -3850,7 +3847,7 @@ module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \por
     if (\$initially ) begin end
     \$106  = \final ;
     if (start) begin
-      \$106  = \port$9209$26 [0];
+      \$106  = \port$9855$26 [0];
     end
     if (rst) begin
       \$106  = 1'h0;
@@ -3869,38 +3866,38 @@ module backspike_default_bp_drain_sequencer (rst, free, skips, start, busy, \por
   assign \$38  = \$37 ;
   assign \$40  = \$39 ;
   assign \$45  = \$44 ;
-  assign \$80  = \port$9209$26 [1];
-  assign \$83  = \port$9209$26 [1];
+  assign \$80  = \port$9855$26 [1];
+  assign \$83  = \port$9855$26 [1];
 endmodule
 
-module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config , \table , slot, place, \port$18772$0 , \port$18921$0 , \port$18922$0 , clk);
+module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config , \table , slot, place, \port$20334$0 , \port$20484$0 , \port$20485$0 , clk);
   reg \$initially  = 0;
-  wire \$100 ;
-  wire [11:0] \$101 ;
-  wire [14:0] \$102 ;
+  wire [11:0] \$100 ;
+  wire [14:0] \$101 ;
+  wire \$102 ;
   wire \$103 ;
   wire \$104 ;
-  wire \$105 ;
-  wire [11:0] \$106 ;
-  wire \$107 ;
-  wire [11:0] \$108 ;
-  wire [14:0] \$109 ;
-  wire [21:0] \$110 ;
+  wire [11:0] \$105 ;
+  wire \$106 ;
+  wire [11:0] \$107 ;
+  wire [14:0] \$108 ;
+  wire [21:0] \$109 ;
+  wire \$110 ;
   wire \$111 ;
   wire \$112 ;
-  wire \$113 ;
-  wire [11:0] \$114 ;
-  wire \$115 ;
-  wire [11:0] \$116 ;
-  wire [14:0] \$117 ;
+  wire [11:0] \$113 ;
+  wire \$114 ;
+  wire [11:0] \$115 ;
+  wire [14:0] \$116 ;
+  wire \$117 ;
   wire \$118 ;
   wire \$119 ;
-  wire \$120 ;
-  wire [11:0] \$121 ;
-  wire \$122 ;
-  wire [11:0] \$123 ;
-  wire [14:0] \$124 ;
-  wire [21:0] \$125 ;
+  wire [11:0] \$120 ;
+  wire \$121 ;
+  wire [11:0] \$122 ;
+  wire [14:0] \$123 ;
+  wire [21:0] \$124 ;
+  wire \$125 ;
   wire \$126 ;
   wire \$127 ;
   wire \$128 ;
@@ -3908,12 +3905,12 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   wire \$130 ;
   wire \$131 ;
   wire \$132 ;
-  wire \$133 ;
+  wire [20:0] \$133 ;
   wire [20:0] \$134 ;
-  wire [20:0] \$135 ;
-  wire \$136 ;
+  wire \$135 ;
+  wire [20:0] \$136 ;
   wire [20:0] \$137 ;
-  wire [20:0] \$138 ;
+  wire \$138 ;
   wire \$139 ;
   wire \$140 ;
   wire \$141 ;
@@ -3928,18 +3925,18 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   wire \$150 ;
   wire \$151 ;
   wire \$152 ;
-  wire \$153 ;
+  wire [15:0] \$153 ;
   wire \$154 ;
-  wire [15:0] \$155 ;
+  wire \$155 ;
   wire [15:0] \$156 ;
-  wire \$157 ;
+  wire [15:0] \$157 ;
   wire \$158 ;
   wire \$159 ;
   wire \$160 ;
   wire \$161 ;
-  wire [81:0] \$162 ;
-  wire [82:0] \$163 ;
-  wire \$164 ;
+  wire \$162 ;
+  wire [81:0] \$163 ;
+  wire [82:0] \$164 ;
   wire \$165 ;
   wire \$166 ;
   wire \$167 ;
@@ -3981,44 +3978,44 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   wire [14:0] \$59 ;
   wire [21:0] \$60 ;
   wire \$61 ;
-  wire [15:0] \$62 ;
+  wire \$62 ;
   wire \$63 ;
   wire \$64 ;
   wire \$65 ;
   wire \$66 ;
   wire \$67 ;
-  wire \$68 ;
-  wire [11:0] \$69 ;
-  wire \$70 ;
-  wire [11:0] \$71 ;
-  wire [14:0] \$72 ;
+  wire [11:0] \$68 ;
+  wire \$69 ;
+  wire [11:0] \$70 ;
+  wire [14:0] \$71 ;
+  wire \$72 ;
   wire \$73 ;
   wire \$74 ;
-  wire \$75 ;
-  wire [11:0] \$76 ;
-  wire \$77 ;
-  wire [11:0] \$78 ;
-  wire [14:0] \$79 ;
-  wire [21:0] \$80 ;
+  wire [11:0] \$75 ;
+  wire \$76 ;
+  wire [11:0] \$77 ;
+  wire [14:0] \$78 ;
+  wire [21:0] \$79 ;
+  wire \$80 ;
   wire \$81 ;
   wire \$82 ;
-  wire \$83 ;
-  wire [11:0] \$84 ;
-  wire \$85 ;
-  wire [11:0] \$86 ;
-  wire [14:0] \$87 ;
+  wire [11:0] \$83 ;
+  wire \$84 ;
+  wire [11:0] \$85 ;
+  wire [14:0] \$86 ;
+  wire \$87 ;
   wire \$88 ;
   wire \$89 ;
-  wire \$90 ;
-  wire [11:0] \$91 ;
-  wire \$92 ;
-  wire [11:0] \$93 ;
-  wire [14:0] \$94 ;
-  wire [21:0] \$95 ;
+  wire [11:0] \$90 ;
+  wire \$91 ;
+  wire [11:0] \$92 ;
+  wire [14:0] \$93 ;
+  wire [21:0] \$94 ;
+  wire \$95 ;
   wire \$96 ;
   wire \$97 ;
-  wire \$98 ;
-  wire [11:0] \$99 ;
+  wire [11:0] \$98 ;
+  wire \$99 ;
   reg [20:0] \$signal  = 21'h000000;
   wire [21:0] \$signature__data ;
   wire carry;
@@ -4050,12 +4047,13 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   wire [21:0] h_write__data;
   input [90:0] i;
   wire [90:0] i;
-  reg [81:0] \i$28  = 82'h000000000000000000000;
+  reg [81:0] \i$25  = 82'h000000000000000000000;
   wire [20:0] i_factor;
-  wire [20:0] \i_factor$26 ;
+  wire [20:0] \i_factor$23 ;
   wire [15:0] i_half;
-  wire [15:0] \i_half$24 ;
+  wire [15:0] \i_half$21 ;
   reg i_negate = 1'h0;
+  reg [15:0] instead_4 = 16'h0000;
   reg [20:0] kappa = 21'h000000;
   input live;
   wire live;
@@ -4065,14 +4063,13 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   reg live_4 = 1'h0;
   reg [15:0] logit_2 = 16'h0000;
   reg [15:0] logit_3 = 16'h0000;
-  reg [15:0] logit_4 = 16'h0000;
   reg negative_6 = 1'h0;
   reg negative_7 = 1'h0;
   reg [15:0] next_g = 16'h0000;
-  wire [15:0] \o$19 ;
-  wire [15:0] \o$68 ;
-  wire [80:0] \o$75 ;
+  wire [15:0] \o$65 ;
+  wire [15:0] \o$72 ;
   wire [80:0] \o$76 ;
+  wire [80:0] \o$77 ;
   reg onehot_2 = 1'h0;
   reg onehot_3 = 1'h0;
   input [9:0] place;
@@ -4089,18 +4086,19 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   reg [9:0] place_7 = 10'h000;
   reg [9:0] place_8 = 10'h000;
   reg [9:0] place_9 = 10'h000;
-  input [16:0] \port$18772$0 ;
-  wire [16:0] \port$18772$0 ;
-  output [14:0] \port$18921$0 ;
-  wire [14:0] \port$18921$0 ;
-  output \port$18922$0 ;
-  wire \port$18922$0 ;
+  input [16:0] \port$20334$0 ;
+  wire [16:0] \port$20334$0 ;
+  output [14:0] \port$20484$0 ;
+  wire [14:0] \port$20484$0 ;
+  output \port$20485$0 ;
+  wire \port$20485$0 ;
+  reg replaced_4 = 1'h0;
   input rst;
   wire rst;
   output saturated;
   wire saturated;
-  wire \saturated$44 ;
-  wire \saturated$79 ;
+  wire \saturated$42 ;
+  wire \saturated$80 ;
   input [16:0] slot;
   wire [16:0] slot;
   reg [16:0] slot_1 = 17'h00000;
@@ -4125,7 +4123,7 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   reg used_saturated_7 = 1'h0;
   reg used_saturated_8 = 1'h0;
   reg used_saturated_9 = 1'h0;
-  wire \write$40 ;
+  wire \write$37 ;
   reg [21:0] derivatives [15:0];
   always @(posedge clk) begin
     if (\table [0])
@@ -4156,107 +4154,107 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   assign \$59  = \table [16] ? \$52  : { 3'h0, \$58  };
   assign \$60  = \table [17] ? \$45  : { 7'h00, \$59  };
   assign \$61  = | \table [20:5];
-  assign \$62  = current_4 ? \o$19  : { \$172 , \$171  };
-  assign e = \config [61] ? logit_4 : \$62 ;
-  assign \$63  = next_g[15] ^ e[15];
-  assign \$64  = slot_12[0] & \config [93];
-  assign \$65  = ~ current_12;
-  assign \write$40  = \$64  & \$65 ;
-  assign saturated = \saturated$44  | used_saturated_12;
-  assign \$66  = ~| \config [91:87];
-  assign \$67  = \config [87] | \$66 ;
-  assign \$68  = | \config [91:87];
-  assign \$70  = | \config [91:87];
-  assign \$71  = \$67  ? \$69  : { 1'h0, \$70 , \config [86:77] };
-  assign \$73  = ~| \config [91:87];
-  assign \$74  = \config [87] | \$73 ;
-  assign \$75  = | \config [91:87];
-  assign \$77  = | \config [91:87];
-  assign \$78  = \$74  ? \$76  : { 1'h0, \$77 , \config [86:77] };
-  assign \$79  = \config [88] ? \$72  : { 3'h0, \$78  };
-  assign \$81  = ~| \config [91:87];
-  assign \$82  = \config [87] | \$81 ;
-  assign \$83  = | \config [91:87];
-  assign \$85  = | \config [91:87];
-  assign \$86  = \$82  ? \$84  : { 1'h0, \$85 , \config [86:77] };
-  assign \$88  = ~| \config [91:87];
-  assign \$89  = \config [87] | \$88 ;
-  assign \$90  = | \config [91:87];
-  assign \$92  = | \config [91:87];
-  assign \$93  = \$89  ? \$91  : { 1'h0, \$92 , \config [86:77] };
-  assign \$94  = \config [88] ? \$87  : { 3'h0, \$93  };
-  assign \$95  = \config [89] ? \$80  : { 7'h00, \$94  };
-  assign \$96  = ~| \config [108:104];
-  assign \$97  = \config [104] | \$96 ;
-  assign \$98  = | \config [108:104];
-  assign \$100  = | \config [108:104];
-  assign \$101  = \$97  ? \$99  : { 1'h0, \$100 , \config [103:94] };
-  assign \$103  = ~| \config [108:104];
-  assign \$104  = \config [104] | \$103 ;
-  assign \$105  = | \config [108:104];
-  assign \$107  = | \config [108:104];
-  assign \$108  = \$104  ? \$106  : { 1'h0, \$107 , \config [103:94] };
-  assign \$109  = \config [105] ? \$102  : { 3'h0, \$108  };
-  assign \$111  = ~| \config [108:104];
-  assign \$112  = \config [104] | \$111 ;
-  assign \$113  = | \config [108:104];
-  assign \$115  = | \config [108:104];
-  assign \$116  = \$112  ? \$114  : { 1'h0, \$115 , \config [103:94] };
-  assign \$118  = ~| \config [108:104];
-  assign \$119  = \config [104] | \$118 ;
-  assign \$120  = | \config [108:104];
-  assign \$122  = | \config [108:104];
-  assign \$123  = \$119  ? \$121  : { 1'h0, \$122 , \config [103:94] };
-  assign \$124  = \config [105] ? \$117  : { 3'h0, \$123  };
-  assign \$125  = \config [106] ? \$110  : { 7'h00, \$124  };
-  assign \$126  = live & slot[0];
-  assign \$127  = \config [93] & slot[12];
-  assign \$128  = \config [61] | \config [76];
-  assign \$129  = \$128  | current_4;
-  assign \$130  = \$signature__data [21] | \$129 ;
-  assign \$131  = \config [61] | \config [76];
-  assign \$132  = \$131  | current_4;
-  assign \$133  = \config [61] & \config [62];
-  assign \$134  = \$133  ? \$signal  : 21'h060000;
-  assign \$135  = \$132  ? \$134  : \$signature__data [20:0];
-  assign \$136  = \config [61] | \config [76];
-  assign \$137  = current_4 ? synapse : \$signal ;
-  assign \$138  = \$136  ? 21'h060000 : \$137 ;
-  assign \$139  = ~ live_4;
-  assign \$140  = \config [61] | \config [76];
-  assign \$141  = \$140  | current_4;
-  assign \$142  = ~ \$141 ;
-  assign \$143  = \$142  & \config [112];
-  assign \$144  = ~ code_4[4];
-  assign \$145  = \$143  & \$144 ;
-  assign \$146  = \$139  | \$145 ;
-  assign \$147  = \config [61] | \config [76];
-  assign \$148  = current_4 | \config [110];
-  assign \$149  = ~ code_4[4];
-  assign \$150  = \$148  | \$149 ;
-  assign \$151  = \config [111] & \$150 ;
-  assign \$152  = \$147  | \$151 ;
-  assign \$153  = ~ \$152 ;
-  assign \$154  = \config [62] & onehot_3;
-  assign \$155  = \$154  ? 16'hbc00 : 16'h0000;
-  assign \$156  = \config [61] ? \$155  : \o$68 ;
-  assign \$157  = ~ live_3;
-  assign \$158  = ~ \config [61];
-  assign \$159  = \$158  & slot_3[14];
-  assign \$160  = \$157  | \$159 ;
-  assign \$161  = e_sign_5 ^ h[20];
-  assign \$162  = $signed(\o$75 ) + $signed(\o$76 );
-  assign \$163  = $signed(\$162 ) + $signed({ { 80{1'h0} }, { 1'h0, carry } });
-  assign \$164  = \config [61] | current_4;
-  assign \$165  = ~ \$164 ;
-  assign \$166  = \saturated$79  & \$165 ;
+  assign e = replaced_4 ? instead_4 : { \$172 , \$171  };
+  assign \$62  = next_g[15] ^ e[15];
+  assign \$63  = slot_12[0] & \config [93];
+  assign \$64  = ~ current_12;
+  assign \write$37  = \$63  & \$64 ;
+  assign saturated = \saturated$42  | used_saturated_12;
+  assign \$65  = ~| \config [91:87];
+  assign \$66  = \config [87] | \$65 ;
+  assign \$67  = | \config [91:87];
+  assign \$69  = | \config [91:87];
+  assign \$70  = \$66  ? \$68  : { 1'h0, \$69 , \config [86:77] };
+  assign \$72  = ~| \config [91:87];
+  assign \$73  = \config [87] | \$72 ;
+  assign \$74  = | \config [91:87];
+  assign \$76  = | \config [91:87];
+  assign \$77  = \$73  ? \$75  : { 1'h0, \$76 , \config [86:77] };
+  assign \$78  = \config [88] ? \$71  : { 3'h0, \$77  };
+  assign \$80  = ~| \config [91:87];
+  assign \$81  = \config [87] | \$80 ;
+  assign \$82  = | \config [91:87];
+  assign \$84  = | \config [91:87];
+  assign \$85  = \$81  ? \$83  : { 1'h0, \$84 , \config [86:77] };
+  assign \$87  = ~| \config [91:87];
+  assign \$88  = \config [87] | \$87 ;
+  assign \$89  = | \config [91:87];
+  assign \$91  = | \config [91:87];
+  assign \$92  = \$88  ? \$90  : { 1'h0, \$91 , \config [86:77] };
+  assign \$93  = \config [88] ? \$86  : { 3'h0, \$92  };
+  assign \$94  = \config [89] ? \$79  : { 7'h00, \$93  };
+  assign \$95  = ~| \config [108:104];
+  assign \$96  = \config [104] | \$95 ;
+  assign \$97  = | \config [108:104];
+  assign \$99  = | \config [108:104];
+  assign \$100  = \$96  ? \$98  : { 1'h0, \$99 , \config [103:94] };
+  assign \$102  = ~| \config [108:104];
+  assign \$103  = \config [104] | \$102 ;
+  assign \$104  = | \config [108:104];
+  assign \$106  = | \config [108:104];
+  assign \$107  = \$103  ? \$105  : { 1'h0, \$106 , \config [103:94] };
+  assign \$108  = \config [105] ? \$101  : { 3'h0, \$107  };
+  assign \$110  = ~| \config [108:104];
+  assign \$111  = \config [104] | \$110 ;
+  assign \$112  = | \config [108:104];
+  assign \$114  = | \config [108:104];
+  assign \$115  = \$111  ? \$113  : { 1'h0, \$114 , \config [103:94] };
+  assign \$117  = ~| \config [108:104];
+  assign \$118  = \config [104] | \$117 ;
+  assign \$119  = | \config [108:104];
+  assign \$121  = | \config [108:104];
+  assign \$122  = \$118  ? \$120  : { 1'h0, \$121 , \config [103:94] };
+  assign \$123  = \config [105] ? \$116  : { 3'h0, \$122  };
+  assign \$124  = \config [106] ? \$109  : { 7'h00, \$123  };
+  assign \$125  = live & slot[0];
+  assign \$126  = \config [93] & slot[12];
+  assign \$127  = \config [61] | \config [76];
+  assign \$128  = \$127  | current_4;
+  assign \$129  = \$signature__data [21] | \$128 ;
+  assign \$130  = \config [61] | \config [76];
+  assign \$131  = \$130  | current_4;
+  assign \$132  = \config [61] & \config [62];
+  assign \$133  = \$132  ? \$signal  : 21'h060000;
+  assign \$134  = \$131  ? \$133  : \$signature__data [20:0];
+  assign \$135  = \config [61] | \config [76];
+  assign \$136  = current_4 ? synapse : \$signal ;
+  assign \$137  = \$135  ? 21'h060000 : \$136 ;
+  assign \$138  = ~ live_4;
+  assign \$139  = \config [61] | \config [76];
+  assign \$140  = \$139  | current_4;
+  assign \$141  = ~ \$140 ;
+  assign \$142  = \$141  & \config [112];
+  assign \$143  = ~ code_4[4];
+  assign \$144  = \$142  & \$143 ;
+  assign \$145  = \$138  | \$144 ;
+  assign \$146  = \config [61] | \config [76];
+  assign \$147  = current_4 | \config [110];
+  assign \$148  = ~ code_4[4];
+  assign \$149  = \$147  | \$148 ;
+  assign \$150  = \config [111] & \$149 ;
+  assign \$151  = \$146  | \$150 ;
+  assign \$152  = ~ \$151 ;
+  assign \$153  = \config [61] ? logit_3 : \o$65 ;
+  assign \$154  = \config [61] | current_3;
+  assign \$155  = \config [62] & onehot_3;
+  assign \$156  = \$155  ? 16'hbc00 : 16'h0000;
+  assign \$157  = \config [61] ? \$156  : \o$72 ;
+  assign \$158  = ~ live_3;
+  assign \$159  = ~ \config [61];
+  assign \$160  = \$159  & slot_3[14];
+  assign \$161  = \$158  | \$160 ;
+  assign \$162  = e_sign_5 ^ h[20];
+  assign \$163  = $signed(\o$76 ) + $signed(\o$77 );
+  assign \$164  = $signed(\$163 ) + $signed({ { 80{1'h0} }, { 1'h0, carry } });
+  assign \$165  = ~ replaced_4;
+  assign \$166  = \saturated$80  & \$165 ;
   assign \$167  = e_saturated_5 & h[21];
   always @(posedge clk)
-    \$signal  <= { \config [92:90], \$95 [17:0] };
+    \$signal  <= { \config [92:90], \$94 [17:0] };
   always @(posedge clk)
-    synapse <= { \config [109:107], \$125 [17:0] };
+    synapse <= { \config [109:107], \$124 [17:0] };
   always @(posedge clk)
-    live_1 <= \$126 ;
+    live_1 <= \$125 ;
   always @(posedge clk)
     live_2 <= live_1;
   always @(posedge clk)
@@ -4270,7 +4268,7 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     code_4 <= code_3;
   always @(posedge clk)
-    current_1 <= \$127 ;
+    current_1 <= \$126 ;
   always @(posedge clk)
     current_2 <= current_1;
   always @(posedge clk)
@@ -4286,9 +4284,17 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     slot_2 <= slot_1;
   always @(posedge clk)
+    logit_2 <= \port$20334$0 [15:0];
+  always @(posedge clk)
+    logit_3 <= logit_2;
+  always @(posedge clk)
+    instead_4 <= \$153 ;
+  always @(posedge clk)
+    replaced_4 <= \$154 ;
+  always @(posedge clk)
     slot_3 <= slot_2;
   always @(posedge clk)
-    onehot_2 <= \port$18772$0 [16];
+    onehot_2 <= \port$20334$0 [16];
   always @(posedge clk)
     onehot_3 <= onehot_2;
   always @(posedge clk)
@@ -4300,19 +4306,13 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     e_sign_5 <= e[15];
   always @(posedge clk)
-    logit_2 <= \port$18772$0 [15:0];
-  always @(posedge clk)
-    logit_3 <= logit_2;
-  always @(posedge clk)
-    logit_4 <= logit_3;
-  always @(posedge clk)
-    negative_6 <= \$161 ;
+    negative_6 <= \$162 ;
   always @(posedge clk)
     negative_7 <= negative_6;
   always @(posedge clk)
     i_negate <= negative_7;
   always @(posedge clk)
-    \i$28  <= \$163 [81:0];
+    \i$25  <= \$164 [81:0];
   always @(posedge clk)
     e_saturated_5 <= \$166 ;
   always @(posedge clk)
@@ -4385,17 +4385,17 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
     used_saturated_12 <= used_saturated_11;
   backspike_default_bp_drain_unit0_found  found (
     .clk(clk),
-    .o(\o$19 ),
-    .\port$18812$5 (slot_3[10:5]),
-    .\port$18836$5 (slot_12[10:5]),
-    .\port$18921$0 (\$173 ),
-    .\port$18922$0 (\$174 ),
+    .o(\o$65 ),
+    .\port$20373$5 (slot_2[10:5]),
+    .\port$20399$5 (slot_12[10:5]),
+    .\port$20484$0 (\$173 ),
+    .\port$20485$0 (\$174 ),
     .rst(rst),
-    .write__en(\write$40 )
+    .write__en(\write$37 )
   );
   backspike_default_bp_drain_unit0_product_e  product_e (
     .clk(clk),
-    .fixed(\o$75 ),
+    .fixed(\o$76 ),
     .i_factor(i_factor),
     .i_half(i_half),
     .rst(rst)
@@ -4403,9 +4403,9 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   backspike_default_bp_drain_unit0_product_g  product_g (
     .carry(carry),
     .clk(clk),
-    .fixed(\o$76 ),
-    .i_factor(\i_factor$26 ),
-    .i_half(\i_half$24 ),
+    .fixed(\o$77 ),
+    .i_factor(\i_factor$23 ),
+    .i_half(\i_half$21 ),
     .rst(rst)
   );
   backspike_default_bp_drain_unit0_round_e  round_e (
@@ -4414,59 +4414,59 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
     .negative_4(\$172 ),
     .result(\$171 ),
     .rst(rst),
-    .saturated_4(\saturated$79 )
+    .saturated_4(\saturated$80 )
   );
   backspike_default_bp_drain_unit0_round_g  round_g (
     .clk(clk),
-    .i(\i$28 ),
+    .i(\i$25 ),
     .i_negate(i_negate),
     .negative_4(\$174 ),
     .result(\$173 ),
     .rst(rst),
-    .saturated_4(\saturated$44 )
+    .saturated_4(\saturated$42 )
   );
   backspike_default_bp_drain_unit0_states  states (
     .clk(clk),
-    .o(\o$68 ),
-    .\port$18803$0 (current_2),
-    .\port$18811$5 (slot_2[10:5]),
-    .\port$18816$0 (place_2),
-    .\port$18836$5 (slot_12[10:5]),
-    .\port$18846$0 (place_12),
-    .\port$18854$0 (current_12),
-    .\port$18921$0 (\$173 ),
-    .\port$18922$0 (\$174 ),
+    .o(\o$72 ),
+    .\port$20365$0 (current_2),
+    .\port$20373$5 (slot_2[10:5]),
+    .\port$20382$0 (place_2),
+    .\port$20399$5 (slot_12[10:5]),
+    .\port$20409$0 (place_12),
+    .\port$20417$0 (current_12),
+    .\port$20484$0 (\$173 ),
+    .\port$20485$0 (\$174 ),
     .rst(rst),
     .write__en(slot_12[0])
   );
   always @* begin
     if (\$initially ) begin end
-    \$168 [21] = \$130 ;
-    \$168 [20:0] = \$135 ;
-    if (\$146 ) begin
+    \$168 [21] = \$129 ;
+    \$168 [20:0] = \$134 ;
+    if (\$145 ) begin
       \$168  = 22'h000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$169  = \$138 ;
-    if (\$153 ) begin
+    \$169  = \$137 ;
+    if (\$152 ) begin
       \$169  = 21'h000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$170  = \$156 ;
-    if (\$160 ) begin
+    \$170  = \$157 ;
+    if (\$161 ) begin
       \$170  = 16'h0000;
     end
   end
-  assign \port$18921$0  = \$173 ;
-  assign \port$18922$0  = \$174 ;
-  assign \i_factor$26 [20] = h[20];
-  assign \i_factor$26 [19:0] = kappa[19:0];
-  assign \i_half$24 [15] = \$63 ;
-  assign \i_half$24 [14:0] = next_g[14:0];
+  assign \port$20484$0  = \$173 ;
+  assign \port$20485$0  = \$174 ;
+  assign \i_factor$23 [20] = h[20];
+  assign \i_factor$23 [19:0] = kappa[19:0];
+  assign \i_half$21 [15] = \$62 ;
+  assign \i_half$21 [14:0] = next_g[14:0];
   assign i_factor[20] = 1'h0;
   assign i_factor[19:0] = h[19:0];
   assign i_half[15] = 1'h0;
@@ -4480,35 +4480,35 @@ module backspike_default_bp_drain_unit0 (rst, live, i, code, saturated, \config 
   assign \$49  = { \$48 , \table [14:5], 1'h0 };
   assign \$52  = { 1'h0, \$51 , 2'h0 };
   assign \$56  = { \$55 , \table [14:5], 1'h0 };
-  assign \$69  = { \$68 , \config [86:77], 1'h0 };
-  assign \$72  = { 1'h0, \$71 , 2'h0 };
-  assign \$76  = { \$75 , \config [86:77], 1'h0 };
-  assign \$80  = { 3'h0, \$79 , 4'h0 };
-  assign \$84  = { \$83 , \config [86:77], 1'h0 };
-  assign \$87  = { 1'h0, \$86 , 2'h0 };
-  assign \$91  = { \$90 , \config [86:77], 1'h0 };
-  assign \$99  = { \$98 , \config [103:94], 1'h0 };
-  assign \$102  = { 1'h0, \$101 , 2'h0 };
-  assign \$106  = { \$105 , \config [103:94], 1'h0 };
-  assign \$110  = { 3'h0, \$109 , 4'h0 };
-  assign \$114  = { \$113 , \config [103:94], 1'h0 };
-  assign \$117  = { 1'h0, \$116 , 2'h0 };
-  assign \$121  = { \$120 , \config [103:94], 1'h0 };
+  assign \$68  = { \$67 , \config [86:77], 1'h0 };
+  assign \$71  = { 1'h0, \$70 , 2'h0 };
+  assign \$75  = { \$74 , \config [86:77], 1'h0 };
+  assign \$79  = { 3'h0, \$78 , 4'h0 };
+  assign \$83  = { \$82 , \config [86:77], 1'h0 };
+  assign \$86  = { 1'h0, \$85 , 2'h0 };
+  assign \$90  = { \$89 , \config [86:77], 1'h0 };
+  assign \$98  = { \$97 , \config [103:94], 1'h0 };
+  assign \$101  = { 1'h0, \$100 , 2'h0 };
+  assign \$105  = { \$104 , \config [103:94], 1'h0 };
+  assign \$109  = { 3'h0, \$108 , 4'h0 };
+  assign \$113  = { \$112 , \config [103:94], 1'h0 };
+  assign \$116  = { 1'h0, \$115 , 2'h0 };
+  assign \$120  = { \$119 , \config [103:94], 1'h0 };
 endmodule
 
-module backspike_default_bp_drain_unit0_found (rst, write__en, o, \port$18812$5 , \port$18836$5 , \port$18921$0 , \port$18922$0 , clk);
+module backspike_default_bp_drain_unit0_found (rst, write__en, o, \port$20373$5 , \port$20399$5 , \port$20484$0 , \port$20485$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$18812$5 ;
-  wire [5:0] \port$18812$5 ;
-  input [5:0] \port$18836$5 ;
-  wire [5:0] \port$18836$5 ;
-  input [14:0] \port$18921$0 ;
-  wire [14:0] \port$18921$0 ;
-  input \port$18922$0 ;
-  wire \port$18922$0 ;
+  input [5:0] \port$20373$5 ;
+  wire [5:0] \port$20373$5 ;
+  input [5:0] \port$20399$5 ;
+  wire [5:0] \port$20399$5 ;
+  input [14:0] \port$20484$0 ;
+  wire [14:0] \port$20484$0 ;
+  input \port$20485$0 ;
+  wire \port$20485$0 ;
   input rst;
   wire rst;
   input write__en;
@@ -4518,11 +4518,11 @@ module backspike_default_bp_drain_unit0_found (rst, write__en, o, \port$18812$5 
   reg [15:0] file [127:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ 1'h0, \port$18836$5  }] <= { \port$18922$0 , \port$18921$0  };
+      file[{ 1'h0, \port$20399$5  }] <= { \port$20485$0 , \port$20484$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ 1'h0, \port$18812$5  }];
+    _0_ <= file[{ 1'h0, \port$20373$5  }];
   end
   assign o = _0_;
 endmodule
@@ -5390,27 +5390,27 @@ module backspike_default_bp_drain_unit0_round_g (rst, i_negate, i, result, negat
   assign \$118  = \$117 [0];
 endmodule
 
-module backspike_default_bp_drain_unit0_states (rst, o, \port$18803$0 , \port$18811$5 , \port$18816$0 , write__en, \port$18836$5 , \port$18846$0 , \port$18854$0 , \port$18921$0 , \port$18922$0 , clk);
+module backspike_default_bp_drain_unit0_states (rst, o, \port$20365$0 , \port$20373$5 , \port$20382$0 , write__en, \port$20399$5 , \port$20409$0 , \port$20417$0 , \port$20484$0 , \port$20485$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input \port$18803$0 ;
-  wire \port$18803$0 ;
-  input [5:0] \port$18811$5 ;
-  wire [5:0] \port$18811$5 ;
-  input [9:0] \port$18816$0 ;
-  wire [9:0] \port$18816$0 ;
-  input [5:0] \port$18836$5 ;
-  wire [5:0] \port$18836$5 ;
-  input [9:0] \port$18846$0 ;
-  wire [9:0] \port$18846$0 ;
-  input \port$18854$0 ;
-  wire \port$18854$0 ;
-  input [14:0] \port$18921$0 ;
-  wire [14:0] \port$18921$0 ;
-  input \port$18922$0 ;
-  wire \port$18922$0 ;
+  input \port$20365$0 ;
+  wire \port$20365$0 ;
+  input [5:0] \port$20373$5 ;
+  wire [5:0] \port$20373$5 ;
+  input [9:0] \port$20382$0 ;
+  wire [9:0] \port$20382$0 ;
+  input [5:0] \port$20399$5 ;
+  wire [5:0] \port$20399$5 ;
+  input [9:0] \port$20409$0 ;
+  wire [9:0] \port$20409$0 ;
+  input \port$20417$0 ;
+  wire \port$20417$0 ;
+  input [14:0] \port$20484$0 ;
+  wire [14:0] \port$20484$0 ;
+  input \port$20485$0 ;
+  wire \port$20485$0 ;
   input rst;
   wire rst;
   input write__en;
@@ -5420,43 +5420,43 @@ module backspike_default_bp_drain_unit0_states (rst, o, \port$18803$0 , \port$18
   reg [15:0] file [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ \port$18854$0 , \port$18846$0 [3:0], \port$18836$5  }] <= { \port$18922$0 , \port$18921$0  };
+      file[{ \port$20417$0 , \port$20409$0 [3:0], \port$20399$5  }] <= { \port$20485$0 , \port$20484$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ \port$18803$0 , \port$18816$0 [3:0], \port$18811$5  }];
+    _0_ <= file[{ \port$20365$0 , \port$20382$0 [3:0], \port$20373$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config , \table , slot, place, \port$18772$17 , \port$19057$0 , \port$19058$0 , clk);
+module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config , \table , slot, place, \port$20334$17 , \port$20621$0 , \port$20622$0 , clk);
   reg \$initially  = 0;
-  wire \$100 ;
-  wire [11:0] \$101 ;
-  wire [14:0] \$102 ;
+  wire [11:0] \$100 ;
+  wire [14:0] \$101 ;
+  wire \$102 ;
   wire \$103 ;
   wire \$104 ;
-  wire \$105 ;
-  wire [11:0] \$106 ;
-  wire \$107 ;
-  wire [11:0] \$108 ;
-  wire [14:0] \$109 ;
-  wire [21:0] \$110 ;
+  wire [11:0] \$105 ;
+  wire \$106 ;
+  wire [11:0] \$107 ;
+  wire [14:0] \$108 ;
+  wire [21:0] \$109 ;
+  wire \$110 ;
   wire \$111 ;
   wire \$112 ;
-  wire \$113 ;
-  wire [11:0] \$114 ;
-  wire \$115 ;
-  wire [11:0] \$116 ;
-  wire [14:0] \$117 ;
+  wire [11:0] \$113 ;
+  wire \$114 ;
+  wire [11:0] \$115 ;
+  wire [14:0] \$116 ;
+  wire \$117 ;
   wire \$118 ;
   wire \$119 ;
-  wire \$120 ;
-  wire [11:0] \$121 ;
-  wire \$122 ;
-  wire [11:0] \$123 ;
-  wire [14:0] \$124 ;
-  wire [21:0] \$125 ;
+  wire [11:0] \$120 ;
+  wire \$121 ;
+  wire [11:0] \$122 ;
+  wire [14:0] \$123 ;
+  wire [21:0] \$124 ;
+  wire \$125 ;
   wire \$126 ;
   wire \$127 ;
   wire \$128 ;
@@ -5464,12 +5464,12 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   wire \$130 ;
   wire \$131 ;
   wire \$132 ;
-  wire \$133 ;
+  wire [20:0] \$133 ;
   wire [20:0] \$134 ;
-  wire [20:0] \$135 ;
-  wire \$136 ;
+  wire \$135 ;
+  wire [20:0] \$136 ;
   wire [20:0] \$137 ;
-  wire [20:0] \$138 ;
+  wire \$138 ;
   wire \$139 ;
   wire \$140 ;
   wire \$141 ;
@@ -5484,18 +5484,18 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   wire \$150 ;
   wire \$151 ;
   wire \$152 ;
-  wire \$153 ;
+  wire [15:0] \$153 ;
   wire \$154 ;
-  wire [15:0] \$155 ;
+  wire \$155 ;
   wire [15:0] \$156 ;
-  wire \$157 ;
+  wire [15:0] \$157 ;
   wire \$158 ;
   wire \$159 ;
   wire \$160 ;
   wire \$161 ;
-  wire [81:0] \$162 ;
-  wire [82:0] \$163 ;
-  wire \$164 ;
+  wire \$162 ;
+  wire [81:0] \$163 ;
+  wire [82:0] \$164 ;
   wire \$165 ;
   wire \$166 ;
   wire \$167 ;
@@ -5537,44 +5537,44 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   wire [14:0] \$59 ;
   wire [21:0] \$60 ;
   wire \$61 ;
-  wire [15:0] \$62 ;
+  wire \$62 ;
   wire \$63 ;
   wire \$64 ;
   wire \$65 ;
   wire \$66 ;
   wire \$67 ;
-  wire \$68 ;
-  wire [11:0] \$69 ;
-  wire \$70 ;
-  wire [11:0] \$71 ;
-  wire [14:0] \$72 ;
+  wire [11:0] \$68 ;
+  wire \$69 ;
+  wire [11:0] \$70 ;
+  wire [14:0] \$71 ;
+  wire \$72 ;
   wire \$73 ;
   wire \$74 ;
-  wire \$75 ;
-  wire [11:0] \$76 ;
-  wire \$77 ;
-  wire [11:0] \$78 ;
-  wire [14:0] \$79 ;
-  wire [21:0] \$80 ;
+  wire [11:0] \$75 ;
+  wire \$76 ;
+  wire [11:0] \$77 ;
+  wire [14:0] \$78 ;
+  wire [21:0] \$79 ;
+  wire \$80 ;
   wire \$81 ;
   wire \$82 ;
-  wire \$83 ;
-  wire [11:0] \$84 ;
-  wire \$85 ;
-  wire [11:0] \$86 ;
-  wire [14:0] \$87 ;
+  wire [11:0] \$83 ;
+  wire \$84 ;
+  wire [11:0] \$85 ;
+  wire [14:0] \$86 ;
+  wire \$87 ;
   wire \$88 ;
   wire \$89 ;
-  wire \$90 ;
-  wire [11:0] \$91 ;
-  wire \$92 ;
-  wire [11:0] \$93 ;
-  wire [14:0] \$94 ;
-  wire [21:0] \$95 ;
+  wire [11:0] \$90 ;
+  wire \$91 ;
+  wire [11:0] \$92 ;
+  wire [14:0] \$93 ;
+  wire [21:0] \$94 ;
+  wire \$95 ;
   wire \$96 ;
   wire \$97 ;
-  wire \$98 ;
-  wire [11:0] \$99 ;
+  wire [11:0] \$98 ;
+  wire \$99 ;
   reg [20:0] \$signal  = 21'h000000;
   wire [21:0] \$signature__data ;
   wire carry;
@@ -5606,12 +5606,13 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   wire [21:0] h_write__data;
   input [90:0] i;
   wire [90:0] i;
-  reg [81:0] \i$28  = 82'h000000000000000000000;
+  reg [81:0] \i$25  = 82'h000000000000000000000;
   wire [20:0] i_factor;
-  wire [20:0] \i_factor$26 ;
+  wire [20:0] \i_factor$23 ;
   wire [15:0] i_half;
-  wire [15:0] \i_half$24 ;
+  wire [15:0] \i_half$21 ;
   reg i_negate = 1'h0;
+  reg [15:0] instead_4 = 16'h0000;
   reg [20:0] kappa = 21'h000000;
   input live;
   wire live;
@@ -5621,14 +5622,13 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   reg live_4 = 1'h0;
   reg [15:0] logit_2 = 16'h0000;
   reg [15:0] logit_3 = 16'h0000;
-  reg [15:0] logit_4 = 16'h0000;
   reg negative_6 = 1'h0;
   reg negative_7 = 1'h0;
   reg [15:0] next_g = 16'h0000;
-  wire [15:0] \o$19 ;
-  wire [15:0] \o$68 ;
-  wire [80:0] \o$75 ;
+  wire [15:0] \o$65 ;
+  wire [15:0] \o$72 ;
   wire [80:0] \o$76 ;
+  wire [80:0] \o$77 ;
   reg onehot_2 = 1'h0;
   reg onehot_3 = 1'h0;
   input [9:0] place;
@@ -5645,18 +5645,19 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   reg [9:0] place_7 = 10'h000;
   reg [9:0] place_8 = 10'h000;
   reg [9:0] place_9 = 10'h000;
-  input [16:0] \port$18772$17 ;
-  wire [16:0] \port$18772$17 ;
-  output [14:0] \port$19057$0 ;
-  wire [14:0] \port$19057$0 ;
-  output \port$19058$0 ;
-  wire \port$19058$0 ;
+  input [16:0] \port$20334$17 ;
+  wire [16:0] \port$20334$17 ;
+  output [14:0] \port$20621$0 ;
+  wire [14:0] \port$20621$0 ;
+  output \port$20622$0 ;
+  wire \port$20622$0 ;
+  reg replaced_4 = 1'h0;
   input rst;
   wire rst;
   output saturated;
   wire saturated;
-  wire \saturated$44 ;
-  wire \saturated$79 ;
+  wire \saturated$42 ;
+  wire \saturated$80 ;
   input [16:0] slot;
   wire [16:0] slot;
   reg [16:0] slot_1 = 17'h00000;
@@ -5681,7 +5682,7 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   reg used_saturated_7 = 1'h0;
   reg used_saturated_8 = 1'h0;
   reg used_saturated_9 = 1'h0;
-  wire \write$40 ;
+  wire \write$37 ;
   reg [21:0] derivatives [15:0];
   always @(posedge clk) begin
     if (\table [0])
@@ -5712,107 +5713,107 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   assign \$59  = \table [16] ? \$52  : { 3'h0, \$58  };
   assign \$60  = \table [17] ? \$45  : { 7'h00, \$59  };
   assign \$61  = | \table [20:5];
-  assign \$62  = current_4 ? \o$19  : { \$172 , \$171  };
-  assign e = \config [61] ? logit_4 : \$62 ;
-  assign \$63  = next_g[15] ^ e[15];
-  assign \$64  = slot_12[0] & \config [93];
-  assign \$65  = ~ current_12;
-  assign \write$40  = \$64  & \$65 ;
-  assign saturated = \saturated$44  | used_saturated_12;
-  assign \$66  = ~| \config [91:87];
-  assign \$67  = \config [87] | \$66 ;
-  assign \$68  = | \config [91:87];
-  assign \$70  = | \config [91:87];
-  assign \$71  = \$67  ? \$69  : { 1'h0, \$70 , \config [86:77] };
-  assign \$73  = ~| \config [91:87];
-  assign \$74  = \config [87] | \$73 ;
-  assign \$75  = | \config [91:87];
-  assign \$77  = | \config [91:87];
-  assign \$78  = \$74  ? \$76  : { 1'h0, \$77 , \config [86:77] };
-  assign \$79  = \config [88] ? \$72  : { 3'h0, \$78  };
-  assign \$81  = ~| \config [91:87];
-  assign \$82  = \config [87] | \$81 ;
-  assign \$83  = | \config [91:87];
-  assign \$85  = | \config [91:87];
-  assign \$86  = \$82  ? \$84  : { 1'h0, \$85 , \config [86:77] };
-  assign \$88  = ~| \config [91:87];
-  assign \$89  = \config [87] | \$88 ;
-  assign \$90  = | \config [91:87];
-  assign \$92  = | \config [91:87];
-  assign \$93  = \$89  ? \$91  : { 1'h0, \$92 , \config [86:77] };
-  assign \$94  = \config [88] ? \$87  : { 3'h0, \$93  };
-  assign \$95  = \config [89] ? \$80  : { 7'h00, \$94  };
-  assign \$96  = ~| \config [108:104];
-  assign \$97  = \config [104] | \$96 ;
-  assign \$98  = | \config [108:104];
-  assign \$100  = | \config [108:104];
-  assign \$101  = \$97  ? \$99  : { 1'h0, \$100 , \config [103:94] };
-  assign \$103  = ~| \config [108:104];
-  assign \$104  = \config [104] | \$103 ;
-  assign \$105  = | \config [108:104];
-  assign \$107  = | \config [108:104];
-  assign \$108  = \$104  ? \$106  : { 1'h0, \$107 , \config [103:94] };
-  assign \$109  = \config [105] ? \$102  : { 3'h0, \$108  };
-  assign \$111  = ~| \config [108:104];
-  assign \$112  = \config [104] | \$111 ;
-  assign \$113  = | \config [108:104];
-  assign \$115  = | \config [108:104];
-  assign \$116  = \$112  ? \$114  : { 1'h0, \$115 , \config [103:94] };
-  assign \$118  = ~| \config [108:104];
-  assign \$119  = \config [104] | \$118 ;
-  assign \$120  = | \config [108:104];
-  assign \$122  = | \config [108:104];
-  assign \$123  = \$119  ? \$121  : { 1'h0, \$122 , \config [103:94] };
-  assign \$124  = \config [105] ? \$117  : { 3'h0, \$123  };
-  assign \$125  = \config [106] ? \$110  : { 7'h00, \$124  };
-  assign \$126  = live & slot[0];
-  assign \$127  = \config [93] & slot[12];
-  assign \$128  = \config [61] | \config [76];
-  assign \$129  = \$128  | current_4;
-  assign \$130  = \$signature__data [21] | \$129 ;
-  assign \$131  = \config [61] | \config [76];
-  assign \$132  = \$131  | current_4;
-  assign \$133  = \config [61] & \config [62];
-  assign \$134  = \$133  ? \$signal  : 21'h060000;
-  assign \$135  = \$132  ? \$134  : \$signature__data [20:0];
-  assign \$136  = \config [61] | \config [76];
-  assign \$137  = current_4 ? synapse : \$signal ;
-  assign \$138  = \$136  ? 21'h060000 : \$137 ;
-  assign \$139  = ~ live_4;
-  assign \$140  = \config [61] | \config [76];
-  assign \$141  = \$140  | current_4;
-  assign \$142  = ~ \$141 ;
-  assign \$143  = \$142  & \config [112];
-  assign \$144  = ~ code_4[4];
-  assign \$145  = \$143  & \$144 ;
-  assign \$146  = \$139  | \$145 ;
-  assign \$147  = \config [61] | \config [76];
-  assign \$148  = current_4 | \config [110];
-  assign \$149  = ~ code_4[4];
-  assign \$150  = \$148  | \$149 ;
-  assign \$151  = \config [111] & \$150 ;
-  assign \$152  = \$147  | \$151 ;
-  assign \$153  = ~ \$152 ;
-  assign \$154  = \config [62] & onehot_3;
-  assign \$155  = \$154  ? 16'hbc00 : 16'h0000;
-  assign \$156  = \config [61] ? \$155  : \o$68 ;
-  assign \$157  = ~ live_3;
-  assign \$158  = ~ \config [61];
-  assign \$159  = \$158  & slot_3[14];
-  assign \$160  = \$157  | \$159 ;
-  assign \$161  = e_sign_5 ^ h[20];
-  assign \$162  = $signed(\o$75 ) + $signed(\o$76 );
-  assign \$163  = $signed(\$162 ) + $signed({ { 80{1'h0} }, { 1'h0, carry } });
-  assign \$164  = \config [61] | current_4;
-  assign \$165  = ~ \$164 ;
-  assign \$166  = \saturated$79  & \$165 ;
+  assign e = replaced_4 ? instead_4 : { \$172 , \$171  };
+  assign \$62  = next_g[15] ^ e[15];
+  assign \$63  = slot_12[0] & \config [93];
+  assign \$64  = ~ current_12;
+  assign \write$37  = \$63  & \$64 ;
+  assign saturated = \saturated$42  | used_saturated_12;
+  assign \$65  = ~| \config [91:87];
+  assign \$66  = \config [87] | \$65 ;
+  assign \$67  = | \config [91:87];
+  assign \$69  = | \config [91:87];
+  assign \$70  = \$66  ? \$68  : { 1'h0, \$69 , \config [86:77] };
+  assign \$72  = ~| \config [91:87];
+  assign \$73  = \config [87] | \$72 ;
+  assign \$74  = | \config [91:87];
+  assign \$76  = | \config [91:87];
+  assign \$77  = \$73  ? \$75  : { 1'h0, \$76 , \config [86:77] };
+  assign \$78  = \config [88] ? \$71  : { 3'h0, \$77  };
+  assign \$80  = ~| \config [91:87];
+  assign \$81  = \config [87] | \$80 ;
+  assign \$82  = | \config [91:87];
+  assign \$84  = | \config [91:87];
+  assign \$85  = \$81  ? \$83  : { 1'h0, \$84 , \config [86:77] };
+  assign \$87  = ~| \config [91:87];
+  assign \$88  = \config [87] | \$87 ;
+  assign \$89  = | \config [91:87];
+  assign \$91  = | \config [91:87];
+  assign \$92  = \$88  ? \$90  : { 1'h0, \$91 , \config [86:77] };
+  assign \$93  = \config [88] ? \$86  : { 3'h0, \$92  };
+  assign \$94  = \config [89] ? \$79  : { 7'h00, \$93  };
+  assign \$95  = ~| \config [108:104];
+  assign \$96  = \config [104] | \$95 ;
+  assign \$97  = | \config [108:104];
+  assign \$99  = | \config [108:104];
+  assign \$100  = \$96  ? \$98  : { 1'h0, \$99 , \config [103:94] };
+  assign \$102  = ~| \config [108:104];
+  assign \$103  = \config [104] | \$102 ;
+  assign \$104  = | \config [108:104];
+  assign \$106  = | \config [108:104];
+  assign \$107  = \$103  ? \$105  : { 1'h0, \$106 , \config [103:94] };
+  assign \$108  = \config [105] ? \$101  : { 3'h0, \$107  };
+  assign \$110  = ~| \config [108:104];
+  assign \$111  = \config [104] | \$110 ;
+  assign \$112  = | \config [108:104];
+  assign \$114  = | \config [108:104];
+  assign \$115  = \$111  ? \$113  : { 1'h0, \$114 , \config [103:94] };
+  assign \$117  = ~| \config [108:104];
+  assign \$118  = \config [104] | \$117 ;
+  assign \$119  = | \config [108:104];
+  assign \$121  = | \config [108:104];
+  assign \$122  = \$118  ? \$120  : { 1'h0, \$121 , \config [103:94] };
+  assign \$123  = \config [105] ? \$116  : { 3'h0, \$122  };
+  assign \$124  = \config [106] ? \$109  : { 7'h00, \$123  };
+  assign \$125  = live & slot[0];
+  assign \$126  = \config [93] & slot[12];
+  assign \$127  = \config [61] | \config [76];
+  assign \$128  = \$127  | current_4;
+  assign \$129  = \$signature__data [21] | \$128 ;
+  assign \$130  = \config [61] | \config [76];
+  assign \$131  = \$130  | current_4;
+  assign \$132  = \config [61] & \config [62];
+  assign \$133  = \$132  ? \$signal  : 21'h060000;
+  assign \$134  = \$131  ? \$133  : \$signature__data [20:0];
+  assign \$135  = \config [61] | \config [76];
+  assign \$136  = current_4 ? synapse : \$signal ;
+  assign \$137  = \$135  ? 21'h060000 : \$136 ;
+  assign \$138  = ~ live_4;
+  assign \$139  = \config [61] | \config [76];
+  assign \$140  = \$139  | current_4;
+  assign \$141  = ~ \$140 ;
+  assign \$142  = \$141  & \config [112];
+  assign \$143  = ~ code_4[4];
+  assign \$144  = \$142  & \$143 ;
+  assign \$145  = \$138  | \$144 ;
+  assign \$146  = \config [61] | \config [76];
+  assign \$147  = current_4 | \config [110];
+  assign \$148  = ~ code_4[4];
+  assign \$149  = \$147  | \$148 ;
+  assign \$150  = \config [111] & \$149 ;
+  assign \$151  = \$146  | \$150 ;
+  assign \$152  = ~ \$151 ;
+  assign \$153  = \config [61] ? logit_3 : \o$65 ;
+  assign \$154  = \config [61] | current_3;
+  assign \$155  = \config [62] & onehot_3;
+  assign \$156  = \$155  ? 16'hbc00 : 16'h0000;
+  assign \$157  = \config [61] ? \$156  : \o$72 ;
+  assign \$158  = ~ live_3;
+  assign \$159  = ~ \config [61];
+  assign \$160  = \$159  & slot_3[14];
+  assign \$161  = \$158  | \$160 ;
+  assign \$162  = e_sign_5 ^ h[20];
+  assign \$163  = $signed(\o$76 ) + $signed(\o$77 );
+  assign \$164  = $signed(\$163 ) + $signed({ { 80{1'h0} }, { 1'h0, carry } });
+  assign \$165  = ~ replaced_4;
+  assign \$166  = \saturated$80  & \$165 ;
   assign \$167  = e_saturated_5 & h[21];
   always @(posedge clk)
-    \$signal  <= { \config [92:90], \$95 [17:0] };
+    \$signal  <= { \config [92:90], \$94 [17:0] };
   always @(posedge clk)
-    synapse <= { \config [109:107], \$125 [17:0] };
+    synapse <= { \config [109:107], \$124 [17:0] };
   always @(posedge clk)
-    live_1 <= \$126 ;
+    live_1 <= \$125 ;
   always @(posedge clk)
     live_2 <= live_1;
   always @(posedge clk)
@@ -5826,7 +5827,7 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     code_4 <= code_3;
   always @(posedge clk)
-    current_1 <= \$127 ;
+    current_1 <= \$126 ;
   always @(posedge clk)
     current_2 <= current_1;
   always @(posedge clk)
@@ -5842,9 +5843,17 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     slot_2 <= slot_1;
   always @(posedge clk)
+    logit_2 <= \port$20334$17 [15:0];
+  always @(posedge clk)
+    logit_3 <= logit_2;
+  always @(posedge clk)
+    instead_4 <= \$153 ;
+  always @(posedge clk)
+    replaced_4 <= \$154 ;
+  always @(posedge clk)
     slot_3 <= slot_2;
   always @(posedge clk)
-    onehot_2 <= \port$18772$17 [16];
+    onehot_2 <= \port$20334$17 [16];
   always @(posedge clk)
     onehot_3 <= onehot_2;
   always @(posedge clk)
@@ -5856,19 +5865,13 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   always @(posedge clk)
     e_sign_5 <= e[15];
   always @(posedge clk)
-    logit_2 <= \port$18772$17 [15:0];
-  always @(posedge clk)
-    logit_3 <= logit_2;
-  always @(posedge clk)
-    logit_4 <= logit_3;
-  always @(posedge clk)
-    negative_6 <= \$161 ;
+    negative_6 <= \$162 ;
   always @(posedge clk)
     negative_7 <= negative_6;
   always @(posedge clk)
     i_negate <= negative_7;
   always @(posedge clk)
-    \i$28  <= \$163 [81:0];
+    \i$25  <= \$164 [81:0];
   always @(posedge clk)
     e_saturated_5 <= \$166 ;
   always @(posedge clk)
@@ -5941,17 +5944,17 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
     used_saturated_12 <= used_saturated_11;
   backspike_default_bp_drain_unit1_found  found (
     .clk(clk),
-    .o(\o$19 ),
-    .\port$18948$5 (slot_3[10:5]),
-    .\port$18972$5 (slot_12[10:5]),
-    .\port$19057$0 (\$173 ),
-    .\port$19058$0 (\$174 ),
+    .o(\o$65 ),
+    .\port$20510$5 (slot_2[10:5]),
+    .\port$20536$5 (slot_12[10:5]),
+    .\port$20621$0 (\$173 ),
+    .\port$20622$0 (\$174 ),
     .rst(rst),
-    .write__en(\write$40 )
+    .write__en(\write$37 )
   );
   backspike_default_bp_drain_unit0_product_e  product_e (
     .clk(clk),
-    .fixed(\o$75 ),
+    .fixed(\o$76 ),
     .i_factor(i_factor),
     .i_half(i_half),
     .rst(rst)
@@ -5959,9 +5962,9 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   backspike_default_bp_drain_unit0_product_g  product_g (
     .carry(carry),
     .clk(clk),
-    .fixed(\o$76 ),
-    .i_factor(\i_factor$26 ),
-    .i_half(\i_half$24 ),
+    .fixed(\o$77 ),
+    .i_factor(\i_factor$23 ),
+    .i_half(\i_half$21 ),
     .rst(rst)
   );
   backspike_default_bp_drain_unit0_round_e  round_e (
@@ -5970,59 +5973,59 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
     .negative_4(\$172 ),
     .result(\$171 ),
     .rst(rst),
-    .saturated_4(\saturated$79 )
+    .saturated_4(\saturated$80 )
   );
   backspike_default_bp_drain_unit0_round_g  round_g (
     .clk(clk),
-    .i(\i$28 ),
+    .i(\i$25 ),
     .i_negate(i_negate),
     .negative_4(\$174 ),
     .result(\$173 ),
     .rst(rst),
-    .saturated_4(\saturated$44 )
+    .saturated_4(\saturated$42 )
   );
   backspike_default_bp_drain_unit1_states  states (
     .clk(clk),
-    .o(\o$68 ),
-    .\port$18939$0 (current_2),
-    .\port$18947$5 (slot_2[10:5]),
-    .\port$18952$0 (place_2),
-    .\port$18972$5 (slot_12[10:5]),
-    .\port$18982$0 (place_12),
-    .\port$18990$0 (current_12),
-    .\port$19057$0 (\$173 ),
-    .\port$19058$0 (\$174 ),
+    .o(\o$72 ),
+    .\port$20502$0 (current_2),
+    .\port$20510$5 (slot_2[10:5]),
+    .\port$20519$0 (place_2),
+    .\port$20536$5 (slot_12[10:5]),
+    .\port$20546$0 (place_12),
+    .\port$20554$0 (current_12),
+    .\port$20621$0 (\$173 ),
+    .\port$20622$0 (\$174 ),
     .rst(rst),
     .write__en(slot_12[0])
   );
   always @* begin
     if (\$initially ) begin end
-    \$168 [21] = \$130 ;
-    \$168 [20:0] = \$135 ;
-    if (\$146 ) begin
+    \$168 [21] = \$129 ;
+    \$168 [20:0] = \$134 ;
+    if (\$145 ) begin
       \$168  = 22'h000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$169  = \$138 ;
-    if (\$153 ) begin
+    \$169  = \$137 ;
+    if (\$152 ) begin
       \$169  = 21'h000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$170  = \$156 ;
-    if (\$160 ) begin
+    \$170  = \$157 ;
+    if (\$161 ) begin
       \$170  = 16'h0000;
     end
   end
-  assign \port$19057$0  = \$173 ;
-  assign \port$19058$0  = \$174 ;
-  assign \i_factor$26 [20] = h[20];
-  assign \i_factor$26 [19:0] = kappa[19:0];
-  assign \i_half$24 [15] = \$63 ;
-  assign \i_half$24 [14:0] = next_g[14:0];
+  assign \port$20621$0  = \$173 ;
+  assign \port$20622$0  = \$174 ;
+  assign \i_factor$23 [20] = h[20];
+  assign \i_factor$23 [19:0] = kappa[19:0];
+  assign \i_half$21 [15] = \$62 ;
+  assign \i_half$21 [14:0] = next_g[14:0];
   assign i_factor[20] = 1'h0;
   assign i_factor[19:0] = h[19:0];
   assign i_half[15] = 1'h0;
@@ -6036,35 +6039,35 @@ module backspike_default_bp_drain_unit1 (rst, live, i, code, saturated, \config 
   assign \$49  = { \$48 , \table [14:5], 1'h0 };
   assign \$52  = { 1'h0, \$51 , 2'h0 };
   assign \$56  = { \$55 , \table [14:5], 1'h0 };
-  assign \$69  = { \$68 , \config [86:77], 1'h0 };
-  assign \$72  = { 1'h0, \$71 , 2'h0 };
-  assign \$76  = { \$75 , \config [86:77], 1'h0 };
-  assign \$80  = { 3'h0, \$79 , 4'h0 };
-  assign \$84  = { \$83 , \config [86:77], 1'h0 };
-  assign \$87  = { 1'h0, \$86 , 2'h0 };
-  assign \$91  = { \$90 , \config [86:77], 1'h0 };
-  assign \$99  = { \$98 , \config [103:94], 1'h0 };
-  assign \$102  = { 1'h0, \$101 , 2'h0 };
-  assign \$106  = { \$105 , \config [103:94], 1'h0 };
-  assign \$110  = { 3'h0, \$109 , 4'h0 };
-  assign \$114  = { \$113 , \config [103:94], 1'h0 };
-  assign \$117  = { 1'h0, \$116 , 2'h0 };
-  assign \$121  = { \$120 , \config [103:94], 1'h0 };
+  assign \$68  = { \$67 , \config [86:77], 1'h0 };
+  assign \$71  = { 1'h0, \$70 , 2'h0 };
+  assign \$75  = { \$74 , \config [86:77], 1'h0 };
+  assign \$79  = { 3'h0, \$78 , 4'h0 };
+  assign \$83  = { \$82 , \config [86:77], 1'h0 };
+  assign \$86  = { 1'h0, \$85 , 2'h0 };
+  assign \$90  = { \$89 , \config [86:77], 1'h0 };
+  assign \$98  = { \$97 , \config [103:94], 1'h0 };
+  assign \$101  = { 1'h0, \$100 , 2'h0 };
+  assign \$105  = { \$104 , \config [103:94], 1'h0 };
+  assign \$109  = { 3'h0, \$108 , 4'h0 };
+  assign \$113  = { \$112 , \config [103:94], 1'h0 };
+  assign \$116  = { 1'h0, \$115 , 2'h0 };
+  assign \$120  = { \$119 , \config [103:94], 1'h0 };
 endmodule
 
-module backspike_default_bp_drain_unit1_found (rst, write__en, o, \port$18948$5 , \port$18972$5 , \port$19057$0 , \port$19058$0 , clk);
+module backspike_default_bp_drain_unit1_found (rst, write__en, o, \port$20510$5 , \port$20536$5 , \port$20621$0 , \port$20622$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$18948$5 ;
-  wire [5:0] \port$18948$5 ;
-  input [5:0] \port$18972$5 ;
-  wire [5:0] \port$18972$5 ;
-  input [14:0] \port$19057$0 ;
-  wire [14:0] \port$19057$0 ;
-  input \port$19058$0 ;
-  wire \port$19058$0 ;
+  input [5:0] \port$20510$5 ;
+  wire [5:0] \port$20510$5 ;
+  input [5:0] \port$20536$5 ;
+  wire [5:0] \port$20536$5 ;
+  input [14:0] \port$20621$0 ;
+  wire [14:0] \port$20621$0 ;
+  input \port$20622$0 ;
+  wire \port$20622$0 ;
   input rst;
   wire rst;
   input write__en;
@@ -6074,36 +6077,36 @@ module backspike_default_bp_drain_unit1_found (rst, write__en, o, \port$18948$5 
   reg [15:0] file [127:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ 1'h0, \port$18972$5  }] <= { \port$19058$0 , \port$19057$0  };
+      file[{ 1'h0, \port$20536$5  }] <= { \port$20622$0 , \port$20621$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ 1'h0, \port$18948$5  }];
+    _0_ <= file[{ 1'h0, \port$20510$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_bp_drain_unit1_states (rst, o, \port$18939$0 , \port$18947$5 , \port$18952$0 , write__en, \port$18972$5 , \port$18982$0 , \port$18990$0 , \port$19057$0 , \port$19058$0 , clk);
+module backspike_default_bp_drain_unit1_states (rst, o, \port$20502$0 , \port$20510$5 , \port$20519$0 , write__en, \port$20536$5 , \port$20546$0 , \port$20554$0 , \port$20621$0 , \port$20622$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input \port$18939$0 ;
-  wire \port$18939$0 ;
-  input [5:0] \port$18947$5 ;
-  wire [5:0] \port$18947$5 ;
-  input [9:0] \port$18952$0 ;
-  wire [9:0] \port$18952$0 ;
-  input [5:0] \port$18972$5 ;
-  wire [5:0] \port$18972$5 ;
-  input [9:0] \port$18982$0 ;
-  wire [9:0] \port$18982$0 ;
-  input \port$18990$0 ;
-  wire \port$18990$0 ;
-  input [14:0] \port$19057$0 ;
-  wire [14:0] \port$19057$0 ;
-  input \port$19058$0 ;
-  wire \port$19058$0 ;
+  input \port$20502$0 ;
+  wire \port$20502$0 ;
+  input [5:0] \port$20510$5 ;
+  wire [5:0] \port$20510$5 ;
+  input [9:0] \port$20519$0 ;
+  wire [9:0] \port$20519$0 ;
+  input [5:0] \port$20536$5 ;
+  wire [5:0] \port$20536$5 ;
+  input [9:0] \port$20546$0 ;
+  wire [9:0] \port$20546$0 ;
+  input \port$20554$0 ;
+  wire \port$20554$0 ;
+  input [14:0] \port$20621$0 ;
+  wire [14:0] \port$20621$0 ;
+  input \port$20622$0 ;
+  wire \port$20622$0 ;
   input rst;
   wire rst;
   input write__en;
@@ -6113,17 +6116,17 @@ module backspike_default_bp_drain_unit1_states (rst, o, \port$18939$0 , \port$18
   reg [15:0] file [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ \port$18990$0 , \port$18982$0 [3:0], \port$18972$5  }] <= { \port$19058$0 , \port$19057$0  };
+      file[{ \port$20554$0 , \port$20546$0 [3:0], \port$20536$5  }] <= { \port$20622$0 , \port$20621$0  };
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ \port$18939$0 , \port$18952$0 [3:0], \port$18947$5  }];
+    _0_ <= file[{ \port$20502$0 , \port$20519$0 [3:0], \port$20510$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_bp_front (rst, refused, o__ready, address, column__valid, o_events__ready, \o__ready$100 , \o__ready$73 , o_headers__ready, batch, i__payload, i__valid, \config , record, o_headers__payload, gradients__addr, \i__payload$58 , i__ready, o_headers__valid, \connection$20 , o_vectors__payload
-, o_vectors__valid, \o_events__payload$98 , \o_events__valid$96 , \row$87 , active__data, masks__data, \row$66 , clk);
+module backspike_default_bp_front (rst, refused, o__ready, address, column__valid, o_events__ready, \o__ready$100 , \o__ready$64 , o_headers__ready, batch, i__payload, i__valid, \config , record, o_headers__payload, gradients__addr, \i__payload$58 , i__ready, o_headers__valid, \connection$20 , o_vectors__payload
+, o_vectors__valid, \o_events__payload$98 , \o_events__valid$96 , \row$87 , active__data, masks__data, \row$72 , clk);
   reg \$initially  = 0;
   wire [15:0] \$1 ;
   wire \$10 ;
@@ -6605,8 +6608,8 @@ module backspike_default_bp_front (rst, refused, o__ready, address, column__vali
   wire \o__ready$100 ;
   wire \o__ready$32 ;
   wire \o__ready$48 ;
-  input \o__ready$73 ;
-  wire \o__ready$73 ;
+  input \o__ready$64 ;
+  wire \o__ready$64 ;
   wire \o__ready$91 ;
   wire \o__valid$47 ;
   wire [24:0] o_events__payload;
@@ -6633,8 +6636,8 @@ module backspike_default_bp_front (rst, refused, o__ready, address, column__vali
   wire [48:0] record;
   output refused;
   wire refused;
-  input [127:0] \row$66 ;
-  wire [127:0] \row$66 ;
+  input [127:0] \row$72 ;
+  wire [127:0] \row$72 ;
   input [127:0] \row$87 ;
   wire [127:0] \row$87 ;
   input rst;
@@ -7075,12 +7078,12 @@ module backspike_default_bp_front (rst, refused, o__ready, address, column__vali
     .clk(clk),
     .i__ready(\i__ready$55 ),
     .i__valid(\$signal$54 ),
-    .o__ready(\o__ready$73 ),
+    .o__ready(\o__ready$64 ),
     .o__valid(o_vectors__valid),
     .\row$28 (o_vectors__payload),
     .rst(rst),
     .valid(column__valid),
-    .write__data(\row$66 )
+    .write__data(\row$72 )
   );
   backspike_default_bp_front_requests  requests (
     .clk(clk),
@@ -7112,8 +7115,8 @@ module backspike_default_bp_front (rst, refused, o__ready, address, column__vali
     .move(o__ready),
     .o__payload(\o__payload$45 ),
     .o__ready(\o__ready$48 ),
-    .\port$20295$0 (active__data),
-    .\port$20299$0 (masks__data),
+    .\port$21951$0 (active__data),
+    .\port$21961$0 (masks__data),
     .rst(rst),
     .valid1(\o__valid$47 )
   );
@@ -7611,8 +7614,8 @@ module backspike_default_bp_front_scan (rst, i__valid, r_en, i__ready, o_lines__
   backspike_default_bp_front_scan_lines  lines (
     .clk(clk),
     .level(level),
-    .\port$18326$0 (\o__payload$20 [2:0]),
-    .\port$18326$19 (\o__payload$20 [33:19]),
+    .\port$19888$0 (\o__payload$20 [2:0]),
+    .\port$19888$19 (\o__payload$20 [33:19]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -7743,433 +7746,462 @@ endmodule
 
 module backspike_default_bp_front_scan_emitter (rst, i__valid, i__payload, load, o__ready, o__payload, o__valid, clk);
   reg \$initially  = 0;
-  wire \$1 ;
   wire \$10 ;
-  wire \$100 ;
-  wire \$101 ;
-  wire \$102 ;
-  wire \$103 ;
+  wire \$1006 ;
+  wire \$1007 ;
+  wire \$1008 ;
+  wire \$1009 ;
+  wire \$1011 ;
+  wire \$1012 ;
+  wire \$1013 ;
+  wire \$1014 ;
+  wire \$1015 ;
+  wire \$1016 ;
+  wire \$1017 ;
+  wire \$1018 ;
+  wire \$1019 ;
+  wire \$1020 ;
+  wire \$1021 ;
+  wire \$1022 ;
+  wire \$1023 ;
+  wire \$1024 ;
+  wire \$1025 ;
+  wire \$1026 ;
+  wire \$1027 ;
+  wire \$1028 ;
+  wire \$1029 ;
+  wire \$1030 ;
+  wire \$1031 ;
+  wire \$1032 ;
+  wire \$1033 ;
+  wire \$1034 ;
+  wire \$1035 ;
+  wire \$1036 ;
+  wire \$1037 ;
+  wire \$1038 ;
+  wire \$1039 ;
+  wire \$1040 ;
+  wire \$1041 ;
+  wire \$1042 ;
+  wire \$1043 ;
+  wire \$1044 ;
+  wire \$1045 ;
+  wire \$1046 ;
+  wire \$1047 ;
+  wire \$1048 ;
+  wire \$1049 ;
+  wire \$1050 ;
+  wire \$1051 ;
+  wire \$1052 ;
+  wire \$1053 ;
+  wire \$1054 ;
+  wire \$1055 ;
+  wire \$1056 ;
+  wire \$1057 ;
+  wire \$1058 ;
+  wire \$1059 ;
+  wire \$1060 ;
+  wire \$1061 ;
+  wire \$1062 ;
+  wire \$1063 ;
+  wire \$1064 ;
+  wire \$1065 ;
+  wire \$1066 ;
+  wire \$1067 ;
+  wire \$1068 ;
+  wire \$1069 ;
+  wire \$1070 ;
+  wire \$1071 ;
+  wire \$1072 ;
+  wire \$1073 ;
+  wire \$1074 ;
+  wire \$1075 ;
+  wire \$1076 ;
+  wire \$1077 ;
+  wire \$1078 ;
+  wire \$1079 ;
+  wire \$1080 ;
+  wire \$1081 ;
+  wire \$1082 ;
+  wire \$1083 ;
+  wire \$1084 ;
+  wire \$1085 ;
+  wire \$1086 ;
+  wire \$1087 ;
+  wire \$1088 ;
+  wire \$1089 ;
+  wire \$1090 ;
+  wire \$1091 ;
+  wire \$1092 ;
+  wire \$1093 ;
+  wire \$1094 ;
+  wire \$1095 ;
+  wire \$1096 ;
+  wire \$1097 ;
+  wire \$1098 ;
+  wire \$1099 ;
   wire \$11 ;
+  wire \$1100 ;
+  wire \$1101 ;
+  wire \$1102 ;
+  wire \$1103 ;
+  wire \$1104 ;
+  wire \$1105 ;
+  wire \$1106 ;
+  wire \$1107 ;
+  wire \$1108 ;
+  wire \$1109 ;
+  wire \$1110 ;
+  wire \$1111 ;
+  wire \$1112 ;
+  wire \$1113 ;
+  wire \$1114 ;
+  wire \$1115 ;
+  wire \$1116 ;
+  wire \$1117 ;
+  wire \$1118 ;
+  wire \$1119 ;
+  wire \$1120 ;
+  wire \$1121 ;
+  wire \$1122 ;
+  wire \$1123 ;
+  wire \$1124 ;
+  wire \$1125 ;
+  wire \$1126 ;
+  wire \$1127 ;
+  wire \$1128 ;
+  wire \$1129 ;
+  wire \$1130 ;
+  wire \$1131 ;
+  wire \$1132 ;
+  wire \$1133 ;
+  wire \$1134 ;
+  wire \$1135 ;
+  wire \$1136 ;
+  wire \$1137 ;
+  wire \$1138 ;
+  wire \$1139 ;
+  wire \$1140 ;
+  wire \$1141 ;
+  wire \$1142 ;
+  wire \$1143 ;
+  wire \$1144 ;
+  wire \$1145 ;
+  wire \$1146 ;
+  wire \$1147 ;
+  wire \$1148 ;
+  wire \$1149 ;
+  wire \$1150 ;
+  wire \$1151 ;
+  wire \$1152 ;
+  wire \$1153 ;
+  wire \$1154 ;
+  wire \$1155 ;
+  wire \$1156 ;
+  wire \$1157 ;
+  wire \$1158 ;
+  wire \$1159 ;
+  wire \$1160 ;
+  wire \$1161 ;
+  wire \$1162 ;
+  wire \$1163 ;
+  wire \$1164 ;
+  wire \$1165 ;
+  wire \$1166 ;
+  wire \$1167 ;
+  wire \$1168 ;
+  wire \$1169 ;
+  wire \$1170 ;
+  wire \$1171 ;
+  wire \$1172 ;
+  wire \$1173 ;
+  wire \$1174 ;
+  wire \$1175 ;
+  wire \$1176 ;
+  wire \$1177 ;
+  wire \$1178 ;
+  wire \$1179 ;
+  wire \$1180 ;
+  wire \$1181 ;
+  wire \$1182 ;
+  wire \$1183 ;
+  wire \$1184 ;
+  wire \$1185 ;
+  wire \$1186 ;
+  wire \$1187 ;
+  wire \$1188 ;
+  wire \$1189 ;
+  wire \$1190 ;
+  wire \$1191 ;
+  wire \$1192 ;
+  wire \$1193 ;
+  wire \$1194 ;
+  wire \$1195 ;
+  wire \$1196 ;
+  wire \$1197 ;
+  wire \$1198 ;
+  wire \$1199 ;
   wire \$12 ;
-  wire \$13 ;
-  wire \$131 ;
-  wire \$14 ;
-  wire \$141 ;
-  wire \$145 ;
-  wire \$146 ;
-  wire \$147 ;
+  wire \$1200 ;
+  wire \$1201 ;
+  wire \$1202 ;
+  wire \$1203 ;
+  wire \$1204 ;
+  wire \$1205 ;
+  wire \$1206 ;
+  wire \$1207 ;
+  wire \$1208 ;
+  wire \$1209 ;
+  wire \$1210 ;
+  wire \$1211 ;
+  wire \$1212 ;
+  wire \$1213 ;
+  wire \$1214 ;
+  wire \$1215 ;
+  wire \$1216 ;
+  wire \$1217 ;
+  wire \$1218 ;
+  wire \$1219 ;
+  wire \$1220 ;
+  wire \$1221 ;
+  wire \$1222 ;
+  wire \$1223 ;
+  wire \$1224 ;
+  wire \$1225 ;
+  wire \$1226 ;
+  wire \$1227 ;
+  wire \$1228 ;
+  wire \$1229 ;
+  wire \$1230 ;
+  wire \$1231 ;
+  wire \$1232 ;
+  wire \$1233 ;
+  wire \$1234 ;
+  wire \$1235 ;
+  wire \$1236 ;
+  wire \$1237 ;
+  wire \$1238 ;
+  wire \$1239 ;
+  wire \$1240 ;
+  wire \$1241 ;
+  wire \$1242 ;
+  wire \$1243 ;
+  wire \$1244 ;
+  wire \$1245 ;
+  wire \$1246 ;
+  wire \$1247 ;
+  wire \$1248 ;
+  wire \$1249 ;
+  wire \$125 ;
+  wire \$1250 ;
+  wire \$1251 ;
+  wire \$1252 ;
+  wire \$1253 ;
+  wire \$1254 ;
+  wire \$1255 ;
+  wire \$1256 ;
+  wire \$1257 ;
+  wire \$1258 ;
+  wire \$1259 ;
+  wire \$1260 ;
+  wire \$1261 ;
+  wire \$1262 ;
+  wire \$1263 ;
+  wire \$1264 ;
+  wire \$1265 ;
+  wire \$1266 ;
+  wire \$1267 ;
+  wire \$1268 ;
+  wire \$1269 ;
+  wire \$1270 ;
+  wire \$1271 ;
+  wire \$1272 ;
+  reg [15:0] \$1273 ;
+  reg \$1274 ;
+  reg \$1275 ;
+  reg \$1276 ;
+  reg [35:0] \$1277 ;
+  wire [3:0] \$13 ;
+  wire \$135 ;
+  wire [3:0] \$14 ;
   wire \$15 ;
-  wire \$16 ;
-  wire \$163 ;
-  wire \$164 ;
-  wire \$165 ;
-  wire \$166 ;
-  wire [3:0] \$17 ;
-  wire [3:0] \$18 ;
+  wire \$169 ;
+  wire \$173 ;
+  wire \$174 ;
+  wire \$175 ;
   wire \$19 ;
-  wire \$195 ;
-  wire \$196 ;
-  wire \$197 ;
-  wire \$2 ;
-  wire \$204 ;
-  wire \$208 ;
-  wire \$209 ;
-  wire \$210 ;
-  wire \$226 ;
-  wire \$227 ;
-  wire \$228 ;
-  wire \$229 ;
+  wire \$191 ;
+  wire \$192 ;
+  wire \$193 ;
+  wire \$194 ;
+  wire \$22 ;
   wire \$23 ;
+  wire \$232 ;
+  wire \$235 ;
+  wire \$239 ;
+  wire \$24 ;
+  wire \$240 ;
+  wire \$241 ;
+  wire \$25 ;
   wire \$26 ;
-  wire \$261 ;
-  wire \$262 ;
-  wire \$263 ;
-  wire \$267 ;
+  wire \$264 ;
+  wire \$268 ;
+  wire \$269 ;
   wire \$27 ;
-  wire \$271 ;
-  wire \$272 ;
-  wire \$273 ;
+  wire \$270 ;
   wire \$28 ;
+  wire \$286 ;
+  wire \$287 ;
+  wire \$288 ;
   wire \$289 ;
   wire \$29 ;
-  wire \$290 ;
-  wire \$291 ;
-  wire \$292 ;
   wire \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
-  wire \$327 ;
-  wire \$328 ;
-  wire \$329 ;
-  wire \$33 ;
-  wire \$330 ;
-  wire \$331 ;
-  wire \$34 ;
+  wire [3:0] \$32 ;
+  wire [3:0] \$33 ;
+  wire \$339 ;
+  wire [3:0] \$34 ;
+  wire \$341 ;
+  wire \$342 ;
+  wire \$345 ;
+  wire \$346 ;
+  wire \$347 ;
   wire \$35 ;
-  wire [3:0] \$36 ;
+  wire \$359 ;
+  wire \$36 ;
   wire \$363 ;
   wire \$364 ;
   wire \$365 ;
-  wire [3:0] \$37 ;
-  wire \$378 ;
-  wire \$379 ;
-  wire [3:0] \$38 ;
-  wire \$380 ;
   wire \$381 ;
+  wire \$382 ;
+  wire \$383 ;
   wire \$384 ;
   wire \$39 ;
-  wire \$394 ;
   wire \$4 ;
-  wire \$40 ;
-  wire \$426 ;
-  wire \$427 ;
-  wire \$428 ;
+  wire \$42 ;
   wire \$43 ;
-  wire \$441 ;
-  wire \$442 ;
-  wire \$443 ;
-  wire \$444 ;
+  wire \$44 ;
+  wire \$446 ;
+  wire \$447 ;
   wire \$448 ;
   wire \$449 ;
-  wire \$450 ;
-  wire \$457 ;
+  wire \$45 ;
+  wire \$451 ;
+  wire \$452 ;
+  wire \$453 ;
+  wire \$454 ;
+  wire \$455 ;
   wire \$46 ;
   wire \$47 ;
   wire \$48 ;
+  wire \$487 ;
+  wire \$488 ;
   wire \$489 ;
   wire \$49 ;
-  wire \$490 ;
-  wire \$491 ;
+  wire \$5 ;
   wire \$50 ;
+  wire \$502 ;
+  wire \$503 ;
   wire \$504 ;
   wire \$505 ;
   wire \$506 ;
-  wire \$507 ;
   wire \$51 ;
-  wire \$514 ;
-  wire \$515 ;
   wire \$516 ;
-  wire \$52 ;
-  wire \$520 ;
-  wire \$53 ;
-  wire \$54 ;
+  wire [3:0] \$52 ;
+  wire [3:0] \$53 ;
+  wire [3:0] \$54 ;
   wire \$55 ;
-  wire \$552 ;
-  wire \$553 ;
-  wire \$554 ;
-  wire [3:0] \$56 ;
-  wire \$567 ;
-  wire \$568 ;
-  wire \$569 ;
-  wire [3:0] \$57 ;
-  wire \$570 ;
-  wire [3:0] \$58 ;
-  wire \$580 ;
-  wire \$581 ;
+  wire \$550 ;
+  wire \$56 ;
+  wire \$57 ;
   wire \$582 ;
   wire \$583 ;
   wire \$584 ;
-  wire \$588 ;
-  wire \$589 ;
   wire \$59 ;
-  wire \$590 ;
-  wire \$60 ;
-  wire \$606 ;
-  wire \$607 ;
-  wire \$608 ;
-  wire \$609 ;
-  wire \$61 ;
+  wire \$597 ;
+  wire \$598 ;
+  wire \$599 ;
+  wire \$6 ;
+  wire \$600 ;
+  wire \$613 ;
   wire \$616 ;
-  wire \$617 ;
-  wire \$618 ;
+  wire \$62 ;
+  wire \$620 ;
+  wire \$621 ;
+  wire \$622 ;
   wire \$63 ;
-  wire \$631 ;
-  wire \$632 ;
-  wire \$633 ;
-  wire \$634 ;
-  wire \$635 ;
-  wire \$636 ;
-  wire \$637 ;
-  wire \$638 ;
-  wire \$639 ;
-  wire \$640 ;
-  wire \$641 ;
-  wire \$642 ;
-  wire \$643 ;
-  wire \$644 ;
+  wire \$64 ;
   wire \$645 ;
-  wire \$646 ;
-  wire \$647 ;
-  wire \$648 ;
-  wire \$649 ;
-  wire \$650 ;
-  wire \$651 ;
-  wire \$652 ;
-  wire \$653 ;
-  wire \$654 ;
-  wire \$655 ;
-  wire \$656 ;
-  wire \$657 ;
-  wire \$658 ;
-  wire \$659 ;
+  wire \$65 ;
   wire \$66 ;
-  wire \$660 ;
-  wire \$661 ;
-  wire \$662 ;
-  wire \$663 ;
-  wire \$664 ;
-  wire \$665 ;
-  wire \$666 ;
-  wire \$667 ;
-  wire \$668 ;
-  wire \$669 ;
   wire \$67 ;
-  wire \$670 ;
-  wire \$671 ;
-  wire \$672 ;
-  wire \$673 ;
-  wire \$674 ;
-  wire \$675 ;
-  wire \$676 ;
   wire \$677 ;
   wire \$678 ;
   wire \$679 ;
   wire \$68 ;
-  wire \$680 ;
-  wire \$681 ;
-  wire \$682 ;
-  wire \$683 ;
-  wire \$684 ;
-  wire \$685 ;
-  wire \$686 ;
-  wire \$687 ;
-  wire \$688 ;
-  wire \$689 ;
   wire \$69 ;
-  wire \$690 ;
-  wire \$691 ;
   wire \$692 ;
   wire \$693 ;
   wire \$694 ;
   wire \$695 ;
-  wire \$696 ;
-  wire \$697 ;
-  wire \$698 ;
-  wire \$699 ;
   wire \$7 ;
   wire \$70 ;
-  wire \$700 ;
-  wire \$701 ;
-  wire \$702 ;
-  wire \$703 ;
-  wire \$704 ;
-  wire \$705 ;
-  wire \$706 ;
-  wire \$707 ;
-  wire \$708 ;
-  wire \$709 ;
   wire \$71 ;
-  wire \$710 ;
-  wire \$711 ;
-  wire \$712 ;
-  wire \$713 ;
-  wire \$714 ;
-  wire \$715 ;
-  wire \$716 ;
-  wire \$717 ;
-  wire \$718 ;
-  wire \$719 ;
-  wire \$72 ;
+  wire [3:0] \$72 ;
   wire \$720 ;
-  wire \$721 ;
   wire \$722 ;
   wire \$723 ;
-  wire \$724 ;
-  wire \$725 ;
   wire \$726 ;
   wire \$727 ;
   wire \$728 ;
-  wire \$729 ;
-  wire \$73 ;
-  wire \$730 ;
-  wire \$731 ;
-  wire \$732 ;
-  wire \$733 ;
-  wire \$734 ;
-  wire \$735 ;
-  wire \$736 ;
-  wire \$737 ;
-  wire \$738 ;
-  wire \$739 ;
-  wire \$74 ;
+  wire [3:0] \$73 ;
+  wire [3:0] \$74 ;
   wire \$740 ;
-  wire \$741 ;
-  wire \$742 ;
-  wire \$743 ;
-  wire \$744 ;
-  wire \$745 ;
-  wire \$746 ;
-  wire \$747 ;
-  wire \$748 ;
-  wire \$749 ;
-  wire \$75 ;
-  wire \$750 ;
-  wire \$751 ;
-  wire \$752 ;
-  wire \$753 ;
-  wire \$754 ;
-  wire \$755 ;
-  wire \$756 ;
-  wire \$757 ;
-  wire \$758 ;
-  wire \$759 ;
-  wire [3:0] \$76 ;
-  wire \$760 ;
-  wire \$761 ;
-  wire \$762 ;
-  wire \$763 ;
-  wire \$764 ;
-  wire \$765 ;
-  wire \$766 ;
-  wire \$767 ;
-  wire \$768 ;
-  wire \$769 ;
-  wire [3:0] \$77 ;
-  wire \$770 ;
-  wire \$771 ;
   wire \$772 ;
   wire \$773 ;
   wire \$774 ;
-  wire \$775 ;
-  wire \$776 ;
-  wire \$777 ;
-  wire \$778 ;
-  wire \$779 ;
-  wire [3:0] \$78 ;
-  wire \$780 ;
-  wire \$781 ;
-  wire \$782 ;
-  wire \$783 ;
-  wire \$784 ;
-  wire \$785 ;
-  wire \$786 ;
+  wire \$78 ;
   wire \$787 ;
   wire \$788 ;
   wire \$789 ;
+  wire \$79 ;
   wire \$790 ;
-  wire \$791 ;
-  wire \$792 ;
-  wire \$793 ;
-  wire \$794 ;
-  wire \$795 ;
-  wire \$796 ;
-  wire \$797 ;
-  wire \$798 ;
-  wire \$799 ;
   wire \$8 ;
-  wire \$800 ;
-  wire \$801 ;
-  wire \$802 ;
-  wire \$803 ;
-  wire \$804 ;
-  wire \$805 ;
-  wire \$806 ;
-  wire \$807 ;
-  wire \$808 ;
-  wire \$809 ;
-  wire \$810 ;
-  wire \$811 ;
-  wire \$812 ;
-  wire \$813 ;
-  wire \$814 ;
-  wire \$815 ;
-  wire \$816 ;
-  wire \$817 ;
-  wire \$818 ;
-  wire \$819 ;
-  wire \$82 ;
-  wire \$820 ;
-  wire \$821 ;
-  wire \$822 ;
-  wire \$823 ;
-  wire \$824 ;
-  wire \$825 ;
-  wire \$826 ;
+  wire \$80 ;
   wire \$827 ;
   wire \$828 ;
   wire \$829 ;
-  wire \$83 ;
   wire \$830 ;
-  wire \$831 ;
   wire \$832 ;
   wire \$833 ;
   wire \$834 ;
   wire \$835 ;
   wire \$836 ;
-  wire \$837 ;
-  wire \$838 ;
-  wire \$839 ;
-  wire \$84 ;
-  wire \$840 ;
-  wire \$841 ;
-  wire \$842 ;
-  wire \$843 ;
-  wire \$844 ;
-  wire \$845 ;
-  wire \$846 ;
-  wire \$847 ;
-  wire \$848 ;
   wire \$849 ;
-  wire \$850 ;
-  wire \$851 ;
   wire \$852 ;
-  wire \$853 ;
-  wire \$854 ;
-  wire \$855 ;
   wire \$856 ;
   wire \$857 ;
   wire \$858 ;
-  wire \$859 ;
-  wire \$860 ;
-  wire \$861 ;
-  wire \$862 ;
-  wire \$863 ;
-  wire \$864 ;
-  wire \$865 ;
-  wire \$866 ;
-  wire \$867 ;
-  wire \$868 ;
-  wire \$869 ;
-  wire \$870 ;
-  wire \$871 ;
-  wire \$872 ;
-  wire \$873 ;
-  wire \$874 ;
-  wire \$875 ;
-  wire \$876 ;
-  wire \$877 ;
-  wire \$878 ;
-  wire \$879 ;
-  wire \$880 ;
-  wire \$881 ;
-  wire \$882 ;
-  wire \$883 ;
-  wire \$884 ;
-  wire \$885 ;
-  wire \$886 ;
-  wire \$887 ;
-  wire \$888 ;
-  wire \$889 ;
-  wire \$890 ;
-  wire \$891 ;
-  wire \$892 ;
-  reg [15:0] \$893 ;
-  reg \$894 ;
-  reg \$895 ;
-  reg \$896 ;
-  reg [35:0] \$897 ;
   wire \$9 ;
+  wire \$917 ;
+  wire \$918 ;
+  wire \$919 ;
+  wire \$920 ;
+  wire \$922 ;
+  wire \$923 ;
+  wire \$924 ;
+  wire \$925 ;
+  wire \$950 ;
+  wire \$952 ;
+  wire \$953 ;
+  wire \$956 ;
+  wire \$957 ;
+  wire \$958 ;
+  wire \$96 ;
+  wire \$97 ;
+  wire \$98 ;
+  wire \$99 ;
   wire \$signal ;
   input clk;
   wire clk;
@@ -8191,490 +8223,519 @@ module backspike_default_bp_front_scan_emitter (rst, i__valid, i__payload, load,
   input rst;
   wire rst;
   reg [15:0] word = 16'h0000;
-  assign \$103  = | { \$102 , \$84  };
-  assign \$141  = \$103  & \$131 ;
-  assign \$146  = ~ \$145 ;
-  assign \$147  = word[5] & \$146 ;
-  assign \$163  = | word[6:4];
-  assign \$164  = ~ \$163 ;
-  assign \$165  = word[7] & \$164 ;
-  assign \$166  = | { \$165 , \$147  };
-  assign \$196  = ~ \$195 ;
-  assign \$197  = \$2  & \$196 ;
-  assign \$204  = \$166  & \$197 ;
-  assign \$209  = ~ \$208 ;
-  assign \$210  = word[9] & \$209 ;
-  assign \$226  = | word[10:8];
-  assign \$227  = ~ \$226 ;
-  assign \$228  = word[11] & \$227 ;
-  assign \$229  = | { \$228 , \$210  };
-  assign \$261  = | { \$2 , \$1  };
-  assign \$262  = ~ \$261 ;
-  assign \$263  = \$3  & \$262 ;
-  assign \$267  = \$229  & \$263 ;
-  assign \$272  = ~ \$271 ;
-  assign \$273  = word[13] & \$272 ;
-  assign \$289  = | word[14:12];
-  assign \$290  = ~ \$289 ;
-  assign \$291  = word[15] & \$290 ;
-  assign \$292  = | { \$291 , \$273  };
-  assign \$327  = | { \$3 , \$2 , \$1  };
-  assign \$328  = ~ \$327 ;
-  assign \$329  = \$4  & \$328 ;
-  assign \$330  = \$292  & \$329 ;
-  assign \$331  = | { \$330 , \$267 , \$204 , \$141  };
-  assign \$363  = | word[1:0];
+  assign \$5  = ~ \$4 ;
+  assign \$6  = word[1] & \$5 ;
+  assign \$7  = | word[1:0];
+  assign \$8  = ~ \$7 ;
+  assign \$9  = word[2] & \$8 ;
+  assign \$10  = | word[2:0];
+  assign \$11  = ~ \$10 ;
+  assign \$12  = word[3] & \$11 ;
+  assign \$13  = ~ { \$12 , \$9 , \$6 , \$3  };
+  assign \$14  = word[3:0] & \$13 ;
+  assign \$15  = | word[3:0];
+  assign \$24  = ~ \$23 ;
+  assign \$25  = word[5] & \$24 ;
+  assign \$26  = | word[5:4];
+  assign \$27  = ~ \$26 ;
+  assign \$28  = word[6] & \$27 ;
+  assign \$29  = | word[6:4];
+  assign \$30  = ~ \$29 ;
+  assign \$31  = word[7] & \$30 ;
+  assign \$32  = ~ { \$31 , \$28 , \$25 , \$22  };
+  assign \$33  = word[7:4] & \$32 ;
+  assign \$34  = \$19  ? word[7:4] : \$33 ;
+  assign \$35  = | word[3:0];
+  assign \$36  = | word[7:4];
+  assign \$39  = | { \$36 , \$35  };
+  assign \$44  = ~ \$43 ;
+  assign \$45  = word[9] & \$44 ;
+  assign \$46  = | word[9:8];
+  assign \$47  = ~ \$46 ;
+  assign \$48  = word[10] & \$47 ;
+  assign \$49  = | word[10:8];
+  assign \$50  = ~ \$49 ;
+  assign \$51  = word[11] & \$50 ;
+  assign \$52  = ~ { \$51 , \$48 , \$45 , \$42  };
+  assign \$53  = word[11:8] & \$52 ;
+  assign \$54  = \$39  ? word[11:8] : \$53 ;
+  assign \$55  = | word[3:0];
+  assign \$56  = | word[7:4];
+  assign \$57  = | word[11:8];
+  assign \$59  = | { \$57 , \$56 , \$55  };
+  assign \$64  = ~ \$63 ;
+  assign \$65  = word[13] & \$64 ;
+  assign \$66  = | word[13:12];
+  assign \$67  = ~ \$66 ;
+  assign \$68  = word[14] & \$67 ;
+  assign \$69  = | word[14:12];
+  assign \$70  = ~ \$69 ;
+  assign \$71  = word[15] & \$70 ;
+  assign \$72  = ~ { \$71 , \$68 , \$65 , \$62  };
+  assign \$73  = word[15:12] & \$72 ;
+  assign \$74  = \$59  ? word[15:12] : \$73 ;
+  assign \$79  = ~ \$78 ;
+  assign \$80  = word[1] & \$79 ;
+  assign \$96  = | word[2:0];
+  assign \$97  = ~ \$96 ;
+  assign \$98  = word[3] & \$97 ;
+  assign \$99  = | { \$98 , \$80  };
+  assign \$125  = | word[3:0];
+  assign \$169  = \$99  & \$135 ;
+  assign \$174  = ~ \$173 ;
+  assign \$175  = word[5] & \$174 ;
+  assign \$191  = | word[6:4];
+  assign \$192  = ~ \$191 ;
+  assign \$193  = word[7] & \$192 ;
+  assign \$194  = | { \$193 , \$175  };
+  assign \$232  = | word[7:4];
+  assign \$235  = | word[3:0];
+  assign \$240  = ~ \$239 ;
+  assign \$241  = \$232  & \$240 ;
+  assign \$264  = \$194  & \$241 ;
+  assign \$269  = ~ \$268 ;
+  assign \$270  = word[9] & \$269 ;
+  assign \$286  = | word[10:8];
+  assign \$287  = ~ \$286 ;
+  assign \$288  = word[11] & \$287 ;
+  assign \$289  = | { \$288 , \$270  };
+  assign \$339  = | word[11:8];
+  assign \$341  = | word[3:0];
+  assign \$342  = | word[7:4];
+  assign \$345  = | { \$342 , \$341  };
+  assign \$346  = ~ \$345 ;
+  assign \$347  = \$339  & \$346 ;
+  assign \$359  = \$289  & \$347 ;
   assign \$364  = ~ \$363 ;
-  assign \$365  = word[2] & \$364 ;
-  assign \$378  = | word[2:0];
-  assign \$379  = ~ \$378 ;
-  assign \$380  = word[3] & \$379 ;
-  assign \$381  = | { \$380 , \$365  };
-  assign \$394  = \$381  & \$384 ;
-  assign \$426  = | word[5:4];
-  assign \$427  = ~ \$426 ;
-  assign \$428  = word[6] & \$427 ;
-  assign \$441  = | word[6:4];
-  assign \$442  = ~ \$441 ;
-  assign \$443  = word[7] & \$442 ;
-  assign \$444  = | { \$443 , \$428  };
-  assign \$449  = ~ \$448 ;
-  assign \$450  = \$2  & \$449 ;
-  assign \$457  = \$444  & \$450 ;
-  assign \$489  = | word[9:8];
-  assign \$490  = ~ \$489 ;
-  assign \$491  = word[10] & \$490 ;
-  assign \$504  = | word[10:8];
-  assign \$505  = ~ \$504 ;
-  assign \$506  = word[11] & \$505 ;
-  assign \$507  = | { \$506 , \$491  };
-  assign \$514  = | { \$2 , \$1  };
-  assign \$515  = ~ \$514 ;
-  assign \$516  = \$3  & \$515 ;
-  assign \$520  = \$507  & \$516 ;
-  assign \$552  = | word[13:12];
-  assign \$553  = ~ \$552 ;
-  assign \$554  = word[14] & \$553 ;
-  assign \$567  = | word[14:12];
-  assign \$568  = ~ \$567 ;
-  assign \$569  = word[15] & \$568 ;
-  assign \$570  = | { \$569 , \$554  };
-  assign \$580  = | { \$3 , \$2 , \$1  };
-  assign \$581  = ~ \$580 ;
-  assign \$582  = \$4  & \$581 ;
-  assign \$583  = \$570  & \$582 ;
-  assign \$584  = | { \$583 , \$520 , \$457 , \$394  };
-  assign \$589  = ~ \$588 ;
-  assign \$590  = \$2  & \$589 ;
-  assign \$606  = | { \$3 , \$2 , \$1  };
-  assign \$607  = ~ \$606 ;
-  assign \$608  = \$4  & \$607 ;
-  assign \$609  = | { \$608 , \$590  };
-  assign \$616  = | { \$2 , \$1  };
-  assign \$617  = ~ \$616 ;
-  assign \$618  = \$3  & \$617 ;
-  assign \$631  = | { \$3 , \$2 , \$1  };
-  assign \$632  = ~ \$631 ;
-  assign \$633  = \$4  & \$632 ;
-  assign \$634  = | { \$633 , \$618  };
-  assign \$635  = | { \$4 , \$3 , \$2 , \$1  };
-  assign \$636  = line[34] & \final ;
-  assign \$637  = ~ o__valid;
-  assign \$signal  = \$637  | o__ready;
-  assign \$638  = ~ o__valid;
-  assign \$639  = o__ready & \final ;
-  assign load = \$638  | \$639 ;
-  assign \$640  = & word[14:12];
-  assign \$641  = & { word[15], word[13:12] };
-  assign \$642  = & { word[15:14], word[12] };
-  assign \$643  = & word[15:13];
-  assign \$644  = | { \$643 , \$642 , \$641 , \$640  };
-  assign \$650  = | { \$649 , \$648 , \$647 , \$646  };
-  assign \$651  = & word[13:12];
-  assign \$652  = & { word[14], word[12] };
-  assign \$653  = & { word[15], word[12] };
-  assign \$654  = & word[14:13];
-  assign \$655  = & { word[15], word[13] };
-  assign \$656  = & word[15:14];
-  assign \$657  = | { \$656 , \$655 , \$654 , \$653 , \$652 , \$651  };
-  assign \$658  = \$650  & \$657 ;
-  assign \$659  = & word[9:8];
-  assign \$660  = & { word[10], word[8] };
-  assign \$661  = & { word[11], word[8] };
-  assign \$662  = & word[10:9];
-  assign \$663  = & { word[11], word[9] };
-  assign \$664  = & word[11:10];
-  assign \$665  = | { \$664 , \$663 , \$662 , \$661 , \$660 , \$659  };
-  assign \$670  = | { \$669 , \$668 , \$667 , \$666  };
-  assign \$671  = \$665  & \$670 ;
-  assign \$672  = & word[10:8];
-  assign \$673  = & { word[11], word[9:8] };
-  assign \$674  = & { word[11:10], word[8] };
-  assign \$675  = & word[11:9];
-  assign \$676  = | { \$675 , \$674 , \$673 , \$672  };
-  assign \$678  = | { \$677 , \$671 , \$658 , \$645  };
-  assign \$684  = | { \$683 , \$682 , \$681 , \$680  };
-  assign \$690  = | { \$689 , \$688 , \$687 , \$686  };
-  assign \$692  = | { \$691 , \$685  };
-  assign \$693  = & word[13:12];
-  assign \$694  = & { word[14], word[12] };
-  assign \$695  = & { word[15], word[12] };
-  assign \$696  = & word[14:13];
-  assign \$697  = & { word[15], word[13] };
-  assign \$698  = & word[15:14];
-  assign \$699  = | { \$698 , \$697 , \$696 , \$695 , \$694 , \$693  };
-  assign \$705  = | { \$704 , \$703 , \$702 , \$701  };
-  assign \$710  = | { \$709 , \$708 , \$707 , \$706  };
-  assign \$711  = \$705  & \$710 ;
-  assign \$712  = & word[9:8];
-  assign \$713  = & { word[10], word[8] };
-  assign \$714  = & { word[11], word[8] };
-  assign \$715  = & word[10:9];
-  assign \$716  = & { word[11], word[9] };
-  assign \$717  = & word[11:10];
-  assign \$718  = | { \$717 , \$716 , \$715 , \$714 , \$713 , \$712  };
-  assign \$720  = | { \$719 , \$711 , \$700  };
-  assign \$721  = \$692  & \$720 ;
-  assign \$722  = & word[5:4];
-  assign \$723  = & { word[6], word[4] };
-  assign \$724  = & { word[7], word[4] };
-  assign \$725  = & word[6:5];
-  assign \$726  = & { word[7], word[5] };
-  assign \$727  = & word[7:6];
-  assign \$728  = | { \$727 , \$726 , \$725 , \$724 , \$723 , \$722  };
-  assign \$734  = | { \$733 , \$732 , \$731 , \$730  };
-  assign \$739  = | { \$738 , \$737 , \$736 , \$735  };
-  assign \$740  = \$734  & \$739 ;
-  assign \$741  = & word[1:0];
-  assign \$742  = & { word[2], word[0] };
-  assign \$743  = & { word[3], word[0] };
-  assign \$744  = & word[2:1];
-  assign \$745  = & { word[3], word[1] };
-  assign \$746  = & word[3:2];
-  assign \$747  = | { \$746 , \$745 , \$744 , \$743 , \$742 , \$741  };
-  assign \$749  = | { \$748 , \$740 , \$729  };
-  assign \$754  = | { \$753 , \$752 , \$751 , \$750  };
-  assign \$760  = | { \$759 , \$758 , \$757 , \$756  };
-  assign \$762  = | { \$761 , \$755  };
-  assign \$763  = \$749  & \$762 ;
-  assign \$764  = & word[6:4];
-  assign \$765  = & { word[7], word[5:4] };
-  assign \$766  = & { word[7:6], word[4] };
-  assign \$767  = & word[7:5];
-  assign \$768  = | { \$767 , \$766 , \$765 , \$764  };
-  assign \$774  = | { \$773 , \$772 , \$771 , \$770  };
-  assign \$775  = & word[5:4];
-  assign \$776  = & { word[6], word[4] };
-  assign \$777  = & { word[7], word[4] };
-  assign \$778  = & word[6:5];
-  assign \$779  = & { word[7], word[5] };
-  assign \$780  = & word[7:6];
-  assign \$781  = | { \$780 , \$779 , \$778 , \$777 , \$776 , \$775  };
-  assign \$782  = \$774  & \$781 ;
-  assign \$783  = & word[1:0];
-  assign \$784  = & { word[2], word[0] };
-  assign \$785  = & { word[3], word[0] };
-  assign \$786  = & word[2:1];
-  assign \$787  = & { word[3], word[1] };
-  assign \$788  = & word[3:2];
-  assign \$789  = | { \$788 , \$787 , \$786 , \$785 , \$784 , \$783  };
-  assign \$794  = | { \$793 , \$792 , \$791 , \$790  };
-  assign \$795  = \$789  & \$794 ;
-  assign \$796  = & word[2:0];
-  assign \$797  = & { word[3], word[1:0] };
-  assign \$798  = & { word[3:2], word[0] };
-  assign \$799  = & word[3:1];
-  assign \$800  = | { \$799 , \$798 , \$797 , \$796  };
-  assign \$802  = | { \$801 , \$795 , \$782 , \$769  };
-  assign \$804  = | { \$803 , \$763 , \$721 , \$679  };
-  assign \$805  = ~ \$804 ;
-  assign \$806  = & i__payload[16:15];
-  assign \$807  = & { i__payload[17], i__payload[15] };
-  assign \$808  = & { i__payload[18], i__payload[15] };
-  assign \$809  = & i__payload[17:16];
-  assign \$810  = & { i__payload[18], i__payload[16] };
-  assign \$811  = & i__payload[18:17];
-  assign \$812  = | { \$811 , \$810 , \$809 , \$808 , \$807 , \$806  };
-  assign \$818  = | { \$817 , \$816 , \$815 , \$814  };
-  assign \$823  = | { \$822 , \$821 , \$820 , \$819  };
-  assign \$824  = \$818  & \$823 ;
-  assign \$825  = & i__payload[12:11];
-  assign \$826  = & { i__payload[13], i__payload[11] };
-  assign \$827  = & { i__payload[14], i__payload[11] };
-  assign \$828  = & i__payload[13:12];
-  assign \$829  = & { i__payload[14], i__payload[12] };
-  assign \$830  = & i__payload[14:13];
-  assign \$831  = | { \$830 , \$829 , \$828 , \$827 , \$826 , \$825  };
-  assign \$833  = | { \$832 , \$824 , \$813  };
-  assign \$839  = | { \$838 , \$837 , \$836 , \$835  };
-  assign \$845  = | { \$844 , \$843 , \$842 , \$841  };
-  assign \$847  = | { \$846 , \$840  };
-  assign \$852  = | { \$851 , \$850 , \$849 , \$848  };
-  assign \$858  = | { \$857 , \$856 , \$855 , \$854  };
-  assign \$860  = | { \$859 , \$853  };
-  assign \$861  = \$847  & \$860 ;
-  assign \$862  = & i__payload[8:7];
-  assign \$863  = & { i__payload[9], i__payload[7] };
-  assign \$864  = & { i__payload[10], i__payload[7] };
-  assign \$865  = & i__payload[9:8];
-  assign \$866  = & { i__payload[10], i__payload[8] };
-  assign \$867  = & i__payload[10:9];
-  assign \$868  = | { \$867 , \$866 , \$865 , \$864 , \$863 , \$862  };
-  assign \$874  = | { \$873 , \$872 , \$871 , \$870  };
-  assign \$879  = | { \$878 , \$877 , \$876 , \$875  };
-  assign \$880  = \$874  & \$879 ;
-  assign \$881  = & i__payload[4:3];
-  assign \$882  = & { i__payload[5], i__payload[3] };
-  assign \$883  = & { i__payload[6], i__payload[3] };
-  assign \$884  = & i__payload[5:4];
-  assign \$885  = & { i__payload[6], i__payload[4] };
-  assign \$886  = & i__payload[6:5];
-  assign \$887  = | { \$886 , \$885 , \$884 , \$883 , \$882 , \$881  };
-  assign \$889  = | { \$888 , \$880 , \$869  };
-  assign \$891  = | { \$890 , \$861 , \$834  };
-  assign \$892  = ~ \$891 ;
+  assign \$365  = word[13] & \$364 ;
+  assign \$381  = | word[14:12];
+  assign \$382  = ~ \$381 ;
+  assign \$383  = word[15] & \$382 ;
+  assign \$384  = | { \$383 , \$365  };
+  assign \$446  = | word[15:12];
+  assign \$447  = | word[3:0];
+  assign \$448  = | word[7:4];
+  assign \$449  = | word[11:8];
+  assign \$451  = | { \$449 , \$448 , \$447  };
+  assign \$452  = ~ \$451 ;
+  assign \$453  = \$446  & \$452 ;
+  assign \$454  = \$384  & \$453 ;
+  assign \$455  = | { \$454 , \$359 , \$264 , \$169  };
+  assign \$487  = | word[1:0];
+  assign \$488  = ~ \$487 ;
+  assign \$489  = word[2] & \$488 ;
+  assign \$502  = | word[2:0];
+  assign \$503  = ~ \$502 ;
+  assign \$504  = word[3] & \$503 ;
+  assign \$505  = | { \$504 , \$489  };
+  assign \$506  = | word[3:0];
+  assign \$550  = \$505  & \$516 ;
+  assign \$582  = | word[5:4];
+  assign \$583  = ~ \$582 ;
+  assign \$584  = word[6] & \$583 ;
+  assign \$597  = | word[6:4];
+  assign \$598  = ~ \$597 ;
+  assign \$599  = word[7] & \$598 ;
+  assign \$600  = | { \$599 , \$584  };
+  assign \$613  = | word[7:4];
+  assign \$616  = | word[3:0];
+  assign \$621  = ~ \$620 ;
+  assign \$622  = \$613  & \$621 ;
+  assign \$645  = \$600  & \$622 ;
+  assign \$677  = | word[9:8];
+  assign \$678  = ~ \$677 ;
+  assign \$679  = word[10] & \$678 ;
+  assign \$692  = | word[10:8];
+  assign \$693  = ~ \$692 ;
+  assign \$694  = word[11] & \$693 ;
+  assign \$695  = | { \$694 , \$679  };
+  assign \$720  = | word[11:8];
+  assign \$722  = | word[3:0];
+  assign \$723  = | word[7:4];
+  assign \$726  = | { \$723 , \$722  };
+  assign \$727  = ~ \$726 ;
+  assign \$728  = \$720  & \$727 ;
+  assign \$740  = \$695  & \$728 ;
+  assign \$772  = | word[13:12];
+  assign \$773  = ~ \$772 ;
+  assign \$774  = word[14] & \$773 ;
+  assign \$787  = | word[14:12];
+  assign \$788  = ~ \$787 ;
+  assign \$789  = word[15] & \$788 ;
+  assign \$790  = | { \$789 , \$774  };
+  assign \$827  = | word[15:12];
+  assign \$828  = | word[3:0];
+  assign \$829  = | word[7:4];
+  assign \$830  = | word[11:8];
+  assign \$832  = | { \$830 , \$829 , \$828  };
+  assign \$833  = ~ \$832 ;
+  assign \$834  = \$827  & \$833 ;
+  assign \$835  = \$790  & \$834 ;
+  assign \$836  = | { \$835 , \$740 , \$645 , \$550  };
+  assign \$849  = | word[7:4];
+  assign \$852  = | word[3:0];
+  assign \$857  = ~ \$856 ;
+  assign \$858  = \$849  & \$857 ;
+  assign \$917  = | word[15:12];
+  assign \$918  = | word[3:0];
+  assign \$919  = | word[7:4];
+  assign \$920  = | word[11:8];
+  assign \$922  = | { \$920 , \$919 , \$918  };
+  assign \$923  = ~ \$922 ;
+  assign \$924  = \$917  & \$923 ;
+  assign \$925  = | { \$924 , \$858  };
+  assign \$950  = | word[11:8];
+  assign \$952  = | word[3:0];
+  assign \$953  = | word[7:4];
+  assign \$956  = | { \$953 , \$952  };
+  assign \$957  = ~ \$956 ;
+  assign \$958  = \$950  & \$957 ;
+  assign \$1006  = | word[15:12];
+  assign \$1007  = | word[3:0];
+  assign \$1008  = | word[7:4];
+  assign \$1009  = | word[11:8];
+  assign \$1011  = | { \$1009 , \$1008 , \$1007  };
+  assign \$1012  = ~ \$1011 ;
+  assign \$1013  = \$1006  & \$1012 ;
+  assign \$1014  = | { \$1013 , \$958  };
+  assign \$1015  = | word;
+  assign \$1016  = line[34] & \final ;
+  assign \$1017  = ~ o__valid;
+  assign \$signal  = \$1017  | o__ready;
+  assign \$1018  = ~ o__valid;
+  assign \$1019  = o__ready & \final ;
+  assign load = \$1018  | \$1019 ;
+  assign \$1020  = & word[14:12];
+  assign \$1021  = & { word[15], word[13:12] };
+  assign \$1022  = & { word[15:14], word[12] };
+  assign \$1023  = & word[15:13];
+  assign \$1024  = | { \$1023 , \$1022 , \$1021 , \$1020  };
+  assign \$1030  = | { \$1029 , \$1028 , \$1027 , \$1026  };
+  assign \$1031  = & word[13:12];
+  assign \$1032  = & { word[14], word[12] };
+  assign \$1033  = & { word[15], word[12] };
+  assign \$1034  = & word[14:13];
+  assign \$1035  = & { word[15], word[13] };
+  assign \$1036  = & word[15:14];
+  assign \$1037  = | { \$1036 , \$1035 , \$1034 , \$1033 , \$1032 , \$1031  };
+  assign \$1038  = \$1030  & \$1037 ;
+  assign \$1039  = & word[9:8];
+  assign \$1040  = & { word[10], word[8] };
+  assign \$1041  = & { word[11], word[8] };
+  assign \$1042  = & word[10:9];
+  assign \$1043  = & { word[11], word[9] };
+  assign \$1044  = & word[11:10];
+  assign \$1045  = | { \$1044 , \$1043 , \$1042 , \$1041 , \$1040 , \$1039  };
+  assign \$1050  = | { \$1049 , \$1048 , \$1047 , \$1046  };
+  assign \$1051  = \$1045  & \$1050 ;
+  assign \$1052  = & word[10:8];
+  assign \$1053  = & { word[11], word[9:8] };
+  assign \$1054  = & { word[11:10], word[8] };
+  assign \$1055  = & word[11:9];
+  assign \$1056  = | { \$1055 , \$1054 , \$1053 , \$1052  };
+  assign \$1058  = | { \$1057 , \$1051 , \$1038 , \$1025  };
+  assign \$1064  = | { \$1063 , \$1062 , \$1061 , \$1060  };
+  assign \$1070  = | { \$1069 , \$1068 , \$1067 , \$1066  };
+  assign \$1072  = | { \$1071 , \$1065  };
+  assign \$1073  = & word[13:12];
+  assign \$1074  = & { word[14], word[12] };
+  assign \$1075  = & { word[15], word[12] };
+  assign \$1076  = & word[14:13];
+  assign \$1077  = & { word[15], word[13] };
+  assign \$1078  = & word[15:14];
+  assign \$1079  = | { \$1078 , \$1077 , \$1076 , \$1075 , \$1074 , \$1073  };
+  assign \$1085  = | { \$1084 , \$1083 , \$1082 , \$1081  };
+  assign \$1090  = | { \$1089 , \$1088 , \$1087 , \$1086  };
+  assign \$1091  = \$1085  & \$1090 ;
+  assign \$1092  = & word[9:8];
+  assign \$1093  = & { word[10], word[8] };
+  assign \$1094  = & { word[11], word[8] };
+  assign \$1095  = & word[10:9];
+  assign \$1096  = & { word[11], word[9] };
+  assign \$1097  = & word[11:10];
+  assign \$1098  = | { \$1097 , \$1096 , \$1095 , \$1094 , \$1093 , \$1092  };
+  assign \$1100  = | { \$1099 , \$1091 , \$1080  };
+  assign \$1101  = \$1072  & \$1100 ;
+  assign \$1102  = & word[5:4];
+  assign \$1103  = & { word[6], word[4] };
+  assign \$1104  = & { word[7], word[4] };
+  assign \$1105  = & word[6:5];
+  assign \$1106  = & { word[7], word[5] };
+  assign \$1107  = & word[7:6];
+  assign \$1108  = | { \$1107 , \$1106 , \$1105 , \$1104 , \$1103 , \$1102  };
+  assign \$1114  = | { \$1113 , \$1112 , \$1111 , \$1110  };
+  assign \$1119  = | { \$1118 , \$1117 , \$1116 , \$1115  };
+  assign \$1120  = \$1114  & \$1119 ;
+  assign \$1121  = & word[1:0];
+  assign \$1122  = & { word[2], word[0] };
+  assign \$1123  = & { word[3], word[0] };
+  assign \$1124  = & word[2:1];
+  assign \$1125  = & { word[3], word[1] };
+  assign \$1126  = & word[3:2];
+  assign \$1127  = | { \$1126 , \$1125 , \$1124 , \$1123 , \$1122 , \$1121  };
+  assign \$1129  = | { \$1128 , \$1120 , \$1109  };
+  assign \$1134  = | { \$1133 , \$1132 , \$1131 , \$1130  };
+  assign \$1140  = | { \$1139 , \$1138 , \$1137 , \$1136  };
+  assign \$1142  = | { \$1141 , \$1135  };
+  assign \$1143  = \$1129  & \$1142 ;
+  assign \$1144  = & word[6:4];
+  assign \$1145  = & { word[7], word[5:4] };
+  assign \$1146  = & { word[7:6], word[4] };
+  assign \$1147  = & word[7:5];
+  assign \$1148  = | { \$1147 , \$1146 , \$1145 , \$1144  };
+  assign \$1154  = | { \$1153 , \$1152 , \$1151 , \$1150  };
+  assign \$1155  = & word[5:4];
+  assign \$1156  = & { word[6], word[4] };
+  assign \$1157  = & { word[7], word[4] };
+  assign \$1158  = & word[6:5];
+  assign \$1159  = & { word[7], word[5] };
+  assign \$1160  = & word[7:6];
+  assign \$1161  = | { \$1160 , \$1159 , \$1158 , \$1157 , \$1156 , \$1155  };
+  assign \$1162  = \$1154  & \$1161 ;
+  assign \$1163  = & word[1:0];
+  assign \$1164  = & { word[2], word[0] };
+  assign \$1165  = & { word[3], word[0] };
+  assign \$1166  = & word[2:1];
+  assign \$1167  = & { word[3], word[1] };
+  assign \$1168  = & word[3:2];
+  assign \$1169  = | { \$1168 , \$1167 , \$1166 , \$1165 , \$1164 , \$1163  };
+  assign \$1174  = | { \$1173 , \$1172 , \$1171 , \$1170  };
+  assign \$1175  = \$1169  & \$1174 ;
+  assign \$1176  = & word[2:0];
+  assign \$1177  = & { word[3], word[1:0] };
+  assign \$1178  = & { word[3:2], word[0] };
+  assign \$1179  = & word[3:1];
+  assign \$1180  = | { \$1179 , \$1178 , \$1177 , \$1176  };
+  assign \$1182  = | { \$1181 , \$1175 , \$1162 , \$1149  };
+  assign \$1184  = | { \$1183 , \$1143 , \$1101 , \$1059  };
+  assign \$1185  = ~ \$1184 ;
+  assign \$1186  = & i__payload[16:15];
+  assign \$1187  = & { i__payload[17], i__payload[15] };
+  assign \$1188  = & { i__payload[18], i__payload[15] };
+  assign \$1189  = & i__payload[17:16];
+  assign \$1190  = & { i__payload[18], i__payload[16] };
+  assign \$1191  = & i__payload[18:17];
+  assign \$1192  = | { \$1191 , \$1190 , \$1189 , \$1188 , \$1187 , \$1186  };
+  assign \$1198  = | { \$1197 , \$1196 , \$1195 , \$1194  };
+  assign \$1203  = | { \$1202 , \$1201 , \$1200 , \$1199  };
+  assign \$1204  = \$1198  & \$1203 ;
+  assign \$1205  = & i__payload[12:11];
+  assign \$1206  = & { i__payload[13], i__payload[11] };
+  assign \$1207  = & { i__payload[14], i__payload[11] };
+  assign \$1208  = & i__payload[13:12];
+  assign \$1209  = & { i__payload[14], i__payload[12] };
+  assign \$1210  = & i__payload[14:13];
+  assign \$1211  = | { \$1210 , \$1209 , \$1208 , \$1207 , \$1206 , \$1205  };
+  assign \$1213  = | { \$1212 , \$1204 , \$1193  };
+  assign \$1219  = | { \$1218 , \$1217 , \$1216 , \$1215  };
+  assign \$1225  = | { \$1224 , \$1223 , \$1222 , \$1221  };
+  assign \$1227  = | { \$1226 , \$1220  };
+  assign \$1232  = | { \$1231 , \$1230 , \$1229 , \$1228  };
+  assign \$1238  = | { \$1237 , \$1236 , \$1235 , \$1234  };
+  assign \$1240  = | { \$1239 , \$1233  };
+  assign \$1241  = \$1227  & \$1240 ;
+  assign \$1242  = & i__payload[8:7];
+  assign \$1243  = & { i__payload[9], i__payload[7] };
+  assign \$1244  = & { i__payload[10], i__payload[7] };
+  assign \$1245  = & i__payload[9:8];
+  assign \$1246  = & { i__payload[10], i__payload[8] };
+  assign \$1247  = & i__payload[10:9];
+  assign \$1248  = | { \$1247 , \$1246 , \$1245 , \$1244 , \$1243 , \$1242  };
+  assign \$1254  = | { \$1253 , \$1252 , \$1251 , \$1250  };
+  assign \$1259  = | { \$1258 , \$1257 , \$1256 , \$1255  };
+  assign \$1260  = \$1254  & \$1259 ;
+  assign \$1261  = & i__payload[4:3];
+  assign \$1262  = & { i__payload[5], i__payload[3] };
+  assign \$1263  = & { i__payload[6], i__payload[3] };
+  assign \$1264  = & i__payload[5:4];
+  assign \$1265  = & { i__payload[6], i__payload[4] };
+  assign \$1266  = & i__payload[6:5];
+  assign \$1267  = | { \$1266 , \$1265 , \$1264 , \$1263 , \$1262 , \$1261  };
+  assign \$1269  = | { \$1268 , \$1260 , \$1249  };
+  assign \$1271  = | { \$1270 , \$1241 , \$1214  };
+  assign \$1272  = ~ \$1271 ;
   always @(posedge clk)
-    word <= \$893 ;
+    word <= \$1273 ;
   always @(posedge clk)
-    \final  <= \$894 ;
+    \final  <= \$1274 ;
   always @(posedge clk)
-    first <= \$895 ;
+    first <= \$1275 ;
   always @(posedge clk)
-    o__valid <= \$896 ;
+    o__valid <= \$1276 ;
   always @(posedge clk)
-    line <= \$897 ;
-  assign \$1  = | word[3:0];
-  assign \$2  = | word[7:4];
-  assign \$3  = | word[11:8];
-  assign \$4  = | word[15:12];
-  assign \$9  = ~ \$8 ;
-  assign \$10  = word[1] & \$9 ;
-  assign \$11  = | word[1:0];
-  assign \$12  = ~ \$11 ;
-  assign \$13  = word[2] & \$12 ;
-  assign \$14  = | word[2:0];
-  assign \$15  = ~ \$14 ;
-  assign \$16  = word[3] & \$15 ;
-  assign \$17  = ~ { \$16 , \$13 , \$10 , \$7  };
-  assign \$18  = word[3:0] & \$17 ;
-  assign \$19  = | word[3:0];
-  assign \$28  = ~ \$27 ;
-  assign \$29  = word[5] & \$28 ;
-  assign \$30  = | word[5:4];
-  assign \$31  = ~ \$30 ;
-  assign \$32  = word[6] & \$31 ;
-  assign \$33  = | word[6:4];
-  assign \$34  = ~ \$33 ;
-  assign \$35  = word[7] & \$34 ;
-  assign \$36  = ~ { \$35 , \$32 , \$29 , \$26  };
-  assign \$37  = word[7:4] & \$36 ;
-  assign \$38  = \$23  ? word[7:4] : \$37 ;
-  assign \$39  = | word[3:0];
-  assign \$40  = | word[7:4];
-  assign \$43  = | { \$40 , \$39  };
-  assign \$48  = ~ \$47 ;
-  assign \$49  = word[9] & \$48 ;
-  assign \$50  = | word[9:8];
-  assign \$51  = ~ \$50 ;
-  assign \$52  = word[10] & \$51 ;
-  assign \$53  = | word[10:8];
-  assign \$54  = ~ \$53 ;
-  assign \$55  = word[11] & \$54 ;
-  assign \$56  = ~ { \$55 , \$52 , \$49 , \$46  };
-  assign \$57  = word[11:8] & \$56 ;
-  assign \$58  = \$43  ? word[11:8] : \$57 ;
-  assign \$59  = | word[3:0];
-  assign \$60  = | word[7:4];
-  assign \$61  = | word[11:8];
-  assign \$63  = | { \$61 , \$60 , \$59  };
-  assign \$68  = ~ \$67 ;
-  assign \$69  = word[13] & \$68 ;
-  assign \$70  = | word[13:12];
-  assign \$71  = ~ \$70 ;
-  assign \$72  = word[14] & \$71 ;
-  assign \$73  = | word[14:12];
-  assign \$74  = ~ \$73 ;
-  assign \$75  = word[15] & \$74 ;
-  assign \$76  = ~ { \$75 , \$72 , \$69 , \$66  };
-  assign \$77  = word[15:12] & \$76 ;
-  assign \$78  = \$63  ? word[15:12] : \$77 ;
-  assign \$83  = ~ \$82 ;
-  assign \$84  = word[1] & \$83 ;
-  assign \$100  = | word[2:0];
-  assign \$101  = ~ \$100 ;
-  assign \$102  = word[3] & \$101 ;
+    line <= \$1277 ;
   always @* begin
     if (\$initially ) begin end
-    \$893  = word;
+    \$1273  = word;
     if (\$signal ) begin
-      \$893  = { \$78 , \$58 , \$38 , \$18  };
+      \$1273  = { \$74 , \$54 , \$34 , \$14  };
     end
     if (load) begin
-      \$893  = i__payload[18:3];
+      \$1273  = i__payload[18:3];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$894  = \final ;
+    \$1274  = \final ;
     if (\$signal ) begin
-      \$894  = \$805 ;
+      \$1274  = \$1185 ;
     end
     if (load) begin
-      \$894  = \$892 ;
+      \$1274  = \$1272 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$895  = first;
+    \$1275  = first;
     if (\$signal ) begin
-      \$895  = load;
+      \$1275  = load;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$896  = o__valid;
+    \$1276  = o__valid;
     if (load) begin
-      \$896  = i__valid;
+      \$1276  = i__valid;
     end
     if (rst) begin
-      \$896  = 1'h0;
+      \$1276  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$897  = line;
+    \$1277  = line;
     if (load) begin
-      \$897  = i__payload;
+      \$1277  = i__payload;
     end
   end
-  assign o__payload[23] = \$636 ;
-  assign o__payload[24] = \$635 ;
+  assign o__payload[23] = \$1016 ;
+  assign o__payload[24] = \$1015 ;
   assign o__payload[22] = first;
   assign o__payload[21:7] = line[33:19];
   assign o__payload[6:4] = line[2:0];
-  assign o__payload[3:0] = { \$634 , \$609 , \$584 , \$331  };
-  assign \$7  = word[0];
-  assign \$8  = word[0];
-  assign \$23  = \$19 ;
-  assign \$26  = word[4];
-  assign \$27  = word[4];
-  assign \$46  = word[8];
-  assign \$47  = word[8];
-  assign \$66  = word[12];
-  assign \$67  = word[12];
-  assign \$82  = word[0];
-  assign \$131  = \$1 ;
-  assign \$145  = word[4];
-  assign \$195  = \$1 ;
-  assign \$208  = word[8];
-  assign \$271  = word[12];
-  assign \$384  = \$1 ;
-  assign \$448  = \$1 ;
-  assign \$588  = \$1 ;
-  assign \$645  = \$644 ;
-  assign \$646  = word[8];
-  assign \$647  = word[9];
-  assign \$648  = word[10];
-  assign \$649  = word[11];
-  assign \$666  = word[12];
-  assign \$667  = word[13];
-  assign \$668  = word[14];
-  assign \$669  = word[15];
-  assign \$677  = \$676 ;
-  assign \$679  = \$678 ;
-  assign \$680  = word[4];
-  assign \$681  = word[5];
-  assign \$682  = word[6];
-  assign \$683  = word[7];
-  assign \$685  = \$684 ;
-  assign \$686  = word[0];
-  assign \$687  = word[1];
-  assign \$688  = word[2];
-  assign \$689  = word[3];
-  assign \$691  = \$690 ;
-  assign \$700  = \$699 ;
-  assign \$701  = word[8];
-  assign \$702  = word[9];
-  assign \$703  = word[10];
-  assign \$704  = word[11];
-  assign \$706  = word[12];
-  assign \$707  = word[13];
-  assign \$708  = word[14];
-  assign \$709  = word[15];
-  assign \$719  = \$718 ;
-  assign \$729  = \$728 ;
-  assign \$730  = word[0];
-  assign \$731  = word[1];
-  assign \$732  = word[2];
-  assign \$733  = word[3];
-  assign \$735  = word[4];
-  assign \$736  = word[5];
-  assign \$737  = word[6];
-  assign \$738  = word[7];
-  assign \$748  = \$747 ;
-  assign \$750  = word[12];
-  assign \$751  = word[13];
-  assign \$752  = word[14];
-  assign \$753  = word[15];
-  assign \$755  = \$754 ;
-  assign \$756  = word[8];
-  assign \$757  = word[9];
-  assign \$758  = word[10];
-  assign \$759  = word[11];
-  assign \$761  = \$760 ;
-  assign \$769  = \$768 ;
-  assign \$770  = word[0];
-  assign \$771  = word[1];
-  assign \$772  = word[2];
-  assign \$773  = word[3];
-  assign \$790  = word[4];
-  assign \$791  = word[5];
-  assign \$792  = word[6];
-  assign \$793  = word[7];
-  assign \$801  = \$800 ;
-  assign \$803  = \$802 ;
-  assign \$813  = \$812 ;
-  assign \$814  = i__payload[11];
-  assign \$815  = i__payload[12];
-  assign \$816  = i__payload[13];
-  assign \$817  = i__payload[14];
-  assign \$819  = i__payload[15];
-  assign \$820  = i__payload[16];
-  assign \$821  = i__payload[17];
-  assign \$822  = i__payload[18];
-  assign \$832  = \$831 ;
-  assign \$834  = \$833 ;
-  assign \$835  = i__payload[7];
-  assign \$836  = i__payload[8];
-  assign \$837  = i__payload[9];
-  assign \$838  = i__payload[10];
-  assign \$840  = \$839 ;
-  assign \$841  = i__payload[3];
-  assign \$842  = i__payload[4];
-  assign \$843  = i__payload[5];
-  assign \$844  = i__payload[6];
-  assign \$846  = \$845 ;
-  assign \$848  = i__payload[15];
-  assign \$849  = i__payload[16];
-  assign \$850  = i__payload[17];
-  assign \$851  = i__payload[18];
-  assign \$853  = \$852 ;
-  assign \$854  = i__payload[11];
-  assign \$855  = i__payload[12];
-  assign \$856  = i__payload[13];
-  assign \$857  = i__payload[14];
-  assign \$859  = \$858 ;
-  assign \$869  = \$868 ;
-  assign \$870  = i__payload[3];
-  assign \$871  = i__payload[4];
-  assign \$872  = i__payload[5];
-  assign \$873  = i__payload[6];
-  assign \$875  = i__payload[7];
-  assign \$876  = i__payload[8];
-  assign \$877  = i__payload[9];
-  assign \$878  = i__payload[10];
-  assign \$888  = \$887 ;
-  assign \$890  = \$889 ;
+  assign o__payload[3:0] = { \$1014 , \$925 , \$836 , \$455  };
+  assign \$3  = word[0];
+  assign \$4  = word[0];
+  assign \$19  = \$15 ;
+  assign \$22  = word[4];
+  assign \$23  = word[4];
+  assign \$42  = word[8];
+  assign \$43  = word[8];
+  assign \$62  = word[12];
+  assign \$63  = word[12];
+  assign \$78  = word[0];
+  assign \$135  = \$125 ;
+  assign \$173  = word[4];
+  assign \$239  = \$235 ;
+  assign \$268  = word[8];
+  assign \$363  = word[12];
+  assign \$516  = \$506 ;
+  assign \$620  = \$616 ;
+  assign \$856  = \$852 ;
+  assign \$1025  = \$1024 ;
+  assign \$1026  = word[8];
+  assign \$1027  = word[9];
+  assign \$1028  = word[10];
+  assign \$1029  = word[11];
+  assign \$1046  = word[12];
+  assign \$1047  = word[13];
+  assign \$1048  = word[14];
+  assign \$1049  = word[15];
+  assign \$1057  = \$1056 ;
+  assign \$1059  = \$1058 ;
+  assign \$1060  = word[4];
+  assign \$1061  = word[5];
+  assign \$1062  = word[6];
+  assign \$1063  = word[7];
+  assign \$1065  = \$1064 ;
+  assign \$1066  = word[0];
+  assign \$1067  = word[1];
+  assign \$1068  = word[2];
+  assign \$1069  = word[3];
+  assign \$1071  = \$1070 ;
+  assign \$1080  = \$1079 ;
+  assign \$1081  = word[8];
+  assign \$1082  = word[9];
+  assign \$1083  = word[10];
+  assign \$1084  = word[11];
+  assign \$1086  = word[12];
+  assign \$1087  = word[13];
+  assign \$1088  = word[14];
+  assign \$1089  = word[15];
+  assign \$1099  = \$1098 ;
+  assign \$1109  = \$1108 ;
+  assign \$1110  = word[0];
+  assign \$1111  = word[1];
+  assign \$1112  = word[2];
+  assign \$1113  = word[3];
+  assign \$1115  = word[4];
+  assign \$1116  = word[5];
+  assign \$1117  = word[6];
+  assign \$1118  = word[7];
+  assign \$1128  = \$1127 ;
+  assign \$1130  = word[12];
+  assign \$1131  = word[13];
+  assign \$1132  = word[14];
+  assign \$1133  = word[15];
+  assign \$1135  = \$1134 ;
+  assign \$1136  = word[8];
+  assign \$1137  = word[9];
+  assign \$1138  = word[10];
+  assign \$1139  = word[11];
+  assign \$1141  = \$1140 ;
+  assign \$1149  = \$1148 ;
+  assign \$1150  = word[0];
+  assign \$1151  = word[1];
+  assign \$1152  = word[2];
+  assign \$1153  = word[3];
+  assign \$1170  = word[4];
+  assign \$1171  = word[5];
+  assign \$1172  = word[6];
+  assign \$1173  = word[7];
+  assign \$1181  = \$1180 ;
+  assign \$1183  = \$1182 ;
+  assign \$1193  = \$1192 ;
+  assign \$1194  = i__payload[11];
+  assign \$1195  = i__payload[12];
+  assign \$1196  = i__payload[13];
+  assign \$1197  = i__payload[14];
+  assign \$1199  = i__payload[15];
+  assign \$1200  = i__payload[16];
+  assign \$1201  = i__payload[17];
+  assign \$1202  = i__payload[18];
+  assign \$1212  = \$1211 ;
+  assign \$1214  = \$1213 ;
+  assign \$1215  = i__payload[7];
+  assign \$1216  = i__payload[8];
+  assign \$1217  = i__payload[9];
+  assign \$1218  = i__payload[10];
+  assign \$1220  = \$1219 ;
+  assign \$1221  = i__payload[3];
+  assign \$1222  = i__payload[4];
+  assign \$1223  = i__payload[5];
+  assign \$1224  = i__payload[6];
+  assign \$1226  = \$1225 ;
+  assign \$1228  = i__payload[15];
+  assign \$1229  = i__payload[16];
+  assign \$1230  = i__payload[17];
+  assign \$1231  = i__payload[18];
+  assign \$1233  = \$1232 ;
+  assign \$1234  = i__payload[11];
+  assign \$1235  = i__payload[12];
+  assign \$1236  = i__payload[13];
+  assign \$1237  = i__payload[14];
+  assign \$1239  = \$1238 ;
+  assign \$1249  = \$1248 ;
+  assign \$1250  = i__payload[3];
+  assign \$1251  = i__payload[4];
+  assign \$1252  = i__payload[5];
+  assign \$1253  = i__payload[6];
+  assign \$1255  = i__payload[7];
+  assign \$1256  = i__payload[8];
+  assign \$1257  = i__payload[9];
+  assign \$1258  = i__payload[10];
+  assign \$1268  = \$1267 ;
+  assign \$1270  = \$1269 ;
 endmodule
 
 module backspike_default_bp_front_scan_events (rst, i__ready, o__ready, i__payload, i__valid, o__payload, o__valid, clk);
@@ -8760,7 +8821,7 @@ module backspike_default_bp_front_scan_events (rst, i__ready, o__ready, i__paylo
   end
 endmodule
 
-module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$18326$0 , \port$18326$19 , level, clk);
+module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$19888$0 , \port$19888$19 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -8783,10 +8844,10 @@ module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   wire clk;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [2:0] \port$18326$0 ;
-  wire [2:0] \port$18326$0 ;
-  input [14:0] \port$18326$19 ;
-  wire [14:0] \port$18326$19 ;
+  input [2:0] \port$19888$0 ;
+  wire [2:0] \port$19888$0 ;
+  input [14:0] \port$19888$19 ;
+  wire [14:0] \port$19888$19 ;
   output [17:0] r_data;
   wire [17:0] r_data;
   input r_en;
@@ -8804,7 +8865,7 @@ module backspike_default_bp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   reg [17:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$18326$19 , \port$18326$0  };
+      storage[w_port__addr] <= { \port$19888$19 , \port$19888$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -9424,6 +9485,7 @@ module backspike_default_bp_front_scan_picker (rst, i__valid, i__ready, i__paylo
   assign o__payload[33:19] = tag;
   assign o__payload[2:0] = x;
   assign o__payload[18:3] = { \$161 , \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147 , \$146  };
+  assign \$215  = \$214 ;
   assign \$3  = work_lines[0];
   assign \$4  = work_lines[0];
   assign \$19  = \$13 ;
@@ -9445,7 +9507,6 @@ module backspike_default_bp_front_scan_picker (rst, i__valid, i__ready, i__paylo
   assign \$205  = work_lines[5];
   assign \$206  = work_lines[6];
   assign \$207  = work_lines[7];
-  assign \$215  = \$214 ;
   assign \$225  = \$224 ;
   assign \$226  = waiting_lines[0];
   assign \$227  = waiting_lines[1];
@@ -9458,7 +9519,7 @@ module backspike_default_bp_front_scan_picker (rst, i__valid, i__ready, i__paylo
   assign \$244  = \$243 ;
 endmodule
 
-module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$20295$0 , \port$20299$0 , clk);
+module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$21951$0 , \port$21961$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$2 ;
@@ -9477,10 +9538,10 @@ module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__paylo
   wire [160:0] o__payload;
   input o__ready;
   wire o__ready;
-  input [15:0] \port$20295$0 ;
-  wire [15:0] \port$20295$0 ;
-  input [127:0] \port$20299$0 ;
-  wire [127:0] \port$20299$0 ;
+  input [15:0] \port$21951$0 ;
+  wire [15:0] \port$21951$0 ;
+  input [127:0] \port$21961$0 ;
+  wire [127:0] \port$21961$0 ;
   input rst;
   wire rst;
   reg [16:0] tag0 = 17'h00000;
@@ -9533,7 +9594,7 @@ module backspike_default_bp_front_tiles (rst, o__ready, move, i__valid, i__paylo
     end
   end
   assign o__payload[160:144] = tag1;
-  assign o__payload[143:0] = { \port$20295$0 , \port$20299$0  };
+  assign o__payload[143:0] = { \port$21951$0 , \port$21961$0  };
 endmodule
 
 module backspike_default_bp_front_valued (rst, i__ready, o__ready, i__payload, i__valid, o__payload, o__valid, clk);
@@ -9698,65 +9759,64 @@ endmodule
 module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__ready, batch, i__payload, i__valid, base_first, skip, connection, o__payload, o_headers__payload, i__ready, o_headers__valid, o__valid, read__addr, clk);
   reg \$initially  = 0;
   wire [7:0] \$1 ;
-  wire \$10 ;
-  wire [6:0] \$11 ;
-  wire [7:0] \$12 ;
-  wire \$13 ;
-  wire \$14 ;
+  wire [7:0] \$10 ;
+  wire [10:0] \$11 ;
+  wire \$12 ;
+  wire [13:0] \$14 ;
+  wire [6:0] \$15 ;
+  wire [7:0] \$16 ;
+  wire \$17 ;
+  wire \$18 ;
   wire [8:0] \$2 ;
-  wire [5:0] \$22 ;
-  wire [12:0] \$23 ;
-  wire [20:0] \$24 ;
-  wire [12:0] \$25 ;
-  wire [20:0] \$26 ;
-  wire [7:0] \$27 ;
-  wire [4:0] \$28 ;
-  wire [7:0] \$29 ;
-  wire [7:0] \$3 ;
-  wire [9:0] \$30 ;
-  wire [9:0] \$31 ;
-  wire \$32 ;
-  wire \$34 ;
-  wire \$36 ;
+  wire [5:0] \$27 ;
+  wire [12:0] \$28 ;
+  wire [12:0] \$29 ;
+  wire \$3 ;
+  wire [20:0] \$30 ;
+  wire [20:0] \$31 ;
+  wire [7:0] \$32 ;
+  wire [4:0] \$33 ;
+  wire [7:0] \$34 ;
+  wire [9:0] \$35 ;
+  wire [9:0] \$36 ;
   wire \$37 ;
-  wire [7:0] \$38 ;
-  wire [8:0] \$39 ;
-  wire [8:0] \$4 ;
-  wire [7:0] \$40 ;
-  wire [9:0] \$41 ;
-  wire [9:0] \$42 ;
-  wire \$43 ;
-  wire \$45 ;
-  wire \$47 ;
+  wire \$39 ;
+  wire [9:0] \$4 ;
+  wire \$41 ;
+  wire [7:0] \$42 ;
+  wire [7:0] \$43 ;
+  wire [9:0] \$44 ;
+  wire [9:0] \$45 ;
+  wire \$46 ;
   wire \$48 ;
-  wire [7:0] \$49 ;
-  wire \$5 ;
-  wire [8:0] \$50 ;
-  wire [9:0] \$51 ;
-  wire [13:0] \$52 ;
-  wire [8:0] \$53 ;
-  wire \$54 ;
+  wire [7:0] \$5 ;
+  wire \$50 ;
+  wire [7:0] \$51 ;
+  wire [9:0] \$52 ;
+  wire [13:0] \$53 ;
+  wire [8:0] \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire [4:0] \$57 ;
-  reg [3:0] \$58 ;
-  reg [32:0] \$59 ;
-  wire \$6 ;
-  reg [3:0] \$60 ;
-  reg [2:0] \$61 ;
-  reg [6:0] \$62 ;
-  reg [7:0] \$63 ;
-  reg [6:0] \$64 ;
-  reg [8:0] \$65 ;
+  wire \$57 ;
+  wire [4:0] \$58 ;
+  reg [3:0] \$59 ;
+  wire [8:0] \$6 ;
+  reg [32:0] \$60 ;
+  reg [3:0] \$61 ;
+  reg [2:0] \$62 ;
+  reg [6:0] \$63 ;
+  reg [7:0] \$64 ;
+  reg [6:0] \$65 ;
   reg [8:0] \$66 ;
-  reg [7:0] \$67 ;
-  reg \$68 ;
+  reg [8:0] \$67 ;
+  reg [7:0] \$68 ;
   reg \$69 ;
-  wire [7:0] \$7 ;
-  reg [6:0] \$70 ;
-  reg [7:0] \$71 ;
-  wire [7:0] \$8 ;
-  wire [10:0] \$9 ;
+  wire \$7 ;
+  reg \$70 ;
+  reg [6:0] \$71 ;
+  reg [7:0] \$72 ;
+  wire \$8 ;
+  wire [7:0] \$9 ;
   wire [14:0] \$signature__data ;
   reg \$signature__en ;
   reg [6:0] base = 7'h00;
@@ -9813,6 +9873,7 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
   reg start;
   wire tail;
   reg [6:0] tile_bases = 7'h00;
+  reg [12:0] times = 13'h0000;
   reg \void  = 1'h0;
   reg [32:0] work = 33'h000000000;
   reg [14:0] firsts [15:0];
@@ -9821,74 +9882,75 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
       firsts[read__addr] <= \$signature__data ;
   end
   assign first = firsts[read__addr];
-  assign \$28  = read__addr + 4'h1;
-  assign \$29  = connection[40] ? work[7:0] : 8'h00;
-  assign \$30  = connection[15:7] - 9'h1;
-  assign \$31  = connection[40] ? { 2'h0, work[7:0] } : \$30 ;
-  assign \$32  = connection[41] & tail;
-  assign \$37  = connection[41] ? 1'h1 : 1'h0;
-  assign \$38  = block + { 6'h0, \$37  };
-  assign \$39  = { 1'h0, first[6:0] } + \$38 ;
-  assign \$40  = connection[40] ? work[7:0] : 8'h00;
-  assign \$41  = connection[15:7] - 9'h1;
-  assign \$42  = connection[40] ? { 2'h0, work[7:0] } : \$41 ;
-  assign \$43  = connection[41] & tail;
-  assign \$48  = connection[41] ? 1'h1 : 1'h0;
-  assign \$49  = block + { 6'h0, \$48  };
-  assign \$50  = { 1'h0, first[6:0] } + \$49 ;
-  assign \$51  = source + 9'h1;
-  assign \$52  = { 6'h0, source_base } + batch[53:41];
-  assign \$53  = row + row_step;
-  assign \$54  = source == source_end;
-  assign \$55  = \$54  & last_connection;
-  assign \$56  = source == source_end;
-  assign \$57  = read__addr + 4'h1;
+  assign \$27  = connections - 5'h1;
+  assign \$28  = connection[40] ? batch[53:41] : { 5'h00, connection[31:24] };
+  assign \$30  = work[7:0] * \$29 ;
+  assign \$31  = work[7:0] * times;
+  assign \$32  = base_first + tile_bases;
+  assign \$33  = read__addr + 4'h1;
+  assign \$34  = connection[40] ? work[7:0] : 8'h00;
+  assign \$35  = connection[15:7] - 9'h1;
+  assign \$36  = connection[40] ? { 2'h0, work[7:0] } : \$35 ;
+  assign \$37  = connection[41] & tail;
+  assign \$42  = first[6:0] + block;
+  assign \$43  = connection[40] ? work[7:0] : 8'h00;
+  assign \$44  = connection[15:7] - 9'h1;
+  assign \$45  = connection[40] ? { 2'h0, work[7:0] } : \$44 ;
+  assign \$46  = connection[41] & tail;
+  assign \$51  = first[6:0] + block;
+  assign \$52  = source + 9'h1;
+  assign \$53  = { 6'h0, source_base } + batch[53:41];
+  assign \$54  = row + row_step;
+  assign \$55  = source == source_end;
+  assign \$56  = \$55  & last_connection;
+  assign \$57  = source == source_end;
+  assign \$58  = read__addr + 4'h1;
   always @(posedge clk)
-    connection_end <= \$58 ;
+    connection_end <= \$59 ;
   always @(posedge clk)
-    work <= \$59 ;
+    times <= \$28 ;
   always @(posedge clk)
-    read__addr <= \$60 ;
+    work <= \$60 ;
   always @(posedge clk)
-    fsm_state <= \$61 ;
+    read__addr <= \$61 ;
   always @(posedge clk)
-    tile_bases <= \$62 ;
+    fsm_state <= \$62 ;
   always @(posedge clk)
-    product <= \$63 ;
+    tile_bases <= \$63 ;
   always @(posedge clk)
-    base <= \$64 ;
+    product <= \$64 ;
   always @(posedge clk)
-    source <= \$65 ;
+    base <= \$65 ;
   always @(posedge clk)
-    source_end <= \$66 ;
+    source <= \$66 ;
   always @(posedge clk)
-    row_step <= \$67 ;
+    source_end <= \$67 ;
   always @(posedge clk)
-    \void  <= \$68 ;
+    row_step <= \$68 ;
   always @(posedge clk)
-    other <= \$69 ;
+    \void  <= \$69 ;
   always @(posedge clk)
-    source_base <= \$70 ;
+    other <= \$70 ;
   always @(posedge clk)
-    row <= \$71 ;
+    source_base <= \$71 ;
+  always @(posedge clk)
+    row <= \$72 ;
   assign \$1  = connection[40] ? product : 8'h00;
   assign \$2  = { 1'h0, connection[6:0] } + \$1 ;
-  assign \$3  = connection[40] ? 8'h00 : product;
-  assign \$4  = connection[23:16] + \$3 ;
+  assign \$3  = connection[41] ? 1'h1 : 1'h0;
+  assign \$4  = \$2  + { 8'h0, \$3  };
+  assign \$5  = connection[40] ? 8'h00 : product;
+  assign \$6  = connection[23:16] + \$5 ;
   assign last_connection = read__addr == connection_end;
-  assign \$5  = source == source_end;
-  assign \$6  = \$5  & last_connection;
-  assign \$7  = 7'h0 + set;
-  assign \$8  = work[18] ? \$7  : 8'h00;
-  assign \$9  = work[17:8] + { 2'h0, \$8  };
-  assign \$12  = base + \$11 ;
-  assign \$13  = source == source_end;
-  assign \$14  = \$13  & last_connection;
-  assign \$22  = connections - 5'h1;
-  assign \$24  = work[7:0] * \$23 ;
-  assign \$25  = connection[40] ? batch[53:41] : { 5'h00, connection[31:24] };
-  assign \$26  = work[7:0] * \$25 ;
-  assign \$27  = base_first + tile_bases;
+  assign \$7  = source == source_end;
+  assign \$8  = \$7  & last_connection;
+  assign \$9  = 7'h0 + set;
+  assign \$10  = work[18] ? \$9  : 8'h00;
+  assign \$11  = work[17:8] + { 2'h0, \$10  };
+  assign \$14  = { 6'h0, source_base } + 13'h0000;
+  assign \$16  = base + \$15 ;
+  assign \$17  = source == source_end;
+  assign \$18  = \$17  & last_connection;
   backspike_default_bp_front_walk_order  order (
     .batch(batch),
     .block(block),
@@ -9896,7 +9958,7 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
     .head(head),
     .last(last),
     .next(next),
-    .\port$18262$19 (work[32:19]),
+    .\port$19824$19 (work[32:19]),
     .rst(rst),
     .set(set),
     .start(start),
@@ -9917,6 +9979,8 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
     casez (fsm_state)
       3'h0:
           /* empty */;
+      3'h2:
+          /* empty */;
       3'h1:
           start = 1'h1;
       default: ;
@@ -9928,9 +9992,11 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
     casez (fsm_state)
       3'h0:
           /* empty */;
+      3'h2:
+          /* empty */;
       3'h1:
           /* empty */;
-      3'h2:
+      3'h3:
           \$signature__en  = 1'h1;
       default: ;
     endcase
@@ -9941,11 +10007,13 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
     casez (fsm_state)
       3'h0:
           /* empty */;
-      3'h1:
-          /* empty */;
       3'h2:
           /* empty */;
+      3'h1:
+          /* empty */;
       3'h3:
+          /* empty */;
+      3'h4:
           o_headers__valid = 1'h1;
       default: ;
     endcase
@@ -9956,21 +10024,23 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
     casez (fsm_state)
       3'h0:
           /* empty */;
-      3'h1:
-          /* empty */;
       3'h2:
           /* empty */;
+      3'h1:
+          /* empty */;
       3'h3:
+          /* empty */;
+      3'h4:
           if (o_headers__ready) begin
             if (skip) begin
               next = 1'h1;
             end
           end
-      3'h5:
+      3'h6:
           /* empty */;
-      3'h4:
+      3'h5:
           if (o__ready) begin
-            if (\$14 ) begin
+            if (\$18 ) begin
               next = 1'h1;
             end
           end
@@ -9983,191 +10053,185 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
     casez (fsm_state)
       3'h0:
           /* empty */;
-      3'h1:
-          /* empty */;
       3'h2:
+          /* empty */;
+      3'h1:
           /* empty */;
       3'h3:
           /* empty */;
-      3'h5:
-          /* empty */;
       3'h4:
+          /* empty */;
+      3'h6:
+          /* empty */;
+      3'h5:
           o__valid = 1'h1;
       default: ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$58  = \$22 [3:0];
+    \$59  = \$27 [3:0];
     if (rst) begin
-      \$58  = 4'h0;
+      \$59  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$59  = work;
+    \$60  = work;
     casez (fsm_state)
       3'h0:
-          \$59  = i__payload;
+          \$60  = i__payload;
       default: ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$60  = read__addr;
+    \$61  = read__addr;
     casez (fsm_state)
       3'h0:
-          \$60  = 4'h0;
+          \$61  = 4'h0;
+      3'h2:
+          /* empty */;
       3'h1:
           /* empty */;
-      3'h2:
+      3'h3:
         begin
-          \$60  = \$28 [3:0];
+          \$61  = \$33 [3:0];
           if (last_connection) begin
-            \$60  = 4'h0;
+            \$61  = 4'h0;
           end
         end
-      3'h3:
+      3'h4:
           if (o_headers__ready) begin
             if (skip) begin
-              \$60  = 4'h0;
+              \$61  = 4'h0;
             end
           end
-      3'h5:
+      3'h6:
           /* empty */;
-      3'h4:
+      3'h5:
           if (o__ready) begin
-            if (\$55 ) begin
-              \$60  = 4'h0;
-            end else if (\$56 ) begin
-              \$60  = \$57 [3:0];
+            if (\$56 ) begin
+              \$61  = 4'h0;
+            end else if (\$57 ) begin
+              \$61  = \$58 [3:0];
             end
           end
       default: ;
     endcase
     if (rst) begin
-      \$60  = 4'h0;
+      \$61  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$61  = fsm_state;
+    \$62  = fsm_state;
     casez (fsm_state)
       3'h0:
           if (i__valid) begin
-            \$61  = 3'h1;
+            \$62  = 3'h1;
           end
-      3'h1:
-          \$61  = 3'h2;
       3'h2:
+          \$62  = 3'h1;
+      3'h1:
+          \$62  = 3'h3;
+      3'h3:
           (* full_case = 32'd1 *)
           if (last_connection) begin
-            \$61  = 3'h3;
+            \$62  = 3'h4;
           end else begin
-            \$61  = 3'h1;
+            \$62  = 3'h2;
           end
-      3'h3:
+      3'h4:
           if (o_headers__ready) begin
-            \$61  = 3'h4;
+            \$62  = 3'h5;
             if (skip) begin
-              \$61  = 3'h3;
+              \$62  = 3'h4;
               if (last) begin
-                \$61  = 3'h0;
+                \$62  = 3'h0;
               end
             end
           end
+      3'h6:
+          \$62  = 3'h5;
       3'h5:
-          \$61  = 3'h4;
-      3'h4:
           if (o__ready) begin
-            if (\$55 ) begin
-              \$61  = 3'h3;
+            if (\$56 ) begin
+              \$62  = 3'h4;
               if (last) begin
-                \$61  = 3'h0;
+                \$62  = 3'h0;
               end
-            end else if (\$56 ) begin
-              \$61  = 3'h5;
+            end else if (\$57 ) begin
+              \$62  = 3'h6;
             end
           end
       default: ;
     endcase
     if (rst) begin
-      \$61  = 3'h0;
+      \$62  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$62  = tile_bases;
+    \$63  = tile_bases;
     casez (fsm_state)
       3'h0:
-          /* empty */;
-      3'h1:
-          \$62  = \$24 [6:0];
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$63  = product;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          \$63  = \$26 [7:0];
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$64  = base;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
           /* empty */;
       3'h2:
-          \$64  = \$27 [6:0];
+          /* empty */;
+      3'h1:
+          \$63  = \$30 [6:0];
       default: ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$65  = source;
+    \$64  = product;
     casez (fsm_state)
       3'h0:
           /* empty */;
+      3'h2:
+          /* empty */;
       3'h1:
+          \$64  = \$31 [7:0];
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$65  = base;
+    casez (fsm_state)
+      3'h0:
           /* empty */;
       3'h2:
+          /* empty */;
+      3'h1:
           /* empty */;
       3'h3:
-          \$65  = { 1'h0, \$29  };
-      3'h5:
-          \$65  = { 1'h0, \$40  };
+          \$65  = \$32 [6:0];
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$66  = source;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h3:
+          /* empty */;
       3'h4:
-          if (o__ready) begin
-            \$65  = \$51 [8:0];
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$65  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$66  = source_end;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$66  = \$31 [8:0];
+          \$66  = { 1'h0, \$34  };
+      3'h6:
+          \$66  = { 1'h0, \$43  };
       3'h5:
-          \$66  = \$42 [8:0];
+          if (o__ready) begin
+            \$66  = \$52 [8:0];
+          end
       default: ;
     endcase
     if (rst) begin
@@ -10176,55 +10240,61 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
   end
   always @* begin
     if (\$initially ) begin end
-    \$67  = row_step;
+    \$67  = source_end;
     casez (fsm_state)
       3'h0:
           /* empty */;
-      3'h1:
-          /* empty */;
       3'h2:
-          /* empty */;
-      3'h3:
-          \$67  = connection[39:32];
-      3'h5:
-          \$67  = connection[39:32];
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$68  = \void ;
-    casez (fsm_state)
-      3'h0:
           /* empty */;
       3'h1:
           /* empty */;
-      3'h2:
-          /* empty */;
       3'h3:
-          \$68  = \$34 ;
-      3'h5:
-          \$68  = \$45 ;
+          /* empty */;
+      3'h4:
+          \$67  = \$36 [8:0];
+      3'h6:
+          \$67  = \$45 [8:0];
       default: ;
     endcase
     if (rst) begin
-      \$68  = 1'h0;
+      \$67  = 9'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$69  = other;
+    \$68  = row_step;
     casez (fsm_state)
       3'h0:
           /* empty */;
+      3'h2:
+          /* empty */;
       3'h1:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          \$68  = connection[39:32];
+      3'h6:
+          \$68  = connection[39:32];
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$69  = \void ;
+    casez (fsm_state)
+      3'h0:
           /* empty */;
       3'h2:
           /* empty */;
+      3'h1:
+          /* empty */;
       3'h3:
-          \$69  = \$36 ;
-      3'h5:
-          \$69  = \$47 ;
+          /* empty */;
+      3'h4:
+          \$69  = \$39 ;
+      3'h6:
+          \$69  = \$48 ;
       default: ;
     endcase
     if (rst) begin
@@ -10233,49 +10303,75 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
   end
   always @* begin
     if (\$initially ) begin end
-    \$70  = source_base;
+    \$70  = other;
     casez (fsm_state)
       3'h0:
           /* empty */;
+      3'h2:
+          /* empty */;
       3'h1:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          \$70  = \$41 ;
+      3'h6:
+          \$70  = \$50 ;
+      default: ;
+    endcase
+    if (rst) begin
+      \$70  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$71  = source_base;
+    casez (fsm_state)
+      3'h0:
           /* empty */;
       3'h2:
           /* empty */;
+      3'h1:
+          /* empty */;
       3'h3:
-          \$70  = \$39 [6:0];
-      3'h5:
-          \$70  = \$50 [6:0];
+          /* empty */;
       3'h4:
+          \$71  = \$42 [6:0];
+      3'h6:
+          \$71  = \$51 [6:0];
+      3'h5:
           if (o__ready) begin
-            \$70  = \$52 [6:0];
+            \$71  = \$53 [6:0];
           end
       default: ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$71  = row;
+    \$72  = row;
     casez (fsm_state)
       3'h0:
           /* empty */;
-      3'h1:
-          /* empty */;
       3'h2:
           /* empty */;
+      3'h1:
+          /* empty */;
       3'h3:
-          \$71  = first[14:7];
-      3'h5:
-          \$71  = first[14:7];
+          /* empty */;
       3'h4:
+          \$72  = first[14:7];
+      3'h6:
+          \$72  = first[14:7];
+      3'h5:
           if (o__ready) begin
-            \$71  = \$53 [7:0];
+            \$72  = \$54 [7:0];
           end
       default: ;
     endcase
   end
-  assign o_headers__payload[48] = \$10 ;
+  assign o_headers__payload[48] = \$12 ;
   assign o_headers__payload[47:40] = work[7:0];
-  assign o_headers__payload[39:30] = \$9 [9:0];
+  assign o_headers__payload[39:30] = \$11 [9:0];
   assign o_headers__payload[29] = tail;
   assign o_headers__payload[28] = head;
   assign o_headers__payload[27:15] = { 6'h00, set };
@@ -10287,43 +10383,42 @@ module backspike_default_bp_front_walk (rst, connections, o__ready, o_headers__r
   assign o__payload[35] = tail;
   assign o__payload[34:22] = { 6'h00, set };
   assign o__payload[21:14] = row;
-  assign o__payload[13:7] = \$12 [6:0];
-  assign o__payload[6:0] = source_base;
-  assign o__payload[47] = \$6 ;
-  assign \$signature__data [14:7] = \$4 [7:0];
-  assign \$signature__data [6:0] = \$2 [6:0];
-  assign \$10  = last;
-  assign \$11  = block;
-  assign \$23  = batch[53:41];
-  assign \$34  = \$32 ;
-  assign \$36  = 1'h0;
-  assign \$45  = \$43 ;
-  assign \$47  = 1'h0;
+  assign o__payload[13:7] = \$16 [6:0];
+  assign o__payload[6:0] = \$14 [6:0];
+  assign o__payload[47] = \$8 ;
+  assign \$signature__data [14:7] = \$6 [7:0];
+  assign \$signature__data [6:0] = \$4 [6:0];
+  assign \$12  = last;
+  assign \$15  = block;
+  assign \$29  = batch[53:41];
+  assign \$39  = \$37 ;
+  assign \$41  = 1'h0;
+  assign \$48  = \$46 ;
+  assign \$50  = 1'h0;
 endmodule
 
-module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, start, next, \port$18262$19 , block, set, clk);
+module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, start, next, \port$19824$19 , block, set, clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
-  wire [12:0] \$10 ;
-  wire [13:0] \$11 ;
-  wire [12:0] \$12 ;
-  wire [13:0] \$13 ;
+  wire [13:0] \$10 ;
+  wire [12:0] \$11 ;
+  wire [13:0] \$12 ;
+  wire \$13 ;
   wire \$14 ;
-  wire \$15 ;
+  reg [6:0] \$15 ;
   reg [6:0] \$16 ;
   reg [6:0] \$17 ;
   reg [6:0] \$18 ;
   reg [6:0] \$19 ;
   wire [13:0] \$2 ;
   reg [6:0] \$20 ;
-  reg [6:0] \$21 ;
   wire [13:0] \$3 ;
   wire [13:0] \$4 ;
-  wire [14:0] \$5 ;
-  wire [8:0] \$6 ;
-  wire [8:0] \$7 ;
-  wire [8:0] \$8 ;
-  wire [8:0] \$9 ;
+  wire [7:0] \$5 ;
+  wire [7:0] \$6 ;
+  wire [7:0] \$7 ;
+  wire [7:0] \$8 ;
+  wire [12:0] \$9 ;
   input [53:0] batch;
   wire [53:0] batch;
   output [6:0] block;
@@ -10337,8 +10432,8 @@ module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, star
   wire last;
   input next;
   wire next;
-  input [13:0] \port$18262$19 ;
-  wire [13:0] \port$18262$19 ;
+  input [13:0] \port$19824$19 ;
+  wire [13:0] \port$19824$19 ;
   input rst;
   wire rst;
   output [6:0] set;
@@ -10353,67 +10448,86 @@ module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, star
   assign \$1  = batch[53:41] - 13'h1;
   assign \$2  = batch[40:28] - 13'h1;
   assign \$3  = batch[27:15] - 13'h1;
-  assign \$4  = 14'h3fff * batch[27:15];
-  assign \$5  = $signed({ { 6{1'h0} }, { 1'h0, block } }) + $signed(\$4 );
-  assign \$6  = { 2'h0, set } + 9'h1ff;
-  assign \$7  = { 2'h0, block } + 9'h1ff;
-  assign \$8  = { 2'h0, span } + 9'h1ff;
-  assign \$9  = { 2'h0, set } + 9'h1ff;
-  assign \$10  = \port$18262$19 [0] ? \port$18262$19 [13:1] : 13'h0000;
-  assign \$11  = { 6'h0, blocks_end } - \$10 ;
-  assign \$12  = \port$18262$19 [0] ? \port$18262$19 [13:1] : 13'h0000;
-  assign \$13  = { 6'h0, spans_end } - \$12 ;
+  assign \$4  = { 6'h0, block } - batch[27:15];
+  assign \$5  = set - 7'h1;
+  assign \$6  = block - 7'h1;
+  assign \$7  = span - 7'h1;
+  assign \$8  = set - 7'h1;
+  assign \$9  = \port$19824$19 [0] ? \port$19824$19 [13:1] : 13'h0000;
+  assign \$10  = { 6'h0, blocks_end } - \$9 ;
+  assign \$11  = \port$19824$19 [0] ? \port$19824$19 [13:1] : 13'h0000;
+  assign \$12  = { 6'h0, spans_end } - \$11 ;
   assign head = ~| span;
   assign tail = span == spans_end;
-  assign \$14  = ~| set;
-  assign \$15  = ~| block;
-  assign last = \port$18262$19 [0] ? \$14  : \$15 ;
+  assign \$13  = ~| set;
+  assign \$14  = ~| block;
+  assign last = \port$19824$19 [0] ? \$13  : \$14 ;
   always @(posedge clk)
-    blocks_end <= \$16 ;
+    blocks_end <= \$15 ;
   always @(posedge clk)
-    sets_end <= \$17 ;
+    sets_end <= \$16 ;
   always @(posedge clk)
-    spans_end <= \$18 ;
+    spans_end <= \$17 ;
   always @(posedge clk)
-    block <= \$19 ;
+    block <= \$18 ;
   always @(posedge clk)
-    set <= \$20 ;
+    set <= \$19 ;
   always @(posedge clk)
-    span <= \$21 ;
+    span <= \$20 ;
   always @* begin
     if (\$initially ) begin end
-    \$16  = \$1 [6:0];
+    \$15  = \$1 [6:0];
+    if (rst) begin
+      \$15  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$16  = \$2 [6:0];
     if (rst) begin
       \$16  = 7'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = \$2 [6:0];
+    \$17  = \$3 [6:0];
     if (rst) begin
       \$17  = 7'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = \$3 [6:0];
+    \$18  = block;
+    if (next) begin
+      (* full_case = 32'd1 *)
+      if (\port$19824$19 [0]) begin
+        \$18  = \$4 [6:0];
+      end else begin
+        \$18  = \$6 [6:0];
+      end
+    end
+    if (start) begin
+      \$18  = \$10 [6:0];
+    end
     if (rst) begin
       \$18  = 7'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$19  = block;
+    \$19  = set;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$18262$19 [0]) begin
+      if (\port$19824$19 [0]) begin
         \$19  = \$5 [6:0];
       end else begin
-        \$19  = \$7 [6:0];
+        if (head) begin
+          \$19  = \$8 [6:0];
+        end
       end
     end
     if (start) begin
-      \$19  = \$11 [6:0];
+      \$19  = sets_end;
     end
     if (rst) begin
       \$19  = 7'h00;
@@ -10421,42 +10535,22 @@ module backspike_default_bp_front_walk_order (rst, head, tail, last, batch, star
   end
   always @* begin
     if (\$initially ) begin end
-    \$20  = set;
+    \$20  = span;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$18262$19 [0]) begin
-        \$20  = \$6 [6:0];
+      if (\port$19824$19 [0]) begin
       end else begin
+        \$20  = \$7 [6:0];
         if (head) begin
-          \$20  = \$9 [6:0];
+          \$20  = spans_end;
         end
       end
     end
     if (start) begin
-      \$20  = sets_end;
+      \$20  = \$12 [6:0];
     end
     if (rst) begin
       \$20  = 7'h00;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$21  = span;
-    if (next) begin
-      (* full_case = 32'd1 *)
-      if (\port$18262$19 [0]) begin
-      end else begin
-        \$21  = \$8 [6:0];
-        if (head) begin
-          \$21  = spans_end;
-        end
-      end
-    end
-    if (start) begin
-      \$21  = \$13 [6:0];
-    end
-    if (rst) begin
-      \$21  = 7'h00;
     end
   end
 endmodule
@@ -11411,7 +11505,10 @@ module backspike_default_bp_lanes_lane0_term (rst, load, i_half, i_factor, fixed
 endmodule
 
 module backspike_default_bp_queue (rst, busy, running, descriptors__addr, done, batch, \begin , \end , start, abort, dry_run, counts__0, o__payload, fault, waiting, o__valid, counts__1, position, \config , load_done, \table
-, \record$70 , o__ready, \connection$68 , counts__2, descriptors__data, tasks__data, clk);
+, \record$69 , o__ready, \connection$67 , counts__2, descriptors__data, tasks__data, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  reg \$2 ;
   input abort;
   wire abort;
   input [53:0] batch;
@@ -11420,7 +11517,7 @@ module backspike_default_bp_queue (rst, busy, running, descriptors__addr, done, 
   wire [10:0] \begin ;
   output busy;
   wire busy;
-  wire \busy$67 ;
+  wire \busy$66 ;
   wire check_done;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
@@ -11440,9 +11537,9 @@ module backspike_default_bp_queue (rst, busy, running, descriptors__addr, done, 
   output [112:0] \config ;
   wire [112:0] \config ;
   wire [3:0] connection;
-  input [3:0] \connection$68 ;
+  input [3:0] \connection$67 ;
+  wire [3:0] \connection$67 ;
   wire [3:0] \connection$68 ;
-  wire [3:0] \connection$69 ;
   input [10:0] counts__0;
   wire [10:0] counts__0;
   output [10:0] counts__1;
@@ -11507,8 +11604,8 @@ module backspike_default_bp_queue (rst, busy, running, descriptors__addr, done, 
   output [10:0] position;
   wire [10:0] position;
   wire [39:0] record;
-  output [48:0] \record$70 ;
-  wire [48:0] \record$70 ;
+  output [48:0] \record$69 ;
+  wire [48:0] \record$69 ;
   input rst;
   wire rst;
   output running;
@@ -11521,20 +11618,22 @@ module backspike_default_bp_queue (rst, busy, running, descriptors__addr, done, 
   wire [20:0] \table ;
   input [63:0] tasks__data;
   wire [63:0] tasks__data;
-  wire tile_valid;
+  reg tile_valid = 1'h0;
   output waiting;
   wire waiting;
-  assign tile_valid = { 1'h0, o__payload[7:0] } < \config [8:0];
-  assign connection = \busy$67  ? \connection$69  : \connection$68 ;
+  assign connection = \busy$66  ? \connection$68  : \connection$67 ;
+  assign \$1  = { 1'h0, o__payload[7:0] } < \config [8:0];
+  always @(posedge clk)
+    tile_valid <= \$2 ;
   backspike_default_bp_queue_check_79  \check$79 (
     .batch(batch),
-    .busy(\busy$67 ),
+    .busy(\busy$66 ),
     .clk(clk),
     .\config (\config ),
-    .connection(\connection$69 ),
+    .connection(\connection$68 ),
     .done(check_done),
     .fault(check_fault),
-    .record(\record$70 ),
+    .record(\record$69 ),
     .rst(rst),
     .start(\start$55 )
   );
@@ -11563,8 +11662,8 @@ module backspike_default_bp_queue (rst, busy, running, descriptors__addr, done, 
     .counts__1(counts__1),
     .counts__2(counts__2),
     .done(done),
-    .\dry_run$45 (dry_run),
-    .\end$48 (\end ),
+    .\dry_run$47 (dry_run),
+    .\end$50 (\end ),
     .fault(fault),
     .layer(layer),
     .load(\start$46 ),
@@ -11583,13 +11682,20 @@ module backspike_default_bp_queue (rst, busy, running, descriptors__addr, done, 
   backspike_default_bp_queue_records  records (
     .clk(clk),
     .connection(connection),
-    .o(\record$70 ),
+    .o(\record$69 ),
     .record(record),
     .rst(rst)
   );
+  always @* begin
+    if (\$initially ) begin end
+    \$2  = \$1 ;
+    if (rst) begin
+      \$2  = 1'h0;
+    end
+  end
 endmodule
 
-module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , fault, done, connection, record, clk);
+module backspike_default_bp_queue_check_79 (rst, batch, start, \config , connection, busy, fault, done, record, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$100 ;
@@ -11610,92 +11716,92 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , f
   wire \$114 ;
   wire \$115 ;
   wire \$116 ;
-  wire \$117 ;
+  wire [8:0] \$117 ;
   wire \$118 ;
-  wire \$119 ;
+  wire [8:0] \$119 ;
   wire \$12 ;
   wire \$120 ;
   wire \$121 ;
   wire \$122 ;
   wire \$123 ;
   wire \$124 ;
-  wire \$125 ;
+  wire [8:0] \$125 ;
   wire \$126 ;
-  wire \$127 ;
+  wire [8:0] \$127 ;
   wire \$128 ;
   wire \$129 ;
   wire \$13 ;
   wire \$130 ;
   wire \$131 ;
   wire \$132 ;
-  wire \$133 ;
+  wire [8:0] \$133 ;
   wire \$134 ;
-  wire \$135 ;
+  wire [8:0] \$135 ;
   wire \$136 ;
   wire \$137 ;
   wire \$138 ;
   wire \$139 ;
   wire \$14 ;
   wire \$140 ;
-  wire \$141 ;
+  wire [8:0] \$141 ;
   wire \$142 ;
-  wire \$143 ;
+  wire [8:0] \$143 ;
   wire \$144 ;
   wire \$145 ;
   wire \$146 ;
   wire \$147 ;
   wire \$148 ;
-  wire \$149 ;
+  wire [8:0] \$149 ;
   wire \$15 ;
   wire \$150 ;
-  wire \$151 ;
+  wire [8:0] \$151 ;
   wire \$152 ;
   wire \$153 ;
   wire \$154 ;
   wire \$155 ;
   wire \$156 ;
-  wire \$157 ;
+  wire [8:0] \$157 ;
   wire \$158 ;
-  wire \$159 ;
+  wire [8:0] \$159 ;
   wire \$16 ;
   wire \$160 ;
   wire \$161 ;
   wire \$162 ;
-  wire [8:0] \$163 ;
+  wire \$163 ;
   wire \$164 ;
   wire [8:0] \$165 ;
   wire \$166 ;
-  wire \$167 ;
+  wire [8:0] \$167 ;
   wire \$168 ;
   wire \$169 ;
   wire \$17 ;
   wire \$170 ;
-  wire [8:0] \$171 ;
+  wire \$171 ;
   wire \$172 ;
   wire [8:0] \$173 ;
   wire \$174 ;
-  wire \$175 ;
+  wire [8:0] \$175 ;
   wire \$176 ;
   wire \$177 ;
   wire \$178 ;
-  wire [8:0] \$179 ;
+  wire \$179 ;
   wire \$18 ;
   wire \$180 ;
   wire [8:0] \$181 ;
   wire \$182 ;
-  wire \$183 ;
+  wire [8:0] \$183 ;
   wire \$184 ;
   wire \$185 ;
   wire \$186 ;
-  wire [8:0] \$187 ;
+  wire \$187 ;
   wire \$188 ;
-  wire [8:0] \$189 ;
-  wire \$190 ;
+  wire \$189 ;
+  wire [8:0] \$190 ;
   wire \$191 ;
   wire \$192 ;
   wire \$193 ;
   wire \$194 ;
-  wire [8:0] \$195 ;
+  wire \$195 ;
   wire \$196 ;
   wire [8:0] \$197 ;
   wire \$198 ;
@@ -11705,9 +11811,9 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , f
   wire \$200 ;
   wire \$201 ;
   wire \$202 ;
-  wire [8:0] \$203 ;
-  wire \$204 ;
-  wire [8:0] \$205 ;
+  wire \$203 ;
+  wire [8:0] \$204 ;
+  wire \$205 ;
   wire \$206 ;
   wire \$207 ;
   wire \$208 ;
@@ -11716,55 +11822,55 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , f
   wire \$210 ;
   wire [8:0] \$211 ;
   wire \$212 ;
-  wire [8:0] \$213 ;
+  wire \$213 ;
   wire \$214 ;
   wire \$215 ;
   wire \$216 ;
   wire \$217 ;
-  wire \$218 ;
-  wire [8:0] \$219 ;
+  wire [8:0] \$218 ;
+  wire \$219 ;
   wire \$22 ;
   wire \$220 ;
-  wire [8:0] \$221 ;
+  wire \$221 ;
   wire \$222 ;
   wire \$223 ;
   wire \$224 ;
-  wire \$225 ;
+  wire [8:0] \$225 ;
   wire \$226 ;
-  wire [8:0] \$227 ;
+  wire \$227 ;
   wire \$228 ;
-  wire [8:0] \$229 ;
+  wire \$229 ;
   wire \$23 ;
   wire \$230 ;
   wire \$231 ;
-  wire \$232 ;
+  wire [8:0] \$232 ;
   wire \$233 ;
   wire \$234 ;
   wire \$235 ;
-  wire [8:0] \$236 ;
+  wire \$236 ;
   wire \$237 ;
   wire \$238 ;
-  wire \$239 ;
+  wire [8:0] \$239 ;
   wire \$24 ;
   wire \$240 ;
   wire \$241 ;
   wire \$242 ;
-  wire [8:0] \$243 ;
+  wire \$243 ;
   wire \$244 ;
   wire \$245 ;
-  wire \$246 ;
+  wire [8:0] \$246 ;
   wire \$247 ;
   wire \$248 ;
   wire \$249 ;
   wire \$25 ;
-  wire [8:0] \$250 ;
+  wire \$250 ;
   wire \$251 ;
   wire \$252 ;
   wire \$253 ;
   wire \$254 ;
   wire \$255 ;
   wire \$256 ;
-  wire [8:0] \$257 ;
+  wire \$257 ;
   wire \$258 ;
   wire \$259 ;
   wire \$26 ;
@@ -11772,7 +11878,7 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , f
   wire \$261 ;
   wire \$262 ;
   wire \$263 ;
-  wire [8:0] \$264 ;
+  wire \$264 ;
   wire \$265 ;
   wire \$266 ;
   wire \$267 ;
@@ -11780,14 +11886,14 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , f
   wire \$269 ;
   wire \$27 ;
   wire \$270 ;
-  wire [8:0] \$271 ;
+  wire \$271 ;
   wire \$272 ;
   wire \$273 ;
   wire \$274 ;
   wire \$275 ;
   wire \$276 ;
   wire \$277 ;
-  wire [8:0] \$278 ;
+  wire \$278 ;
   wire \$279 ;
   wire \$28 ;
   wire \$280 ;
@@ -11795,18 +11901,18 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , f
   wire \$282 ;
   wire \$283 ;
   wire \$284 ;
-  wire [8:0] \$285 ;
+  wire \$285 ;
   wire \$286 ;
   wire \$287 ;
   wire \$288 ;
-  wire \$289 ;
+  wire [4:0] \$289 ;
   wire \$29 ;
-  wire \$290 ;
-  wire \$291 ;
-  wire [8:0] \$292 ;
+  wire [4:0] \$290 ;
+  wire [4:0] \$291 ;
+  wire \$292 ;
   wire \$293 ;
-  wire \$294 ;
-  wire \$295 ;
+  wire [8:0] \$294 ;
+  wire [13:0] \$295 ;
   wire \$296 ;
   wire \$297 ;
   wire \$298 ;
@@ -11817,14 +11923,14 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , f
   wire \$301 ;
   wire \$302 ;
   wire \$303 ;
-  wire \$304 ;
-  wire \$305 ;
-  wire \$306 ;
-  wire \$307 ;
+  wire [21:0] \$304 ;
+  wire [22:0] \$305 ;
+  wire [5:0] \$306 ;
+  wire [5:0] \$307 ;
   wire \$308 ;
   wire \$309 ;
   wire \$31 ;
-  wire \$310 ;
+  wire [4:0] \$310 ;
   wire \$311 ;
   wire \$312 ;
   wire \$313 ;
@@ -11833,12 +11939,7 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , f
   wire \$316 ;
   wire \$317 ;
   wire \$318 ;
-  wire \$319 ;
   wire \$32 ;
-  wire \$320 ;
-  wire \$321 ;
-  wire \$322 ;
-  wire \$323 ;
   wire \$324 ;
   wire \$325 ;
   wire \$326 ;
@@ -11847,37 +11948,23 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , f
   wire \$329 ;
   wire \$33 ;
   wire \$330 ;
-  wire \$331 ;
-  wire \$332 ;
-  wire \$333 ;
-  wire \$334 ;
-  wire [4:0] \$335 ;
-  wire [4:0] \$336 ;
-  wire [4:0] \$337 ;
+  wire \$336 ;
+  wire \$337 ;
   wire \$338 ;
-  wire \$339 ;
   wire \$34 ;
-  wire [8:0] \$340 ;
-  wire [13:0] \$341 ;
-  wire [21:0] \$342 ;
-  wire [22:0] \$343 ;
-  wire [5:0] \$344 ;
-  wire [5:0] \$345 ;
-  wire \$346 ;
-  wire \$347 ;
-  wire \$348 ;
-  wire \$349 ;
+  reg [4:0] \$345 ;
+  reg [4:0] \$346 ;
+  reg [12:0] \$347 ;
+  reg [4:0] \$348 ;
+  reg [3:0] \$349 ;
   wire \$35 ;
-  wire \$350 ;
-  wire \$351 ;
-  wire [4:0] \$352 ;
-  reg [12:0] \$353 ;
-  reg [4:0] \$354 ;
-  reg [3:0] \$355 ;
-  reg [4:0] \$356 ;
-  reg [2:0] \$357 ;
-  reg [21:0] \$358 ;
-  reg [22:0] \$359 ;
+  reg \$350 ;
+  reg \$351 ;
+  reg [4:0] \$352 ;
+  reg \$353 ;
+  reg [2:0] \$354 ;
+  reg [21:0] \$355 ;
+  reg [22:0] \$356 ;
   wire \$36 ;
   wire \$37 ;
   wire \$38 ;
@@ -11889,7 +11976,12 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , f
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
+  wire \$46 ;
+  wire \$47 ;
+  wire \$48 ;
+  wire \$49 ;
   wire \$5 ;
+  wire \$50 ;
   wire \$51 ;
   wire \$52 ;
   wire \$53 ;
@@ -11897,7 +11989,12 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , f
   wire \$55 ;
   wire \$56 ;
   wire \$57 ;
+  wire \$58 ;
+  wire \$59 ;
   wire \$6 ;
+  wire \$60 ;
+  wire \$61 ;
+  wire \$62 ;
   wire \$63 ;
   wire \$64 ;
   wire \$65 ;
@@ -11907,6 +12004,11 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , f
   wire \$69 ;
   wire \$7 ;
   wire \$70 ;
+  wire \$71 ;
+  wire \$72 ;
+  wire \$73 ;
+  wire \$74 ;
+  wire \$75 ;
   wire \$76 ;
   wire \$77 ;
   wire \$78 ;
@@ -11933,12 +12035,14 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , f
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
+  reg [4:0] \$signal  = 5'h00;
+  reg \$signal$18  = 1'h0;
   reg [15:0] base = 16'h0000;
   input [53:0] batch;
   wire [53:0] batch;
   reg [4:0] begun = 5'h00;
   output busy;
-  wire busy;
+  reg busy = 1'h0;
   reg [4:0] check = 5'h00;
   input clk;
   wire clk;
@@ -11966,6 +12070,8 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , f
   reg [3:0] fault;
   wire [4:0] following;
   reg [2:0] fsm_state = 3'h0;
+  reg [4:0] invalid = 5'h00;
+  reg many = 1'h0;
   reg [21:0] product = 22'h000000;
   input [48:0] record;
   wire [48:0] record;
@@ -11991,322 +12097,511 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , f
   assign \$26  = \config [8:0] <= record[30:22];
   assign \$27  = \$25  | \$26 ;
   assign \$29  = ~ \$28 ;
+  assign \$30  = \config [35] & check[0];
+  assign \$31  = \config [48] & check[1];
+  assign \$32  = \config [63] & check[2];
+  assign \$33  = record[9] & check[3];
+  assign \$34  = record[31] & check[4];
+  assign \$35  = | { \$34 , \$33 , \$32 , \$31 , \$30  };
+  assign \$36  = \config [36] & check[0];
+  assign \$37  = \config [49] & check[1];
+  assign \$38  = \config [64] & check[2];
+  assign \$39  = record[10] & check[3];
+  assign \$40  = record[32] & check[4];
+  assign \$41  = | { \$40 , \$39 , \$38 , \$37 , \$36  };
+  assign \$42  = \config [37] & check[0];
+  assign \$43  = \config [50] & check[1];
+  assign \$44  = \config [65] & check[2];
+  assign \$45  = record[11] & check[3];
+  assign \$46  = record[33] & check[4];
+  assign \$47  = | { \$46 , \$45 , \$44 , \$43 , \$42  };
+  assign \$48  = \config [38] & check[0];
+  assign \$49  = \config [51] & check[1];
+  assign \$50  = \config [66] & check[2];
+  assign \$51  = record[12] & check[3];
+  assign \$52  = record[34] & check[4];
+  assign \$53  = | { \$52 , \$51 , \$50 , \$49 , \$48  };
+  assign \$54  = \config [39] & check[0];
+  assign \$55  = \config [52] & check[1];
+  assign \$56  = \config [67] & check[2];
+  assign \$57  = record[13] & check[3];
+  assign \$58  = record[35] & check[4];
+  assign \$59  = | { \$58 , \$57 , \$56 , \$55 , \$54  };
+  assign \$60  = \config [40] & check[0];
+  assign \$61  = \config [53] & check[1];
+  assign \$62  = \config [68] & check[2];
+  assign \$63  = record[14] & check[3];
+  assign \$64  = record[36] & check[4];
+  assign \$65  = | { \$64 , \$63 , \$62 , \$61 , \$60  };
+  assign \$66  = \config [41] & check[0];
+  assign \$67  = \config [54] & check[1];
+  assign \$68  = \config [69] & check[2];
+  assign \$69  = record[15] & check[3];
+  assign \$70  = record[37] & check[4];
+  assign \$71  = | { \$70 , \$69 , \$68 , \$67 , \$66  };
+  assign \$72  = \config [42] & check[0];
+  assign \$73  = \config [55] & check[1];
+  assign \$74  = \config [70] & check[2];
+  assign \$75  = record[16] & check[3];
+  assign \$76  = record[38] & check[4];
+  assign \$77  = | { \$76 , \$75 , \$74 , \$73 , \$72  };
+  assign \$78  = \config [43] & check[0];
+  assign \$79  = \config [56] & check[1];
+  assign \$80  = \config [71] & check[2];
+  assign \$81  = record[17] & check[3];
+  assign \$82  = record[39] & check[4];
+  assign \$83  = | { \$82 , \$81 , \$80 , \$79 , \$78  };
+  assign \$84  = \config [44] & check[0];
+  assign \$85  = \config [57] & check[1];
+  assign \$86  = \config [72] & check[2];
+  assign \$87  = record[18] & check[3];
+  assign \$88  = record[40] & check[4];
+  assign \$89  = | { \$88 , \$87 , \$86 , \$85 , \$84  };
+  assign \$90  = \config [45] & check[0];
+  assign \$91  = \config [58] & check[1];
+  assign \$92  = \config [73] & check[2];
+  assign \$93  = record[19] & check[3];
+  assign \$94  = record[41] & check[4];
+  assign \$95  = | { \$94 , \$93 , \$92 , \$91 , \$90  };
+  assign \$96  = \config [46] & check[0];
+  assign \$97  = \config [59] & check[1];
+  assign \$98  = \config [74] & check[2];
+  assign \$99  = record[20] & check[3];
+  assign \$100  = record[42] & check[4];
+  assign \$101  = | { \$100 , \$99 , \$98 , \$97 , \$96  };
+  assign \$102  = \config [47] & check[0];
+  assign \$103  = \config [60] & check[1];
+  assign \$104  = \config [75] & check[2];
+  assign \$105  = record[21] & check[3];
+  assign \$106  = record[43] & check[4];
+  assign \$107  = | { \$106 , \$105 , \$104 , \$103 , \$102  };
+  assign \$108  = record[44] & check[4];
+  assign \$110  = record[45] & check[4];
+  assign \$112  = record[46] & check[4];
+  assign \$114  = \config [0] & check[0];
+  assign \$115  = \config [0] & check[1];
+  assign \$116  = \config [0] & check[2];
+  assign \$117  = record[47] ? \config [8:0] : record[8:0];
+  assign \$118  = \$117 [0] & check[3];
+  assign \$119  = record[47] ? 9'h001 : record[8:0];
+  assign \$120  = \$119 [0] & check[4];
+  assign \$121  = | { \$120 , \$118 , \$116 , \$115 , \$114  };
+  assign \$122  = \config [1] & check[0];
+  assign \$123  = \config [1] & check[1];
+  assign \$124  = \config [1] & check[2];
+  assign \$125  = record[47] ? \config [8:0] : record[8:0];
+  assign \$126  = \$125 [1] & check[3];
+  assign \$127  = record[47] ? 9'h001 : record[8:0];
+  assign \$128  = \$127 [1] & check[4];
+  assign \$129  = | { \$128 , \$126 , \$124 , \$123 , \$122  };
+  assign \$130  = \config [2] & check[0];
+  assign \$131  = \config [2] & check[1];
+  assign \$132  = \config [2] & check[2];
+  assign \$133  = record[47] ? \config [8:0] : record[8:0];
+  assign \$134  = \$133 [2] & check[3];
+  assign \$135  = record[47] ? 9'h001 : record[8:0];
+  assign \$136  = \$135 [2] & check[4];
+  assign \$137  = | { \$136 , \$134 , \$132 , \$131 , \$130  };
+  assign \$138  = \config [3] & check[0];
+  assign \$139  = \config [3] & check[1];
+  assign \$140  = \config [3] & check[2];
+  assign \$141  = record[47] ? \config [8:0] : record[8:0];
+  assign \$142  = \$141 [3] & check[3];
+  assign \$143  = record[47] ? 9'h001 : record[8:0];
+  assign \$144  = \$143 [3] & check[4];
+  assign \$145  = | { \$144 , \$142 , \$140 , \$139 , \$138  };
+  assign \$146  = \config [4] & check[0];
+  assign \$147  = \config [4] & check[1];
+  assign \$148  = \config [4] & check[2];
+  assign \$149  = record[47] ? \config [8:0] : record[8:0];
+  assign \$150  = \$149 [4] & check[3];
+  assign \$151  = record[47] ? 9'h001 : record[8:0];
+  assign \$152  = \$151 [4] & check[4];
+  assign \$153  = | { \$152 , \$150 , \$148 , \$147 , \$146  };
+  assign \$154  = \config [5] & check[0];
+  assign \$155  = \config [5] & check[1];
+  assign \$156  = \config [5] & check[2];
+  assign \$157  = record[47] ? \config [8:0] : record[8:0];
+  assign \$158  = \$157 [5] & check[3];
+  assign \$159  = record[47] ? 9'h001 : record[8:0];
+  assign \$160  = \$159 [5] & check[4];
+  assign \$161  = | { \$160 , \$158 , \$156 , \$155 , \$154  };
+  assign \$162  = \config [6] & check[0];
+  assign \$163  = \config [6] & check[1];
+  assign \$164  = \config [6] & check[2];
+  assign \$165  = record[47] ? \config [8:0] : record[8:0];
+  assign \$166  = \$165 [6] & check[3];
+  assign \$167  = record[47] ? 9'h001 : record[8:0];
+  assign \$168  = \$167 [6] & check[4];
+  assign \$169  = | { \$168 , \$166 , \$164 , \$163 , \$162  };
+  assign \$170  = \config [7] & check[0];
+  assign \$171  = \config [7] & check[1];
+  assign \$172  = \config [7] & check[2];
+  assign \$173  = record[47] ? \config [8:0] : record[8:0];
+  assign \$174  = \$173 [7] & check[3];
+  assign \$175  = record[47] ? 9'h001 : record[8:0];
+  assign \$176  = \$175 [7] & check[4];
+  assign \$177  = | { \$176 , \$174 , \$172 , \$171 , \$170  };
+  assign \$178  = \config [8] & check[0];
+  assign \$179  = \config [8] & check[1];
+  assign \$180  = \config [8] & check[2];
+  assign \$181  = record[47] ? \config [8:0] : record[8:0];
+  assign \$182  = \$181 [8] & check[3];
+  assign \$183  = record[47] ? 9'h001 : record[8:0];
+  assign \$184  = \$183 [8] & check[4];
+  assign \$185  = | { \$184 , \$182 , \$180 , \$179 , \$178  };
+  assign \$186  = batch[41] & check[0];
+  assign \$187  = batch[41] & check[1];
+  assign \$188  = batch[28] & check[2];
+  assign \$189  = batch[41] & check[3];
+  assign \$190  = record[47] ? 9'h001 : record[30:22];
+  assign \$191  = \$190 [0] & check[4];
+  assign \$192  = | { \$191 , \$189 , \$188 , \$187 , \$186  };
+  assign \$193  = batch[42] & check[0];
+  assign \$194  = batch[42] & check[1];
+  assign \$195  = batch[29] & check[2];
+  assign \$196  = batch[42] & check[3];
+  assign \$197  = record[47] ? 9'h001 : record[30:22];
+  assign \$198  = \$197 [1] & check[4];
+  assign \$199  = | { \$198 , \$196 , \$195 , \$194 , \$193  };
+  assign \$200  = batch[43] & check[0];
+  assign \$201  = batch[43] & check[1];
+  assign \$202  = batch[30] & check[2];
+  assign \$203  = batch[43] & check[3];
+  assign \$204  = record[47] ? 9'h001 : record[30:22];
+  assign \$205  = \$204 [2] & check[4];
+  assign \$206  = | { \$205 , \$203 , \$202 , \$201 , \$200  };
+  assign \$207  = batch[44] & check[0];
+  assign \$208  = batch[44] & check[1];
+  assign \$209  = batch[31] & check[2];
+  assign \$210  = batch[44] & check[3];
+  assign \$211  = record[47] ? 9'h001 : record[30:22];
+  assign \$212  = \$211 [3] & check[4];
+  assign \$213  = | { \$212 , \$210 , \$209 , \$208 , \$207  };
+  assign \$214  = batch[45] & check[0];
+  assign \$215  = batch[45] & check[1];
+  assign \$216  = batch[32] & check[2];
+  assign \$217  = batch[45] & check[3];
+  assign \$218  = record[47] ? 9'h001 : record[30:22];
+  assign \$219  = \$218 [4] & check[4];
+  assign \$220  = | { \$219 , \$217 , \$216 , \$215 , \$214  };
+  assign \$221  = batch[46] & check[0];
+  assign \$222  = batch[46] & check[1];
+  assign \$223  = batch[33] & check[2];
+  assign \$224  = batch[46] & check[3];
+  assign \$225  = record[47] ? 9'h001 : record[30:22];
+  assign \$226  = \$225 [5] & check[4];
+  assign \$227  = | { \$226 , \$224 , \$223 , \$222 , \$221  };
+  assign \$228  = batch[47] & check[0];
+  assign \$229  = batch[47] & check[1];
+  assign \$230  = batch[34] & check[2];
+  assign \$231  = batch[47] & check[3];
+  assign \$232  = record[47] ? 9'h001 : record[30:22];
+  assign \$233  = \$232 [6] & check[4];
+  assign \$234  = | { \$233 , \$231 , \$230 , \$229 , \$228  };
+  assign \$235  = batch[48] & check[0];
+  assign \$236  = batch[48] & check[1];
+  assign \$237  = batch[35] & check[2];
+  assign \$238  = batch[48] & check[3];
+  assign \$239  = record[47] ? 9'h001 : record[30:22];
+  assign \$240  = \$239 [7] & check[4];
+  assign \$241  = | { \$240 , \$238 , \$237 , \$236 , \$235  };
+  assign \$242  = batch[49] & check[0];
+  assign \$243  = batch[49] & check[1];
+  assign \$244  = batch[36] & check[2];
+  assign \$245  = batch[49] & check[3];
+  assign \$246  = record[47] ? 9'h001 : record[30:22];
+  assign \$247  = \$246 [8] & check[4];
+  assign \$248  = | { \$247 , \$245 , \$244 , \$243 , \$242  };
+  assign \$249  = batch[50] & check[0];
+  assign \$250  = batch[50] & check[1];
+  assign \$251  = batch[37] & check[2];
+  assign \$252  = batch[50] & check[3];
+  assign \$253  = | { \$252 , \$251 , \$250 , \$249  };
+  assign \$254  = batch[51] & check[0];
+  assign \$255  = batch[51] & check[1];
+  assign \$256  = batch[38] & check[2];
+  assign \$257  = batch[51] & check[3];
+  assign \$258  = | { \$257 , \$256 , \$255 , \$254  };
+  assign \$259  = batch[52] & check[0];
+  assign \$260  = batch[52] & check[1];
+  assign \$261  = batch[39] & check[2];
+  assign \$262  = batch[52] & check[3];
+  assign \$263  = | { \$262 , \$261 , \$260 , \$259  };
+  assign \$264  = batch[53] & check[0];
+  assign \$265  = batch[53] & check[1];
+  assign \$266  = batch[40] & check[2];
+  assign \$267  = batch[53] & check[3];
+  assign \$268  = | { \$267 , \$266 , \$265 , \$264  };
+  assign \$269  = | total[22:8];
+  assign \$270  = | total[6:0];
+  assign \$271  = total[7] & \$270 ;
+  assign \$272  = \$269  | \$271 ;
+  assign \$273  = | total[22:8];
+  assign \$274  = | total[6:0];
+  assign \$275  = total[7] & \$274 ;
+  assign \$276  = \$273  | \$275 ;
+  assign \$277  = | total[22:6];
+  assign \$278  = | total[4:0];
+  assign \$279  = total[5] & \$278 ;
+  assign \$280  = \$277  | \$279 ;
+  assign \$281  = | total[22:8];
+  assign \$282  = | total[6:0];
+  assign \$283  = total[7] & \$282 ;
+  assign \$284  = \$281  | \$283 ;
+  assign \$285  = | total[22:9];
+  assign \$286  = | total[7:0];
+  assign \$287  = total[8] & \$286 ;
+  assign \$288  = \$285  | \$287 ;
+  assign \$289  = { \$288 , \$284 , \$280 , \$276 , \$272  } | invalid;
+  assign \$290  = \$289  & \$signal ;
+  assign \$291  = \$290  & check;
+  assign \$292  = begun != following;
+  assign \$293  = check[3] & \$292 ;
+  assign \$294  = record[47] ? 9'h001 : record[8:0];
+  assign \$295  = tiles + { 4'h0, \$294  };
+  assign \$296  = following == \config [34:30];
+  assign \$297  = ~| \config [34:30];
+  assign \$298  = check[2] & \$297 ;
+  assign \$299  = check[4] ? \$296  : \$298 ;
+  assign \$300  = | tiles[12:8];
+  assign \$301  = | tiles[6:0];
+  assign \$302  = tiles[7] & \$301 ;
+  assign \$303  = \$300  | \$302 ;
+  assign \$304  = count * times;
+  assign \$305  = { 6'h0, base } + product;
+  assign \$307  = check[4] ? 6'h08 : \$306 ;
+  assign \$308  = | excess;
+  assign \$309  = \$308  | \$signal$18 ;
+  assign \$310  = connection + 4'h1;
   assign following = connection + 4'h1;
-  assign busy = ~ \$70 ;
-  assign \$30  = | excess;
-  assign \$31  = following == \config [34:30];
-  assign \$32  = ~| \config [34:30];
-  assign \$33  = check[2] & \$32 ;
-  assign \$34  = check[4] ? \$31  : \$33 ;
-  assign \$35  = | tiles[12:8];
-  assign \$36  = | tiles[6:0];
-  assign \$37  = tiles[7] & \$36 ;
-  assign \$38  = \$35  | \$37 ;
-  assign \$39  = \$34  & \$38 ;
-  assign \$45  = | { \$44 , \$43 , \$42 , \$41 , \$40  };
-  assign \$57  = | { \$56 , \$55 , \$54 , \$53 , \$52  };
-  assign \$64  = | excess;
-  assign \$65  = following == \config [34:30];
-  assign \$66  = ~| \config [34:30];
-  assign \$67  = check[2] & \$66 ;
-  assign \$68  = check[4] ? \$65  : \$67 ;
-  assign \$69  = \$64  | \$68 ;
-  assign \$70  = ~| fsm_state;
-  assign \$76  = \config [35] & check[0];
-  assign \$77  = \config [48] & check[1];
-  assign \$78  = \config [63] & check[2];
-  assign \$79  = record[9] & check[3];
-  assign \$80  = record[31] & check[4];
-  assign \$81  = | { \$80 , \$79 , \$78 , \$77 , \$76  };
-  assign \$82  = \config [36] & check[0];
-  assign \$83  = \config [49] & check[1];
-  assign \$84  = \config [64] & check[2];
-  assign \$85  = record[10] & check[3];
-  assign \$86  = record[32] & check[4];
-  assign \$87  = | { \$86 , \$85 , \$84 , \$83 , \$82  };
-  assign \$88  = \config [37] & check[0];
-  assign \$89  = \config [50] & check[1];
-  assign \$90  = \config [65] & check[2];
-  assign \$91  = record[11] & check[3];
-  assign \$92  = record[33] & check[4];
-  assign \$93  = | { \$92 , \$91 , \$90 , \$89 , \$88  };
-  assign \$94  = \config [38] & check[0];
-  assign \$95  = \config [51] & check[1];
-  assign \$96  = \config [66] & check[2];
-  assign \$97  = record[12] & check[3];
-  assign \$98  = record[34] & check[4];
-  assign \$99  = | { \$98 , \$97 , \$96 , \$95 , \$94  };
-  assign \$100  = \config [39] & check[0];
-  assign \$101  = \config [52] & check[1];
-  assign \$102  = \config [67] & check[2];
-  assign \$103  = record[13] & check[3];
-  assign \$104  = record[35] & check[4];
-  assign \$105  = | { \$104 , \$103 , \$102 , \$101 , \$100  };
-  assign \$106  = \config [40] & check[0];
-  assign \$107  = \config [53] & check[1];
-  assign \$108  = \config [68] & check[2];
-  assign \$109  = record[14] & check[3];
-  assign \$110  = record[36] & check[4];
-  assign \$111  = | { \$110 , \$109 , \$108 , \$107 , \$106  };
-  assign \$112  = \config [41] & check[0];
-  assign \$113  = \config [54] & check[1];
-  assign \$114  = \config [69] & check[2];
-  assign \$115  = record[15] & check[3];
-  assign \$116  = record[37] & check[4];
-  assign \$117  = | { \$116 , \$115 , \$114 , \$113 , \$112  };
-  assign \$118  = \config [42] & check[0];
-  assign \$119  = \config [55] & check[1];
-  assign \$120  = \config [70] & check[2];
-  assign \$121  = record[16] & check[3];
-  assign \$122  = record[38] & check[4];
-  assign \$123  = | { \$122 , \$121 , \$120 , \$119 , \$118  };
-  assign \$124  = \config [43] & check[0];
-  assign \$125  = \config [56] & check[1];
-  assign \$126  = \config [71] & check[2];
-  assign \$127  = record[17] & check[3];
-  assign \$128  = record[39] & check[4];
-  assign \$129  = | { \$128 , \$127 , \$126 , \$125 , \$124  };
-  assign \$130  = \config [44] & check[0];
-  assign \$131  = \config [57] & check[1];
-  assign \$132  = \config [72] & check[2];
-  assign \$133  = record[18] & check[3];
-  assign \$134  = record[40] & check[4];
-  assign \$135  = | { \$134 , \$133 , \$132 , \$131 , \$130  };
-  assign \$136  = \config [45] & check[0];
-  assign \$137  = \config [58] & check[1];
-  assign \$138  = \config [73] & check[2];
-  assign \$139  = record[19] & check[3];
-  assign \$140  = record[41] & check[4];
-  assign \$141  = | { \$140 , \$139 , \$138 , \$137 , \$136  };
-  assign \$142  = \config [46] & check[0];
-  assign \$143  = \config [59] & check[1];
-  assign \$144  = \config [74] & check[2];
-  assign \$145  = record[20] & check[3];
-  assign \$146  = record[42] & check[4];
-  assign \$147  = | { \$146 , \$145 , \$144 , \$143 , \$142  };
-  assign \$148  = \config [47] & check[0];
-  assign \$149  = \config [60] & check[1];
-  assign \$150  = \config [75] & check[2];
-  assign \$151  = record[21] & check[3];
-  assign \$152  = record[43] & check[4];
-  assign \$153  = | { \$152 , \$151 , \$150 , \$149 , \$148  };
-  assign \$154  = record[44] & check[4];
-  assign \$156  = record[45] & check[4];
-  assign \$158  = record[46] & check[4];
-  assign \$160  = \config [0] & check[0];
-  assign \$161  = \config [0] & check[1];
-  assign \$162  = \config [0] & check[2];
-  assign \$163  = record[47] ? \config [8:0] : record[8:0];
-  assign \$164  = \$163 [0] & check[3];
-  assign \$165  = record[47] ? 9'h001 : record[8:0];
-  assign \$166  = \$165 [0] & check[4];
-  assign \$167  = | { \$166 , \$164 , \$162 , \$161 , \$160  };
-  assign \$168  = \config [1] & check[0];
-  assign \$169  = \config [1] & check[1];
-  assign \$170  = \config [1] & check[2];
-  assign \$171  = record[47] ? \config [8:0] : record[8:0];
-  assign \$172  = \$171 [1] & check[3];
-  assign \$173  = record[47] ? 9'h001 : record[8:0];
-  assign \$174  = \$173 [1] & check[4];
-  assign \$175  = | { \$174 , \$172 , \$170 , \$169 , \$168  };
-  assign \$176  = \config [2] & check[0];
-  assign \$177  = \config [2] & check[1];
-  assign \$178  = \config [2] & check[2];
-  assign \$179  = record[47] ? \config [8:0] : record[8:0];
-  assign \$180  = \$179 [2] & check[3];
-  assign \$181  = record[47] ? 9'h001 : record[8:0];
-  assign \$182  = \$181 [2] & check[4];
-  assign \$183  = | { \$182 , \$180 , \$178 , \$177 , \$176  };
-  assign \$184  = \config [3] & check[0];
-  assign \$185  = \config [3] & check[1];
-  assign \$186  = \config [3] & check[2];
-  assign \$187  = record[47] ? \config [8:0] : record[8:0];
-  assign \$188  = \$187 [3] & check[3];
-  assign \$189  = record[47] ? 9'h001 : record[8:0];
-  assign \$190  = \$189 [3] & check[4];
-  assign \$191  = | { \$190 , \$188 , \$186 , \$185 , \$184  };
-  assign \$192  = \config [4] & check[0];
-  assign \$193  = \config [4] & check[1];
-  assign \$194  = \config [4] & check[2];
-  assign \$195  = record[47] ? \config [8:0] : record[8:0];
-  assign \$196  = \$195 [4] & check[3];
-  assign \$197  = record[47] ? 9'h001 : record[8:0];
-  assign \$198  = \$197 [4] & check[4];
-  assign \$199  = | { \$198 , \$196 , \$194 , \$193 , \$192  };
-  assign \$200  = \config [5] & check[0];
-  assign \$201  = \config [5] & check[1];
-  assign \$202  = \config [5] & check[2];
-  assign \$203  = record[47] ? \config [8:0] : record[8:0];
-  assign \$204  = \$203 [5] & check[3];
-  assign \$205  = record[47] ? 9'h001 : record[8:0];
-  assign \$206  = \$205 [5] & check[4];
-  assign \$207  = | { \$206 , \$204 , \$202 , \$201 , \$200  };
-  assign \$208  = \config [6] & check[0];
-  assign \$209  = \config [6] & check[1];
-  assign \$210  = \config [6] & check[2];
-  assign \$211  = record[47] ? \config [8:0] : record[8:0];
-  assign \$212  = \$211 [6] & check[3];
-  assign \$213  = record[47] ? 9'h001 : record[8:0];
-  assign \$214  = \$213 [6] & check[4];
-  assign \$215  = | { \$214 , \$212 , \$210 , \$209 , \$208  };
-  assign \$216  = \config [7] & check[0];
-  assign \$217  = \config [7] & check[1];
-  assign \$218  = \config [7] & check[2];
-  assign \$219  = record[47] ? \config [8:0] : record[8:0];
-  assign \$220  = \$219 [7] & check[3];
-  assign \$221  = record[47] ? 9'h001 : record[8:0];
-  assign \$222  = \$221 [7] & check[4];
-  assign \$223  = | { \$222 , \$220 , \$218 , \$217 , \$216  };
-  assign \$224  = \config [8] & check[0];
-  assign \$225  = \config [8] & check[1];
-  assign \$226  = \config [8] & check[2];
-  assign \$227  = record[47] ? \config [8:0] : record[8:0];
-  assign \$228  = \$227 [8] & check[3];
-  assign \$229  = record[47] ? 9'h001 : record[8:0];
-  assign \$230  = \$229 [8] & check[4];
-  assign \$231  = | { \$230 , \$228 , \$226 , \$225 , \$224  };
-  assign \$232  = batch[41] & check[0];
-  assign \$233  = batch[41] & check[1];
-  assign \$234  = batch[28] & check[2];
-  assign \$235  = batch[41] & check[3];
-  assign \$236  = record[47] ? 9'h001 : record[30:22];
-  assign \$237  = \$236 [0] & check[4];
-  assign \$238  = | { \$237 , \$235 , \$234 , \$233 , \$232  };
-  assign \$239  = batch[42] & check[0];
-  assign \$240  = batch[42] & check[1];
-  assign \$241  = batch[29] & check[2];
-  assign \$242  = batch[42] & check[3];
-  assign \$243  = record[47] ? 9'h001 : record[30:22];
-  assign \$244  = \$243 [1] & check[4];
-  assign \$245  = | { \$244 , \$242 , \$241 , \$240 , \$239  };
-  assign \$246  = batch[43] & check[0];
-  assign \$247  = batch[43] & check[1];
-  assign \$248  = batch[30] & check[2];
-  assign \$249  = batch[43] & check[3];
-  assign \$250  = record[47] ? 9'h001 : record[30:22];
-  assign \$251  = \$250 [2] & check[4];
-  assign \$252  = | { \$251 , \$249 , \$248 , \$247 , \$246  };
-  assign \$253  = batch[44] & check[0];
-  assign \$254  = batch[44] & check[1];
-  assign \$255  = batch[31] & check[2];
-  assign \$256  = batch[44] & check[3];
-  assign \$257  = record[47] ? 9'h001 : record[30:22];
-  assign \$258  = \$257 [3] & check[4];
-  assign \$259  = | { \$258 , \$256 , \$255 , \$254 , \$253  };
-  assign \$260  = batch[45] & check[0];
-  assign \$261  = batch[45] & check[1];
-  assign \$262  = batch[32] & check[2];
-  assign \$263  = batch[45] & check[3];
-  assign \$264  = record[47] ? 9'h001 : record[30:22];
-  assign \$265  = \$264 [4] & check[4];
-  assign \$266  = | { \$265 , \$263 , \$262 , \$261 , \$260  };
-  assign \$267  = batch[46] & check[0];
-  assign \$268  = batch[46] & check[1];
-  assign \$269  = batch[33] & check[2];
-  assign \$270  = batch[46] & check[3];
-  assign \$271  = record[47] ? 9'h001 : record[30:22];
-  assign \$272  = \$271 [5] & check[4];
-  assign \$273  = | { \$272 , \$270 , \$269 , \$268 , \$267  };
-  assign \$274  = batch[47] & check[0];
-  assign \$275  = batch[47] & check[1];
-  assign \$276  = batch[34] & check[2];
-  assign \$277  = batch[47] & check[3];
-  assign \$278  = record[47] ? 9'h001 : record[30:22];
-  assign \$279  = \$278 [6] & check[4];
-  assign \$280  = | { \$279 , \$277 , \$276 , \$275 , \$274  };
-  assign \$281  = batch[48] & check[0];
-  assign \$282  = batch[48] & check[1];
-  assign \$283  = batch[35] & check[2];
-  assign \$284  = batch[48] & check[3];
-  assign \$285  = record[47] ? 9'h001 : record[30:22];
-  assign \$286  = \$285 [7] & check[4];
-  assign \$287  = | { \$286 , \$284 , \$283 , \$282 , \$281  };
-  assign \$288  = batch[49] & check[0];
-  assign \$289  = batch[49] & check[1];
-  assign \$290  = batch[36] & check[2];
-  assign \$291  = batch[49] & check[3];
-  assign \$292  = record[47] ? 9'h001 : record[30:22];
-  assign \$293  = \$292 [8] & check[4];
-  assign \$294  = | { \$293 , \$291 , \$290 , \$289 , \$288  };
-  assign \$295  = batch[50] & check[0];
-  assign \$296  = batch[50] & check[1];
-  assign \$297  = batch[37] & check[2];
-  assign \$298  = batch[50] & check[3];
-  assign \$299  = | { \$298 , \$297 , \$296 , \$295  };
-  assign \$300  = batch[51] & check[0];
-  assign \$301  = batch[51] & check[1];
-  assign \$302  = batch[38] & check[2];
-  assign \$303  = batch[51] & check[3];
-  assign \$304  = | { \$303 , \$302 , \$301 , \$300  };
-  assign \$305  = batch[52] & check[0];
-  assign \$306  = batch[52] & check[1];
-  assign \$307  = batch[39] & check[2];
-  assign \$308  = batch[52] & check[3];
-  assign \$309  = | { \$308 , \$307 , \$306 , \$305  };
-  assign \$310  = batch[53] & check[0];
-  assign \$311  = batch[53] & check[1];
-  assign \$312  = batch[40] & check[2];
-  assign \$313  = batch[53] & check[3];
-  assign \$314  = | { \$313 , \$312 , \$311 , \$310  };
-  assign \$315  = | total[22:8];
-  assign \$316  = | total[6:0];
-  assign \$317  = total[7] & \$316 ;
-  assign \$318  = \$315  | \$317 ;
-  assign \$319  = | total[22:8];
-  assign \$320  = | total[6:0];
-  assign \$321  = total[7] & \$320 ;
-  assign \$322  = \$319  | \$321 ;
-  assign \$323  = | total[22:6];
-  assign \$324  = | total[4:0];
-  assign \$325  = total[5] & \$324 ;
-  assign \$326  = \$323  | \$325 ;
-  assign \$327  = | total[22:8];
-  assign \$328  = | total[6:0];
-  assign \$329  = total[7] & \$328 ;
-  assign \$330  = \$327  | \$329 ;
-  assign \$331  = | total[22:9];
-  assign \$332  = | total[7:0];
-  assign \$333  = total[8] & \$332 ;
-  assign \$334  = \$331  | \$333 ;
-  assign \$335  = { \$334 , \$330 , \$326 , \$322 , \$318  } | { \$29 , \$24 , \$20 , \$18 , \$11  };
-  assign \$336  = \$335  & { \$9 , \$7 , \$5 , \$4 , \$3  };
-  assign \$337  = \$336  & check;
-  assign \$338  = begun != following;
-  assign \$339  = check[3] & \$338 ;
-  assign \$340  = record[47] ? 9'h001 : record[8:0];
-  assign \$341  = tiles + { 4'h0, \$340  };
-  assign \$342  = count * times;
-  assign \$343  = { 6'h0, base } + product;
-  assign \$345  = check[4] ? 6'h08 : \$344 ;
-  assign \$346  = | excess;
-  assign \$347  = following == \config [34:30];
-  assign \$348  = ~| \config [34:30];
-  assign \$349  = check[2] & \$348 ;
-  assign \$350  = check[4] ? \$347  : \$349 ;
-  assign \$351  = \$346  | \$350 ;
-  assign \$352  = connection + 4'h1;
+  assign \$311  = | excess;
+  assign \$312  = \$signal$18  & many;
+  assign \$318  = | { \$317 , \$316 , \$315 , \$314 , \$313  };
+  assign \$330  = | { \$329 , \$328 , \$327 , \$326 , \$325  };
+  assign \$337  = | excess;
+  assign \$338  = \$337  | \$signal$18 ;
   always @(posedge clk)
-    base <= { \$159 , \$157 , \$155 , \$153 , \$147 , \$141 , \$135 , \$129 , \$123 , \$117 , \$111 , \$105 , \$99 , \$93 , \$87 , \$81  };
+    \$signal  <= \$345 ;
   always @(posedge clk)
-    count <= { \$231 , \$223 , \$215 , \$207 , \$199 , \$191 , \$183 , \$175 , \$167  };
+    invalid <= \$346 ;
   always @(posedge clk)
-    times <= { \$314 , \$309 , \$304 , \$299 , \$294 , \$287 , \$280 , \$273 , \$266 , \$259 , \$252 , \$245 , \$238  };
+    base <= { \$113 , \$111 , \$109 , \$107 , \$101 , \$95 , \$89 , \$83 , \$77 , \$71 , \$65 , \$59 , \$53 , \$47 , \$41 , \$35  };
   always @(posedge clk)
-    excess <= \$337 ;
+    count <= { \$185 , \$177 , \$169 , \$161 , \$153 , \$145 , \$137 , \$129 , \$121  };
   always @(posedge clk)
-    tiles <= \$353 ;
+    times <= { \$268 , \$263 , \$258 , \$253 , \$248 , \$241 , \$234 , \$227 , \$220 , \$213 , \$206 , \$199 , \$192  };
   always @(posedge clk)
-    begun <= \$354 ;
+    excess <= \$291 ;
   always @(posedge clk)
-    connection <= \$355 ;
+    tiles <= \$347 ;
   always @(posedge clk)
-    check <= \$356 ;
+    begun <= \$348 ;
   always @(posedge clk)
-    fsm_state <= \$357 ;
+    connection <= \$349 ;
   always @(posedge clk)
-    product <= \$358 ;
+    \$signal$18  <= \$350 ;
   always @(posedge clk)
-    total <= \$359 ;
+    many <= \$351 ;
+  always @(posedge clk)
+    check <= \$352 ;
+  always @(posedge clk)
+    busy <= \$353 ;
+  always @(posedge clk)
+    fsm_state <= \$354 ;
+  always @(posedge clk)
+    product <= \$355 ;
+  always @(posedge clk)
+    total <= \$356 ;
+  always @* begin
+    if (\$initially ) begin end
+    \$345  = { \$9 , \$7 , \$5 , \$4 , \$3  };
+    if (rst) begin
+      \$345  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$346  = { \$29 , \$24 , \$20 , \$18 , \$11  };
+    if (rst) begin
+      \$346  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$347  = tiles;
+    if (\$293 ) begin
+      \$347  = \$295 [12:0];
+    end
+    if (start) begin
+      \$347  = 13'h0000;
+    end
+    if (rst) begin
+      \$347  = 13'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$348  = begun;
+    if (\$293 ) begin
+      \$348  = following;
+    end
+    if (start) begin
+      \$348  = 5'h00;
+    end
+    if (rst) begin
+      \$348  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$349  = connection;
+    if (start) begin
+      \$349  = 4'h0;
+    end
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          if (\$309 ) begin
+          end else if (check[4]) begin
+            \$349  = \$310 [3:0];
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$349  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$350  = \$299 ;
+    if (rst) begin
+      \$350  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$351  = \$303 ;
+    if (rst) begin
+      \$351  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$352  = check;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$352  = 5'h01;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          \$352  = \$307 [4:0];
+      default: ;
+    endcase
+    if (rst) begin
+      \$352  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$353  = busy;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$353  = 1'h1;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          if (\$309 ) begin
+            \$353  = 1'h0;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$353  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$354  = fsm_state;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$354  = 3'h1;
+          end
+      3'h1:
+          \$354  = 3'h2;
+      3'h2:
+          \$354  = 3'h3;
+      3'h3:
+          \$354  = 3'h4;
+      3'h4:
+          \$354  = 3'h5;
+      3'h5:
+        begin
+          \$354  = 3'h1;
+          if (\$309 ) begin
+            \$354  = 3'h0;
+          end
+        end
+      default: ;
+    endcase
+    if (rst) begin
+      \$354  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$355  = product;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \$355  = \$304 ;
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$356  = total;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          \$356  = \$305 ;
+      default: ;
+    endcase
+  end
   always @* begin
     if (\$initially ) begin end
     fault = 4'h0;
@@ -12322,9 +12617,9 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , f
       3'h4:
           /* empty */;
       3'h5:
-          if (\$30 ) begin
-            fault = { \$63 , \$57 , \$51 , \$45  };
-          end else if (\$39 ) begin
+          if (\$311 ) begin
+            fault = { \$336 , \$330 , \$324 , \$318  };
+          end else if (\$312 ) begin
             fault = 4'h8;
           end
       default: ;
@@ -12345,144 +12640,9 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , f
       3'h4:
           /* empty */;
       3'h5:
-          if (\$69 ) begin
+          if (\$338 ) begin
             done = 1'h1;
           end
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$353  = tiles;
-    if (\$339 ) begin
-      \$353  = \$341 [12:0];
-    end
-    if (start) begin
-      \$353  = 13'h0000;
-    end
-    if (rst) begin
-      \$353  = 13'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$354  = begun;
-    if (\$339 ) begin
-      \$354  = following;
-    end
-    if (start) begin
-      \$354  = 5'h00;
-    end
-    if (rst) begin
-      \$354  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$355  = connection;
-    if (start) begin
-      \$355  = 4'h0;
-    end
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          if (\$351 ) begin
-          end else if (check[4]) begin
-            \$355  = \$352 [3:0];
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$355  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$356  = check;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$356  = 5'h01;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          \$356  = \$345 [4:0];
-      default: ;
-    endcase
-    if (rst) begin
-      \$356  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$357  = fsm_state;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$357  = 3'h1;
-          end
-      3'h1:
-          \$357  = 3'h2;
-      3'h2:
-          \$357  = 3'h3;
-      3'h3:
-          \$357  = 3'h4;
-      3'h4:
-          \$357  = 3'h5;
-      3'h5:
-        begin
-          \$357  = 3'h1;
-          if (\$351 ) begin
-            \$357  = 3'h0;
-          end
-        end
-      default: ;
-    endcase
-    if (rst) begin
-      \$357  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$358  = product;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$358  = \$342 ;
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$359  = total;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$359  = \$343 ;
       default: ;
     endcase
   end
@@ -12496,22 +12656,22 @@ module backspike_default_bp_queue_check_79 (rst, busy, batch, start, \config , f
   assign \$20  = 1'h0;
   assign \$23  = \$22 ;
   assign \$28  = \$27 ;
-  assign \$40  = check[0];
-  assign \$41  = check[1];
-  assign \$42  = check[2];
-  assign \$43  = check[3];
-  assign \$44  = 1'h0;
-  assign \$51  = check[4];
-  assign \$52  = check[0];
-  assign \$53  = check[1];
-  assign \$54  = check[2];
-  assign \$55  = check[3];
-  assign \$56  = check[4];
-  assign \$63  = 1'h0;
-  assign \$155  = \$154 ;
-  assign \$157  = \$156 ;
-  assign \$159  = \$158 ;
-  assign \$344  = { check, 1'h0 };
+  assign \$109  = \$108 ;
+  assign \$111  = \$110 ;
+  assign \$113  = \$112 ;
+  assign \$306  = { check, 1'h0 };
+  assign \$313  = check[0];
+  assign \$314  = check[1];
+  assign \$315  = check[2];
+  assign \$316  = check[3];
+  assign \$317  = 1'h0;
+  assign \$324  = check[4];
+  assign \$325  = check[0];
+  assign \$326  = check[1];
+  assign \$327  = check[2];
+  assign \$328  = check[3];
+  assign \$329  = check[4];
+  assign \$336  = 1'h0;
   assign \$13  = \config [61];
   assign \$25  = record[47];
 endmodule
@@ -12981,7 +13141,7 @@ module backspike_default_bp_queue_loader (rst, descriptors__addr, start, layer, 
   assign \config [8:0] = tiles;
 endmodule
 
-module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, batch, \begin , \end$48 , start, abort, \dry_run$45 , counts__0, o__payload, fault, load, waiting, check, o__valid, counts__1, position, layer
+module backspike_default_bp_queue_queue (rst, busy, running, done, batch, \begin , \end$50 , start, abort, \dry_run$47 , counts__0, tile_valid, o__payload, fault, load, waiting, check, o__valid, counts__1, position, layer
 , load_done, check_fault, check_done, o__ready, counts__2, tasks__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -12989,10 +13149,10 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   wire \$100 ;
   wire \$101 ;
   wire \$102 ;
-  wire [11:0] \$103 ;
+  wire \$103 ;
   wire \$104 ;
-  wire [11:0] \$105 ;
-  wire [2:0] \$106 ;
+  wire \$105 ;
+  wire \$106 ;
   wire \$107 ;
   wire \$108 ;
   wire \$109 ;
@@ -13002,64 +13162,52 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   wire \$112 ;
   wire \$113 ;
   wire \$114 ;
-  wire \$115 ;
-  wire \$116 ;
-  wire \$117 ;
+  wire [10:0] \$115 ;
+  wire [11:0] \$116 ;
+  wire [11:0] \$117 ;
   wire \$118 ;
   wire \$119 ;
   wire \$12 ;
   wire \$120 ;
-  wire \$121 ;
-  wire \$122 ;
+  wire [13:0] \$121 ;
+  wire [13:0] \$122 ;
   wire \$123 ;
   wire \$124 ;
   wire \$125 ;
   wire \$126 ;
   wire \$127 ;
-  wire \$128 ;
-  wire \$129 ;
+  wire [11:0] \$128 ;
+  wire [12:0] \$129 ;
   wire \$13 ;
-  wire \$130 ;
-  wire [10:0] \$131 ;
-  wire [11:0] \$132 ;
-  wire [11:0] \$133 ;
-  wire \$134 ;
-  wire \$135 ;
-  wire \$136 ;
-  wire [13:0] \$137 ;
-  wire [13:0] \$138 ;
-  wire \$139 ;
-  wire \$140 ;
-  wire \$141 ;
-  wire \$142 ;
-  wire \$143 ;
-  wire [11:0] \$144 ;
-  wire [12:0] \$145 ;
+  reg \$130 ;
+  reg \$131 ;
+  reg \$132 ;
+  reg \$133 ;
+  reg \$134 ;
+  reg [10:0] \$135 ;
+  reg \$136 ;
+  reg [10:0] \$137 ;
+  reg [1:0] \$138 ;
+  reg \$139 ;
+  wire \$14 ;
+  reg [10:0] \$140 ;
+  reg [10:0] \$141 ;
+  reg [10:0] \$142 ;
+  reg \$143 ;
+  reg [12:0] \$144 ;
+  reg \$145 ;
   reg \$146 ;
-  reg \$147 ;
-  reg \$148 ;
+  reg [2:0] \$147 ;
+  reg [58:0] \$148 ;
   reg \$149 ;
-  wire \$15 ;
-  reg [10:0] \$150 ;
+  reg [3:0] \$150 ;
   reg [10:0] \$151 ;
-  reg [1:0] \$152 ;
-  reg \$153 ;
-  reg [10:0] \$154 ;
-  reg [10:0] \$155 ;
-  reg [10:0] \$156 ;
-  reg \$157 ;
-  reg [12:0] \$158 ;
-  reg \$159 ;
   wire \$16 ;
-  reg \$160 ;
-  reg [2:0] \$161 ;
-  reg [58:0] \$162 ;
-  reg [3:0] \$163 ;
-  reg [10:0] \$164 ;
   wire \$17 ;
   wire \$18 ;
   wire \$19 ;
   wire \$2 ;
+  wire \$22 ;
   wire \$23 ;
   wire \$24 ;
   wire \$25 ;
@@ -13073,25 +13221,25 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
-  wire \$35 ;
   wire \$4 ;
+  wire \$40 ;
   wire \$41 ;
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
   wire \$46 ;
-  wire \$47 ;
-  wire [13:0] \$48 ;
-  wire \$49 ;
+  wire [13:0] \$47 ;
+  wire \$48 ;
+  wire [12:0] \$49 ;
   wire \$5 ;
-  wire [12:0] \$50 ;
-  wire [13:0] \$51 ;
-  wire \$52 ;
-  wire [12:0] \$53 ;
-  wire [13:0] \$54 ;
-  wire [12:0] \$55 ;
-  wire [13:0] \$56 ;
+  wire [13:0] \$50 ;
+  wire \$51 ;
+  wire [12:0] \$52 ;
+  wire [13:0] \$53 ;
+  wire [12:0] \$54 ;
+  wire [13:0] \$55 ;
+  wire \$56 ;
   wire \$57 ;
   wire \$58 ;
   wire \$59 ;
@@ -13120,7 +13268,7 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   wire \$8 ;
   wire \$80 ;
   wire \$81 ;
-  wire \$82 ;
+  wire [11:0] \$82 ;
   wire \$83 ;
   wire \$84 ;
   wire \$85 ;
@@ -13129,8 +13277,8 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   wire \$88 ;
   wire \$89 ;
   wire \$9 ;
-  wire \$90 ;
-  wire \$91 ;
+  wire [11:0] \$90 ;
+  wire [2:0] \$91 ;
   wire \$92 ;
   wire \$93 ;
   wire \$94 ;
@@ -13146,7 +13294,7 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   wire [53:0] batch;
   input [10:0] \begin ;
   wire [10:0] \begin ;
-  reg [10:0] \begin$47  = 11'h000;
+  reg [10:0] \begin$49  = 11'h000;
   output busy;
   wire busy;
   output check;
@@ -13179,12 +13327,13 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   input done;
   wire done;
   reg dry_run = 1'h0;
-  input \dry_run$45 ;
-  wire \dry_run$45 ;
+  input \dry_run$47 ;
+  wire \dry_run$47 ;
   wire empty;
   reg [10:0] \end  = 11'h000;
-  input [10:0] \end$48 ;
-  wire [10:0] \end$48 ;
+  input [10:0] \end$50 ;
+  wire [10:0] \end$50 ;
+  reg entered = 1'h0;
   reg exceeds_end = 1'h0;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
@@ -13208,6 +13357,7 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   output [3:0] layer;
   reg [3:0] layer = 4'h0;
   reg layer_loaded = 1'h0;
+  reg layer_same = 1'h0;
   output load;
   reg load;
   input load_done;
@@ -13240,186 +13390,178 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   output waiting;
   reg waiting;
   reg [10:0] work = 11'h000;
+  reg work_empty = 1'h1;
   assign \$1  = counts__0 >= { 1'h0, \task [9:0] };
   assign \$2  = counts__1 >= { 1'h0, \task [19:10] };
   assign \$3  = \$1  & \$2 ;
   assign \$4  = counts__2 >= { 1'h0, \task [29:20] };
   assign tokens = \$3  & \$4 ;
-  assign empty = ~| work;
-  assign \$5  = \task [58] | \task [56];
-  assign \$6  = ~ \$5 ;
-  assign ready = empty | \$6 ;
+  assign \$5  = ~ entered;
+  assign empty = work_empty & \$5 ;
+  assign \$6  = \task [58] | \task [56];
+  assign \$7  = ~ \$6 ;
+  assign ready = empty | \$7 ;
   assign busy = ~ empty;
-  assign \$7  = ~ last_span;
-  assign \$8  = \task [57] & \$7 ;
-  assign \$9  = ~ dry_run;
-  assign repeats = \$8  & \$9 ;
-  assign running = ~ \$35 ;
-  assign \$10  = ~| fetching;
-  assign \$11  = dry_run & exceeds_end;
-  assign \$12  = dry_run & at_end;
-  assign \$13  = \$12  & in_loop;
-  assign \$15  = layer == \task [35:32];
-  assign \$16  = layer_loaded & \$15 ;
+  assign \$8  = ~ last_span;
+  assign \$9  = \task [57] & \$8 ;
+  assign \$10  = ~ dry_run;
+  assign repeats = \$9  & \$10 ;
+  assign running = ~ \$34 ;
+  assign \$11  = ~| fetching;
+  assign \$12  = dry_run & exceeds_end;
+  assign \$13  = dry_run & at_end;
+  assign \$14  = \$13  & in_loop;
+  assign \$16  = layer_loaded & layer_same;
   assign \$17  = ~ \$16 ;
   assign \$18  = empty & \$17 ;
   assign \$19  = ~ tokens;
-  assign \$23  = \task [35:32] >= 4'h4;
-  assign \$24  = load_done & dry_run;
-  assign \$25  = | check_fault;
-  assign \$26  = ~ dry_run;
-  assign \$27  = ~ tile_valid;
-  assign \$28  = dry_run & \$27 ;
-  assign \$29  = dry_run & misplaced;
-  assign \$30  = ~ in_loop;
-  assign \$31  = \task [57] & \$30 ;
-  assign \$32  = \task [56] ? in_loop : \$31 ;
-  assign \$33  = dry_run & \$32 ;
-  assign \$34  = dry_run | o__ready;
-  assign \$35  = ~| fsm_state;
-  assign \$41  = position > \end ;
-  assign \$42  = | \end [10:9];
-  assign \$43  = | \end [7:0];
-  assign \$44  = \end [8] & \$43 ;
-  assign \$45  = \$42  | \$44 ;
-  assign \$46  = \$41  | \$45 ;
-  assign \$47  = position == \end ;
-  assign \$48  = span + 13'h1;
-  assign \$49  = \$48  >= { 1'h0, batch[27:15] };
-  assign \$50  = \task [54] ? batch[40:28] : 13'h0001;
-  assign \$51  = { 3'h0, \task [53:44] } + \$50 ;
-  assign \$52  = | \$51 [13:5];
-  assign \$53  = \task [54] ? batch[40:28] : 13'h0001;
-  assign \$54  = { 3'h0, \task [53:44] } + \$53 ;
-  assign \$55  = \task [54] ? batch[40:28] : 13'h0001;
-  assign \$56  = { 3'h0, \task [53:44] } + \$55 ;
-  assign \$57  = | \$56 [3:0];
-  assign \$58  = \$54 [4] & \$57 ;
-  assign \$59  = \$52  | \$58 ;
-  assign \$60  = ~ dry_run;
-  assign \$61  = issue & \$60 ;
-  assign \$62  = \$61  ^ done;
-  assign \$63  = ~ dry_run;
-  assign \$64  = issue & \$63 ;
-  assign \$65  = ~ \$64 ;
-  assign \$66  = done & \$65 ;
-  assign \$67  = ~ dry_run;
-  assign \$68  = issue & \$67 ;
-  assign \$69  = ~ \$68 ;
-  assign \$70  = done & \$69 ;
-  assign \$71  = ~ dry_run;
-  assign \$72  = issue & \$71 ;
-  assign \$73  = ~ \$72 ;
-  assign \$74  = done & \$73 ;
-  assign \$75  = ~ dry_run;
-  assign \$76  = issue & \$75 ;
-  assign \$77  = ~ \$76 ;
-  assign \$78  = done & \$77 ;
-  assign \$79  = ~ dry_run;
-  assign \$80  = issue & \$79 ;
-  assign \$81  = ~ \$80 ;
-  assign \$82  = done & \$81 ;
-  assign \$83  = ~ dry_run;
-  assign \$84  = issue & \$83 ;
-  assign \$85  = ~ \$84 ;
-  assign \$86  = done & \$85 ;
-  assign \$87  = ~ dry_run;
-  assign \$88  = issue & \$87 ;
-  assign \$89  = ~ \$88 ;
-  assign \$90  = done & \$89 ;
-  assign \$91  = ~ dry_run;
-  assign \$92  = issue & \$91 ;
-  assign \$93  = ~ \$92 ;
-  assign \$94  = done & \$93 ;
-  assign \$95  = ~ dry_run;
-  assign \$96  = issue & \$95 ;
-  assign \$97  = ~ \$96 ;
-  assign \$98  = done & \$97 ;
-  assign \$99  = ~ dry_run;
-  assign \$100  = issue & \$99 ;
-  assign \$101  = ~ \$100 ;
-  assign \$102  = done & \$101 ;
-  assign \$103  = work + { \$102 , \$98 , \$94 , \$90 , \$86 , \$82 , \$78 , \$74 , \$70 , \$66 , \$62  };
-  assign \$104  = done & counted;
-  assign \$105  = counts__1 + 11'h1;
-  assign \$106  = fetching + 2'h1;
-  assign \$107  = ~| fetching;
-  assign \$108  = dry_run & exceeds_end;
-  assign \$109  = dry_run & at_end;
-  assign \$110  = \$109  & in_loop;
-  assign \$111  = fetching == 2'h2;
-  assign \$112  = layer == \task [35:32];
-  assign \$113  = layer_loaded & \$112 ;
-  assign \$114  = ~ \$113 ;
-  assign \$115  = empty & \$114 ;
-  assign \$116  = ~ tokens;
-  assign \$117  = layer == \task [35:32];
-  assign \$118  = layer_loaded & \$117 ;
-  assign \$119  = ready & \$118 ;
-  assign \$120  = \task [35:32] >= 4'h4;
-  assign \$121  = load_done & tokens;
-  assign \$122  = | check_fault;
-  assign \$123  = ~ tile_valid;
-  assign \$124  = dry_run & \$123 ;
-  assign \$125  = dry_run & misplaced;
-  assign \$126  = ~ in_loop;
-  assign \$127  = \task [57] & \$126 ;
-  assign \$128  = \task [56] ? in_loop : \$127 ;
-  assign \$129  = dry_run & \$128 ;
-  assign \$130  = dry_run | o__ready;
-  assign \$131  = \task [56] ? position : loop_begin;
-  assign \$132  = position + 11'h1;
-  assign \$133  = repeats ? { 1'h0, \$131  } : \$132 ;
-  assign \$134  = in_loop | \task [56];
-  assign \$135  = ~ \task [57];
-  assign \$136  = \$134  & \$135 ;
-  assign \$137  = span + 13'h1;
-  assign \$138  = repeats ? \$137  : 14'h0000;
-  assign \$139  = \task [57] | last_span;
-  assign \$140  = in_loop | \task [56];
-  assign \$141  = ~ \$140 ;
-  assign \$142  = \$139  | \$141 ;
-  assign \$143  = dry_run & \$142 ;
-  assign \$144  = position + 11'h1;
-  assign \$145  = \$144  - { 1'h0, \begin$47  };
+  assign \$22  = \task [35:32] >= 4'h4;
+  assign \$23  = load_done & dry_run;
+  assign \$24  = | check_fault;
+  assign \$25  = ~ dry_run;
+  assign \$26  = ~ tile_valid;
+  assign \$27  = dry_run & \$26 ;
+  assign \$28  = dry_run & misplaced;
+  assign \$29  = ~ in_loop;
+  assign \$30  = \task [57] & \$29 ;
+  assign \$31  = \task [56] ? in_loop : \$30 ;
+  assign \$32  = dry_run & \$31 ;
+  assign \$33  = dry_run | o__ready;
+  assign \$34  = ~| fsm_state;
+  assign \$40  = position > \end ;
+  assign \$41  = | \end [10:9];
+  assign \$42  = | \end [7:0];
+  assign \$43  = \end [8] & \$42 ;
+  assign \$44  = \$41  | \$43 ;
+  assign \$45  = \$40  | \$44 ;
+  assign \$46  = position == \end ;
+  assign \$47  = span + 13'h1;
+  assign \$48  = \$47  >= { 1'h0, batch[27:15] };
+  assign \$49  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$50  = { 3'h0, \task [53:44] } + \$49 ;
+  assign \$51  = | \$50 [13:5];
+  assign \$52  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$53  = { 3'h0, \task [53:44] } + \$52 ;
+  assign \$54  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$55  = { 3'h0, \task [53:44] } + \$54 ;
+  assign \$56  = | \$55 [3:0];
+  assign \$57  = \$53 [4] & \$56 ;
+  assign \$58  = \$51  | \$57 ;
+  assign \$59  = ~ dry_run;
+  assign \$60  = issue & \$59 ;
+  assign \$61  = entered ^ done;
+  assign \$62  = ~ entered;
+  assign \$63  = done & \$62 ;
+  assign \$64  = ~ entered;
+  assign \$65  = done & \$64 ;
+  assign \$66  = ~ entered;
+  assign \$67  = done & \$66 ;
+  assign \$68  = ~ entered;
+  assign \$69  = done & \$68 ;
+  assign \$70  = ~ entered;
+  assign \$71  = done & \$70 ;
+  assign \$72  = ~ entered;
+  assign \$73  = done & \$72 ;
+  assign \$74  = ~ entered;
+  assign \$75  = done & \$74 ;
+  assign \$76  = ~ entered;
+  assign \$77  = done & \$76 ;
+  assign \$78  = ~ entered;
+  assign \$79  = done & \$78 ;
+  assign \$80  = ~ entered;
+  assign \$81  = done & \$80 ;
+  assign \$82  = work + { \$81 , \$79 , \$77 , \$75 , \$73 , \$71 , \$69 , \$67 , \$65 , \$63 , \$61  };
+  assign \$83  = ~ done;
+  assign \$84  = entered & \$83 ;
+  assign \$85  = ~ entered;
+  assign \$86  = \$85  & done;
+  assign \$87  = work == 11'h1;
+  assign \$88  = \$86  & \$87 ;
+  assign \$89  = done & counted;
+  assign \$90  = counts__1 + 11'h1;
+  assign \$91  = fetching + 2'h1;
+  assign \$92  = ~| fetching;
+  assign \$93  = dry_run & exceeds_end;
+  assign \$94  = dry_run & at_end;
+  assign \$95  = \$94  & in_loop;
+  assign \$96  = fetching == 2'h2;
+  assign \$97  = tasks__data[35:32] == layer;
+  assign \$98  = layer_loaded & layer_same;
+  assign \$99  = ~ \$98 ;
+  assign \$100  = empty & \$99 ;
+  assign \$101  = ~ tokens;
+  assign \$102  = layer_loaded & layer_same;
+  assign \$103  = ready & \$102 ;
+  assign \$104  = \task [35:32] >= 4'h4;
+  assign \$105  = load_done & tokens;
+  assign \$106  = | check_fault;
+  assign \$107  = ~ tile_valid;
+  assign \$108  = dry_run & \$107 ;
+  assign \$109  = dry_run & misplaced;
+  assign \$110  = ~ in_loop;
+  assign \$111  = \task [57] & \$110 ;
+  assign \$112  = \task [56] ? in_loop : \$111 ;
+  assign \$113  = dry_run & \$112 ;
+  assign \$114  = dry_run | o__ready;
+  assign \$115  = \task [56] ? position : loop_begin;
+  assign \$116  = position + 11'h1;
+  assign \$117  = repeats ? { 1'h0, \$115  } : \$116 ;
+  assign \$118  = in_loop | \task [56];
+  assign \$119  = ~ \task [57];
+  assign \$120  = \$118  & \$119 ;
+  assign \$121  = span + 13'h1;
+  assign \$122  = repeats ? \$121  : 14'h0000;
+  assign \$123  = \task [57] | last_span;
+  assign \$124  = in_loop | \task [56];
+  assign \$125  = ~ \$124 ;
+  assign \$126  = \$123  | \$125 ;
+  assign \$127  = dry_run & \$126 ;
+  assign \$128  = position + 11'h1;
+  assign \$129  = \$128  - { 1'h0, \begin$49  };
   always @(posedge clk)
-    exceeds_end <= \$146 ;
+    exceeds_end <= \$130 ;
   always @(posedge clk)
-    at_end <= \$147 ;
+    at_end <= \$131 ;
   always @(posedge clk)
-    last_span <= \$148 ;
+    last_span <= \$132 ;
   always @(posedge clk)
-    misplaced <= \$149 ;
+    misplaced <= \$133 ;
   always @(posedge clk)
-    work <= \$150 ;
+    entered <= \$134 ;
   always @(posedge clk)
-    counts__1 <= \$151 ;
+    work <= \$135 ;
   always @(posedge clk)
-    fetching <= \$152 ;
+    work_empty <= \$136 ;
   always @(posedge clk)
-    dry_run <= \$153 ;
+    counts__1 <= \$137 ;
   always @(posedge clk)
-    position <= \$154 ;
+    fetching <= \$138 ;
   always @(posedge clk)
-    \begin$47  <= \$155 ;
+    dry_run <= \$139 ;
   always @(posedge clk)
-    \end  <= \$156 ;
+    position <= \$140 ;
   always @(posedge clk)
-    layer_loaded <= \$157 ;
+    \begin$49  <= \$141 ;
   always @(posedge clk)
-    span <= \$158 ;
+    \end  <= \$142 ;
   always @(posedge clk)
-    counted <= \$159 ;
+    layer_loaded <= \$143 ;
   always @(posedge clk)
-    in_loop <= \$160 ;
+    span <= \$144 ;
   always @(posedge clk)
-    fsm_state <= \$161 ;
+    counted <= \$145 ;
   always @(posedge clk)
-    \task  <= \$162 ;
+    in_loop <= \$146 ;
   always @(posedge clk)
-    layer <= \$163 ;
+    fsm_state <= \$147 ;
   always @(posedge clk)
-    loop_begin <= \$164 ;
+    \task  <= \$148 ;
+  always @(posedge clk)
+    layer_same <= \$149 ;
+  always @(posedge clk)
+    layer <= \$150 ;
+  always @(posedge clk)
+    loop_begin <= \$151 ;
   always @* begin
     if (\$initially ) begin end
     fault = 4'h0;
@@ -13428,16 +13570,16 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
           /* empty */;
       3'h1:
           if (abort) begin
-          end else if (\$10 ) begin
           end else if (\$11 ) begin
+          end else if (\$12 ) begin
             fault = 4'h2;
-          end else if (\$13 ) begin
+          end else if (\$14 ) begin
             fault = 4'ha;
           end
       3'h2:
           if (abort) begin
           end else if (\$18 ) begin
-            if (\$23 ) begin
+            if (\$22 ) begin
               fault = 4'h3;
             end
           end
@@ -13445,16 +13587,16 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
           /* empty */;
       3'h5:
           if (check_done) begin
-            if (\$25 ) begin
+            if (\$24 ) begin
               fault = check_fault;
             end
           end
       3'h4:
-          if (\$28 ) begin
+          if (\$27 ) begin
             fault = 4'h4;
-          end else if (\$29 ) begin
+          end else if (\$28 ) begin
             fault = 4'h9;
-          end else if (\$33 ) begin
+          end else if (\$32 ) begin
             fault = 4'ha;
           end
       default: ;
@@ -13472,7 +13614,7 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
           if (abort) begin
           end else if (\$18 ) begin
             (* full_case = 32'd1 *)
-            if (\$23 ) begin
+            if (\$22 ) begin
             end else begin
               load = 1'h1;
             end
@@ -13508,7 +13650,7 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
       3'h2:
           /* empty */;
       3'h3:
-          check = \$24 ;
+          check = \$23 ;
       default: ;
     endcase
   end
@@ -13527,7 +13669,7 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
       3'h5:
           /* empty */;
       3'h4:
-          o__valid = \$26 ;
+          o__valid = \$25 ;
       default: ;
     endcase
   end
@@ -13546,10 +13688,10 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
       3'h5:
           /* empty */;
       3'h4:
-          if (\$28 ) begin
-          end else if (\$29 ) begin
+          if (\$27 ) begin
+          end else if (\$28 ) begin
+          end else if (\$32 ) begin
           end else if (\$33 ) begin
-          end else if (\$34 ) begin
             issue = 1'h1;
           end
       default: ;
@@ -13557,57 +13699,455 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
   end
   always @* begin
     if (\$initially ) begin end
-    \$146  = \$46 ;
+    \$130  = \$45 ;
+    if (rst) begin
+      \$130  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$131  = \$46 ;
+    if (rst) begin
+      \$131  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$132  = \$48 ;
+    if (rst) begin
+      \$132  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$133  = \$58 ;
+    if (rst) begin
+      \$133  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$134  = \$60 ;
+    if (rst) begin
+      \$134  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$135  = \$82 [10:0];
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$135  = 11'h000;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$135  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$136  = work_empty;
+    if (\$84 ) begin
+      \$136  = 1'h0;
+    end
+    if (\$88 ) begin
+      \$136  = 1'h1;
+    end
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$136  = 1'h1;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$136  = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$137  = counts__1;
+    if (\$89 ) begin
+      \$137  = \$90 [10:0];
+    end
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$137  = 11'h000;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$108 ) begin
+          end else if (\$109 ) begin
+          end else if (\$113 ) begin
+          end else if (\$114 ) begin
+            if (\$127 ) begin
+              \$137  = \$129 [10:0];
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$137  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$138  = fetching;
+    casez (fsm_state)
+      3'h0:
+          \$138  = 2'h0;
+      3'h1:
+        begin
+          \$138  = \$91 [1:0];
+          if (abort) begin
+          end else if (\$92 ) begin
+          end else if (\$93 ) begin
+          end else if (\$95 ) begin
+          end else if (at_end) begin
+          end else if (\$96 ) begin
+            \$138  = 2'h0;
+          end
+        end
+      default: ;
+    endcase
+    if (rst) begin
+      \$138  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$139  = dry_run;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$139  = \dry_run$47 ;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$139  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$140  = position;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$140  = \begin ;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$108 ) begin
+          end else if (\$109 ) begin
+          end else if (\$113 ) begin
+          end else if (\$114 ) begin
+            \$140  = \$117 [10:0];
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$140  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$141  = \begin$49 ;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$141  = \begin ;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$141  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$142  = \end ;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$142  = \end$50 ;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$142  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$143  = layer_loaded;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$143  = 1'h0;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          if (abort) begin
+          end else if (\$100 ) begin
+            \$143  = 1'h1;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$143  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$144  = span;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$144  = 13'h0000;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$108 ) begin
+          end else if (\$109 ) begin
+          end else if (\$113 ) begin
+          end else if (\$114 ) begin
+            if (\task [57]) begin
+              \$144  = \$122 [12:0];
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$144  = 13'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$145  = counted;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$145  = 1'h1;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$108 ) begin
+          end else if (\$109 ) begin
+          end else if (\$113 ) begin
+          end else if (\$114 ) begin
+            if (\task [56]) begin
+              \$145  = last_span;
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$145  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$146  = in_loop;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$146  = 1'h0;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$108 ) begin
+          end else if (\$109 ) begin
+          end else if (\$113 ) begin
+          end else if (\$114 ) begin
+            \$146  = \$120 ;
+          end
+      default: ;
+    endcase
     if (rst) begin
       \$146  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$147  = \$47 ;
+    \$147  = fsm_state;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$147  = 3'h1;
+          end
+      3'h1:
+          if (abort) begin
+            \$147  = 3'h0;
+          end else if (\$92 ) begin
+          end else if (\$93 ) begin
+            \$147  = 3'h0;
+          end else if (\$95 ) begin
+            \$147  = 3'h0;
+          end else if (at_end) begin
+            if (empty) begin
+              \$147  = 3'h0;
+            end
+          end else if (\$96 ) begin
+            \$147  = 3'h2;
+          end
+      3'h2:
+          if (abort) begin
+            \$147  = 3'h0;
+          end else if (\$100 ) begin
+            (* full_case = 32'd1 *)
+            if (\$104 ) begin
+              \$147  = 3'h0;
+            end else begin
+              \$147  = 3'h3;
+            end
+          end else if (\$101 ) begin
+          end else if (\$103 ) begin
+            \$147  = 3'h4;
+          end
+      3'h3:
+        begin
+          if (load_done) begin
+            \$147  = 3'h2;
+          end
+          if (\$105 ) begin
+            \$147  = 3'h4;
+          end
+          if (check) begin
+            \$147  = 3'h5;
+          end
+        end
+      3'h5:
+          if (check_done) begin
+            \$147  = 3'h2;
+            if (\$106 ) begin
+              \$147  = 3'h0;
+            end
+          end
+      3'h4:
+          if (\$108 ) begin
+            \$147  = 3'h0;
+          end else if (\$109 ) begin
+            \$147  = 3'h0;
+          end else if (\$113 ) begin
+            \$147  = 3'h0;
+          end else if (\$114 ) begin
+            \$147  = 3'h1;
+          end
+      default: ;
+    endcase
     if (rst) begin
-      \$147  = 1'h0;
+      \$147  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$148  = \$49 ;
-    if (rst) begin
-      \$148  = 1'h0;
-    end
+    \$148  = \task ;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          if (abort) begin
+          end else if (\$92 ) begin
+          end else if (\$93 ) begin
+          end else if (\$95 ) begin
+          end else if (at_end) begin
+          end else if (\$96 ) begin
+            \$148  = tasks__data[58:0];
+          end
+      default: ;
+    endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$149  = \$59 ;
+    \$149  = layer_same;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          if (abort) begin
+          end else if (\$92 ) begin
+          end else if (\$93 ) begin
+          end else if (\$95 ) begin
+          end else if (at_end) begin
+          end else if (\$96 ) begin
+            \$149  = \$97 ;
+          end
+      3'h2:
+          if (abort) begin
+          end else if (\$100 ) begin
+            \$149  = 1'h1;
+          end
+      default: ;
+    endcase
     if (rst) begin
       \$149  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$150  = \$103 [10:0];
+    \$150  = layer;
     casez (fsm_state)
       3'h0:
-          if (start) begin
-            \$150  = 11'h000;
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          if (abort) begin
+          end else if (\$100 ) begin
+            \$150  = \task [35:32];
           end
       default: ;
     endcase
     if (rst) begin
-      \$150  = 11'h000;
+      \$150  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$151  = counts__1;
-    if (\$104 ) begin
-      \$151  = \$105 [10:0];
-    end
+    \$151  = loop_begin;
     casez (fsm_state)
       3'h0:
-          if (start) begin
-            \$151  = 11'h000;
-          end
+          /* empty */;
       3'h1:
           /* empty */;
       3'h2:
@@ -13617,363 +14157,18 @@ module backspike_default_bp_queue_queue (rst, tile_valid, busy, running, done, b
       3'h5:
           /* empty */;
       3'h4:
-          if (\$124 ) begin
-          end else if (\$125 ) begin
-          end else if (\$129 ) begin
-          end else if (\$130 ) begin
-            if (\$143 ) begin
-              \$151  = \$145 [10:0];
+          if (\$108 ) begin
+          end else if (\$109 ) begin
+          end else if (\$113 ) begin
+          end else if (\$114 ) begin
+            if (\task [56]) begin
+              \$151  = position;
             end
           end
       default: ;
     endcase
     if (rst) begin
       \$151  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$152  = fetching;
-    casez (fsm_state)
-      3'h0:
-          \$152  = 2'h0;
-      3'h1:
-        begin
-          \$152  = \$106 [1:0];
-          if (abort) begin
-          end else if (\$107 ) begin
-          end else if (\$108 ) begin
-          end else if (\$110 ) begin
-          end else if (at_end) begin
-          end else if (\$111 ) begin
-            \$152  = 2'h0;
-          end
-        end
-      default: ;
-    endcase
-    if (rst) begin
-      \$152  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$153  = dry_run;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$153  = \dry_run$45 ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$153  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$154  = position;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$154  = \begin ;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h4:
-          if (\$124 ) begin
-          end else if (\$125 ) begin
-          end else if (\$129 ) begin
-          end else if (\$130 ) begin
-            \$154  = \$133 [10:0];
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$154  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$155  = \begin$47 ;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$155  = \begin ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$155  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$156  = \end ;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$156  = \end$48 ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$156  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$157  = layer_loaded;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$157  = 1'h0;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          if (abort) begin
-          end else if (\$115 ) begin
-            \$157  = 1'h1;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$157  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$158  = span;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$158  = 13'h0000;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h4:
-          if (\$124 ) begin
-          end else if (\$125 ) begin
-          end else if (\$129 ) begin
-          end else if (\$130 ) begin
-            if (\task [57]) begin
-              \$158  = \$138 [12:0];
-            end
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$158  = 13'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$159  = counted;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$159  = 1'h1;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h4:
-          if (\$124 ) begin
-          end else if (\$125 ) begin
-          end else if (\$129 ) begin
-          end else if (\$130 ) begin
-            if (\task [56]) begin
-              \$159  = last_span;
-            end
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$159  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$160  = in_loop;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$160  = 1'h0;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h4:
-          if (\$124 ) begin
-          end else if (\$125 ) begin
-          end else if (\$129 ) begin
-          end else if (\$130 ) begin
-            \$160  = \$136 ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$160  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$161  = fsm_state;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$161  = 3'h1;
-          end
-      3'h1:
-          if (abort) begin
-            \$161  = 3'h0;
-          end else if (\$107 ) begin
-          end else if (\$108 ) begin
-            \$161  = 3'h0;
-          end else if (\$110 ) begin
-            \$161  = 3'h0;
-          end else if (at_end) begin
-            if (empty) begin
-              \$161  = 3'h0;
-            end
-          end else if (\$111 ) begin
-            \$161  = 3'h2;
-          end
-      3'h2:
-          if (abort) begin
-            \$161  = 3'h0;
-          end else if (\$115 ) begin
-            (* full_case = 32'd1 *)
-            if (\$120 ) begin
-              \$161  = 3'h0;
-            end else begin
-              \$161  = 3'h3;
-            end
-          end else if (\$116 ) begin
-          end else if (\$119 ) begin
-            \$161  = 3'h4;
-          end
-      3'h3:
-        begin
-          if (load_done) begin
-            \$161  = 3'h2;
-          end
-          if (\$121 ) begin
-            \$161  = 3'h4;
-          end
-          if (check) begin
-            \$161  = 3'h5;
-          end
-        end
-      3'h5:
-          if (check_done) begin
-            \$161  = 3'h2;
-            if (\$122 ) begin
-              \$161  = 3'h0;
-            end
-          end
-      3'h4:
-          if (\$124 ) begin
-            \$161  = 3'h0;
-          end else if (\$125 ) begin
-            \$161  = 3'h0;
-          end else if (\$129 ) begin
-            \$161  = 3'h0;
-          end else if (\$130 ) begin
-            \$161  = 3'h1;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$161  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$162  = \task ;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (abort) begin
-          end else if (\$107 ) begin
-          end else if (\$108 ) begin
-          end else if (\$110 ) begin
-          end else if (at_end) begin
-          end else if (\$111 ) begin
-            \$162  = tasks__data[58:0];
-          end
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$163  = layer;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          if (abort) begin
-          end else if (\$115 ) begin
-            \$163  = \task [35:32];
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$163  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$164  = loop_begin;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h4:
-          if (\$124 ) begin
-          end else if (\$125 ) begin
-          end else if (\$129 ) begin
-          end else if (\$130 ) begin
-            if (\task [56]) begin
-              \$164  = position;
-            end
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$164  = 11'h000;
     end
   end
   assign o__payload[32:20] = span;
@@ -14068,7 +14263,7 @@ module backspike_default_bp_queue_records (rst, connection, record, o, clk);
   assign o[8:0] = \$signature__data ;
 endmodule
 
-module backspike_default_codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$17654$1 , \port$17656$1 , \port$17658$1 , \port$17660$1 , \port$17662$1 , \port$17664$1 , \port$17666$1 , \port$17668$1 , \port$17669$1 , \port$17684$0 , \port$18606$0 , \port$18741$1 , read0__data, host__response__payload
+module backspike_default_codes_memory (rst, rest, host__request__valid, write__en, host__request__ready, host__response__valid, host__request__payload, \port$19179$1 , \port$19181$1 , \port$19183$1 , \port$19185$1 , \port$19187$1 , \port$19189$1 , \port$19191$1 , \port$19193$1 , \port$19194$1 , \port$19209$0 , \port$20168$0 , \port$20303$1 , read0__data, host__response__payload
 , clk);
   reg \$initially  = 0;
   wire [10:0] address;
@@ -14084,30 +14279,30 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input [4:0] \port$17654$1 ;
-  wire [4:0] \port$17654$1 ;
-  input [4:0] \port$17656$1 ;
-  wire [4:0] \port$17656$1 ;
-  input [4:0] \port$17658$1 ;
-  wire [4:0] \port$17658$1 ;
-  input [4:0] \port$17660$1 ;
-  wire [4:0] \port$17660$1 ;
-  input [4:0] \port$17662$1 ;
-  wire [4:0] \port$17662$1 ;
-  input [4:0] \port$17664$1 ;
-  wire [4:0] \port$17664$1 ;
-  input [4:0] \port$17666$1 ;
-  wire [4:0] \port$17666$1 ;
-  input [4:0] \port$17668$1 ;
-  wire [4:0] \port$17668$1 ;
-  input [3:0] \port$17669$1 ;
-  wire [3:0] \port$17669$1 ;
-  input [6:0] \port$17684$0 ;
-  wire [6:0] \port$17684$0 ;
-  input [6:0] \port$18606$0 ;
-  wire [6:0] \port$18606$0 ;
-  input [3:0] \port$18741$1 ;
-  wire [3:0] \port$18741$1 ;
+  input [4:0] \port$19179$1 ;
+  wire [4:0] \port$19179$1 ;
+  input [4:0] \port$19181$1 ;
+  wire [4:0] \port$19181$1 ;
+  input [4:0] \port$19183$1 ;
+  wire [4:0] \port$19183$1 ;
+  input [4:0] \port$19185$1 ;
+  wire [4:0] \port$19185$1 ;
+  input [4:0] \port$19187$1 ;
+  wire [4:0] \port$19187$1 ;
+  input [4:0] \port$19189$1 ;
+  wire [4:0] \port$19189$1 ;
+  input [4:0] \port$19191$1 ;
+  wire [4:0] \port$19191$1 ;
+  input [4:0] \port$19193$1 ;
+  wire [4:0] \port$19193$1 ;
+  input [3:0] \port$19194$1 ;
+  wire [3:0] \port$19194$1 ;
+  input [6:0] \port$19209$0 ;
+  wire [6:0] \port$19209$0 ;
+  input [6:0] \port$20168$0 ;
+  wire [6:0] \port$20168$0 ;
+  input [3:0] \port$20303$1 ;
+  wire [3:0] \port$20303$1 ;
   reg [10:0] read0__addr;
   output [39:0] read0__data;
   wire [39:0] read0__data;
@@ -14119,16 +14314,16 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
   wire write__en;
   backspike_default_codes_memory_rows  rows (
     .clk(clk),
-    .\port$17654$1 (\port$17654$1 ),
-    .\port$17656$1 (\port$17656$1 ),
-    .\port$17658$1 (\port$17658$1 ),
-    .\port$17660$1 (\port$17660$1 ),
-    .\port$17662$1 (\port$17662$1 ),
-    .\port$17664$1 (\port$17664$1 ),
-    .\port$17666$1 (\port$17666$1 ),
-    .\port$17668$1 (\port$17668$1 ),
-    .\port$17669$1 (\port$17669$1 ),
-    .\port$17684$0 (\port$17684$0 ),
+    .\port$19179$1 (\port$19179$1 ),
+    .\port$19181$1 (\port$19181$1 ),
+    .\port$19183$1 (\port$19183$1 ),
+    .\port$19185$1 (\port$19185$1 ),
+    .\port$19187$1 (\port$19187$1 ),
+    .\port$19189$1 (\port$19189$1 ),
+    .\port$19191$1 (\port$19191$1 ),
+    .\port$19193$1 (\port$19193$1 ),
+    .\port$19194$1 (\port$19194$1 ),
+    .\port$19209$0 (\port$19209$0 ),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -14142,41 +14337,41 @@ module backspike_default_codes_memory (rst, rest, host__request__valid, write__e
     .host__request__valid(host__request__valid),
     .host__response__payload(host__response__payload),
     .host__response__valid(host__response__valid),
-    .\port$20169$0 (read0__data),
+    .\port$21813$0 (read0__data),
     .rst(rst)
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$18606$0 , \port$18741$1  };
+    read0__addr = { \port$20168$0 , \port$20303$1  };
     if (rest) begin
       read0__addr = address;
     end
   end
 endmodule
 
-module backspike_default_codes_memory_rows (rst, write__en, \port$17654$1 , \port$17656$1 , \port$17658$1 , \port$17660$1 , \port$17662$1 , \port$17664$1 , \port$17666$1 , \port$17668$1 , \port$17669$1 , \port$17684$0 , read__addr, read0__data, clk);
+module backspike_default_codes_memory_rows (rst, write__en, \port$19179$1 , \port$19181$1 , \port$19183$1 , \port$19185$1 , \port$19187$1 , \port$19189$1 , \port$19191$1 , \port$19193$1 , \port$19194$1 , \port$19209$0 , read__addr, read0__data, clk);
   input clk;
   wire clk;
-  input [4:0] \port$17654$1 ;
-  wire [4:0] \port$17654$1 ;
-  input [4:0] \port$17656$1 ;
-  wire [4:0] \port$17656$1 ;
-  input [4:0] \port$17658$1 ;
-  wire [4:0] \port$17658$1 ;
-  input [4:0] \port$17660$1 ;
-  wire [4:0] \port$17660$1 ;
-  input [4:0] \port$17662$1 ;
-  wire [4:0] \port$17662$1 ;
-  input [4:0] \port$17664$1 ;
-  wire [4:0] \port$17664$1 ;
-  input [4:0] \port$17666$1 ;
-  wire [4:0] \port$17666$1 ;
-  input [4:0] \port$17668$1 ;
-  wire [4:0] \port$17668$1 ;
-  input [3:0] \port$17669$1 ;
-  wire [3:0] \port$17669$1 ;
-  input [6:0] \port$17684$0 ;
-  wire [6:0] \port$17684$0 ;
+  input [4:0] \port$19179$1 ;
+  wire [4:0] \port$19179$1 ;
+  input [4:0] \port$19181$1 ;
+  wire [4:0] \port$19181$1 ;
+  input [4:0] \port$19183$1 ;
+  wire [4:0] \port$19183$1 ;
+  input [4:0] \port$19185$1 ;
+  wire [4:0] \port$19185$1 ;
+  input [4:0] \port$19187$1 ;
+  wire [4:0] \port$19187$1 ;
+  input [4:0] \port$19189$1 ;
+  wire [4:0] \port$19189$1 ;
+  input [4:0] \port$19191$1 ;
+  wire [4:0] \port$19191$1 ;
+  input [4:0] \port$19193$1 ;
+  wire [4:0] \port$19193$1 ;
+  input [3:0] \port$19194$1 ;
+  wire [3:0] \port$19194$1 ;
+  input [6:0] \port$19209$0 ;
+  wire [6:0] \port$19209$0 ;
   output [39:0] read0__data;
   reg [39:0] read0__data = 40'h0000000000;
   input [10:0] read__addr;
@@ -14190,7 +14385,7 @@ module backspike_default_codes_memory_rows (rst, write__en, \port$17654$1 , \por
   reg [39:0] copy0 [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$17684$0 , \port$17669$1  }] <= { \port$17668$1 , \port$17666$1 , \port$17664$1 , \port$17662$1 , \port$17660$1 , \port$17658$1 , \port$17656$1 , \port$17654$1  };
+      copy0[{ \port$19209$0 , \port$19194$1  }] <= { \port$19193$1 , \port$19191$1 , \port$19189$1 , \port$19187$1 , \port$19185$1 , \port$19183$1 , \port$19181$1 , \port$19179$1  };
   end
   reg [39:0] _0_;
   always @(posedge clk) begin
@@ -14201,7 +14396,7 @@ module backspike_default_codes_memory_rows (rst, write__en, \port$17654$1 , \por
     read0__data <= read__data;
 endmodule
 
-module backspike_default_codes_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$20169$0 , address, host__response__payload, clk);
+module backspike_default_codes_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, host__request__payload, \port$21813$0 , address, host__response__payload, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [31:0] \$10 ;
@@ -14243,8 +14438,8 @@ module backspike_default_codes_memory_window (rst, host__request__valid, host__r
   wire host__response__valid;
   reg [31:0] part0 = 32'd0;
   reg [31:0] part1 = 32'd0;
-  input [39:0] \port$20169$0 ;
-  wire [39:0] \port$20169$0 ;
+  input [39:0] \port$21813$0 ;
+  wire [39:0] \port$21813$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -14294,14 +14489,14 @@ module backspike_default_codes_memory_window (rst, host__request__valid, host__r
     word2 <= \$28 ;
   always @* begin
     if (\$initially ) begin end
-    \$17  = { 3'h0, \port$20169$0 [19:15], 3'h0, \port$20169$0 [14:10], 3'h0, \port$20169$0 [9:5], 3'h0, \port$20169$0 [4:0] };
+    \$17  = { 3'h0, \port$21813$0 [19:15], 3'h0, \port$21813$0 [14:10], 3'h0, \port$21813$0 [9:5], 3'h0, \port$21813$0 [4:0] };
     if (\$1 ) begin
       \$17  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = { 3'h0, \port$20169$0 [39:35], 3'h0, \port$20169$0 [34:30], 3'h0, \port$20169$0 [29:25], 3'h0, \port$20169$0 [24:20] };
+    \$18  = { 3'h0, \port$21813$0 [39:35], 3'h0, \port$21813$0 [34:30], 3'h0, \port$21813$0 [29:25], 3'h0, \port$21813$0 [24:20] };
     if (\$2 ) begin
       \$18  = 32'd0;
     end
@@ -14390,22 +14585,22 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire [4:0] \$13 ;
+  wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  wire \$16 ;
+  wire [4:0] \$16 ;
   wire \$17 ;
-  wire [13:0] \$18 ;
-  wire [12:0] \$19 ;
+  wire \$18 ;
+  wire \$19 ;
   wire \$2 ;
-  wire [14:0] \$20 ;
+  wire \$20 ;
   wire [13:0] \$21 ;
-  wire [13:0] \$22 ;
-  wire [12:0] \$23 ;
-  wire [14:0] \$24 ;
-  wire \$25 ;
-  wire \$26 ;
-  wire \$27 ;
+  wire [12:0] \$22 ;
+  wire [14:0] \$23 ;
+  wire [13:0] \$24 ;
+  wire [13:0] \$25 ;
+  wire [12:0] \$26 ;
+  wire [14:0] \$27 ;
   wire \$28 ;
   wire \$29 ;
   wire \$3 ;
@@ -14423,37 +14618,35 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
   wire \$40 ;
   wire \$41 ;
   wire \$42 ;
-  wire \$43 ;
-  wire \$44 ;
   wire \$45 ;
-  wire \$48 ;
-  wire \$49 ;
+  wire \$46 ;
   wire \$5 ;
-  reg [9:0] \$54 ;
-  reg \$55 ;
-  reg [2:0] \$56 ;
-  reg [3:0] \$57 ;
-  reg [3:0] \$58 ;
-  reg [3:0] \$59 ;
+  reg [9:0] \$51 ;
+  reg \$52 ;
+  reg [2:0] \$53 ;
+  reg [3:0] \$54 ;
+  reg [3:0] \$55 ;
+  reg [3:0] \$56 ;
+  reg \$57 ;
+  reg \$58 ;
+  reg \$59 ;
   wire \$6 ;
   reg \$60 ;
-  reg \$61 ;
-  reg \$62 ;
-  reg [3:0] \$63 ;
-  reg [1:0] \$64 ;
-  reg [10:0] \$65 ;
-  reg \$66 ;
-  reg \$67 ;
-  reg [2:0] \$68 ;
-  reg [12:0] \$69 ;
+  reg [3:0] \$61 ;
+  reg [1:0] \$62 ;
+  reg [10:0] \$63 ;
+  reg \$64 ;
+  reg \$65 ;
+  reg [2:0] \$66 ;
+  reg [12:0] \$67 ;
+  reg [12:0] \$68 ;
+  reg [3:0] \$69 ;
   wire \$7 ;
-  reg [12:0] \$70 ;
-  reg [3:0] \$71 ;
-  reg \$72 ;
+  reg \$70 ;
   wire \$8 ;
   wire \$9 ;
   reg [9:0] \$signal  = 10'h000;
-  reg [12:0] \$signal$25  = 13'h0000;
+  reg [12:0] \$signal$27  = 13'h0000;
   output abort;
   reg abort = 1'h0;
   input [53:0] batch;
@@ -14469,6 +14662,7 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
   wire changed;
   input clk;
   wire clk;
+  reg deadlock = 1'h0;
   input doorbell;
   wire doorbell;
   output dry_run;
@@ -14594,9 +14788,7 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
   wire running;
   reg validated = 1'h0;
   reg [2:0] waiting = 3'h0;
-  assign \$28  = | queues_running;
-  assign \$29  = queues_running == waiting;
-  assign \$30  = \$28  & \$29 ;
+  assign \$30  = | { fault2, fault1, fault0 };
   assign \$31  = | queues_running;
   assign \$32  = ~ \$31 ;
   assign \$33  = | fault0;
@@ -14607,52 +14799,51 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
   assign \$39  = | queues_running;
   assign \$40  = ~ \$39 ;
   assign \$41  = ~ dry_run;
-  assign begins = \$48  & \$41 ;
+  assign begins = \$45  & \$41 ;
   assign \$42  = | { fault2, fault1, fault0 };
-  assign \$43  = | queues_running;
-  assign \$44  = queues_running == waiting;
-  assign \$45  = \$43  & \$44 ;
-  assign \$48  = ~| fsm_state;
-  assign \$49  = fsm_state == 3'h1;
+  assign \$45  = ~| fsm_state;
+  assign \$46  = fsm_state == 3'h1;
   assign running = fsm_state == 3'h2;
   always @(posedge clk)
-    \$signal  <= \$54 ;
+    \$signal  <= \$51 ;
   always @(posedge clk)
-    misshapen <= \$55 ;
+    misshapen <= \$52 ;
   always @(posedge clk)
-    waiting <= \$56 ;
+    waiting <= \$53 ;
   always @(posedge clk)
-    fault0 <= \$57 ;
+    fault0 <= \$54 ;
   always @(posedge clk)
-    fault1 <= \$58 ;
+    fault1 <= \$55 ;
   always @(posedge clk)
-    fault2 <= \$59 ;
+    fault2 <= \$56 ;
   always @(posedge clk)
-    go <= \$60 ;
+    deadlock <= \$57 ;
   always @(posedge clk)
-    abort <= \$61 ;
+    go <= \$58 ;
   always @(posedge clk)
-    dry_run <= \$62 ;
+    abort <= \$59 ;
   always @(posedge clk)
-    fault <= \$63 ;
+    dry_run <= \$60 ;
   always @(posedge clk)
-    fault_engine <= \$64 ;
+    fault <= \$61 ;
   always @(posedge clk)
-    fault_task <= \$65 ;
+    fault_engine <= \$62 ;
   always @(posedge clk)
-    busy <= \$66 ;
+    fault_task <= \$63 ;
   always @(posedge clk)
-    many <= \$67 ;
+    busy <= \$64 ;
   always @(posedge clk)
-    fsm_state <= \$68 ;
+    many <= \$65 ;
   always @(posedge clk)
-    \$signal$25  <= \$69 ;
+    fsm_state <= \$66 ;
   always @(posedge clk)
-    blocks <= \$70 ;
+    \$signal$27  <= \$67 ;
   always @(posedge clk)
-    bits_left <= \$71 ;
+    blocks <= \$68 ;
   always @(posedge clk)
-    validated <= \$72 ;
+    bits_left <= \$69 ;
+  always @(posedge clk)
+    validated <= \$70 ;
   assign \$1  = batch[4:0] * batch[14:10];
   assign \$2  = ~| \$signal ;
   assign \$3  = \$signal  > 10'h10;
@@ -14661,22 +14852,24 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
   assign \$6  = \$4  | \$5 ;
   assign \$7  = batch[9:5] > batch[4:0];
   assign \$8  = \$6  | \$7 ;
-  assign \$9  = ~ validated;
-  assign \$10  = \$9  | changed;
-  assign \$11  = ~ validated;
-  assign \$12  = \$11  | changed;
-  assign \$13  = bits_left - 4'h1;
-  assign \$14  = | bits_left;
-  assign \$15  = misshapen | many;
-  assign \$16  = ~| blocks;
-  assign \$17  = \$15  | \$16 ;
-  assign \$19  = \$signal$25 [12] ? batch[27:15] : 13'h0000;
-  assign \$20  = \$18  + { 1'h0, \$19  };
-  assign \$23  = \$signal$25 [12] ? batch[27:15] : 13'h0000;
-  assign \$24  = \$22  + { 1'h0, \$23  };
-  assign \$25  = | \$24 [14:13];
-  assign \$26  = many | \$25 ;
-  assign \$27  = | { fault2, fault1, fault0 };
+  assign \$9  = | queues_running;
+  assign \$10  = queues_running == waiting;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = ~ validated;
+  assign \$13  = \$12  | changed;
+  assign \$14  = ~ validated;
+  assign \$15  = \$14  | changed;
+  assign \$16  = bits_left - 4'h1;
+  assign \$17  = | bits_left;
+  assign \$18  = misshapen | many;
+  assign \$19  = ~| blocks;
+  assign \$20  = \$18  | \$19 ;
+  assign \$22  = \$signal$27 [12] ? batch[27:15] : 13'h0000;
+  assign \$23  = \$21  + { 1'h0, \$22  };
+  assign \$26  = \$signal$27 [12] ? batch[27:15] : 13'h0000;
+  assign \$27  = \$25  + { 1'h0, \$26  };
+  assign \$28  = | \$27 [14:13];
+  assign \$29  = many | \$28 ;
   always @* begin
     if (\$initially ) begin end
     \$36  = 11'h000;
@@ -14692,128 +14885,135 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
   end
   always @* begin
     if (\$initially ) begin end
-    \$54  = \$1 ;
+    \$51  = \$1 ;
     if (rst) begin
-      \$54  = 10'h000;
+      \$51  = 10'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$55  = \$8 ;
+    \$52  = \$8 ;
     if (rst) begin
-      \$55  = 1'h0;
+      \$52  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$56  = queues_waiting;
+    \$53  = queues_waiting;
     if (rst) begin
-      \$56  = 3'h0;
+      \$53  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$57  = faults__0;
+    \$54  = faults__0;
     if (rst) begin
-      \$57  = 4'h0;
+      \$54  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$58  = faults__1;
+    \$55  = faults__1;
     if (rst) begin
-      \$58  = 4'h0;
+      \$55  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$59  = faults__2;
+    \$56  = faults__2;
     if (rst) begin
-      \$59  = 4'h0;
+      \$56  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$60  = \$48 ;
+    \$57  = \$11 ;
+    if (rst) begin
+      \$57  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$58  = \$45 ;
+    if (rst) begin
+      \$58  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$59  = \$46 ;
+    if (rst) begin
+      \$59  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$60  = dry_run;
+    casez (fsm_state)
+      3'h3:
+          \$60  = \$13 ;
+      3'h4:
+          /* empty */;
+      3'h0:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h6:
+          if (\$30 ) begin
+          end else if (deadlock) begin
+          end else if (\$32 ) begin
+            \$60  = 1'h0;
+          end
+      default: ;
+    endcase
     if (rst) begin
       \$60  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$61  = \$49 ;
-    if (rst) begin
-      \$61  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$62  = dry_run;
-    casez (fsm_state)
-      3'h3:
-          \$62  = \$10 ;
-      3'h4:
-          /* empty */;
-      3'h0:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h6:
-          if (\$27 ) begin
-          end else if (\$30 ) begin
-          end else if (\$32 ) begin
-            \$62  = 1'h0;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$62  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$63  = fault;
+    \$61  = fault;
     casez (fsm_state)
       3'h3:
           if (doorbell) begin
-            \$63  = 4'h0;
+            \$61  = 4'h0;
           end
       3'h4:
-          if (\$14 ) begin
-          end else if (\$17 ) begin
-            \$63  = 4'h1;
+          if (\$17 ) begin
+          end else if (\$20 ) begin
+            \$61  = 4'h1;
           end
       3'h0:
           /* empty */;
       3'h5:
           /* empty */;
       3'h6:
-          if (\$27 ) begin
+          if (\$30 ) begin
             if (\$33 ) begin
-              \$63  = fault0;
+              \$61  = fault0;
             end
             if (\$34 ) begin
-              \$63  = fault1;
+              \$61  = fault1;
             end
             if (\$35 ) begin
-              \$63  = fault2;
+              \$61  = fault2;
             end
-          end else if (\$30 ) begin
-            \$63  = 4'h7;
+          end else if (deadlock) begin
+            \$61  = 4'h7;
           end
       default: ;
     endcase
     if (rst) begin
-      \$63  = 4'h0;
+      \$61  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$64  = fault_engine;
+    \$62  = fault_engine;
     casez (fsm_state)
       3'h3:
           if (doorbell) begin
-            \$64  = 2'h0;
+            \$62  = 2'h0;
           end
       3'h4:
           /* empty */;
@@ -14822,32 +15022,32 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
       3'h5:
           /* empty */;
       3'h6:
-          if (\$27 ) begin
+          if (\$30 ) begin
             if (\$33 ) begin
-              \$64  = 2'h0;
+              \$62  = 2'h0;
             end
             if (\$34 ) begin
-              \$64  = 2'h1;
+              \$62  = 2'h1;
             end
             if (\$35 ) begin
-              \$64  = 2'h2;
+              \$62  = 2'h2;
             end
-          end else if (\$30 ) begin
-            \$64  = engine;
+          end else if (deadlock) begin
+            \$62  = engine;
           end
       default: ;
     endcase
     if (rst) begin
-      \$64  = 2'h0;
+      \$62  = 2'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$65  = fault_task;
+    \$63  = fault_task;
     casez (fsm_state)
       3'h3:
           if (doorbell) begin
-            \$65  = 11'h000;
+            \$63  = 11'h000;
           end
       3'h4:
           /* empty */;
@@ -14858,25 +15058,25 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
       3'h6:
           /* empty */;
       3'h1:
-          \$65  = \$36 ;
+          \$63  = \$36 ;
       default: ;
     endcase
     if (rst) begin
-      \$65  = 11'h000;
+      \$63  = 11'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$66  = busy;
+    \$64  = busy;
     casez (fsm_state)
       3'h3:
           if (doorbell) begin
-            \$66  = 1'h1;
+            \$64  = 1'h1;
           end
       3'h4:
-          if (\$14 ) begin
-          end else if (\$17 ) begin
-            \$66  = 1'h0;
+          if (\$17 ) begin
+          end else if (\$20 ) begin
+            \$64  = 1'h0;
           end
       3'h0:
           /* empty */;
@@ -14886,147 +15086,147 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
           /* empty */;
       3'h1:
           if (\$38 ) begin
-            \$66  = 1'h0;
+            \$64  = 1'h0;
           end
       3'h2:
           if (\$40 ) begin
-            \$66  = 1'h0;
+            \$64  = 1'h0;
           end
       default: ;
     endcase
     if (rst) begin
-      \$66  = 1'h0;
+      \$64  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$67  = many;
+    \$65  = many;
     casez (fsm_state)
       3'h3:
           if (doorbell) begin
-            \$67  = 1'h0;
+            \$65  = 1'h0;
           end
       3'h4:
-          if (\$14 ) begin
-            \$67  = \$26 ;
+          if (\$17 ) begin
+            \$65  = \$29 ;
           end
       default: ;
     endcase
     if (rst) begin
-      \$67  = 1'h0;
+      \$65  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$68  = fsm_state;
+    \$66  = fsm_state;
     casez (fsm_state)
       3'h3:
           if (doorbell) begin
-            \$68  = 3'h0;
-            if (\$12 ) begin
-              \$68  = 3'h4;
+            \$66  = 3'h0;
+            if (\$15 ) begin
+              \$66  = 3'h4;
             end
           end
       3'h4:
           (* full_case = 32'd1 *)
-          if (\$14 ) begin
-          end else if (\$17 ) begin
-            \$68  = 3'h3;
+          if (\$17 ) begin
+          end else if (\$20 ) begin
+            \$66  = 3'h3;
           end else begin
-            \$68  = 3'h0;
+            \$66  = 3'h0;
           end
       3'h0:
-          \$68  = 3'h5;
+          \$66  = 3'h5;
       3'h5:
         begin
-          \$68  = 3'h2;
+          \$66  = 3'h2;
           if (dry_run) begin
-            \$68  = 3'h6;
+            \$66  = 3'h6;
           end
         end
       3'h6:
-          if (\$27 ) begin
-            \$68  = 3'h1;
-          end else if (\$30 ) begin
-            \$68  = 3'h1;
+          if (\$30 ) begin
+            \$66  = 3'h1;
+          end else if (deadlock) begin
+            \$66  = 3'h1;
           end else if (\$32 ) begin
-            \$68  = 3'h0;
+            \$66  = 3'h0;
           end
       3'h1:
           if (\$38 ) begin
-            \$68  = 3'h3;
+            \$66  = 3'h3;
           end
       3'h2:
           if (\$40 ) begin
-            \$68  = 3'h3;
+            \$66  = 3'h3;
           end
       default: ;
     endcase
     if (rst) begin
-      \$68  = 3'h3;
+      \$66  = 3'h3;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$69  = \$signal$25 ;
+    \$67  = \$signal$27 ;
     casez (fsm_state)
       3'h3:
           if (doorbell) begin
-            if (\$12 ) begin
-              \$69  = batch[40:28];
+            if (\$15 ) begin
+              \$67  = batch[40:28];
             end
           end
       3'h4:
-          if (\$14 ) begin
-            \$69  = \$21 [12:0];
+          if (\$17 ) begin
+            \$67  = \$24 [12:0];
           end
       default: ;
     endcase
     if (rst) begin
-      \$69  = 13'h0000;
+      \$67  = 13'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$70  = blocks;
+    \$68  = blocks;
     casez (fsm_state)
       3'h3:
           if (doorbell) begin
-            if (\$12 ) begin
-              \$70  = 13'h0000;
+            if (\$15 ) begin
+              \$68  = 13'h0000;
             end
           end
       3'h4:
-          if (\$14 ) begin
-            \$70  = \$20 [12:0];
+          if (\$17 ) begin
+            \$68  = \$23 [12:0];
           end
       default: ;
     endcase
     if (rst) begin
-      \$70  = 13'h0000;
+      \$68  = 13'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$71  = bits_left;
+    \$69  = bits_left;
     casez (fsm_state)
       3'h3:
           if (doorbell) begin
-            if (\$12 ) begin
-              \$71  = 4'hd;
+            if (\$15 ) begin
+              \$69  = 4'hd;
             end
           end
       3'h4:
-          \$71  = \$13 [3:0];
+          \$69  = \$16 [3:0];
       default: ;
     endcase
     if (rst) begin
-      \$71  = 4'h0;
+      \$69  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$72  = validated;
+    \$70  = validated;
     casez (fsm_state)
       3'h3:
           /* empty */;
@@ -15037,18 +15237,18 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
       3'h5:
           /* empty */;
       3'h6:
-          if (\$27 ) begin
-          end else if (\$30 ) begin
+          if (\$30 ) begin
+          end else if (deadlock) begin
           end else if (\$32 ) begin
-            \$72  = 1'h1;
+            \$70  = 1'h1;
           end
       default: ;
     endcase
     if (changed) begin
-      \$72  = 1'h0;
+      \$70  = 1'h0;
     end
     if (rst) begin
-      \$72  = 1'h0;
+      \$70  = 1'h0;
     end
   end
   always @* begin
@@ -15065,7 +15265,7 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
           /* empty */;
       3'h6:
           if (\$42 ) begin
-          end else if (\$45 ) begin
+          end else if (deadlock) begin
             if (waiting[0]) begin
               engine = 2'h0;
             end
@@ -15079,9 +15279,9 @@ module backspike_default_control (rst, begins, running, batch, queues_running, q
       default: ;
     endcase
   end
-  assign \$18  = { blocks, 1'h0 };
-  assign \$21  = { \$signal$25 , 1'h0 };
-  assign \$22  = { blocks, 1'h0 };
+  assign \$21  = { blocks, 1'h0 };
+  assign \$24  = { \$signal$27 , 1'h0 };
+  assign \$25  = { blocks, 1'h0 };
 endmodule
 
 module backspike_default_counters (rst, \host__request__valid$81 , host__request__ready, host__response__valid, clear, count, wg_loaded, wg_rows, fp_working, fp_event, fp_stuck, fp_starved, fp_blocked, fp_refused, bp_working, bp_event, bp_stuck, bp_starved, bp_blocked, bp_refused, wg_working
@@ -16455,9 +16655,9 @@ module backspike_default_counters_window (rst, host__request__valid, host__reque
   assign \$6  = host__request__payload[5:1];
 endmodule
 
-module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$1728$0 , front_spikes__addr, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, \port$3299$0 , drain_spikes__en, drain_active__en, batch, extent, buffer, carry
-, \begin , \end , start, abort, dry_run, queue_fault, queue_waiting, counts__0, queue_position, front_row__address, \port$17654$1 , \port$17656$1 , \port$17658$1 , \port$17660$1 , \port$17662$1 , \port$17664$1 , \port$17666$1 , \port$17668$1 , \port$17669$1 , \port$17684$0 , \port$17703$0
-, \port$17705$0 , \port$17707$0 , \port$17709$0 , \port$17711$0 , \port$17713$0 , \port$17715$0 , \port$17717$0 , \port$17719$0 , \port$17721$0 , \port$17723$0 , \port$17725$0 , \port$17727$0 , \port$17729$0 , \port$17731$0 , \port$17733$0 , \port$17736$0 , counts__1, counts__2, spikes__data, descriptors__data, tasks__data
+module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_descriptors__addr, stall_port, \port$1636$0 , front_spikes__addr, stall_vector, stall_drain, \event , drain_saturated, drain_codes__en, drain_logits__en, \port$3587$0 , drain_spikes__en, drain_active__en, batch, extent, buffer, carry
+, \begin , \end , start, abort, dry_run, queue_fault, queue_waiting, counts__0, queue_position, front_row__address, \port$19179$1 , \port$19181$1 , \port$19183$1 , \port$19185$1 , \port$19187$1 , \port$19189$1 , \port$19191$1 , \port$19193$1 , \port$19194$1 , \port$19209$0 , \port$19228$0
+, \port$19230$0 , \port$19232$0 , \port$19234$0 , \port$19236$0 , \port$19238$0 , \port$19240$0 , \port$19242$0 , \port$19244$0 , \port$19246$0 , \port$19248$0 , \port$19250$0 , \port$19252$0 , \port$19254$0 , \port$19256$0 , \port$19258$0 , \port$19261$0 , counts__1, counts__2, spikes__data, descriptors__data, tasks__data
 , row__vector, clk);
   wire \$1 ;
   wire [20:0] \$10 ;
@@ -16560,64 +16760,64 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
   wire o_events__ready;
   wire o_headers__ready;
   wire o_vectors__ready;
-  output \port$1728$0 ;
-  wire \port$1728$0 ;
-  output [20:0] \port$17654$1 ;
-  wire [20:0] \port$17654$1 ;
-  output [20:0] \port$17656$1 ;
-  wire [20:0] \port$17656$1 ;
-  output [20:0] \port$17658$1 ;
-  wire [20:0] \port$17658$1 ;
-  output [20:0] \port$17660$1 ;
-  wire [20:0] \port$17660$1 ;
-  output [20:0] \port$17662$1 ;
-  wire [20:0] \port$17662$1 ;
-  output [20:0] \port$17664$1 ;
-  wire [20:0] \port$17664$1 ;
-  output [20:0] \port$17666$1 ;
-  wire [20:0] \port$17666$1 ;
-  output [20:0] \port$17668$1 ;
-  wire [20:0] \port$17668$1 ;
-  output [3:0] \port$17669$1 ;
-  wire [3:0] \port$17669$1 ;
-  output [6:0] \port$17684$0 ;
-  wire [6:0] \port$17684$0 ;
-  output [8:0] \port$17703$0 ;
-  wire [8:0] \port$17703$0 ;
-  output [8:0] \port$17705$0 ;
-  wire [8:0] \port$17705$0 ;
-  output [8:0] \port$17707$0 ;
-  wire [8:0] \port$17707$0 ;
-  output [8:0] \port$17709$0 ;
-  wire [8:0] \port$17709$0 ;
-  output [8:0] \port$17711$0 ;
-  wire [8:0] \port$17711$0 ;
-  output [8:0] \port$17713$0 ;
-  wire [8:0] \port$17713$0 ;
-  output [8:0] \port$17715$0 ;
-  wire [8:0] \port$17715$0 ;
-  output [8:0] \port$17717$0 ;
-  wire [8:0] \port$17717$0 ;
-  output [8:0] \port$17719$0 ;
-  wire [8:0] \port$17719$0 ;
-  output [8:0] \port$17721$0 ;
-  wire [8:0] \port$17721$0 ;
-  output [8:0] \port$17723$0 ;
-  wire [8:0] \port$17723$0 ;
-  output [8:0] \port$17725$0 ;
-  wire [8:0] \port$17725$0 ;
-  output [8:0] \port$17727$0 ;
-  wire [8:0] \port$17727$0 ;
-  output [8:0] \port$17729$0 ;
-  wire [8:0] \port$17729$0 ;
-  output [8:0] \port$17731$0 ;
-  wire [8:0] \port$17731$0 ;
-  output [8:0] \port$17733$0 ;
-  wire [8:0] \port$17733$0 ;
-  output [7:0] \port$17736$0 ;
-  wire [7:0] \port$17736$0 ;
-  output [3:0] \port$3299$0 ;
-  wire [3:0] \port$3299$0 ;
+  output \port$1636$0 ;
+  wire \port$1636$0 ;
+  output [20:0] \port$19179$1 ;
+  wire [20:0] \port$19179$1 ;
+  output [20:0] \port$19181$1 ;
+  wire [20:0] \port$19181$1 ;
+  output [20:0] \port$19183$1 ;
+  wire [20:0] \port$19183$1 ;
+  output [20:0] \port$19185$1 ;
+  wire [20:0] \port$19185$1 ;
+  output [20:0] \port$19187$1 ;
+  wire [20:0] \port$19187$1 ;
+  output [20:0] \port$19189$1 ;
+  wire [20:0] \port$19189$1 ;
+  output [20:0] \port$19191$1 ;
+  wire [20:0] \port$19191$1 ;
+  output [20:0] \port$19193$1 ;
+  wire [20:0] \port$19193$1 ;
+  output [3:0] \port$19194$1 ;
+  wire [3:0] \port$19194$1 ;
+  output [6:0] \port$19209$0 ;
+  wire [6:0] \port$19209$0 ;
+  output [8:0] \port$19228$0 ;
+  wire [8:0] \port$19228$0 ;
+  output [8:0] \port$19230$0 ;
+  wire [8:0] \port$19230$0 ;
+  output [8:0] \port$19232$0 ;
+  wire [8:0] \port$19232$0 ;
+  output [8:0] \port$19234$0 ;
+  wire [8:0] \port$19234$0 ;
+  output [8:0] \port$19236$0 ;
+  wire [8:0] \port$19236$0 ;
+  output [8:0] \port$19238$0 ;
+  wire [8:0] \port$19238$0 ;
+  output [8:0] \port$19240$0 ;
+  wire [8:0] \port$19240$0 ;
+  output [8:0] \port$19242$0 ;
+  wire [8:0] \port$19242$0 ;
+  output [8:0] \port$19244$0 ;
+  wire [8:0] \port$19244$0 ;
+  output [8:0] \port$19246$0 ;
+  wire [8:0] \port$19246$0 ;
+  output [8:0] \port$19248$0 ;
+  wire [8:0] \port$19248$0 ;
+  output [8:0] \port$19250$0 ;
+  wire [8:0] \port$19250$0 ;
+  output [8:0] \port$19252$0 ;
+  wire [8:0] \port$19252$0 ;
+  output [8:0] \port$19254$0 ;
+  wire [8:0] \port$19254$0 ;
+  output [8:0] \port$19256$0 ;
+  wire [8:0] \port$19256$0 ;
+  output [8:0] \port$19258$0 ;
+  wire [8:0] \port$19258$0 ;
+  output [7:0] \port$19261$0 ;
+  wire [7:0] \port$19261$0 ;
+  output [3:0] \port$3587$0 ;
+  wire [3:0] \port$3587$0 ;
   output queue_busy;
   wire queue_busy;
   output [7:0] queue_descriptors__addr;
@@ -16681,18 +16881,18 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
     .extent(extent),
     .i_headers__payload(i_headers__payload),
     .logits__en(drain_logits__en),
-    .\port$17654$1 (\$3 ),
-    .\port$17656$1 (\$4 ),
-    .\port$17658$1 (\$5 ),
-    .\port$17660$1 (\$6 ),
-    .\port$17662$1 (\$7 ),
-    .\port$17664$1 (\$8 ),
-    .\port$17666$1 (\$9 ),
-    .\port$17668$1 (\$10 ),
-    .\port$17669$1 (\$11 ),
-    .\port$17684$0 (\$12 ),
-    .\port$17736$0 (\$29 ),
-    .\port$3299$0 (\$2 ),
+    .\port$19179$1 (\$3 ),
+    .\port$19181$1 (\$4 ),
+    .\port$19183$1 (\$5 ),
+    .\port$19185$1 (\$6 ),
+    .\port$19187$1 (\$7 ),
+    .\port$19189$1 (\$8 ),
+    .\port$19191$1 (\$9 ),
+    .\port$19193$1 (\$10 ),
+    .\port$19194$1 (\$11 ),
+    .\port$19209$0 (\$12 ),
+    .\port$19261$0 (\$29 ),
+    .\port$3587$0 (\$2 ),
     .rst(rst),
     .saturated(drain_saturated),
     .spikes__en(drain_spikes__en),
@@ -16729,7 +16929,7 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
     .i__ready(o__ready),
     .i__valid(i__valid),
     .o__ready(\$1 ),
-    .\o__ready$85 (o_vectors__ready),
+    .\o__ready$76 (o_vectors__ready),
     .o_events__payload(i_events__payload),
     .o_events__ready(o_events__ready),
     .o_events__valid(i_events__valid),
@@ -16741,7 +16941,7 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
     .record(record),
     .refused(stall_port),
     .row(spikes__data),
-    .\row$78 (row__vector),
+    .\row$84 (row__vector),
     .row__valid(front_row__valid),
     .rst(rst),
     .spikes__addr(front_spikes__addr)
@@ -16780,7 +16980,7 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
     .busy(queue_busy),
     .clk(clk),
     .\config (\config ),
-    .\connection$68 (connection),
+    .\connection$67 (connection),
     .counts__0(counts__0),
     .counts__1(counts__1),
     .counts__2(counts__2),
@@ -16795,7 +16995,7 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
     .o__ready(o__ready),
     .o__valid(i__valid),
     .position(queue_position),
-    .\record$70 (record),
+    .\record$69 (record),
     .rst(rst),
     .running(queue_running),
     .start(start),
@@ -16803,40 +17003,40 @@ module backspike_default_fp (rst, row__grant, queue_busy, queue_running, queue_d
     .tasks__data(tasks__data),
     .waiting(queue_waiting)
   );
-  assign \port$1728$0  = \$1 ;
-  assign \port$3299$0  = \$2 ;
-  assign \port$17654$1  = \$3 ;
-  assign \port$17656$1  = \$4 ;
-  assign \port$17658$1  = \$5 ;
-  assign \port$17660$1  = \$6 ;
-  assign \port$17662$1  = \$7 ;
-  assign \port$17664$1  = \$8 ;
-  assign \port$17666$1  = \$9 ;
-  assign \port$17668$1  = \$10 ;
-  assign \port$17669$1  = \$11 ;
-  assign \port$17684$0  = \$12 ;
-  assign \port$17703$0  = \$13 ;
-  assign \port$17705$0  = \$14 ;
-  assign \port$17707$0  = \$15 ;
-  assign \port$17709$0  = \$16 ;
-  assign \port$17711$0  = \$17 ;
-  assign \port$17713$0  = \$18 ;
-  assign \port$17715$0  = \$19 ;
-  assign \port$17717$0  = \$20 ;
-  assign \port$17719$0  = \$21 ;
-  assign \port$17721$0  = \$22 ;
-  assign \port$17723$0  = \$23 ;
-  assign \port$17725$0  = \$24 ;
-  assign \port$17727$0  = \$25 ;
-  assign \port$17729$0  = \$26 ;
-  assign \port$17731$0  = \$27 ;
-  assign \port$17733$0  = \$28 ;
-  assign \port$17736$0  = \$29 ;
+  assign \port$1636$0  = \$1 ;
+  assign \port$3587$0  = \$2 ;
+  assign \port$19179$1  = \$3 ;
+  assign \port$19181$1  = \$4 ;
+  assign \port$19183$1  = \$5 ;
+  assign \port$19185$1  = \$6 ;
+  assign \port$19187$1  = \$7 ;
+  assign \port$19189$1  = \$8 ;
+  assign \port$19191$1  = \$9 ;
+  assign \port$19193$1  = \$10 ;
+  assign \port$19194$1  = \$11 ;
+  assign \port$19209$0  = \$12 ;
+  assign \port$19228$0  = \$13 ;
+  assign \port$19230$0  = \$14 ;
+  assign \port$19232$0  = \$15 ;
+  assign \port$19234$0  = \$16 ;
+  assign \port$19236$0  = \$17 ;
+  assign \port$19238$0  = \$18 ;
+  assign \port$19240$0  = \$19 ;
+  assign \port$19242$0  = \$20 ;
+  assign \port$19244$0  = \$21 ;
+  assign \port$19246$0  = \$22 ;
+  assign \port$19248$0  = \$23 ;
+  assign \port$19250$0  = \$24 ;
+  assign \port$19252$0  = \$25 ;
+  assign \port$19254$0  = \$26 ;
+  assign \port$19256$0  = \$27 ;
+  assign \port$19258$0  = \$28 ;
+  assign \port$19261$0  = \$29 ;
 endmodule
 
-module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logits__en, \port$3299$0 , spikes__en, active__en, done, busy, i_headers__payload, batch, extent, buffer, carry, \config , \table , sums, \port$17654$1 , \port$17656$1 , \port$17658$1
-, \port$17660$1 , \port$17662$1 , \port$17664$1 , \port$17666$1 , \port$17668$1 , \port$17669$1 , \port$17684$0 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13
-, tile_14, tile_15, \port$17736$0 , entry, clk);
+module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logits__en, \port$3587$0 , spikes__en, active__en, done, busy, i_headers__payload, batch, extent, buffer, carry, \config , \table , sums, \port$19179$1 , \port$19181$1 , \port$19183$1
+, \port$19185$1 , \port$19187$1 , \port$19189$1 , \port$19191$1 , \port$19193$1 , \port$19194$1 , \port$19209$0 , tile_0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13
+, tile_14, tile_15, \port$19261$0 , entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire [51:0] \$10 ;
@@ -17183,30 +17383,30 @@ module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logi
   wire logits__en;
   reg [7:0] neurons = 8'h00;
   wire [16:0] o;
-  output [20:0] \port$17654$1 ;
-  wire [20:0] \port$17654$1 ;
-  output [20:0] \port$17656$1 ;
-  wire [20:0] \port$17656$1 ;
-  output [20:0] \port$17658$1 ;
-  wire [20:0] \port$17658$1 ;
-  output [20:0] \port$17660$1 ;
-  wire [20:0] \port$17660$1 ;
-  output [20:0] \port$17662$1 ;
-  wire [20:0] \port$17662$1 ;
-  output [20:0] \port$17664$1 ;
-  wire [20:0] \port$17664$1 ;
-  output [20:0] \port$17666$1 ;
-  wire [20:0] \port$17666$1 ;
-  output [20:0] \port$17668$1 ;
-  wire [20:0] \port$17668$1 ;
-  output [3:0] \port$17669$1 ;
-  wire [3:0] \port$17669$1 ;
-  output [6:0] \port$17684$0 ;
-  wire [6:0] \port$17684$0 ;
-  output [7:0] \port$17736$0 ;
-  wire [7:0] \port$17736$0 ;
-  output [3:0] \port$3299$0 ;
-  wire [3:0] \port$3299$0 ;
+  output [20:0] \port$19179$1 ;
+  wire [20:0] \port$19179$1 ;
+  output [20:0] \port$19181$1 ;
+  wire [20:0] \port$19181$1 ;
+  output [20:0] \port$19183$1 ;
+  wire [20:0] \port$19183$1 ;
+  output [20:0] \port$19185$1 ;
+  wire [20:0] \port$19185$1 ;
+  output [20:0] \port$19187$1 ;
+  wire [20:0] \port$19187$1 ;
+  output [20:0] \port$19189$1 ;
+  wire [20:0] \port$19189$1 ;
+  output [20:0] \port$19191$1 ;
+  wire [20:0] \port$19191$1 ;
+  output [20:0] \port$19193$1 ;
+  wire [20:0] \port$19193$1 ;
+  output [3:0] \port$19194$1 ;
+  wire [3:0] \port$19194$1 ;
+  output [6:0] \port$19209$0 ;
+  wire [6:0] \port$19209$0 ;
+  output [7:0] \port$19261$0 ;
+  wire [7:0] \port$19261$0 ;
+  output [3:0] \port$3587$0 ;
+  wire [3:0] \port$3587$0 ;
   reg [15:0] present = 16'h0000;
   reg [21:0] row_0 = 22'h000000;
   reg [21:0] row_1 = 22'h000000;
@@ -17762,7 +17962,7 @@ module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logi
     .carry(carry),
     .clk(clk),
     .o(o),
-    .\port$4629$26 (i_headers__payload[27:26]),
+    .\port$4915$26 (i_headers__payload[27:26]),
     .rst(rst),
     .start(block_begins),
     .twice(\config [64])
@@ -18126,22 +18326,22 @@ module backspike_default_fp_drain (rst, block_begins, saturated, codes__en, logi
       \$267  = 1'h0;
     end
   end
-  assign \port$3299$0  = \$16 ;
-  assign \port$17654$1  = row_0[21:1];
-  assign \port$17656$1  = row_1[21:1];
-  assign \port$17658$1  = row_2[21:1];
-  assign \port$17660$1  = row_3[21:1];
-  assign \port$17662$1  = row_4[21:1];
-  assign \port$17664$1  = row_5[21:1];
-  assign \port$17666$1  = row_6[21:1];
-  assign \port$17668$1  = row_7[21:1];
-  assign \port$17669$1  = slot_17[4:1];
-  assign \port$17684$0  = header_17[6:0];
-  assign \port$17736$0  = header_18[7:0];
+  assign \port$3587$0  = \$16 ;
+  assign \port$19179$1  = row_0[21:1];
+  assign \port$19181$1  = row_1[21:1];
+  assign \port$19183$1  = row_2[21:1];
+  assign \port$19185$1  = row_3[21:1];
+  assign \port$19187$1  = row_4[21:1];
+  assign \port$19189$1  = row_5[21:1];
+  assign \port$19191$1  = row_6[21:1];
+  assign \port$19193$1  = row_7[21:1];
+  assign \port$19194$1  = slot_17[4:1];
+  assign \port$19209$0  = header_17[6:0];
+  assign \port$19261$0  = header_18[7:0];
   assign entry = o[4:1];
 endmodule
 
-module backspike_default_fp_drain_sequencer (rst, start, busy, \port$4629$26 , batch, carry, twice, o, clk);
+module backspike_default_fp_drain_sequencer (rst, start, busy, \port$4915$26 , batch, carry, twice, o, clk);
   reg \$initially  = 0;
   wire [5:0] \$1 ;
   wire \$10 ;
@@ -18268,8 +18468,8 @@ module backspike_default_fp_drain_sequencer (rst, start, busy, \port$4629$26 , b
   output [16:0] o;
   reg [16:0] o = 17'h00000;
   reg phases_over = 1'h0;
-  input [1:0] \port$4629$26 ;
-  wire [1:0] \port$4629$26 ;
+  input [1:0] \port$4915$26 ;
+  wire [1:0] \port$4915$26 ;
   input rst;
   wire rst;
   reg running = 1'h0;
@@ -18355,10 +18555,10 @@ module backspike_default_fp_drain_sequencer (rst, start, busy, \port$4629$26 , b
   assign \$75  = { 1'h0, \$signal$23  } + batch[14:10];
   assign \$76  = o[0] & o[16];
   assign \$77  = ~ carry;
-  assign \$78  = \port$4629$26 [0] & \$77 ;
-  assign \$79  = \port$4629$26 [1] ? end1 : end0;
+  assign \$78  = \port$4915$26 [0] & \$77 ;
+  assign \$79  = \port$4915$26 [1] ? end1 : end0;
   assign \$80  = ~ carry;
-  assign \$81  = \port$4629$26 [0] & \$80 ;
+  assign \$81  = \port$4915$26 [0] & \$80 ;
   assign \$82  = start & \$81 ;
   assign \$83  = o[0] & o[16];
   assign \$84  = ~ \$83 ;
@@ -18640,7 +18840,7 @@ module backspike_default_fp_drain_sequencer (rst, start, busy, \port$4629$26 , b
     if (\$initially ) begin end
     \$102  = \final ;
     if (start) begin
-      \$102  = \port$4629$26 [1];
+      \$102  = \port$4915$26 [1];
     end
     if (rst) begin
       \$102  = 1'h0;
@@ -18784,7 +18984,7 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   reg current_8 = 1'h0;
   reg current_9 = 1'h0;
   wire [51:0] exact_sum;
-  reg [15:0] i = 16'h0000;
+  wire [15:0] i;
   reg [54:0] \i$22  = 55'h00000000000000;
   wire [15:0] \i$43 ;
   wire [20:0] i_factor;
@@ -18811,10 +19011,9 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   reg live_9 = 1'h0;
   output [15:0] logit;
   reg [15:0] logit = 16'h0000;
-  wire [80:0] o;
+  wire [80:0] \o$15 ;
   wire [15:0] \o$58 ;
   wire [40:0] \o$61 ;
-  wire [15:0] \o$66 ;
   input [9:0] place;
   wire [9:0] place;
   reg [9:0] place_1 = 10'h000;
@@ -18942,7 +19141,7 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   assign \$73  = \config [76] ? \$66  : { 3'h0, \$72  };
   assign \$74  = \config [77] ? \$59  : { 7'h00, \$73  };
   assign \$75  = $signed(\o$61 ) + $signed({ { 39{1'h0} }, { 1'h0, \carry$62  } });
-  assign \$77  = $signed(\$76 ) + $signed({ { 10{o[66]} }, { o[66:23], \$2  } });
+  assign \$77  = $signed(\$76 ) + $signed({ { 10{\o$15 [66]} }, { \o$15 [66:23], \$2  } });
   assign \$78  = ~ inexact;
   assign \$79  = carry & \$78 ;
   assign \$80  = $signed(\$77 ) + $signed({ { 54{1'h0} }, { 1'h0, \$79  } });
@@ -18978,8 +19177,6 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
     slot_4 <= slot_3;
   always @(posedge clk)
     slot_5 <= slot_4;
-  always @(posedge clk)
-    i <= \o$66 ;
   always @(posedge clk)
     sum_1 <= sum;
   always @(posedge clk)
@@ -19131,16 +19328,16 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   assign \$1  = ~ slot[12];
   assign current = \config [64] & \$1 ;
   assign i_factor = current_3 ? synapse : leak;
-  assign inexact = $signed(o[21:0]) != $signed({ { 21{carry} }, carry });
-  assign \$2  = o[22] | inexact;
+  assign inexact = $signed(\o$15 [21:0]) != $signed({ { 21{carry} }, carry });
+  assign \$2  = \o$15 [22] | inexact;
   assign \$3  = \config [64] & slot_5[12];
   assign exact_sum = \$3  ? { whole[40], whole[40], whole[40], whole[40], whole[40], whole[40], whole[40], whole[40], whole[40], whole[40], whole[40], whole } : sum_5;
   assign \$4  = \$89  ^ { \$90 , \$90 , \$90 , \$90 , \$90 , \$90 , \$90 , \$90 , \$90 , \$90 , \$90 , \$90 , \$90 , \$90 , \$90  };
   backspike_default_fp_drain_unit0_currents  currents (
     .clk(clk),
-    .o(\o$66 ),
-    .\port$17626$5 (slot[10:5]),
-    .\port$17825$5 (slot_16[10:5]),
+    .o(i),
+    .\port$19151$5 (slot[10:5]),
+    .\port$19349$5 (slot_16[10:5]),
     .rst(rst),
     .write__data(u_16),
     .write__en(\write$47 )
@@ -19155,7 +19352,7 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit0_leaked  leaked (
     .carry(carry),
     .clk(clk),
-    .fixed(o),
+    .fixed(\o$15 ),
     .i_factor(i_factor),
     .i_half(i_half),
     .rst(rst)
@@ -19163,8 +19360,8 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit0_lookup  lookup (
     .clk(clk),
     .o(code),
-    .\port$3735$0 (\$4 ),
-    .\port$3736$0 (\$5 ),
+    .\port$4023$0 (\$4 ),
+    .\port$4024$0 (\$5 ),
     .rst(rst),
     .\table (\table )
   );
@@ -19179,12 +19376,12 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit0_states  states (
     .clk(clk),
     .o(\o$58 ),
-    .\port$17626$5 (slot[10:5]),
-    .\port$17630$28 (place),
-    .\port$17825$5 (slot_16[10:5]),
-    .\port$17841$0 (place_16),
-    .\port$17847$0 (current_16),
-    .\port$3729$0 (current),
+    .\port$19151$5 (slot[10:5]),
+    .\port$19155$28 (place),
+    .\port$19349$5 (slot_16[10:5]),
+    .\port$19365$0 (place_16),
+    .\port$19371$0 (current_16),
+    .\port$4017$0 (current),
     .rst(rst),
     .write__data(\i$43 ),
     .write__en(slot_16[0])
@@ -19192,11 +19389,11 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit0_subtract  subtract (
     .clk(clk),
     .i_b(\config [96:81]),
-    .\port$17904$0 (\$89 ),
-    .\port$17905$0 (\$90 ),
+    .\port$19432$0 (\$89 ),
+    .\port$19433$0 (\$90 ),
     .result(\$91 ),
     .rst(rst),
-    .saturated(\saturated$53 )
+    .saturated_6(\saturated$53 )
   );
   assign \$18  = { \$17 , \config [57:48], 1'h0 };
   assign \$21  = { 1'h0, \$20 , 2'h0 };
@@ -19215,15 +19412,15 @@ module backspike_default_fp_drain_unit0 (rst, live, sum, active, saturated, \con
   assign \$76  = { exact_sum[51], exact_sum, 2'h0 };
 endmodule
 
-module backspike_default_fp_drain_unit0_currents (rst, write__en, o, \port$17626$5 , write__data, \port$17825$5 , clk);
+module backspike_default_fp_drain_unit0_currents (rst, write__en, o, \port$19151$5 , write__data, \port$19349$5 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$17626$5 ;
-  wire [5:0] \port$17626$5 ;
-  input [5:0] \port$17825$5 ;
-  wire [5:0] \port$17825$5 ;
+  input [5:0] \port$19151$5 ;
+  wire [5:0] \port$19151$5 ;
+  input [5:0] \port$19349$5 ;
+  wire [5:0] \port$19349$5 ;
   input rst;
   wire rst;
   input [15:0] write__data;
@@ -19235,11 +19432,11 @@ module backspike_default_fp_drain_unit0_currents (rst, write__en, o, \port$17626
   reg [15:0] file [127:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ 1'h0, \port$17825$5  }] <= write__data;
+      file[{ 1'h0, \port$19349$5  }] <= write__data;
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ 1'h0, \port$17626$5  }];
+    _0_ <= file[{ 1'h0, \port$19151$5  }];
   end
   assign o = _0_;
 endmodule
@@ -19250,16 +19447,18 @@ module backspike_default_fp_drain_unit0_found (rst, i, fixed, carry, clk);
   wire [15:0] \$11 ;
   wire \$12 ;
   wire \$13 ;
-  wire [40:0] \$14 ;
+  wire [25:0] \$14 ;
   wire \$15 ;
+  wire \$16 ;
   wire \$2 ;
   wire [15:0] \$3 ;
   wire [15:0] \$4 ;
-  wire [56:0] \$5 ;
+  wire [26:0] \$5 ;
   wire [56:0] \$6 ;
   wire [56:0] \$7 ;
   wire [56:0] \$8 ;
-  wire [26:0] \$9 ;
+  wire [56:0] \$9 ;
+  reg \$signal  = 1'h0;
   output carry;
   reg carry = 1'h0;
   input clk;
@@ -19270,6 +19469,8 @@ module backspike_default_fp_drain_unit0_found (rst, i, fixed, carry, clk);
   input [15:0] i;
   wire [15:0] i;
   reg [10:0] magnitude = 11'h000;
+  reg [25:0] near = 26'h0000000;
+  reg near_sign = 1'h0;
   reg [15:0] power = 16'h0000;
   input rst;
   wire rst;
@@ -19278,9 +19479,9 @@ module backspike_default_fp_drain_unit0_found (rst, i, fixed, carry, clk);
   assign \$2  = ~| i[14:10];
   assign \$3  = 16'h1 << i[13:10];
   assign \$4  = \$2  ? 16'h0002 : \$3 ;
-  assign \$6  = far ? \$5  : { 31'h00000000, \$9 [25:0] };
-  assign \$8  = \$7  ^ { 16'h0000, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign };
-  assign \$9  = magnitude * power;
+  assign \$5  = magnitude * power;
+  assign \$7  = \$signal  ? \$6  : { 31'h00000000, near };
+  assign \$9  = \$8  ^ { 16'h0000, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign };
   always @(posedge clk)
     magnitude <= \$10 ;
   always @(posedge clk)
@@ -19290,17 +19491,24 @@ module backspike_default_fp_drain_unit0_found (rst, i, fixed, carry, clk);
   always @(posedge clk)
     sign <= \$13 ;
   always @(posedge clk)
-    fixed <= \$14 ;
+    near <= \$14 ;
   always @(posedge clk)
-    carry <= \$15 ;
-  assign \$15  = sign;
-  assign \$14  = \$8 [40:0];
+    \$signal  <= \$15 ;
+  always @(posedge clk)
+    near_sign <= \$16 ;
+  always @(posedge clk)
+    fixed <= \$9 [40:0];
+  always @(posedge clk)
+    carry <= near_sign;
+  assign \$16  = sign;
+  assign \$15  = far;
+  assign \$14  = \$5 [25:0];
   assign \$13  = i[15];
   assign \$12  = i[14];
   assign \$11  = \$4 ;
   assign \$10  = { \$1 , i[9:0] };
-  assign \$5  = { 15'h0000, \$9 [25:0], 16'h0000 };
-  assign \$7  = { 1'h0, \$6 [56:1] };
+  assign \$6  = { 15'h0000, near, 16'h0000 };
+  assign \$8  = { 1'h0, \$7 [56:1] };
 endmodule
 
 module backspike_default_fp_drain_unit0_leaked (rst, i_factor, i_half, fixed, carry, clk);
@@ -19410,7 +19618,7 @@ module backspike_default_fp_drain_unit0_leaked (rst, i_factor, i_half, fixed, ca
   assign \$36  = { 2'h0, \$35 [98:2] };
 endmodule
 
-module backspike_default_fp_drain_unit0_lookup (rst, \port$3735$0 , \port$3736$0 , \table , o, clk);
+module backspike_default_fp_drain_unit0_lookup (rst, \port$4023$0 , \port$4024$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -19451,10 +19659,10 @@ module backspike_default_fp_drain_unit0_lookup (rst, \port$3735$0 , \port$3736$0
   reg [15:0] key_3 = 16'h0000;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$3735$0 ;
-  wire [14:0] \port$3735$0 ;
-  input \port$3736$0 ;
-  wire \port$3736$0 ;
+  input [14:0] \port$4023$0 ;
+  wire [14:0] \port$4023$0 ;
+  input \port$4024$0 ;
+  wire \port$4024$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -19481,7 +19689,7 @@ module backspike_default_fp_drain_unit0_lookup (rst, \port$3735$0 , \port$3736$0
   assign addressed2 = \table [0] & \$5 ;
   assign \$6  = ~| \table [1];
   assign addressed3 = \table [0] & \$6 ;
-  assign \$11  = { \port$3736$0 , \port$3735$0  } >= \$10 ;
+  assign \$11  = { \port$4024$0 , \port$4023$0  } >= \$10 ;
   assign \$12  = ~| \table [4];
   assign \$13  = addressed1 & \$12 ;
   assign \$15  = addressed1 & \$14 ;
@@ -19498,7 +19706,7 @@ module backspike_default_fp_drain_unit0_lookup (rst, \port$3735$0 , \port$3736$0
   always @(posedge clk)
     edge1_1 <= \$22 ;
   always @(posedge clk)
-    key_1 <= { \port$3736$0 , \port$3735$0  };
+    key_1 <= { \port$4024$0 , \port$4023$0  };
   always @(posedge clk)
     \$signature__addr  <= { bits0_1, \$17  };
   always @(posedge clk)
@@ -19859,23 +20067,23 @@ module backspike_default_fp_drain_unit0_round_u (rst, i, result, negative_4, sat
   assign \$118  = \$117 [0];
 endmodule
 
-module backspike_default_fp_drain_unit0_states (rst, \port$3729$0 , write__data, o, \port$17626$5 , \port$17630$28 , write__en, \port$17825$5 , \port$17841$0 , \port$17847$0 , clk);
+module backspike_default_fp_drain_unit0_states (rst, \port$4017$0 , write__data, o, \port$19151$5 , \port$19155$28 , write__en, \port$19349$5 , \port$19365$0 , \port$19371$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$17626$5 ;
-  wire [5:0] \port$17626$5 ;
-  input [9:0] \port$17630$28 ;
-  wire [9:0] \port$17630$28 ;
-  input [5:0] \port$17825$5 ;
-  wire [5:0] \port$17825$5 ;
-  input [9:0] \port$17841$0 ;
-  wire [9:0] \port$17841$0 ;
-  input \port$17847$0 ;
-  wire \port$17847$0 ;
-  input \port$3729$0 ;
-  wire \port$3729$0 ;
+  input [5:0] \port$19151$5 ;
+  wire [5:0] \port$19151$5 ;
+  input [9:0] \port$19155$28 ;
+  wire [9:0] \port$19155$28 ;
+  input [5:0] \port$19349$5 ;
+  wire [5:0] \port$19349$5 ;
+  input [9:0] \port$19365$0 ;
+  wire [9:0] \port$19365$0 ;
+  input \port$19371$0 ;
+  wire \port$19371$0 ;
+  input \port$4017$0 ;
+  wire \port$4017$0 ;
   input rst;
   wire rst;
   input [15:0] write__data;
@@ -19887,115 +20095,116 @@ module backspike_default_fp_drain_unit0_states (rst, \port$3729$0 , write__data,
   reg [15:0] file [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ \port$17847$0 , \port$17841$0 [3:0], \port$17825$5  }] <= write__data;
+      file[{ \port$19371$0 , \port$19365$0 [3:0], \port$19349$5  }] <= write__data;
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ \port$3729$0 , \port$17630$28 [3:0], \port$17626$5  }];
+    _0_ <= file[{ \port$4017$0 , \port$19155$28 [3:0], \port$19151$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$17904$0 , \port$17905$0 , result, saturated, clk);
+module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$19432$0 , \port$19433$0 , result, saturated_6, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire [13:0] \$10 ;
-  wire \$100 ;
-  wire [15:0] \$101 ;
-  wire [15:0] \$102 ;
-  wire \$103 ;
-  wire [15:0] \$104 ;
-  wire \$105 ;
-  reg [14:0] \$106 ;
+  wire [4:0] \$10 ;
+  wire [21:0] \$100 ;
+  wire [4:0] \$101 ;
+  wire [17:0] \$102 ;
+  wire [17:0] \$103 ;
+  wire [4:0] \$104 ;
+  wire [15:0] \$105 ;
+  wire [15:0] \$106 ;
+  reg [14:0] \$107 ;
   wire \$11 ;
   wire \$12 ;
   wire [13:0] \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire [13:0] \$16 ;
-  wire \$17 ;
-  wire \$18 ;
+  wire [13:0] \$14 ;
+  wire [14:0] \$15 ;
+  wire [15:0] \$16 ;
+  wire [16:0] \$17 ;
+  wire [5:0] \$18 ;
   wire \$19 ;
-  wire \$2 ;
+  wire [4:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire \$22 ;
+  wire [5:0] \$22 ;
   wire \$23 ;
   wire \$24 ;
   wire \$25 ;
-  wire \$26 ;
-  wire \$27 ;
+  wire [15:0] \$26 ;
+  wire [15:0] \$27 ;
+  wire \$28 ;
+  wire [15:0] \$29 ;
   wire \$3 ;
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
   wire \$35 ;
-  wire \$36 ;
-  wire [1:0] \$37 ;
+  wire [13:0] \$36 ;
+  wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
-  wire \$4 ;
+  wire [13:0] \$39 ;
+  wire [6:0] \$4 ;
   wire \$40 ;
   wire \$41 ;
-  wire \$42 ;
+  wire [13:0] \$42 ;
   wire \$43 ;
   wire \$44 ;
+  wire [13:0] \$45 ;
+  wire \$46 ;
   wire \$47 ;
   wire \$48 ;
   wire \$49 ;
-  wire \$5 ;
+  wire [6:0] \$5 ;
+  wire \$50 ;
+  wire \$51 ;
   wire \$52 ;
   wire \$53 ;
-  wire [1:0] \$54 ;
+  wire \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire \$57 ;
-  wire [2:0] \$58 ;
   wire \$59 ;
   wire \$6 ;
   wire \$60 ;
   wire \$61 ;
-  wire \$62 ;
-  wire \$63 ;
   wire \$64 ;
   wire \$65 ;
-  wire [29:0] \$66 ;
-  wire [29:0] \$67 ;
-  wire [21:0] \$68 ;
-  wire [21:0] \$69 ;
-  wire [13:0] \$7 ;
-  wire [17:0] \$70 ;
-  wire [17:0] \$71 ;
-  wire [15:0] \$72 ;
-  wire [15:0] \$73 ;
-  wire [6:0] \$74 ;
-  wire [6:0] \$75 ;
+  wire [1:0] \$66 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire \$69 ;
+  wire [10:0] \$7 ;
+  wire \$70 ;
+  wire \$71 ;
+  wire \$72 ;
+  wire \$73 ;
   wire \$76 ;
   wire \$77 ;
-  wire [10:0] \$78 ;
-  wire \$79 ;
+  wire \$78 ;
   wire \$8 ;
-  wire \$80 ;
-  wire [10:0] \$81 ;
-  wire [4:0] \$82 ;
-  wire \$83 ;
+  wire \$81 ;
+  wire \$82 ;
+  wire [1:0] \$83 ;
   wire \$84 ;
-  wire [13:0] \$85 ;
-  wire [13:0] \$86 ;
-  wire [14:0] \$87 ;
-  wire [15:0] \$88 ;
-  wire [16:0] \$89 ;
-  wire \$9 ;
+  wire \$85 ;
+  wire \$86 ;
+  wire [2:0] \$87 ;
+  wire \$88 ;
+  wire \$89 ;
+  wire [10:0] \$9 ;
   wire \$90 ;
   wire \$91 ;
   wire \$92 ;
-  wire [4:0] \$93 ;
+  wire \$93 ;
   wire \$94 ;
-  wire \$95 ;
-  wire \$96 ;
-  wire [5:0] \$97 ;
-  wire \$98 ;
-  wire \$99 ;
+  wire [4:0] \$95 ;
+  wire [29:0] \$96 ;
+  wire [29:0] \$97 ;
+  wire [4:0] \$98 ;
+  wire [21:0] \$99 ;
   wire [5:0] ahead;
   reg [14:0] aligned_2 = 15'h0000;
   input clk;
@@ -20008,15 +20217,15 @@ module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$17904$0 , \por
   reg [4:0] exponent_1 = 5'h00;
   reg [4:0] exponent_2 = 5'h00;
   reg [4:0] exponent_3 = 5'h00;
+  reg [4:0] exponent_4 = 5'h00;
   wire [4:0] exponent_a;
-  wire [4:0] exponent_b;
-  wire [5:0] exponent_left;
+  reg [4:0] exponent_b_0 = 5'h00;
+  reg [5:0] exponent_left_4 = 6'h00;
   input [15:0] i_b;
   wire [15:0] i_b;
   reg [10:0] larger_1 = 11'h000;
   reg [10:0] larger_2 = 11'h000;
   wire [3:0] leading;
-  reg [4:0] left_4 = 5'h00;
   reg [4:0] left_5 = 5'h00;
   wire lost_by1;
   wire lost_by2;
@@ -20025,178 +20234,190 @@ module backspike_default_fp_drain_unit0_subtract (rst, i_b, \port$17904$0 , \por
   reg minus_1 = 1'h0;
   reg minus_2 = 1'h0;
   reg [3:0] places_4 = 4'h0;
-  input [14:0] \port$17904$0 ;
-  wire [14:0] \port$17904$0 ;
-  input \port$17905$0 ;
-  wire \port$17905$0 ;
+  input [14:0] \port$19432$0 ;
+  wire [14:0] \port$19432$0 ;
+  input \port$19433$0 ;
+  wire \port$19433$0 ;
   output [14:0] result;
   reg [14:0] result = 15'h7bff;
   input rst;
   wire rst;
-  output saturated;
-  reg saturated = 1'h0;
+  output saturated_6;
+  reg saturated_6 = 1'h0;
+  reg sign_b_0 = 1'h0;
   reg [10:0] significand_5 = 11'h000;
+  reg [10:0] significand_b_0 = 11'h000;
   reg [10:0] smaller_1 = 11'h000;
+  reg some_4 = 1'h0;
   wire swap;
   reg [14:0] total_3 = 15'h0000;
   reg [14:0] total_4 = 15'h0000;
   reg up_5 = 1'h0;
-  assign \$1  = ~| \port$17904$0 [14:10];
-  assign exponent_a = \port$17904$0 [14:10] | { 4'h0, \$1  };
-  assign \$2  = ~| i_b[14:10];
-  assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
-  assign ahead = exponent_a - exponent_b;
-  assign \$3  = ~| ahead;
-  assign \$4  = \$3  & \port$17905$0 ;
-  assign swap = ahead[5] | \$4 ;
-  assign \$5  = | { smaller_1[4:0], 3'h0 };
-  assign \$6  = distance_1[3] & \$5 ;
-  assign down_by8 = distance_1[3] ? \$7  : { smaller_1, 3'h0 };
-  assign \$8  = | down_by8[3:0];
-  assign \$9  = distance_1[2] & \$8 ;
-  assign lost_by4 = lost_by8 | \$9 ;
-  assign down_by4 = distance_1[2] ? \$10  : down_by8;
-  assign \$11  = | down_by4[1:0];
-  assign \$12  = distance_1[1] & \$11 ;
-  assign lost_by2 = lost_by4 | \$12 ;
-  assign down_by2 = distance_1[1] ? \$13  : down_by4;
-  assign \$15  = distance_1[0] & \$14 ;
-  assign lost_by1 = lost_by2 | \$15 ;
-  assign down_by1 = distance_1[0] ? \$16  : down_by2;
-  assign \$17  = total_3[7] | total_3[8];
-  assign \$18  = total_3[9] | total_3[10];
-  assign \$19  = \$17  | \$18 ;
-  assign \$20  = total_3[11] | total_3[12];
-  assign \$21  = total_3[13] | total_3[14];
-  assign \$22  = \$20  | \$21 ;
-  assign \$23  = \$19  | \$22 ;
-  assign \$24  = total_3[11] | total_3[12];
-  assign \$25  = total_3[13] | total_3[14];
-  assign \$26  = \$24  | \$25 ;
-  assign \$27  = total_3[13] | total_3[14];
-  assign \$30  = \$27  ? total_3[14] : total_3[12];
-  assign \$31  = total_3[13] | total_3[14];
-  assign \$32  = total_3[9] | total_3[10];
-  assign \$35  = \$32  ? total_3[10] : total_3[8];
-  assign \$36  = total_3[9] | total_3[10];
-  assign \$37  = \$26  ? { \$31 , \$30  } : { \$36 , \$35  };
-  assign \$38  = total_3[11] | total_3[12];
-  assign \$39  = total_3[13] | total_3[14];
-  assign \$40  = \$38  | \$39 ;
-  assign \$41  = total_3[3] | total_3[4];
-  assign \$42  = total_3[5] | total_3[6];
-  assign \$43  = \$41  | \$42 ;
-  assign \$44  = total_3[5] | total_3[6];
-  assign \$47  = \$44  ? total_3[6] : total_3[4];
-  assign \$48  = total_3[5] | total_3[6];
-  assign \$49  = total_3[1] | total_3[2];
-  assign \$52  = \$49  ? total_3[2] : total_3[0];
-  assign \$53  = total_3[1] | total_3[2];
-  assign \$54  = \$43  ? { \$48 , \$47  } : { \$53 , \$52  };
-  assign \$55  = total_3[3] | total_3[4];
-  assign \$56  = total_3[5] | total_3[6];
-  assign \$57  = \$55  | \$56 ;
-  assign \$58  = \$23  ? { \$40 , \$37  } : { \$57 , \$54  };
-  assign \$59  = total_3[7] | total_3[8];
-  assign \$60  = total_3[9] | total_3[10];
-  assign \$61  = \$59  | \$60 ;
-  assign \$62  = total_3[11] | total_3[12];
-  assign \$63  = total_3[13] | total_3[14];
-  assign \$64  = \$62  | \$63 ;
-  assign \$65  = \$61  | \$64 ;
-  assign leading = ~ { \$65 , \$58  };
-  assign exponent_left = exponent_3 - { 1'h0, leading };
-  assign \$67  = places_4[3] ? \$66  : { 15'h0000, total_4 };
-  assign \$69  = places_4[2] ? \$68  : { 7'h00, \$67 [14:0] };
-  assign \$71  = places_4[1] ? \$70  : { 3'h0, \$69 [14:0] };
-  assign \$73  = places_4[0] ? \$72  : { 1'h0, \$71 [14:0] };
-  assign \$74  = - ahead;
-  assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
-  assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$17904$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$17904$0 [9:0] };
-  assign \$79  = | \port$17904$0 [14:10];
-  assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$17904$0 [9:0] } : { \$80 , i_b[9:0] };
-  assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$17905$0  == i_b[15];
-  assign \$84  = down_by1[0] | lost_by1;
-  assign \$85  = ~ { distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4] };
-  assign \$86  = { down_by1[13:1], \$84  } & \$85 ;
-  assign \$87  = { 1'h0, \$86  } ^ { minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1 };
-  assign \$88  = { 1'h0, { larger_2, 3'h0 } } + aligned_2;
-  assign \$89  = \$88  + { 15'h0, minus_2 };
-  assign \$90  = | total_3;
-  assign \$91  = ~ \$90 ;
-  assign \$92  = exponent_left[5] | \$91 ;
-  assign \$93  = \$92  ? exponent_3 : { 1'h0, leading };
-  assign \$94  = | total_3;
-  assign \$95  = ~ \$94 ;
-  assign \$96  = exponent_left[5] | \$95 ;
-  assign \$97  = \$96  ? 6'h00 : exponent_left;
-  assign \$98  = | \$73 [2:0];
-  assign \$99  = \$98  | \$73 [4];
-  assign \$100  = \$73 [3] & \$99 ;
-  assign \$101  = { left_5, significand_5[9:0] } + { 4'h0, { significand_5[10], 9'h000, up_5 } };
-  assign \$102  = { left_5, significand_5[9:0] } + { 4'h0, { significand_5[10], 9'h000, up_5 } };
-  assign \$103  = \$102 [14:10] == 5'h1f;
-  assign \$104  = { left_5, significand_5[9:0] } + { 4'h0, { significand_5[10], 9'h000, up_5 } };
-  assign \$105  = \$104 [14:10] == 5'h1f;
+  assign \$1  = ~| i_b[14:10];
+  assign \$2  = i_b[14:10] | { 4'h0, \$1  };
+  assign \$3  = | i_b[14:10];
+  assign \$4  = - ahead;
+  assign \$5  = ahead[5] ? \$4  : { 1'h0, ahead };
+  assign \$6  = | \port$19432$0 [14:10];
+  assign \$7  = swap ? significand_b_0 : { \$6 , \port$19432$0 [9:0] };
+  assign \$8  = | \port$19432$0 [14:10];
+  assign \$9  = swap ? { \$8 , \port$19432$0 [9:0] } : significand_b_0;
+  assign \$10  = swap ? exponent_b_0 : exponent_a;
+  assign \$11  = \port$19433$0  == sign_b_0;
+  assign \$12  = down_by1[0] | lost_by1;
+  assign \$13  = ~ { distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4] };
+  assign \$14  = { down_by1[13:1], \$12  } & \$13 ;
+  assign \$15  = { 1'h0, \$14  } ^ { minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1 };
+  assign \$16  = { 1'h0, { larger_2, 3'h0 } } + aligned_2;
+  assign \$17  = \$16  + { 15'h0, minus_2 };
+  assign \$18  = exponent_3 - { 1'h0, leading };
+  assign \$19  = | total_3;
+  assign \$20  = ~ some_4;
+  assign \$21  = exponent_left_4[5] | \$20 ;
+  assign \$22  = \$21  ? 6'h00 : exponent_left_4;
+  assign \$23  = | \$106 [2:0];
+  assign \$24  = \$23  | \$106 [4];
+  assign \$25  = \$106 [3] & \$24 ;
+  assign \$26  = { left_5, significand_5[9:0] } + { 4'h0, { significand_5[10], 9'h000, up_5 } };
+  assign \$27  = { left_5, significand_5[9:0] } + { 4'h0, { significand_5[10], 9'h000, up_5 } };
+  assign \$28  = \$27 [14:10] == 5'h1f;
+  assign \$29  = { left_5, significand_5[9:0] } + { 4'h0, { significand_5[10], 9'h000, up_5 } };
+  assign \$30  = \$29 [14:10] == 5'h1f;
+  assign \$31  = ~| \port$19432$0 [14:10];
+  assign exponent_a = \port$19432$0 [14:10] | { 4'h0, \$31  };
+  assign ahead = exponent_a - exponent_b_0;
+  assign \$32  = exponent_a == exponent_b_0;
+  assign \$33  = \$32  & \port$19433$0 ;
+  assign swap = ahead[5] | \$33 ;
+  assign \$34  = | { smaller_1[4:0], 3'h0 };
+  assign \$35  = distance_1[3] & \$34 ;
+  assign down_by8 = distance_1[3] ? \$36  : { smaller_1, 3'h0 };
+  assign \$37  = | down_by8[3:0];
+  assign \$38  = distance_1[2] & \$37 ;
+  assign lost_by4 = lost_by8 | \$38 ;
+  assign down_by4 = distance_1[2] ? \$39  : down_by8;
+  assign \$40  = | down_by4[1:0];
+  assign \$41  = distance_1[1] & \$40 ;
+  assign lost_by2 = lost_by4 | \$41 ;
+  assign down_by2 = distance_1[1] ? \$42  : down_by4;
+  assign \$44  = distance_1[0] & \$43 ;
+  assign lost_by1 = lost_by2 | \$44 ;
+  assign down_by1 = distance_1[0] ? \$45  : down_by2;
+  assign \$46  = total_3[7] | total_3[8];
+  assign \$47  = total_3[9] | total_3[10];
+  assign \$48  = \$46  | \$47 ;
+  assign \$49  = total_3[11] | total_3[12];
+  assign \$50  = total_3[13] | total_3[14];
+  assign \$51  = \$49  | \$50 ;
+  assign \$52  = \$48  | \$51 ;
+  assign \$53  = total_3[11] | total_3[12];
+  assign \$54  = total_3[13] | total_3[14];
+  assign \$55  = \$53  | \$54 ;
+  assign \$56  = total_3[13] | total_3[14];
+  assign \$59  = \$56  ? total_3[14] : total_3[12];
+  assign \$60  = total_3[13] | total_3[14];
+  assign \$61  = total_3[9] | total_3[10];
+  assign \$64  = \$61  ? total_3[10] : total_3[8];
+  assign \$65  = total_3[9] | total_3[10];
+  assign \$66  = \$55  ? { \$60 , \$59  } : { \$65 , \$64  };
+  assign \$67  = total_3[11] | total_3[12];
+  assign \$68  = total_3[13] | total_3[14];
+  assign \$69  = \$67  | \$68 ;
+  assign \$70  = total_3[3] | total_3[4];
+  assign \$71  = total_3[5] | total_3[6];
+  assign \$72  = \$70  | \$71 ;
+  assign \$73  = total_3[5] | total_3[6];
+  assign \$76  = \$73  ? total_3[6] : total_3[4];
+  assign \$77  = total_3[5] | total_3[6];
+  assign \$78  = total_3[1] | total_3[2];
+  assign \$81  = \$78  ? total_3[2] : total_3[0];
+  assign \$82  = total_3[1] | total_3[2];
+  assign \$83  = \$72  ? { \$77 , \$76  } : { \$82 , \$81  };
+  assign \$84  = total_3[3] | total_3[4];
+  assign \$85  = total_3[5] | total_3[6];
+  assign \$86  = \$84  | \$85 ;
+  assign \$87  = \$52  ? { \$69 , \$66  } : { \$86 , \$83  };
+  assign \$88  = total_3[7] | total_3[8];
+  assign \$89  = total_3[9] | total_3[10];
+  assign \$90  = \$88  | \$89 ;
+  assign \$91  = total_3[11] | total_3[12];
+  assign \$92  = total_3[13] | total_3[14];
+  assign \$93  = \$91  | \$92 ;
+  assign \$94  = \$90  | \$93 ;
+  assign leading = ~ { \$94 , \$87  };
+  assign \$95  = exponent_left_4[5] ? exponent_4 : { 1'h0, places_4 };
+  assign \$97  = \$95 [3] ? \$96  : { 15'h0000, total_4 };
+  assign \$98  = exponent_left_4[5] ? exponent_4 : { 1'h0, places_4 };
+  assign \$100  = \$98 [2] ? \$99  : { 7'h00, \$97 [14:0] };
+  assign \$101  = exponent_left_4[5] ? exponent_4 : { 1'h0, places_4 };
+  assign \$103  = \$101 [1] ? \$102  : { 3'h0, \$100 [14:0] };
+  assign \$104  = exponent_left_4[5] ? exponent_4 : { 1'h0, places_4 };
+  assign \$106  = \$104 [0] ? \$105  : { 1'h0, \$103 [14:0] };
   always @(posedge clk)
-    distance_1 <= \$75 [4:0];
+    exponent_b_0 <= \$2 ;
   always @(posedge clk)
-    larger_1 <= \$78 ;
+    significand_b_0 <= { \$3 , i_b[9:0] };
   always @(posedge clk)
-    smaller_1 <= \$81 ;
+    sign_b_0 <= i_b[15];
   always @(posedge clk)
-    exponent_1 <= \$82 ;
+    distance_1 <= \$5 [4:0];
   always @(posedge clk)
-    minus_1 <= \$83 ;
+    larger_1 <= \$7 ;
   always @(posedge clk)
-    aligned_2 <= \$87 ;
+    smaller_1 <= \$9 ;
+  always @(posedge clk)
+    exponent_1 <= \$10 ;
+  always @(posedge clk)
+    minus_1 <= \$11 ;
+  always @(posedge clk)
+    aligned_2 <= \$15 ;
   always @(posedge clk)
     larger_2 <= larger_1;
   always @(posedge clk)
     minus_2 <= minus_1;
   always @(posedge clk)
-    total_3 <= \$89 [14:0];
+    total_3 <= \$17 [14:0];
   always @(posedge clk)
     exponent_2 <= exponent_1;
   always @(posedge clk)
     exponent_3 <= exponent_2;
   always @(posedge clk)
-    places_4 <= \$93 [3:0];
+    places_4 <= leading;
   always @(posedge clk)
-    left_4 <= \$97 [4:0];
+    exponent_left_4 <= \$18 ;
+  always @(posedge clk)
+    some_4 <= \$19 ;
+  always @(posedge clk)
+    exponent_4 <= exponent_3;
+  always @(posedge clk)
+    left_5 <= \$22 [4:0];
   always @(posedge clk)
     total_4 <= total_3;
   always @(posedge clk)
-    significand_5 <= \$73 [14:4];
+    significand_5 <= \$106 [14:4];
   always @(posedge clk)
-    up_5 <= \$100 ;
+    up_5 <= \$25 ;
   always @(posedge clk)
-    left_5 <= left_4;
+    result <= \$107 ;
   always @(posedge clk)
-    result <= \$106 ;
-  always @(posedge clk)
-    saturated <= \$105 ;
+    saturated_6 <= \$30 ;
   always @* begin
     if (\$initially ) begin end
-    \$106  = \$101 [14:0];
-    if (\$103 ) begin
-      \$106  = 15'h7bff;
+    \$107  = \$26 [14:0];
+    if (\$28 ) begin
+      \$107  = 15'h7bff;
     end
   end
-  assign lost_by8 = \$6 ;
-  assign \$7  = { 8'h00, smaller_1[10:5] };
-  assign \$10  = { 4'h0, down_by8[13:4] };
-  assign \$13  = { 2'h0, down_by4[13:2] };
-  assign \$14  = down_by2[0];
-  assign \$16  = { 1'h0, down_by2[13:1] };
-  assign \$66  = { 7'h00, total_4, 8'h00 };
-  assign \$68  = { 3'h0, \$67 [14:0], 4'h0 };
-  assign \$70  = { 1'h0, \$69 [14:0], 2'h0 };
-  assign \$72  = { \$71 [14:0], 1'h0 };
+  assign lost_by8 = \$35 ;
+  assign \$36  = { 8'h00, smaller_1[10:5] };
+  assign \$39  = { 4'h0, down_by8[13:4] };
+  assign \$42  = { 2'h0, down_by4[13:2] };
+  assign \$43  = down_by2[0];
+  assign \$45  = { 1'h0, down_by2[13:1] };
+  assign \$96  = { 7'h00, total_4, 8'h00 };
+  assign \$99  = { 3'h0, \$97 [14:0], 4'h0 };
+  assign \$102  = { 1'h0, \$100 [14:0], 2'h0 };
+  assign \$105  = { \$103 [14:0], 1'h0 };
 endmodule
 
 module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \config , \table , slot, place, spike, logit, code, clk);
@@ -20319,7 +20540,7 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   reg current_8 = 1'h0;
   reg current_9 = 1'h0;
   wire [51:0] exact_sum;
-  reg [15:0] i = 16'h0000;
+  wire [15:0] i;
   reg [54:0] \i$22  = 55'h00000000000000;
   wire [15:0] \i$43 ;
   wire [20:0] i_factor;
@@ -20346,10 +20567,9 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   reg live_9 = 1'h0;
   output [15:0] logit;
   reg [15:0] logit = 16'h0000;
-  wire [80:0] o;
+  wire [80:0] \o$15 ;
   wire [15:0] \o$58 ;
   wire [40:0] \o$61 ;
-  wire [15:0] \o$66 ;
   input [9:0] place;
   wire [9:0] place;
   reg [9:0] place_1 = 10'h000;
@@ -20477,7 +20697,7 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   assign \$73  = \config [76] ? \$66  : { 3'h0, \$72  };
   assign \$74  = \config [77] ? \$59  : { 7'h00, \$73  };
   assign \$75  = $signed(\o$61 ) + $signed({ { 39{1'h0} }, { 1'h0, \carry$62  } });
-  assign \$77  = $signed(\$76 ) + $signed({ { 10{o[66]} }, { o[66:23], \$2  } });
+  assign \$77  = $signed(\$76 ) + $signed({ { 10{\o$15 [66]} }, { \o$15 [66:23], \$2  } });
   assign \$78  = ~ inexact;
   assign \$79  = carry & \$78 ;
   assign \$80  = $signed(\$77 ) + $signed({ { 54{1'h0} }, { 1'h0, \$79  } });
@@ -20513,8 +20733,6 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
     slot_4 <= slot_3;
   always @(posedge clk)
     slot_5 <= slot_4;
-  always @(posedge clk)
-    i <= \o$66 ;
   always @(posedge clk)
     sum_1 <= sum;
   always @(posedge clk)
@@ -20666,16 +20884,16 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   assign \$1  = ~ slot[12];
   assign current = \config [64] & \$1 ;
   assign i_factor = current_3 ? synapse : leak;
-  assign inexact = $signed(o[21:0]) != $signed({ { 21{carry} }, carry });
-  assign \$2  = o[22] | inexact;
+  assign inexact = $signed(\o$15 [21:0]) != $signed({ { 21{carry} }, carry });
+  assign \$2  = \o$15 [22] | inexact;
   assign \$3  = \config [64] & slot_5[12];
   assign exact_sum = \$3  ? { whole[40], whole[40], whole[40], whole[40], whole[40], whole[40], whole[40], whole[40], whole[40], whole[40], whole[40], whole } : sum_5;
   assign \$4  = \$89  ^ { \$90 , \$90 , \$90 , \$90 , \$90 , \$90 , \$90 , \$90 , \$90 , \$90 , \$90 , \$90 , \$90 , \$90 , \$90  };
   backspike_default_fp_drain_unit1_currents  currents (
     .clk(clk),
-    .o(\o$66 ),
-    .\port$17626$5 (slot[10:5]),
-    .\port$17988$5 (slot_16[10:5]),
+    .o(i),
+    .\port$19151$5 (slot[10:5]),
+    .\port$19520$5 (slot_16[10:5]),
     .rst(rst),
     .write__data(u_16),
     .write__en(\write$47 )
@@ -20690,7 +20908,7 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit0_leaked  leaked (
     .carry(carry),
     .clk(clk),
-    .fixed(o),
+    .fixed(\o$15 ),
     .i_factor(i_factor),
     .i_half(i_half),
     .rst(rst)
@@ -20698,8 +20916,8 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit1_lookup  lookup (
     .clk(clk),
     .o(code),
-    .\port$4172$0 (\$4 ),
-    .\port$4173$0 (\$5 ),
+    .\port$4459$0 (\$4 ),
+    .\port$4460$0 (\$5 ),
     .rst(rst),
     .\table (\table )
   );
@@ -20714,12 +20932,12 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit1_states  states (
     .clk(clk),
     .o(\o$58 ),
-    .\port$17626$5 (slot[10:5]),
-    .\port$17630$28 (place),
-    .\port$17988$5 (slot_16[10:5]),
-    .\port$18004$0 (place_16),
-    .\port$18010$0 (current_16),
-    .\port$4166$0 (current),
+    .\port$19151$5 (slot[10:5]),
+    .\port$19155$28 (place),
+    .\port$19520$5 (slot_16[10:5]),
+    .\port$19536$0 (place_16),
+    .\port$19542$0 (current_16),
+    .\port$4453$0 (current),
     .rst(rst),
     .write__data(\i$43 ),
     .write__en(slot_16[0])
@@ -20727,11 +20945,11 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   backspike_default_fp_drain_unit1_subtract  subtract (
     .clk(clk),
     .i_b(\config [96:81]),
-    .\port$18067$0 (\$89 ),
-    .\port$18068$0 (\$90 ),
+    .\port$19603$0 (\$89 ),
+    .\port$19604$0 (\$90 ),
     .result(\$91 ),
     .rst(rst),
-    .saturated(\saturated$53 )
+    .saturated_6(\saturated$53 )
   );
   assign \$18  = { \$17 , \config [57:48], 1'h0 };
   assign \$21  = { 1'h0, \$20 , 2'h0 };
@@ -20750,15 +20968,15 @@ module backspike_default_fp_drain_unit1 (rst, live, sum, active, saturated, \con
   assign \$76  = { exact_sum[51], exact_sum, 2'h0 };
 endmodule
 
-module backspike_default_fp_drain_unit1_currents (rst, write__en, o, \port$17626$5 , write__data, \port$17988$5 , clk);
+module backspike_default_fp_drain_unit1_currents (rst, write__en, o, \port$19151$5 , write__data, \port$19520$5 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$17626$5 ;
-  wire [5:0] \port$17626$5 ;
-  input [5:0] \port$17988$5 ;
-  wire [5:0] \port$17988$5 ;
+  input [5:0] \port$19151$5 ;
+  wire [5:0] \port$19151$5 ;
+  input [5:0] \port$19520$5 ;
+  wire [5:0] \port$19520$5 ;
   input rst;
   wire rst;
   input [15:0] write__data;
@@ -20770,16 +20988,16 @@ module backspike_default_fp_drain_unit1_currents (rst, write__en, o, \port$17626
   reg [15:0] file [127:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ 1'h0, \port$17988$5  }] <= write__data;
+      file[{ 1'h0, \port$19520$5  }] <= write__data;
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ 1'h0, \port$17626$5  }];
+    _0_ <= file[{ 1'h0, \port$19151$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_fp_drain_unit1_lookup (rst, \port$4172$0 , \port$4173$0 , \table , o, clk);
+module backspike_default_fp_drain_unit1_lookup (rst, \port$4459$0 , \port$4460$0 , \table , o, clk);
   reg \$initially  = 0;
   wire [14:0] \$1 ;
   wire [15:0] \$10 ;
@@ -20820,10 +21038,10 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$4172$0 , \port$4173$0
   reg [15:0] key_3 = 16'h0000;
   output [3:0] o;
   reg [3:0] o = 4'h0;
-  input [14:0] \port$4172$0 ;
-  wire [14:0] \port$4172$0 ;
-  input \port$4173$0 ;
-  wire \port$4173$0 ;
+  input [14:0] \port$4459$0 ;
+  wire [14:0] \port$4459$0 ;
+  input \port$4460$0 ;
+  wire \port$4460$0 ;
   input rst;
   wire rst;
   input [20:0] \table ;
@@ -20850,7 +21068,7 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$4172$0 , \port$4173$0
   assign addressed2 = \table [0] & \$5 ;
   assign \$6  = ~| \table [1];
   assign addressed3 = \table [0] & \$6 ;
-  assign \$11  = { \port$4173$0 , \port$4172$0  } >= \$10 ;
+  assign \$11  = { \port$4460$0 , \port$4459$0  } >= \$10 ;
   assign \$12  = ~| \table [4];
   assign \$13  = addressed1 & \$12 ;
   assign \$15  = addressed1 & \$14 ;
@@ -20867,7 +21085,7 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$4172$0 , \port$4173$0
   always @(posedge clk)
     edge1_1 <= \$22 ;
   always @(posedge clk)
-    key_1 <= { \port$4173$0 , \port$4172$0  };
+    key_1 <= { \port$4460$0 , \port$4459$0  };
   always @(posedge clk)
     \$signature__addr  <= { bits0_1, \$17  };
   always @(posedge clk)
@@ -20904,23 +21122,23 @@ module backspike_default_fp_drain_unit1_lookup (rst, \port$4172$0 , \port$4173$0
   assign \$14  = \table [4];
 endmodule
 
-module backspike_default_fp_drain_unit1_states (rst, \port$4166$0 , write__data, o, \port$17626$5 , \port$17630$28 , write__en, \port$17988$5 , \port$18004$0 , \port$18010$0 , clk);
+module backspike_default_fp_drain_unit1_states (rst, \port$4453$0 , write__data, o, \port$19151$5 , \port$19155$28 , write__en, \port$19520$5 , \port$19536$0 , \port$19542$0 , clk);
   input clk;
   wire clk;
   output [15:0] o;
   wire [15:0] o;
-  input [5:0] \port$17626$5 ;
-  wire [5:0] \port$17626$5 ;
-  input [9:0] \port$17630$28 ;
-  wire [9:0] \port$17630$28 ;
-  input [5:0] \port$17988$5 ;
-  wire [5:0] \port$17988$5 ;
-  input [9:0] \port$18004$0 ;
-  wire [9:0] \port$18004$0 ;
-  input \port$18010$0 ;
-  wire \port$18010$0 ;
-  input \port$4166$0 ;
-  wire \port$4166$0 ;
+  input [5:0] \port$19151$5 ;
+  wire [5:0] \port$19151$5 ;
+  input [9:0] \port$19155$28 ;
+  wire [9:0] \port$19155$28 ;
+  input [5:0] \port$19520$5 ;
+  wire [5:0] \port$19520$5 ;
+  input [9:0] \port$19536$0 ;
+  wire [9:0] \port$19536$0 ;
+  input \port$19542$0 ;
+  wire \port$19542$0 ;
+  input \port$4453$0 ;
+  wire \port$4453$0 ;
   input rst;
   wire rst;
   input [15:0] write__data;
@@ -20932,115 +21150,116 @@ module backspike_default_fp_drain_unit1_states (rst, \port$4166$0 , write__data,
   reg [15:0] file [2047:0];
   always @(posedge clk) begin
     if (write__en)
-      file[{ \port$18010$0 , \port$18004$0 [3:0], \port$17988$5  }] <= write__data;
+      file[{ \port$19542$0 , \port$19536$0 [3:0], \port$19520$5  }] <= write__data;
   end
   reg [15:0] _0_;
   always @(posedge clk) begin
-    _0_ <= file[{ \port$4166$0 , \port$17630$28 [3:0], \port$17626$5  }];
+    _0_ <= file[{ \port$4453$0 , \port$19155$28 [3:0], \port$19151$5  }];
   end
   assign o = _0_;
 endmodule
 
-module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$18067$0 , \port$18068$0 , result, saturated, clk);
+module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$19603$0 , \port$19604$0 , result, saturated_6, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  wire [13:0] \$10 ;
-  wire \$100 ;
-  wire [15:0] \$101 ;
-  wire [15:0] \$102 ;
-  wire \$103 ;
-  wire [15:0] \$104 ;
-  wire \$105 ;
-  reg [14:0] \$106 ;
+  wire [4:0] \$10 ;
+  wire [21:0] \$100 ;
+  wire [4:0] \$101 ;
+  wire [17:0] \$102 ;
+  wire [17:0] \$103 ;
+  wire [4:0] \$104 ;
+  wire [15:0] \$105 ;
+  wire [15:0] \$106 ;
+  reg [14:0] \$107 ;
   wire \$11 ;
   wire \$12 ;
   wire [13:0] \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire [13:0] \$16 ;
-  wire \$17 ;
-  wire \$18 ;
+  wire [13:0] \$14 ;
+  wire [14:0] \$15 ;
+  wire [15:0] \$16 ;
+  wire [16:0] \$17 ;
+  wire [5:0] \$18 ;
   wire \$19 ;
-  wire \$2 ;
+  wire [4:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire \$22 ;
+  wire [5:0] \$22 ;
   wire \$23 ;
   wire \$24 ;
   wire \$25 ;
-  wire \$26 ;
-  wire \$27 ;
+  wire [15:0] \$26 ;
+  wire [15:0] \$27 ;
+  wire \$28 ;
+  wire [15:0] \$29 ;
   wire \$3 ;
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
   wire \$35 ;
-  wire \$36 ;
-  wire [1:0] \$37 ;
+  wire [13:0] \$36 ;
+  wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
-  wire \$4 ;
+  wire [13:0] \$39 ;
+  wire [6:0] \$4 ;
   wire \$40 ;
   wire \$41 ;
-  wire \$42 ;
+  wire [13:0] \$42 ;
   wire \$43 ;
   wire \$44 ;
+  wire [13:0] \$45 ;
+  wire \$46 ;
   wire \$47 ;
   wire \$48 ;
   wire \$49 ;
-  wire \$5 ;
+  wire [6:0] \$5 ;
+  wire \$50 ;
+  wire \$51 ;
   wire \$52 ;
   wire \$53 ;
-  wire [1:0] \$54 ;
+  wire \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire \$57 ;
-  wire [2:0] \$58 ;
   wire \$59 ;
   wire \$6 ;
   wire \$60 ;
   wire \$61 ;
-  wire \$62 ;
-  wire \$63 ;
   wire \$64 ;
   wire \$65 ;
-  wire [29:0] \$66 ;
-  wire [29:0] \$67 ;
-  wire [21:0] \$68 ;
-  wire [21:0] \$69 ;
-  wire [13:0] \$7 ;
-  wire [17:0] \$70 ;
-  wire [17:0] \$71 ;
-  wire [15:0] \$72 ;
-  wire [15:0] \$73 ;
-  wire [6:0] \$74 ;
-  wire [6:0] \$75 ;
+  wire [1:0] \$66 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire \$69 ;
+  wire [10:0] \$7 ;
+  wire \$70 ;
+  wire \$71 ;
+  wire \$72 ;
+  wire \$73 ;
   wire \$76 ;
   wire \$77 ;
-  wire [10:0] \$78 ;
-  wire \$79 ;
+  wire \$78 ;
   wire \$8 ;
-  wire \$80 ;
-  wire [10:0] \$81 ;
-  wire [4:0] \$82 ;
-  wire \$83 ;
+  wire \$81 ;
+  wire \$82 ;
+  wire [1:0] \$83 ;
   wire \$84 ;
-  wire [13:0] \$85 ;
-  wire [13:0] \$86 ;
-  wire [14:0] \$87 ;
-  wire [15:0] \$88 ;
-  wire [16:0] \$89 ;
-  wire \$9 ;
+  wire \$85 ;
+  wire \$86 ;
+  wire [2:0] \$87 ;
+  wire \$88 ;
+  wire \$89 ;
+  wire [10:0] \$9 ;
   wire \$90 ;
   wire \$91 ;
   wire \$92 ;
-  wire [4:0] \$93 ;
+  wire \$93 ;
   wire \$94 ;
-  wire \$95 ;
-  wire \$96 ;
-  wire [5:0] \$97 ;
-  wire \$98 ;
-  wire \$99 ;
+  wire [4:0] \$95 ;
+  wire [29:0] \$96 ;
+  wire [29:0] \$97 ;
+  wire [4:0] \$98 ;
+  wire [21:0] \$99 ;
   wire [5:0] ahead;
   reg [14:0] aligned_2 = 15'h0000;
   input clk;
@@ -21053,15 +21272,15 @@ module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$18067$0 , \por
   reg [4:0] exponent_1 = 5'h00;
   reg [4:0] exponent_2 = 5'h00;
   reg [4:0] exponent_3 = 5'h00;
+  reg [4:0] exponent_4 = 5'h00;
   wire [4:0] exponent_a;
-  wire [4:0] exponent_b;
-  wire [5:0] exponent_left;
+  reg [4:0] exponent_b_0 = 5'h00;
+  reg [5:0] exponent_left_4 = 6'h00;
   input [15:0] i_b;
   wire [15:0] i_b;
   reg [10:0] larger_1 = 11'h000;
   reg [10:0] larger_2 = 11'h000;
   wire [3:0] leading;
-  reg [4:0] left_4 = 5'h00;
   reg [4:0] left_5 = 5'h00;
   wire lost_by1;
   wire lost_by2;
@@ -21070,182 +21289,194 @@ module backspike_default_fp_drain_unit1_subtract (rst, i_b, \port$18067$0 , \por
   reg minus_1 = 1'h0;
   reg minus_2 = 1'h0;
   reg [3:0] places_4 = 4'h0;
-  input [14:0] \port$18067$0 ;
-  wire [14:0] \port$18067$0 ;
-  input \port$18068$0 ;
-  wire \port$18068$0 ;
+  input [14:0] \port$19603$0 ;
+  wire [14:0] \port$19603$0 ;
+  input \port$19604$0 ;
+  wire \port$19604$0 ;
   output [14:0] result;
   reg [14:0] result = 15'h7bff;
   input rst;
   wire rst;
-  output saturated;
-  reg saturated = 1'h0;
+  output saturated_6;
+  reg saturated_6 = 1'h0;
+  reg sign_b_0 = 1'h0;
   reg [10:0] significand_5 = 11'h000;
+  reg [10:0] significand_b_0 = 11'h000;
   reg [10:0] smaller_1 = 11'h000;
+  reg some_4 = 1'h0;
   wire swap;
   reg [14:0] total_3 = 15'h0000;
   reg [14:0] total_4 = 15'h0000;
   reg up_5 = 1'h0;
-  assign \$1  = ~| \port$18067$0 [14:10];
-  assign exponent_a = \port$18067$0 [14:10] | { 4'h0, \$1  };
-  assign \$2  = ~| i_b[14:10];
-  assign exponent_b = i_b[14:10] | { 4'h0, \$2  };
-  assign ahead = exponent_a - exponent_b;
-  assign \$3  = ~| ahead;
-  assign \$4  = \$3  & \port$18068$0 ;
-  assign swap = ahead[5] | \$4 ;
-  assign \$5  = | { smaller_1[4:0], 3'h0 };
-  assign \$6  = distance_1[3] & \$5 ;
-  assign down_by8 = distance_1[3] ? \$7  : { smaller_1, 3'h0 };
-  assign \$8  = | down_by8[3:0];
-  assign \$9  = distance_1[2] & \$8 ;
-  assign lost_by4 = lost_by8 | \$9 ;
-  assign down_by4 = distance_1[2] ? \$10  : down_by8;
-  assign \$11  = | down_by4[1:0];
-  assign \$12  = distance_1[1] & \$11 ;
-  assign lost_by2 = lost_by4 | \$12 ;
-  assign down_by2 = distance_1[1] ? \$13  : down_by4;
-  assign \$15  = distance_1[0] & \$14 ;
-  assign lost_by1 = lost_by2 | \$15 ;
-  assign down_by1 = distance_1[0] ? \$16  : down_by2;
-  assign \$17  = total_3[7] | total_3[8];
-  assign \$18  = total_3[9] | total_3[10];
-  assign \$19  = \$17  | \$18 ;
-  assign \$20  = total_3[11] | total_3[12];
-  assign \$21  = total_3[13] | total_3[14];
-  assign \$22  = \$20  | \$21 ;
-  assign \$23  = \$19  | \$22 ;
-  assign \$24  = total_3[11] | total_3[12];
-  assign \$25  = total_3[13] | total_3[14];
-  assign \$26  = \$24  | \$25 ;
-  assign \$27  = total_3[13] | total_3[14];
-  assign \$30  = \$27  ? total_3[14] : total_3[12];
-  assign \$31  = total_3[13] | total_3[14];
-  assign \$32  = total_3[9] | total_3[10];
-  assign \$35  = \$32  ? total_3[10] : total_3[8];
-  assign \$36  = total_3[9] | total_3[10];
-  assign \$37  = \$26  ? { \$31 , \$30  } : { \$36 , \$35  };
-  assign \$38  = total_3[11] | total_3[12];
-  assign \$39  = total_3[13] | total_3[14];
-  assign \$40  = \$38  | \$39 ;
-  assign \$41  = total_3[3] | total_3[4];
-  assign \$42  = total_3[5] | total_3[6];
-  assign \$43  = \$41  | \$42 ;
-  assign \$44  = total_3[5] | total_3[6];
-  assign \$47  = \$44  ? total_3[6] : total_3[4];
-  assign \$48  = total_3[5] | total_3[6];
-  assign \$49  = total_3[1] | total_3[2];
-  assign \$52  = \$49  ? total_3[2] : total_3[0];
-  assign \$53  = total_3[1] | total_3[2];
-  assign \$54  = \$43  ? { \$48 , \$47  } : { \$53 , \$52  };
-  assign \$55  = total_3[3] | total_3[4];
-  assign \$56  = total_3[5] | total_3[6];
-  assign \$57  = \$55  | \$56 ;
-  assign \$58  = \$23  ? { \$40 , \$37  } : { \$57 , \$54  };
-  assign \$59  = total_3[7] | total_3[8];
-  assign \$60  = total_3[9] | total_3[10];
-  assign \$61  = \$59  | \$60 ;
-  assign \$62  = total_3[11] | total_3[12];
-  assign \$63  = total_3[13] | total_3[14];
-  assign \$64  = \$62  | \$63 ;
-  assign \$65  = \$61  | \$64 ;
-  assign leading = ~ { \$65 , \$58  };
-  assign exponent_left = exponent_3 - { 1'h0, leading };
-  assign \$67  = places_4[3] ? \$66  : { 15'h0000, total_4 };
-  assign \$69  = places_4[2] ? \$68  : { 7'h00, \$67 [14:0] };
-  assign \$71  = places_4[1] ? \$70  : { 3'h0, \$69 [14:0] };
-  assign \$73  = places_4[0] ? \$72  : { 1'h0, \$71 [14:0] };
-  assign \$74  = - ahead;
-  assign \$75  = ahead[5] ? \$74  : { 1'h0, ahead };
-  assign \$76  = | i_b[14:10];
-  assign \$77  = | \port$18067$0 [14:10];
-  assign \$78  = swap ? { \$76 , i_b[9:0] } : { \$77 , \port$18067$0 [9:0] };
-  assign \$79  = | \port$18067$0 [14:10];
-  assign \$80  = | i_b[14:10];
-  assign \$81  = swap ? { \$79 , \port$18067$0 [9:0] } : { \$80 , i_b[9:0] };
-  assign \$82  = swap ? exponent_b : exponent_a;
-  assign \$83  = \port$18068$0  == i_b[15];
-  assign \$84  = down_by1[0] | lost_by1;
-  assign \$85  = ~ { distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4] };
-  assign \$86  = { down_by1[13:1], \$84  } & \$85 ;
-  assign \$87  = { 1'h0, \$86  } ^ { minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1 };
-  assign \$88  = { 1'h0, { larger_2, 3'h0 } } + aligned_2;
-  assign \$89  = \$88  + { 15'h0, minus_2 };
-  assign \$90  = | total_3;
-  assign \$91  = ~ \$90 ;
-  assign \$92  = exponent_left[5] | \$91 ;
-  assign \$93  = \$92  ? exponent_3 : { 1'h0, leading };
-  assign \$94  = | total_3;
-  assign \$95  = ~ \$94 ;
-  assign \$96  = exponent_left[5] | \$95 ;
-  assign \$97  = \$96  ? 6'h00 : exponent_left;
-  assign \$98  = | \$73 [2:0];
-  assign \$99  = \$98  | \$73 [4];
-  assign \$100  = \$73 [3] & \$99 ;
-  assign \$101  = { left_5, significand_5[9:0] } + { 4'h0, { significand_5[10], 9'h000, up_5 } };
-  assign \$102  = { left_5, significand_5[9:0] } + { 4'h0, { significand_5[10], 9'h000, up_5 } };
-  assign \$103  = \$102 [14:10] == 5'h1f;
-  assign \$104  = { left_5, significand_5[9:0] } + { 4'h0, { significand_5[10], 9'h000, up_5 } };
-  assign \$105  = \$104 [14:10] == 5'h1f;
+  assign \$1  = ~| i_b[14:10];
+  assign \$2  = i_b[14:10] | { 4'h0, \$1  };
+  assign \$3  = | i_b[14:10];
+  assign \$4  = - ahead;
+  assign \$5  = ahead[5] ? \$4  : { 1'h0, ahead };
+  assign \$6  = | \port$19603$0 [14:10];
+  assign \$7  = swap ? significand_b_0 : { \$6 , \port$19603$0 [9:0] };
+  assign \$8  = | \port$19603$0 [14:10];
+  assign \$9  = swap ? { \$8 , \port$19603$0 [9:0] } : significand_b_0;
+  assign \$10  = swap ? exponent_b_0 : exponent_a;
+  assign \$11  = \port$19604$0  == sign_b_0;
+  assign \$12  = down_by1[0] | lost_by1;
+  assign \$13  = ~ { distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4], distance_1[4] };
+  assign \$14  = { down_by1[13:1], \$12  } & \$13 ;
+  assign \$15  = { 1'h0, \$14  } ^ { minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1, minus_1 };
+  assign \$16  = { 1'h0, { larger_2, 3'h0 } } + aligned_2;
+  assign \$17  = \$16  + { 15'h0, minus_2 };
+  assign \$18  = exponent_3 - { 1'h0, leading };
+  assign \$19  = | total_3;
+  assign \$20  = ~ some_4;
+  assign \$21  = exponent_left_4[5] | \$20 ;
+  assign \$22  = \$21  ? 6'h00 : exponent_left_4;
+  assign \$23  = | \$106 [2:0];
+  assign \$24  = \$23  | \$106 [4];
+  assign \$25  = \$106 [3] & \$24 ;
+  assign \$26  = { left_5, significand_5[9:0] } + { 4'h0, { significand_5[10], 9'h000, up_5 } };
+  assign \$27  = { left_5, significand_5[9:0] } + { 4'h0, { significand_5[10], 9'h000, up_5 } };
+  assign \$28  = \$27 [14:10] == 5'h1f;
+  assign \$29  = { left_5, significand_5[9:0] } + { 4'h0, { significand_5[10], 9'h000, up_5 } };
+  assign \$30  = \$29 [14:10] == 5'h1f;
+  assign \$31  = ~| \port$19603$0 [14:10];
+  assign exponent_a = \port$19603$0 [14:10] | { 4'h0, \$31  };
+  assign ahead = exponent_a - exponent_b_0;
+  assign \$32  = exponent_a == exponent_b_0;
+  assign \$33  = \$32  & \port$19604$0 ;
+  assign swap = ahead[5] | \$33 ;
+  assign \$34  = | { smaller_1[4:0], 3'h0 };
+  assign \$35  = distance_1[3] & \$34 ;
+  assign down_by8 = distance_1[3] ? \$36  : { smaller_1, 3'h0 };
+  assign \$37  = | down_by8[3:0];
+  assign \$38  = distance_1[2] & \$37 ;
+  assign lost_by4 = lost_by8 | \$38 ;
+  assign down_by4 = distance_1[2] ? \$39  : down_by8;
+  assign \$40  = | down_by4[1:0];
+  assign \$41  = distance_1[1] & \$40 ;
+  assign lost_by2 = lost_by4 | \$41 ;
+  assign down_by2 = distance_1[1] ? \$42  : down_by4;
+  assign \$44  = distance_1[0] & \$43 ;
+  assign lost_by1 = lost_by2 | \$44 ;
+  assign down_by1 = distance_1[0] ? \$45  : down_by2;
+  assign \$46  = total_3[7] | total_3[8];
+  assign \$47  = total_3[9] | total_3[10];
+  assign \$48  = \$46  | \$47 ;
+  assign \$49  = total_3[11] | total_3[12];
+  assign \$50  = total_3[13] | total_3[14];
+  assign \$51  = \$49  | \$50 ;
+  assign \$52  = \$48  | \$51 ;
+  assign \$53  = total_3[11] | total_3[12];
+  assign \$54  = total_3[13] | total_3[14];
+  assign \$55  = \$53  | \$54 ;
+  assign \$56  = total_3[13] | total_3[14];
+  assign \$59  = \$56  ? total_3[14] : total_3[12];
+  assign \$60  = total_3[13] | total_3[14];
+  assign \$61  = total_3[9] | total_3[10];
+  assign \$64  = \$61  ? total_3[10] : total_3[8];
+  assign \$65  = total_3[9] | total_3[10];
+  assign \$66  = \$55  ? { \$60 , \$59  } : { \$65 , \$64  };
+  assign \$67  = total_3[11] | total_3[12];
+  assign \$68  = total_3[13] | total_3[14];
+  assign \$69  = \$67  | \$68 ;
+  assign \$70  = total_3[3] | total_3[4];
+  assign \$71  = total_3[5] | total_3[6];
+  assign \$72  = \$70  | \$71 ;
+  assign \$73  = total_3[5] | total_3[6];
+  assign \$76  = \$73  ? total_3[6] : total_3[4];
+  assign \$77  = total_3[5] | total_3[6];
+  assign \$78  = total_3[1] | total_3[2];
+  assign \$81  = \$78  ? total_3[2] : total_3[0];
+  assign \$82  = total_3[1] | total_3[2];
+  assign \$83  = \$72  ? { \$77 , \$76  } : { \$82 , \$81  };
+  assign \$84  = total_3[3] | total_3[4];
+  assign \$85  = total_3[5] | total_3[6];
+  assign \$86  = \$84  | \$85 ;
+  assign \$87  = \$52  ? { \$69 , \$66  } : { \$86 , \$83  };
+  assign \$88  = total_3[7] | total_3[8];
+  assign \$89  = total_3[9] | total_3[10];
+  assign \$90  = \$88  | \$89 ;
+  assign \$91  = total_3[11] | total_3[12];
+  assign \$92  = total_3[13] | total_3[14];
+  assign \$93  = \$91  | \$92 ;
+  assign \$94  = \$90  | \$93 ;
+  assign leading = ~ { \$94 , \$87  };
+  assign \$95  = exponent_left_4[5] ? exponent_4 : { 1'h0, places_4 };
+  assign \$97  = \$95 [3] ? \$96  : { 15'h0000, total_4 };
+  assign \$98  = exponent_left_4[5] ? exponent_4 : { 1'h0, places_4 };
+  assign \$100  = \$98 [2] ? \$99  : { 7'h00, \$97 [14:0] };
+  assign \$101  = exponent_left_4[5] ? exponent_4 : { 1'h0, places_4 };
+  assign \$103  = \$101 [1] ? \$102  : { 3'h0, \$100 [14:0] };
+  assign \$104  = exponent_left_4[5] ? exponent_4 : { 1'h0, places_4 };
+  assign \$106  = \$104 [0] ? \$105  : { 1'h0, \$103 [14:0] };
   always @(posedge clk)
-    distance_1 <= \$75 [4:0];
+    exponent_b_0 <= \$2 ;
   always @(posedge clk)
-    larger_1 <= \$78 ;
+    significand_b_0 <= { \$3 , i_b[9:0] };
   always @(posedge clk)
-    smaller_1 <= \$81 ;
+    sign_b_0 <= i_b[15];
   always @(posedge clk)
-    exponent_1 <= \$82 ;
+    distance_1 <= \$5 [4:0];
   always @(posedge clk)
-    minus_1 <= \$83 ;
+    larger_1 <= \$7 ;
   always @(posedge clk)
-    aligned_2 <= \$87 ;
+    smaller_1 <= \$9 ;
+  always @(posedge clk)
+    exponent_1 <= \$10 ;
+  always @(posedge clk)
+    minus_1 <= \$11 ;
+  always @(posedge clk)
+    aligned_2 <= \$15 ;
   always @(posedge clk)
     larger_2 <= larger_1;
   always @(posedge clk)
     minus_2 <= minus_1;
   always @(posedge clk)
-    total_3 <= \$89 [14:0];
+    total_3 <= \$17 [14:0];
   always @(posedge clk)
     exponent_2 <= exponent_1;
   always @(posedge clk)
     exponent_3 <= exponent_2;
   always @(posedge clk)
-    places_4 <= \$93 [3:0];
+    places_4 <= leading;
   always @(posedge clk)
-    left_4 <= \$97 [4:0];
+    exponent_left_4 <= \$18 ;
+  always @(posedge clk)
+    some_4 <= \$19 ;
+  always @(posedge clk)
+    exponent_4 <= exponent_3;
+  always @(posedge clk)
+    left_5 <= \$22 [4:0];
   always @(posedge clk)
     total_4 <= total_3;
   always @(posedge clk)
-    significand_5 <= \$73 [14:4];
+    significand_5 <= \$106 [14:4];
   always @(posedge clk)
-    up_5 <= \$100 ;
+    up_5 <= \$25 ;
   always @(posedge clk)
-    left_5 <= left_4;
+    result <= \$107 ;
   always @(posedge clk)
-    result <= \$106 ;
-  always @(posedge clk)
-    saturated <= \$105 ;
+    saturated_6 <= \$30 ;
   always @* begin
     if (\$initially ) begin end
-    \$106  = \$101 [14:0];
-    if (\$103 ) begin
-      \$106  = 15'h7bff;
+    \$107  = \$26 [14:0];
+    if (\$28 ) begin
+      \$107  = 15'h7bff;
     end
   end
-  assign lost_by8 = \$6 ;
-  assign \$7  = { 8'h00, smaller_1[10:5] };
-  assign \$10  = { 4'h0, down_by8[13:4] };
-  assign \$13  = { 2'h0, down_by4[13:2] };
-  assign \$14  = down_by2[0];
-  assign \$16  = { 1'h0, down_by2[13:1] };
-  assign \$66  = { 7'h00, total_4, 8'h00 };
-  assign \$68  = { 3'h0, \$67 [14:0], 4'h0 };
-  assign \$70  = { 1'h0, \$69 [14:0], 2'h0 };
-  assign \$72  = { \$71 [14:0], 1'h0 };
+  assign lost_by8 = \$35 ;
+  assign \$36  = { 8'h00, smaller_1[10:5] };
+  assign \$39  = { 4'h0, down_by8[13:4] };
+  assign \$42  = { 2'h0, down_by4[13:2] };
+  assign \$43  = down_by2[0];
+  assign \$45  = { 1'h0, down_by2[13:1] };
+  assign \$96  = { 7'h00, total_4, 8'h00 };
+  assign \$99  = { 3'h0, \$97 [14:0], 4'h0 };
+  assign \$102  = { 1'h0, \$100 [14:0], 2'h0 };
+  assign \$105  = { \$103 [14:0], 1'h0 };
 endmodule
 
-module backspike_default_fp_front (rst, grant, refused, o__ready, spikes__addr, row__valid, o_events__ready, \o__ready$85 , o_headers__ready, batch, extent, buffer, carry, i__payload, i__valid, \config , record, o_headers__payload, o_events__payload, \i__payload$70 , i__ready
-, o_headers__valid, \connection$22 , o_events__valid, o_vectors__payload, o_vectors__valid, row, \row$78 , clk);
+module backspike_default_fp_front (rst, grant, refused, o__ready, spikes__addr, row__valid, o_events__ready, \o__ready$76 , o_headers__ready, batch, extent, buffer, carry, i__payload, i__valid, \config , record, o_headers__payload, o_events__payload, \i__payload$70 , i__ready
+, o_headers__valid, \connection$22 , o_events__valid, o_vectors__payload, o_vectors__valid, row, \row$84 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -21425,8 +21656,8 @@ module backspike_default_fp_front (rst, grant, refused, o__ready, spikes__addr, 
   wire o__ready;
   wire \o__ready$35 ;
   wire \o__ready$62 ;
-  input \o__ready$85 ;
-  wire \o__ready$85 ;
+  input \o__ready$76 ;
+  wire \o__ready$76 ;
   wire \o__valid$61 ;
   output [9:0] o_events__payload;
   wire [9:0] o_events__payload;
@@ -21454,8 +21685,8 @@ module backspike_default_fp_front (rst, grant, refused, o__ready, spikes__addr, 
   wire refused;
   input [127:0] row;
   wire [127:0] row;
-  input [127:0] \row$78 ;
-  wire [127:0] \row$78 ;
+  input [127:0] \row$84 ;
+  wire [127:0] \row$84 ;
   output row__valid;
   wire row__valid;
   input rst;
@@ -21630,12 +21861,12 @@ module backspike_default_fp_front (rst, grant, refused, o__ready, spikes__addr, 
     .grant(grant),
     .i__ready(\i__ready$67 ),
     .i__valid(\$signal$66 ),
-    .o__ready(\o__ready$85 ),
+    .o__ready(\o__ready$76 ),
     .o__valid(o_vectors__valid),
     .\row$28 (o_vectors__payload),
     .rst(rst),
     .valid(row__valid),
-    .write__data(\row$78 )
+    .write__data(\row$84 )
   );
   backspike_default_fp_front_requests  requests (
     .clk(clk),
@@ -21686,7 +21917,7 @@ module backspike_default_fp_front (rst, grant, refused, o__ready, spikes__addr, 
     .o_headers__payload(\o_headers__payload$21 ),
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(o_headers__valid),
-    .\port$17201$30 (\config [42:30]),
+    .\port$18678$30 (\config [42:30]),
     .read__addr(\connection$22 ),
     .rst(rst)
   );
@@ -22072,8 +22303,8 @@ module backspike_default_fp_front_scan (rst, i__valid, r_en, i__ready, o_lines__
   backspike_default_fp_front_scan_lines  lines (
     .clk(clk),
     .level(level),
-    .\port$17371$0 (\o__payload$20 [2:0]),
-    .\port$17371$19 (\o__payload$20 [26:19]),
+    .\port$18861$0 (\o__payload$20 [2:0]),
+    .\port$18861$19 (\o__payload$20 [26:19]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -22204,433 +22435,462 @@ endmodule
 
 module backspike_default_fp_front_scan_emitter (rst, i__valid, i__payload, load, o__ready, o__payload, o__valid, clk);
   reg \$initially  = 0;
-  wire \$1 ;
   wire \$10 ;
-  wire \$100 ;
-  wire \$101 ;
-  wire \$102 ;
-  wire \$103 ;
+  wire \$1006 ;
+  wire \$1007 ;
+  wire \$1008 ;
+  wire \$1009 ;
+  wire \$1011 ;
+  wire \$1012 ;
+  wire \$1013 ;
+  wire \$1014 ;
+  wire \$1015 ;
+  wire \$1016 ;
+  wire \$1017 ;
+  wire \$1018 ;
+  wire \$1019 ;
+  wire \$1020 ;
+  wire \$1021 ;
+  wire \$1022 ;
+  wire \$1023 ;
+  wire \$1024 ;
+  wire \$1025 ;
+  wire \$1026 ;
+  wire \$1027 ;
+  wire \$1028 ;
+  wire \$1029 ;
+  wire \$1030 ;
+  wire \$1031 ;
+  wire \$1032 ;
+  wire \$1033 ;
+  wire \$1034 ;
+  wire \$1035 ;
+  wire \$1036 ;
+  wire \$1037 ;
+  wire \$1038 ;
+  wire \$1039 ;
+  wire \$1040 ;
+  wire \$1041 ;
+  wire \$1042 ;
+  wire \$1043 ;
+  wire \$1044 ;
+  wire \$1045 ;
+  wire \$1046 ;
+  wire \$1047 ;
+  wire \$1048 ;
+  wire \$1049 ;
+  wire \$1050 ;
+  wire \$1051 ;
+  wire \$1052 ;
+  wire \$1053 ;
+  wire \$1054 ;
+  wire \$1055 ;
+  wire \$1056 ;
+  wire \$1057 ;
+  wire \$1058 ;
+  wire \$1059 ;
+  wire \$1060 ;
+  wire \$1061 ;
+  wire \$1062 ;
+  wire \$1063 ;
+  wire \$1064 ;
+  wire \$1065 ;
+  wire \$1066 ;
+  wire \$1067 ;
+  wire \$1068 ;
+  wire \$1069 ;
+  wire \$1070 ;
+  wire \$1071 ;
+  wire \$1072 ;
+  wire \$1073 ;
+  wire \$1074 ;
+  wire \$1075 ;
+  wire \$1076 ;
+  wire \$1077 ;
+  wire \$1078 ;
+  wire \$1079 ;
+  wire \$1080 ;
+  wire \$1081 ;
+  wire \$1082 ;
+  wire \$1083 ;
+  wire \$1084 ;
+  wire \$1085 ;
+  wire \$1086 ;
+  wire \$1087 ;
+  wire \$1088 ;
+  wire \$1089 ;
+  wire \$1090 ;
+  wire \$1091 ;
+  wire \$1092 ;
+  wire \$1093 ;
+  wire \$1094 ;
+  wire \$1095 ;
+  wire \$1096 ;
+  wire \$1097 ;
+  wire \$1098 ;
+  wire \$1099 ;
   wire \$11 ;
+  wire \$1100 ;
+  wire \$1101 ;
+  wire \$1102 ;
+  wire \$1103 ;
+  wire \$1104 ;
+  wire \$1105 ;
+  wire \$1106 ;
+  wire \$1107 ;
+  wire \$1108 ;
+  wire \$1109 ;
+  wire \$1110 ;
+  wire \$1111 ;
+  wire \$1112 ;
+  wire \$1113 ;
+  wire \$1114 ;
+  wire \$1115 ;
+  wire \$1116 ;
+  wire \$1117 ;
+  wire \$1118 ;
+  wire \$1119 ;
+  wire \$1120 ;
+  wire \$1121 ;
+  wire \$1122 ;
+  wire \$1123 ;
+  wire \$1124 ;
+  wire \$1125 ;
+  wire \$1126 ;
+  wire \$1127 ;
+  wire \$1128 ;
+  wire \$1129 ;
+  wire \$1130 ;
+  wire \$1131 ;
+  wire \$1132 ;
+  wire \$1133 ;
+  wire \$1134 ;
+  wire \$1135 ;
+  wire \$1136 ;
+  wire \$1137 ;
+  wire \$1138 ;
+  wire \$1139 ;
+  wire \$1140 ;
+  wire \$1141 ;
+  wire \$1142 ;
+  wire \$1143 ;
+  wire \$1144 ;
+  wire \$1145 ;
+  wire \$1146 ;
+  wire \$1147 ;
+  wire \$1148 ;
+  wire \$1149 ;
+  wire \$1150 ;
+  wire \$1151 ;
+  wire \$1152 ;
+  wire \$1153 ;
+  wire \$1154 ;
+  wire \$1155 ;
+  wire \$1156 ;
+  wire \$1157 ;
+  wire \$1158 ;
+  wire \$1159 ;
+  wire \$1160 ;
+  wire \$1161 ;
+  wire \$1162 ;
+  wire \$1163 ;
+  wire \$1164 ;
+  wire \$1165 ;
+  wire \$1166 ;
+  wire \$1167 ;
+  wire \$1168 ;
+  wire \$1169 ;
+  wire \$1170 ;
+  wire \$1171 ;
+  wire \$1172 ;
+  wire \$1173 ;
+  wire \$1174 ;
+  wire \$1175 ;
+  wire \$1176 ;
+  wire \$1177 ;
+  wire \$1178 ;
+  wire \$1179 ;
+  wire \$1180 ;
+  wire \$1181 ;
+  wire \$1182 ;
+  wire \$1183 ;
+  wire \$1184 ;
+  wire \$1185 ;
+  wire \$1186 ;
+  wire \$1187 ;
+  wire \$1188 ;
+  wire \$1189 ;
+  wire \$1190 ;
+  wire \$1191 ;
+  wire \$1192 ;
+  wire \$1193 ;
+  wire \$1194 ;
+  wire \$1195 ;
+  wire \$1196 ;
+  wire \$1197 ;
+  wire \$1198 ;
+  wire \$1199 ;
   wire \$12 ;
-  wire \$13 ;
-  wire \$131 ;
-  wire \$14 ;
-  wire \$141 ;
-  wire \$145 ;
-  wire \$146 ;
-  wire \$147 ;
+  wire \$1200 ;
+  wire \$1201 ;
+  wire \$1202 ;
+  wire \$1203 ;
+  wire \$1204 ;
+  wire \$1205 ;
+  wire \$1206 ;
+  wire \$1207 ;
+  wire \$1208 ;
+  wire \$1209 ;
+  wire \$1210 ;
+  wire \$1211 ;
+  wire \$1212 ;
+  wire \$1213 ;
+  wire \$1214 ;
+  wire \$1215 ;
+  wire \$1216 ;
+  wire \$1217 ;
+  wire \$1218 ;
+  wire \$1219 ;
+  wire \$1220 ;
+  wire \$1221 ;
+  wire \$1222 ;
+  wire \$1223 ;
+  wire \$1224 ;
+  wire \$1225 ;
+  wire \$1226 ;
+  wire \$1227 ;
+  wire \$1228 ;
+  wire \$1229 ;
+  wire \$1230 ;
+  wire \$1231 ;
+  wire \$1232 ;
+  wire \$1233 ;
+  wire \$1234 ;
+  wire \$1235 ;
+  wire \$1236 ;
+  wire \$1237 ;
+  wire \$1238 ;
+  wire \$1239 ;
+  wire \$1240 ;
+  wire \$1241 ;
+  wire \$1242 ;
+  wire \$1243 ;
+  wire \$1244 ;
+  wire \$1245 ;
+  wire \$1246 ;
+  wire \$1247 ;
+  wire \$1248 ;
+  wire \$1249 ;
+  wire \$125 ;
+  wire \$1250 ;
+  wire \$1251 ;
+  wire \$1252 ;
+  wire \$1253 ;
+  wire \$1254 ;
+  wire \$1255 ;
+  wire \$1256 ;
+  wire \$1257 ;
+  wire \$1258 ;
+  wire \$1259 ;
+  wire \$1260 ;
+  wire \$1261 ;
+  wire \$1262 ;
+  wire \$1263 ;
+  wire \$1264 ;
+  wire \$1265 ;
+  wire \$1266 ;
+  wire \$1267 ;
+  wire \$1268 ;
+  wire \$1269 ;
+  wire \$1270 ;
+  wire \$1271 ;
+  wire \$1272 ;
+  reg [15:0] \$1273 ;
+  reg \$1274 ;
+  reg \$1275 ;
+  reg \$1276 ;
+  reg [28:0] \$1277 ;
+  wire [3:0] \$13 ;
+  wire \$135 ;
+  wire [3:0] \$14 ;
   wire \$15 ;
-  wire \$16 ;
-  wire \$163 ;
-  wire \$164 ;
-  wire \$165 ;
-  wire \$166 ;
-  wire [3:0] \$17 ;
-  wire [3:0] \$18 ;
+  wire \$169 ;
+  wire \$173 ;
+  wire \$174 ;
+  wire \$175 ;
   wire \$19 ;
-  wire \$195 ;
-  wire \$196 ;
-  wire \$197 ;
-  wire \$2 ;
-  wire \$204 ;
-  wire \$208 ;
-  wire \$209 ;
-  wire \$210 ;
-  wire \$226 ;
-  wire \$227 ;
-  wire \$228 ;
-  wire \$229 ;
+  wire \$191 ;
+  wire \$192 ;
+  wire \$193 ;
+  wire \$194 ;
+  wire \$22 ;
   wire \$23 ;
+  wire \$232 ;
+  wire \$235 ;
+  wire \$239 ;
+  wire \$24 ;
+  wire \$240 ;
+  wire \$241 ;
+  wire \$25 ;
   wire \$26 ;
-  wire \$261 ;
-  wire \$262 ;
-  wire \$263 ;
-  wire \$267 ;
+  wire \$264 ;
+  wire \$268 ;
+  wire \$269 ;
   wire \$27 ;
-  wire \$271 ;
-  wire \$272 ;
-  wire \$273 ;
+  wire \$270 ;
   wire \$28 ;
+  wire \$286 ;
+  wire \$287 ;
+  wire \$288 ;
   wire \$289 ;
   wire \$29 ;
-  wire \$290 ;
-  wire \$291 ;
-  wire \$292 ;
   wire \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
-  wire \$327 ;
-  wire \$328 ;
-  wire \$329 ;
-  wire \$33 ;
-  wire \$330 ;
-  wire \$331 ;
-  wire \$34 ;
+  wire [3:0] \$32 ;
+  wire [3:0] \$33 ;
+  wire \$339 ;
+  wire [3:0] \$34 ;
+  wire \$341 ;
+  wire \$342 ;
+  wire \$345 ;
+  wire \$346 ;
+  wire \$347 ;
   wire \$35 ;
-  wire [3:0] \$36 ;
+  wire \$359 ;
+  wire \$36 ;
   wire \$363 ;
   wire \$364 ;
   wire \$365 ;
-  wire [3:0] \$37 ;
-  wire \$378 ;
-  wire \$379 ;
-  wire [3:0] \$38 ;
-  wire \$380 ;
   wire \$381 ;
+  wire \$382 ;
+  wire \$383 ;
   wire \$384 ;
   wire \$39 ;
-  wire \$394 ;
   wire \$4 ;
-  wire \$40 ;
-  wire \$426 ;
-  wire \$427 ;
-  wire \$428 ;
+  wire \$42 ;
   wire \$43 ;
-  wire \$441 ;
-  wire \$442 ;
-  wire \$443 ;
-  wire \$444 ;
+  wire \$44 ;
+  wire \$446 ;
+  wire \$447 ;
   wire \$448 ;
   wire \$449 ;
-  wire \$450 ;
-  wire \$457 ;
+  wire \$45 ;
+  wire \$451 ;
+  wire \$452 ;
+  wire \$453 ;
+  wire \$454 ;
+  wire \$455 ;
   wire \$46 ;
   wire \$47 ;
   wire \$48 ;
+  wire \$487 ;
+  wire \$488 ;
   wire \$489 ;
   wire \$49 ;
-  wire \$490 ;
-  wire \$491 ;
+  wire \$5 ;
   wire \$50 ;
+  wire \$502 ;
+  wire \$503 ;
   wire \$504 ;
   wire \$505 ;
   wire \$506 ;
-  wire \$507 ;
   wire \$51 ;
-  wire \$514 ;
-  wire \$515 ;
   wire \$516 ;
-  wire \$52 ;
-  wire \$520 ;
-  wire \$53 ;
-  wire \$54 ;
+  wire [3:0] \$52 ;
+  wire [3:0] \$53 ;
+  wire [3:0] \$54 ;
   wire \$55 ;
-  wire \$552 ;
-  wire \$553 ;
-  wire \$554 ;
-  wire [3:0] \$56 ;
-  wire \$567 ;
-  wire \$568 ;
-  wire \$569 ;
-  wire [3:0] \$57 ;
-  wire \$570 ;
-  wire [3:0] \$58 ;
-  wire \$580 ;
-  wire \$581 ;
+  wire \$550 ;
+  wire \$56 ;
+  wire \$57 ;
   wire \$582 ;
   wire \$583 ;
   wire \$584 ;
-  wire \$588 ;
-  wire \$589 ;
   wire \$59 ;
-  wire \$590 ;
-  wire \$60 ;
-  wire \$606 ;
-  wire \$607 ;
-  wire \$608 ;
-  wire \$609 ;
-  wire \$61 ;
+  wire \$597 ;
+  wire \$598 ;
+  wire \$599 ;
+  wire \$6 ;
+  wire \$600 ;
+  wire \$613 ;
   wire \$616 ;
-  wire \$617 ;
-  wire \$618 ;
+  wire \$62 ;
+  wire \$620 ;
+  wire \$621 ;
+  wire \$622 ;
   wire \$63 ;
-  wire \$631 ;
-  wire \$632 ;
-  wire \$633 ;
-  wire \$634 ;
-  wire \$635 ;
-  wire \$636 ;
-  wire \$637 ;
-  wire \$638 ;
-  wire \$639 ;
-  wire \$640 ;
-  wire \$641 ;
-  wire \$642 ;
-  wire \$643 ;
-  wire \$644 ;
+  wire \$64 ;
   wire \$645 ;
-  wire \$646 ;
-  wire \$647 ;
-  wire \$648 ;
-  wire \$649 ;
-  wire \$650 ;
-  wire \$651 ;
-  wire \$652 ;
-  wire \$653 ;
-  wire \$654 ;
-  wire \$655 ;
-  wire \$656 ;
-  wire \$657 ;
-  wire \$658 ;
-  wire \$659 ;
+  wire \$65 ;
   wire \$66 ;
-  wire \$660 ;
-  wire \$661 ;
-  wire \$662 ;
-  wire \$663 ;
-  wire \$664 ;
-  wire \$665 ;
-  wire \$666 ;
-  wire \$667 ;
-  wire \$668 ;
-  wire \$669 ;
   wire \$67 ;
-  wire \$670 ;
-  wire \$671 ;
-  wire \$672 ;
-  wire \$673 ;
-  wire \$674 ;
-  wire \$675 ;
-  wire \$676 ;
   wire \$677 ;
   wire \$678 ;
   wire \$679 ;
   wire \$68 ;
-  wire \$680 ;
-  wire \$681 ;
-  wire \$682 ;
-  wire \$683 ;
-  wire \$684 ;
-  wire \$685 ;
-  wire \$686 ;
-  wire \$687 ;
-  wire \$688 ;
-  wire \$689 ;
   wire \$69 ;
-  wire \$690 ;
-  wire \$691 ;
   wire \$692 ;
   wire \$693 ;
   wire \$694 ;
   wire \$695 ;
-  wire \$696 ;
-  wire \$697 ;
-  wire \$698 ;
-  wire \$699 ;
   wire \$7 ;
   wire \$70 ;
-  wire \$700 ;
-  wire \$701 ;
-  wire \$702 ;
-  wire \$703 ;
-  wire \$704 ;
-  wire \$705 ;
-  wire \$706 ;
-  wire \$707 ;
-  wire \$708 ;
-  wire \$709 ;
   wire \$71 ;
-  wire \$710 ;
-  wire \$711 ;
-  wire \$712 ;
-  wire \$713 ;
-  wire \$714 ;
-  wire \$715 ;
-  wire \$716 ;
-  wire \$717 ;
-  wire \$718 ;
-  wire \$719 ;
-  wire \$72 ;
+  wire [3:0] \$72 ;
   wire \$720 ;
-  wire \$721 ;
   wire \$722 ;
   wire \$723 ;
-  wire \$724 ;
-  wire \$725 ;
   wire \$726 ;
   wire \$727 ;
   wire \$728 ;
-  wire \$729 ;
-  wire \$73 ;
-  wire \$730 ;
-  wire \$731 ;
-  wire \$732 ;
-  wire \$733 ;
-  wire \$734 ;
-  wire \$735 ;
-  wire \$736 ;
-  wire \$737 ;
-  wire \$738 ;
-  wire \$739 ;
-  wire \$74 ;
+  wire [3:0] \$73 ;
+  wire [3:0] \$74 ;
   wire \$740 ;
-  wire \$741 ;
-  wire \$742 ;
-  wire \$743 ;
-  wire \$744 ;
-  wire \$745 ;
-  wire \$746 ;
-  wire \$747 ;
-  wire \$748 ;
-  wire \$749 ;
-  wire \$75 ;
-  wire \$750 ;
-  wire \$751 ;
-  wire \$752 ;
-  wire \$753 ;
-  wire \$754 ;
-  wire \$755 ;
-  wire \$756 ;
-  wire \$757 ;
-  wire \$758 ;
-  wire \$759 ;
-  wire [3:0] \$76 ;
-  wire \$760 ;
-  wire \$761 ;
-  wire \$762 ;
-  wire \$763 ;
-  wire \$764 ;
-  wire \$765 ;
-  wire \$766 ;
-  wire \$767 ;
-  wire \$768 ;
-  wire \$769 ;
-  wire [3:0] \$77 ;
-  wire \$770 ;
-  wire \$771 ;
   wire \$772 ;
   wire \$773 ;
   wire \$774 ;
-  wire \$775 ;
-  wire \$776 ;
-  wire \$777 ;
-  wire \$778 ;
-  wire \$779 ;
-  wire [3:0] \$78 ;
-  wire \$780 ;
-  wire \$781 ;
-  wire \$782 ;
-  wire \$783 ;
-  wire \$784 ;
-  wire \$785 ;
-  wire \$786 ;
+  wire \$78 ;
   wire \$787 ;
   wire \$788 ;
   wire \$789 ;
+  wire \$79 ;
   wire \$790 ;
-  wire \$791 ;
-  wire \$792 ;
-  wire \$793 ;
-  wire \$794 ;
-  wire \$795 ;
-  wire \$796 ;
-  wire \$797 ;
-  wire \$798 ;
-  wire \$799 ;
   wire \$8 ;
-  wire \$800 ;
-  wire \$801 ;
-  wire \$802 ;
-  wire \$803 ;
-  wire \$804 ;
-  wire \$805 ;
-  wire \$806 ;
-  wire \$807 ;
-  wire \$808 ;
-  wire \$809 ;
-  wire \$810 ;
-  wire \$811 ;
-  wire \$812 ;
-  wire \$813 ;
-  wire \$814 ;
-  wire \$815 ;
-  wire \$816 ;
-  wire \$817 ;
-  wire \$818 ;
-  wire \$819 ;
-  wire \$82 ;
-  wire \$820 ;
-  wire \$821 ;
-  wire \$822 ;
-  wire \$823 ;
-  wire \$824 ;
-  wire \$825 ;
-  wire \$826 ;
+  wire \$80 ;
   wire \$827 ;
   wire \$828 ;
   wire \$829 ;
-  wire \$83 ;
   wire \$830 ;
-  wire \$831 ;
   wire \$832 ;
   wire \$833 ;
   wire \$834 ;
   wire \$835 ;
   wire \$836 ;
-  wire \$837 ;
-  wire \$838 ;
-  wire \$839 ;
-  wire \$84 ;
-  wire \$840 ;
-  wire \$841 ;
-  wire \$842 ;
-  wire \$843 ;
-  wire \$844 ;
-  wire \$845 ;
-  wire \$846 ;
-  wire \$847 ;
-  wire \$848 ;
   wire \$849 ;
-  wire \$850 ;
-  wire \$851 ;
   wire \$852 ;
-  wire \$853 ;
-  wire \$854 ;
-  wire \$855 ;
   wire \$856 ;
   wire \$857 ;
   wire \$858 ;
-  wire \$859 ;
-  wire \$860 ;
-  wire \$861 ;
-  wire \$862 ;
-  wire \$863 ;
-  wire \$864 ;
-  wire \$865 ;
-  wire \$866 ;
-  wire \$867 ;
-  wire \$868 ;
-  wire \$869 ;
-  wire \$870 ;
-  wire \$871 ;
-  wire \$872 ;
-  wire \$873 ;
-  wire \$874 ;
-  wire \$875 ;
-  wire \$876 ;
-  wire \$877 ;
-  wire \$878 ;
-  wire \$879 ;
-  wire \$880 ;
-  wire \$881 ;
-  wire \$882 ;
-  wire \$883 ;
-  wire \$884 ;
-  wire \$885 ;
-  wire \$886 ;
-  wire \$887 ;
-  wire \$888 ;
-  wire \$889 ;
-  wire \$890 ;
-  wire \$891 ;
-  wire \$892 ;
-  reg [15:0] \$893 ;
-  reg \$894 ;
-  reg \$895 ;
-  reg \$896 ;
-  reg [28:0] \$897 ;
   wire \$9 ;
+  wire \$917 ;
+  wire \$918 ;
+  wire \$919 ;
+  wire \$920 ;
+  wire \$922 ;
+  wire \$923 ;
+  wire \$924 ;
+  wire \$925 ;
+  wire \$950 ;
+  wire \$952 ;
+  wire \$953 ;
+  wire \$956 ;
+  wire \$957 ;
+  wire \$958 ;
+  wire \$96 ;
+  wire \$97 ;
+  wire \$98 ;
+  wire \$99 ;
   wire \$signal ;
   input clk;
   wire clk;
@@ -22652,490 +22912,519 @@ module backspike_default_fp_front_scan_emitter (rst, i__valid, i__payload, load,
   input rst;
   wire rst;
   reg [15:0] word = 16'h0000;
-  assign \$103  = | { \$102 , \$84  };
-  assign \$141  = \$103  & \$131 ;
-  assign \$146  = ~ \$145 ;
-  assign \$147  = word[5] & \$146 ;
-  assign \$163  = | word[6:4];
-  assign \$164  = ~ \$163 ;
-  assign \$165  = word[7] & \$164 ;
-  assign \$166  = | { \$165 , \$147  };
-  assign \$196  = ~ \$195 ;
-  assign \$197  = \$2  & \$196 ;
-  assign \$204  = \$166  & \$197 ;
-  assign \$209  = ~ \$208 ;
-  assign \$210  = word[9] & \$209 ;
-  assign \$226  = | word[10:8];
-  assign \$227  = ~ \$226 ;
-  assign \$228  = word[11] & \$227 ;
-  assign \$229  = | { \$228 , \$210  };
-  assign \$261  = | { \$2 , \$1  };
-  assign \$262  = ~ \$261 ;
-  assign \$263  = \$3  & \$262 ;
-  assign \$267  = \$229  & \$263 ;
-  assign \$272  = ~ \$271 ;
-  assign \$273  = word[13] & \$272 ;
-  assign \$289  = | word[14:12];
-  assign \$290  = ~ \$289 ;
-  assign \$291  = word[15] & \$290 ;
-  assign \$292  = | { \$291 , \$273  };
-  assign \$327  = | { \$3 , \$2 , \$1  };
-  assign \$328  = ~ \$327 ;
-  assign \$329  = \$4  & \$328 ;
-  assign \$330  = \$292  & \$329 ;
-  assign \$331  = | { \$330 , \$267 , \$204 , \$141  };
-  assign \$363  = | word[1:0];
+  assign \$5  = ~ \$4 ;
+  assign \$6  = word[1] & \$5 ;
+  assign \$7  = | word[1:0];
+  assign \$8  = ~ \$7 ;
+  assign \$9  = word[2] & \$8 ;
+  assign \$10  = | word[2:0];
+  assign \$11  = ~ \$10 ;
+  assign \$12  = word[3] & \$11 ;
+  assign \$13  = ~ { \$12 , \$9 , \$6 , \$3  };
+  assign \$14  = word[3:0] & \$13 ;
+  assign \$15  = | word[3:0];
+  assign \$24  = ~ \$23 ;
+  assign \$25  = word[5] & \$24 ;
+  assign \$26  = | word[5:4];
+  assign \$27  = ~ \$26 ;
+  assign \$28  = word[6] & \$27 ;
+  assign \$29  = | word[6:4];
+  assign \$30  = ~ \$29 ;
+  assign \$31  = word[7] & \$30 ;
+  assign \$32  = ~ { \$31 , \$28 , \$25 , \$22  };
+  assign \$33  = word[7:4] & \$32 ;
+  assign \$34  = \$19  ? word[7:4] : \$33 ;
+  assign \$35  = | word[3:0];
+  assign \$36  = | word[7:4];
+  assign \$39  = | { \$36 , \$35  };
+  assign \$44  = ~ \$43 ;
+  assign \$45  = word[9] & \$44 ;
+  assign \$46  = | word[9:8];
+  assign \$47  = ~ \$46 ;
+  assign \$48  = word[10] & \$47 ;
+  assign \$49  = | word[10:8];
+  assign \$50  = ~ \$49 ;
+  assign \$51  = word[11] & \$50 ;
+  assign \$52  = ~ { \$51 , \$48 , \$45 , \$42  };
+  assign \$53  = word[11:8] & \$52 ;
+  assign \$54  = \$39  ? word[11:8] : \$53 ;
+  assign \$55  = | word[3:0];
+  assign \$56  = | word[7:4];
+  assign \$57  = | word[11:8];
+  assign \$59  = | { \$57 , \$56 , \$55  };
+  assign \$64  = ~ \$63 ;
+  assign \$65  = word[13] & \$64 ;
+  assign \$66  = | word[13:12];
+  assign \$67  = ~ \$66 ;
+  assign \$68  = word[14] & \$67 ;
+  assign \$69  = | word[14:12];
+  assign \$70  = ~ \$69 ;
+  assign \$71  = word[15] & \$70 ;
+  assign \$72  = ~ { \$71 , \$68 , \$65 , \$62  };
+  assign \$73  = word[15:12] & \$72 ;
+  assign \$74  = \$59  ? word[15:12] : \$73 ;
+  assign \$79  = ~ \$78 ;
+  assign \$80  = word[1] & \$79 ;
+  assign \$96  = | word[2:0];
+  assign \$97  = ~ \$96 ;
+  assign \$98  = word[3] & \$97 ;
+  assign \$99  = | { \$98 , \$80  };
+  assign \$125  = | word[3:0];
+  assign \$169  = \$99  & \$135 ;
+  assign \$174  = ~ \$173 ;
+  assign \$175  = word[5] & \$174 ;
+  assign \$191  = | word[6:4];
+  assign \$192  = ~ \$191 ;
+  assign \$193  = word[7] & \$192 ;
+  assign \$194  = | { \$193 , \$175  };
+  assign \$232  = | word[7:4];
+  assign \$235  = | word[3:0];
+  assign \$240  = ~ \$239 ;
+  assign \$241  = \$232  & \$240 ;
+  assign \$264  = \$194  & \$241 ;
+  assign \$269  = ~ \$268 ;
+  assign \$270  = word[9] & \$269 ;
+  assign \$286  = | word[10:8];
+  assign \$287  = ~ \$286 ;
+  assign \$288  = word[11] & \$287 ;
+  assign \$289  = | { \$288 , \$270  };
+  assign \$339  = | word[11:8];
+  assign \$341  = | word[3:0];
+  assign \$342  = | word[7:4];
+  assign \$345  = | { \$342 , \$341  };
+  assign \$346  = ~ \$345 ;
+  assign \$347  = \$339  & \$346 ;
+  assign \$359  = \$289  & \$347 ;
   assign \$364  = ~ \$363 ;
-  assign \$365  = word[2] & \$364 ;
-  assign \$378  = | word[2:0];
-  assign \$379  = ~ \$378 ;
-  assign \$380  = word[3] & \$379 ;
-  assign \$381  = | { \$380 , \$365  };
-  assign \$394  = \$381  & \$384 ;
-  assign \$426  = | word[5:4];
-  assign \$427  = ~ \$426 ;
-  assign \$428  = word[6] & \$427 ;
-  assign \$441  = | word[6:4];
-  assign \$442  = ~ \$441 ;
-  assign \$443  = word[7] & \$442 ;
-  assign \$444  = | { \$443 , \$428  };
-  assign \$449  = ~ \$448 ;
-  assign \$450  = \$2  & \$449 ;
-  assign \$457  = \$444  & \$450 ;
-  assign \$489  = | word[9:8];
-  assign \$490  = ~ \$489 ;
-  assign \$491  = word[10] & \$490 ;
-  assign \$504  = | word[10:8];
-  assign \$505  = ~ \$504 ;
-  assign \$506  = word[11] & \$505 ;
-  assign \$507  = | { \$506 , \$491  };
-  assign \$514  = | { \$2 , \$1  };
-  assign \$515  = ~ \$514 ;
-  assign \$516  = \$3  & \$515 ;
-  assign \$520  = \$507  & \$516 ;
-  assign \$552  = | word[13:12];
-  assign \$553  = ~ \$552 ;
-  assign \$554  = word[14] & \$553 ;
-  assign \$567  = | word[14:12];
-  assign \$568  = ~ \$567 ;
-  assign \$569  = word[15] & \$568 ;
-  assign \$570  = | { \$569 , \$554  };
-  assign \$580  = | { \$3 , \$2 , \$1  };
-  assign \$581  = ~ \$580 ;
-  assign \$582  = \$4  & \$581 ;
-  assign \$583  = \$570  & \$582 ;
-  assign \$584  = | { \$583 , \$520 , \$457 , \$394  };
-  assign \$589  = ~ \$588 ;
-  assign \$590  = \$2  & \$589 ;
-  assign \$606  = | { \$3 , \$2 , \$1  };
-  assign \$607  = ~ \$606 ;
-  assign \$608  = \$4  & \$607 ;
-  assign \$609  = | { \$608 , \$590  };
-  assign \$616  = | { \$2 , \$1  };
-  assign \$617  = ~ \$616 ;
-  assign \$618  = \$3  & \$617 ;
-  assign \$631  = | { \$3 , \$2 , \$1  };
-  assign \$632  = ~ \$631 ;
-  assign \$633  = \$4  & \$632 ;
-  assign \$634  = | { \$633 , \$618  };
-  assign \$635  = | { \$4 , \$3 , \$2 , \$1  };
-  assign \$636  = line[27] & \final ;
-  assign \$637  = ~ o__valid;
-  assign \$signal  = \$637  | o__ready;
-  assign \$638  = ~ o__valid;
-  assign \$639  = o__ready & \final ;
-  assign load = \$638  | \$639 ;
-  assign \$640  = & word[14:12];
-  assign \$641  = & { word[15], word[13:12] };
-  assign \$642  = & { word[15:14], word[12] };
-  assign \$643  = & word[15:13];
-  assign \$644  = | { \$643 , \$642 , \$641 , \$640  };
-  assign \$650  = | { \$649 , \$648 , \$647 , \$646  };
-  assign \$651  = & word[13:12];
-  assign \$652  = & { word[14], word[12] };
-  assign \$653  = & { word[15], word[12] };
-  assign \$654  = & word[14:13];
-  assign \$655  = & { word[15], word[13] };
-  assign \$656  = & word[15:14];
-  assign \$657  = | { \$656 , \$655 , \$654 , \$653 , \$652 , \$651  };
-  assign \$658  = \$650  & \$657 ;
-  assign \$659  = & word[9:8];
-  assign \$660  = & { word[10], word[8] };
-  assign \$661  = & { word[11], word[8] };
-  assign \$662  = & word[10:9];
-  assign \$663  = & { word[11], word[9] };
-  assign \$664  = & word[11:10];
-  assign \$665  = | { \$664 , \$663 , \$662 , \$661 , \$660 , \$659  };
-  assign \$670  = | { \$669 , \$668 , \$667 , \$666  };
-  assign \$671  = \$665  & \$670 ;
-  assign \$672  = & word[10:8];
-  assign \$673  = & { word[11], word[9:8] };
-  assign \$674  = & { word[11:10], word[8] };
-  assign \$675  = & word[11:9];
-  assign \$676  = | { \$675 , \$674 , \$673 , \$672  };
-  assign \$678  = | { \$677 , \$671 , \$658 , \$645  };
-  assign \$684  = | { \$683 , \$682 , \$681 , \$680  };
-  assign \$690  = | { \$689 , \$688 , \$687 , \$686  };
-  assign \$692  = | { \$691 , \$685  };
-  assign \$693  = & word[13:12];
-  assign \$694  = & { word[14], word[12] };
-  assign \$695  = & { word[15], word[12] };
-  assign \$696  = & word[14:13];
-  assign \$697  = & { word[15], word[13] };
-  assign \$698  = & word[15:14];
-  assign \$699  = | { \$698 , \$697 , \$696 , \$695 , \$694 , \$693  };
-  assign \$705  = | { \$704 , \$703 , \$702 , \$701  };
-  assign \$710  = | { \$709 , \$708 , \$707 , \$706  };
-  assign \$711  = \$705  & \$710 ;
-  assign \$712  = & word[9:8];
-  assign \$713  = & { word[10], word[8] };
-  assign \$714  = & { word[11], word[8] };
-  assign \$715  = & word[10:9];
-  assign \$716  = & { word[11], word[9] };
-  assign \$717  = & word[11:10];
-  assign \$718  = | { \$717 , \$716 , \$715 , \$714 , \$713 , \$712  };
-  assign \$720  = | { \$719 , \$711 , \$700  };
-  assign \$721  = \$692  & \$720 ;
-  assign \$722  = & word[5:4];
-  assign \$723  = & { word[6], word[4] };
-  assign \$724  = & { word[7], word[4] };
-  assign \$725  = & word[6:5];
-  assign \$726  = & { word[7], word[5] };
-  assign \$727  = & word[7:6];
-  assign \$728  = | { \$727 , \$726 , \$725 , \$724 , \$723 , \$722  };
-  assign \$734  = | { \$733 , \$732 , \$731 , \$730  };
-  assign \$739  = | { \$738 , \$737 , \$736 , \$735  };
-  assign \$740  = \$734  & \$739 ;
-  assign \$741  = & word[1:0];
-  assign \$742  = & { word[2], word[0] };
-  assign \$743  = & { word[3], word[0] };
-  assign \$744  = & word[2:1];
-  assign \$745  = & { word[3], word[1] };
-  assign \$746  = & word[3:2];
-  assign \$747  = | { \$746 , \$745 , \$744 , \$743 , \$742 , \$741  };
-  assign \$749  = | { \$748 , \$740 , \$729  };
-  assign \$754  = | { \$753 , \$752 , \$751 , \$750  };
-  assign \$760  = | { \$759 , \$758 , \$757 , \$756  };
-  assign \$762  = | { \$761 , \$755  };
-  assign \$763  = \$749  & \$762 ;
-  assign \$764  = & word[6:4];
-  assign \$765  = & { word[7], word[5:4] };
-  assign \$766  = & { word[7:6], word[4] };
-  assign \$767  = & word[7:5];
-  assign \$768  = | { \$767 , \$766 , \$765 , \$764  };
-  assign \$774  = | { \$773 , \$772 , \$771 , \$770  };
-  assign \$775  = & word[5:4];
-  assign \$776  = & { word[6], word[4] };
-  assign \$777  = & { word[7], word[4] };
-  assign \$778  = & word[6:5];
-  assign \$779  = & { word[7], word[5] };
-  assign \$780  = & word[7:6];
-  assign \$781  = | { \$780 , \$779 , \$778 , \$777 , \$776 , \$775  };
-  assign \$782  = \$774  & \$781 ;
-  assign \$783  = & word[1:0];
-  assign \$784  = & { word[2], word[0] };
-  assign \$785  = & { word[3], word[0] };
-  assign \$786  = & word[2:1];
-  assign \$787  = & { word[3], word[1] };
-  assign \$788  = & word[3:2];
-  assign \$789  = | { \$788 , \$787 , \$786 , \$785 , \$784 , \$783  };
-  assign \$794  = | { \$793 , \$792 , \$791 , \$790  };
-  assign \$795  = \$789  & \$794 ;
-  assign \$796  = & word[2:0];
-  assign \$797  = & { word[3], word[1:0] };
-  assign \$798  = & { word[3:2], word[0] };
-  assign \$799  = & word[3:1];
-  assign \$800  = | { \$799 , \$798 , \$797 , \$796  };
-  assign \$802  = | { \$801 , \$795 , \$782 , \$769  };
-  assign \$804  = | { \$803 , \$763 , \$721 , \$679  };
-  assign \$805  = ~ \$804 ;
-  assign \$806  = & i__payload[16:15];
-  assign \$807  = & { i__payload[17], i__payload[15] };
-  assign \$808  = & { i__payload[18], i__payload[15] };
-  assign \$809  = & i__payload[17:16];
-  assign \$810  = & { i__payload[18], i__payload[16] };
-  assign \$811  = & i__payload[18:17];
-  assign \$812  = | { \$811 , \$810 , \$809 , \$808 , \$807 , \$806  };
-  assign \$818  = | { \$817 , \$816 , \$815 , \$814  };
-  assign \$823  = | { \$822 , \$821 , \$820 , \$819  };
-  assign \$824  = \$818  & \$823 ;
-  assign \$825  = & i__payload[12:11];
-  assign \$826  = & { i__payload[13], i__payload[11] };
-  assign \$827  = & { i__payload[14], i__payload[11] };
-  assign \$828  = & i__payload[13:12];
-  assign \$829  = & { i__payload[14], i__payload[12] };
-  assign \$830  = & i__payload[14:13];
-  assign \$831  = | { \$830 , \$829 , \$828 , \$827 , \$826 , \$825  };
-  assign \$833  = | { \$832 , \$824 , \$813  };
-  assign \$839  = | { \$838 , \$837 , \$836 , \$835  };
-  assign \$845  = | { \$844 , \$843 , \$842 , \$841  };
-  assign \$847  = | { \$846 , \$840  };
-  assign \$852  = | { \$851 , \$850 , \$849 , \$848  };
-  assign \$858  = | { \$857 , \$856 , \$855 , \$854  };
-  assign \$860  = | { \$859 , \$853  };
-  assign \$861  = \$847  & \$860 ;
-  assign \$862  = & i__payload[8:7];
-  assign \$863  = & { i__payload[9], i__payload[7] };
-  assign \$864  = & { i__payload[10], i__payload[7] };
-  assign \$865  = & i__payload[9:8];
-  assign \$866  = & { i__payload[10], i__payload[8] };
-  assign \$867  = & i__payload[10:9];
-  assign \$868  = | { \$867 , \$866 , \$865 , \$864 , \$863 , \$862  };
-  assign \$874  = | { \$873 , \$872 , \$871 , \$870  };
-  assign \$879  = | { \$878 , \$877 , \$876 , \$875  };
-  assign \$880  = \$874  & \$879 ;
-  assign \$881  = & i__payload[4:3];
-  assign \$882  = & { i__payload[5], i__payload[3] };
-  assign \$883  = & { i__payload[6], i__payload[3] };
-  assign \$884  = & i__payload[5:4];
-  assign \$885  = & { i__payload[6], i__payload[4] };
-  assign \$886  = & i__payload[6:5];
-  assign \$887  = | { \$886 , \$885 , \$884 , \$883 , \$882 , \$881  };
-  assign \$889  = | { \$888 , \$880 , \$869  };
-  assign \$891  = | { \$890 , \$861 , \$834  };
-  assign \$892  = ~ \$891 ;
+  assign \$365  = word[13] & \$364 ;
+  assign \$381  = | word[14:12];
+  assign \$382  = ~ \$381 ;
+  assign \$383  = word[15] & \$382 ;
+  assign \$384  = | { \$383 , \$365  };
+  assign \$446  = | word[15:12];
+  assign \$447  = | word[3:0];
+  assign \$448  = | word[7:4];
+  assign \$449  = | word[11:8];
+  assign \$451  = | { \$449 , \$448 , \$447  };
+  assign \$452  = ~ \$451 ;
+  assign \$453  = \$446  & \$452 ;
+  assign \$454  = \$384  & \$453 ;
+  assign \$455  = | { \$454 , \$359 , \$264 , \$169  };
+  assign \$487  = | word[1:0];
+  assign \$488  = ~ \$487 ;
+  assign \$489  = word[2] & \$488 ;
+  assign \$502  = | word[2:0];
+  assign \$503  = ~ \$502 ;
+  assign \$504  = word[3] & \$503 ;
+  assign \$505  = | { \$504 , \$489  };
+  assign \$506  = | word[3:0];
+  assign \$550  = \$505  & \$516 ;
+  assign \$582  = | word[5:4];
+  assign \$583  = ~ \$582 ;
+  assign \$584  = word[6] & \$583 ;
+  assign \$597  = | word[6:4];
+  assign \$598  = ~ \$597 ;
+  assign \$599  = word[7] & \$598 ;
+  assign \$600  = | { \$599 , \$584  };
+  assign \$613  = | word[7:4];
+  assign \$616  = | word[3:0];
+  assign \$621  = ~ \$620 ;
+  assign \$622  = \$613  & \$621 ;
+  assign \$645  = \$600  & \$622 ;
+  assign \$677  = | word[9:8];
+  assign \$678  = ~ \$677 ;
+  assign \$679  = word[10] & \$678 ;
+  assign \$692  = | word[10:8];
+  assign \$693  = ~ \$692 ;
+  assign \$694  = word[11] & \$693 ;
+  assign \$695  = | { \$694 , \$679  };
+  assign \$720  = | word[11:8];
+  assign \$722  = | word[3:0];
+  assign \$723  = | word[7:4];
+  assign \$726  = | { \$723 , \$722  };
+  assign \$727  = ~ \$726 ;
+  assign \$728  = \$720  & \$727 ;
+  assign \$740  = \$695  & \$728 ;
+  assign \$772  = | word[13:12];
+  assign \$773  = ~ \$772 ;
+  assign \$774  = word[14] & \$773 ;
+  assign \$787  = | word[14:12];
+  assign \$788  = ~ \$787 ;
+  assign \$789  = word[15] & \$788 ;
+  assign \$790  = | { \$789 , \$774  };
+  assign \$827  = | word[15:12];
+  assign \$828  = | word[3:0];
+  assign \$829  = | word[7:4];
+  assign \$830  = | word[11:8];
+  assign \$832  = | { \$830 , \$829 , \$828  };
+  assign \$833  = ~ \$832 ;
+  assign \$834  = \$827  & \$833 ;
+  assign \$835  = \$790  & \$834 ;
+  assign \$836  = | { \$835 , \$740 , \$645 , \$550  };
+  assign \$849  = | word[7:4];
+  assign \$852  = | word[3:0];
+  assign \$857  = ~ \$856 ;
+  assign \$858  = \$849  & \$857 ;
+  assign \$917  = | word[15:12];
+  assign \$918  = | word[3:0];
+  assign \$919  = | word[7:4];
+  assign \$920  = | word[11:8];
+  assign \$922  = | { \$920 , \$919 , \$918  };
+  assign \$923  = ~ \$922 ;
+  assign \$924  = \$917  & \$923 ;
+  assign \$925  = | { \$924 , \$858  };
+  assign \$950  = | word[11:8];
+  assign \$952  = | word[3:0];
+  assign \$953  = | word[7:4];
+  assign \$956  = | { \$953 , \$952  };
+  assign \$957  = ~ \$956 ;
+  assign \$958  = \$950  & \$957 ;
+  assign \$1006  = | word[15:12];
+  assign \$1007  = | word[3:0];
+  assign \$1008  = | word[7:4];
+  assign \$1009  = | word[11:8];
+  assign \$1011  = | { \$1009 , \$1008 , \$1007  };
+  assign \$1012  = ~ \$1011 ;
+  assign \$1013  = \$1006  & \$1012 ;
+  assign \$1014  = | { \$1013 , \$958  };
+  assign \$1015  = | word;
+  assign \$1016  = line[27] & \final ;
+  assign \$1017  = ~ o__valid;
+  assign \$signal  = \$1017  | o__ready;
+  assign \$1018  = ~ o__valid;
+  assign \$1019  = o__ready & \final ;
+  assign load = \$1018  | \$1019 ;
+  assign \$1020  = & word[14:12];
+  assign \$1021  = & { word[15], word[13:12] };
+  assign \$1022  = & { word[15:14], word[12] };
+  assign \$1023  = & word[15:13];
+  assign \$1024  = | { \$1023 , \$1022 , \$1021 , \$1020  };
+  assign \$1030  = | { \$1029 , \$1028 , \$1027 , \$1026  };
+  assign \$1031  = & word[13:12];
+  assign \$1032  = & { word[14], word[12] };
+  assign \$1033  = & { word[15], word[12] };
+  assign \$1034  = & word[14:13];
+  assign \$1035  = & { word[15], word[13] };
+  assign \$1036  = & word[15:14];
+  assign \$1037  = | { \$1036 , \$1035 , \$1034 , \$1033 , \$1032 , \$1031  };
+  assign \$1038  = \$1030  & \$1037 ;
+  assign \$1039  = & word[9:8];
+  assign \$1040  = & { word[10], word[8] };
+  assign \$1041  = & { word[11], word[8] };
+  assign \$1042  = & word[10:9];
+  assign \$1043  = & { word[11], word[9] };
+  assign \$1044  = & word[11:10];
+  assign \$1045  = | { \$1044 , \$1043 , \$1042 , \$1041 , \$1040 , \$1039  };
+  assign \$1050  = | { \$1049 , \$1048 , \$1047 , \$1046  };
+  assign \$1051  = \$1045  & \$1050 ;
+  assign \$1052  = & word[10:8];
+  assign \$1053  = & { word[11], word[9:8] };
+  assign \$1054  = & { word[11:10], word[8] };
+  assign \$1055  = & word[11:9];
+  assign \$1056  = | { \$1055 , \$1054 , \$1053 , \$1052  };
+  assign \$1058  = | { \$1057 , \$1051 , \$1038 , \$1025  };
+  assign \$1064  = | { \$1063 , \$1062 , \$1061 , \$1060  };
+  assign \$1070  = | { \$1069 , \$1068 , \$1067 , \$1066  };
+  assign \$1072  = | { \$1071 , \$1065  };
+  assign \$1073  = & word[13:12];
+  assign \$1074  = & { word[14], word[12] };
+  assign \$1075  = & { word[15], word[12] };
+  assign \$1076  = & word[14:13];
+  assign \$1077  = & { word[15], word[13] };
+  assign \$1078  = & word[15:14];
+  assign \$1079  = | { \$1078 , \$1077 , \$1076 , \$1075 , \$1074 , \$1073  };
+  assign \$1085  = | { \$1084 , \$1083 , \$1082 , \$1081  };
+  assign \$1090  = | { \$1089 , \$1088 , \$1087 , \$1086  };
+  assign \$1091  = \$1085  & \$1090 ;
+  assign \$1092  = & word[9:8];
+  assign \$1093  = & { word[10], word[8] };
+  assign \$1094  = & { word[11], word[8] };
+  assign \$1095  = & word[10:9];
+  assign \$1096  = & { word[11], word[9] };
+  assign \$1097  = & word[11:10];
+  assign \$1098  = | { \$1097 , \$1096 , \$1095 , \$1094 , \$1093 , \$1092  };
+  assign \$1100  = | { \$1099 , \$1091 , \$1080  };
+  assign \$1101  = \$1072  & \$1100 ;
+  assign \$1102  = & word[5:4];
+  assign \$1103  = & { word[6], word[4] };
+  assign \$1104  = & { word[7], word[4] };
+  assign \$1105  = & word[6:5];
+  assign \$1106  = & { word[7], word[5] };
+  assign \$1107  = & word[7:6];
+  assign \$1108  = | { \$1107 , \$1106 , \$1105 , \$1104 , \$1103 , \$1102  };
+  assign \$1114  = | { \$1113 , \$1112 , \$1111 , \$1110  };
+  assign \$1119  = | { \$1118 , \$1117 , \$1116 , \$1115  };
+  assign \$1120  = \$1114  & \$1119 ;
+  assign \$1121  = & word[1:0];
+  assign \$1122  = & { word[2], word[0] };
+  assign \$1123  = & { word[3], word[0] };
+  assign \$1124  = & word[2:1];
+  assign \$1125  = & { word[3], word[1] };
+  assign \$1126  = & word[3:2];
+  assign \$1127  = | { \$1126 , \$1125 , \$1124 , \$1123 , \$1122 , \$1121  };
+  assign \$1129  = | { \$1128 , \$1120 , \$1109  };
+  assign \$1134  = | { \$1133 , \$1132 , \$1131 , \$1130  };
+  assign \$1140  = | { \$1139 , \$1138 , \$1137 , \$1136  };
+  assign \$1142  = | { \$1141 , \$1135  };
+  assign \$1143  = \$1129  & \$1142 ;
+  assign \$1144  = & word[6:4];
+  assign \$1145  = & { word[7], word[5:4] };
+  assign \$1146  = & { word[7:6], word[4] };
+  assign \$1147  = & word[7:5];
+  assign \$1148  = | { \$1147 , \$1146 , \$1145 , \$1144  };
+  assign \$1154  = | { \$1153 , \$1152 , \$1151 , \$1150  };
+  assign \$1155  = & word[5:4];
+  assign \$1156  = & { word[6], word[4] };
+  assign \$1157  = & { word[7], word[4] };
+  assign \$1158  = & word[6:5];
+  assign \$1159  = & { word[7], word[5] };
+  assign \$1160  = & word[7:6];
+  assign \$1161  = | { \$1160 , \$1159 , \$1158 , \$1157 , \$1156 , \$1155  };
+  assign \$1162  = \$1154  & \$1161 ;
+  assign \$1163  = & word[1:0];
+  assign \$1164  = & { word[2], word[0] };
+  assign \$1165  = & { word[3], word[0] };
+  assign \$1166  = & word[2:1];
+  assign \$1167  = & { word[3], word[1] };
+  assign \$1168  = & word[3:2];
+  assign \$1169  = | { \$1168 , \$1167 , \$1166 , \$1165 , \$1164 , \$1163  };
+  assign \$1174  = | { \$1173 , \$1172 , \$1171 , \$1170  };
+  assign \$1175  = \$1169  & \$1174 ;
+  assign \$1176  = & word[2:0];
+  assign \$1177  = & { word[3], word[1:0] };
+  assign \$1178  = & { word[3:2], word[0] };
+  assign \$1179  = & word[3:1];
+  assign \$1180  = | { \$1179 , \$1178 , \$1177 , \$1176  };
+  assign \$1182  = | { \$1181 , \$1175 , \$1162 , \$1149  };
+  assign \$1184  = | { \$1183 , \$1143 , \$1101 , \$1059  };
+  assign \$1185  = ~ \$1184 ;
+  assign \$1186  = & i__payload[16:15];
+  assign \$1187  = & { i__payload[17], i__payload[15] };
+  assign \$1188  = & { i__payload[18], i__payload[15] };
+  assign \$1189  = & i__payload[17:16];
+  assign \$1190  = & { i__payload[18], i__payload[16] };
+  assign \$1191  = & i__payload[18:17];
+  assign \$1192  = | { \$1191 , \$1190 , \$1189 , \$1188 , \$1187 , \$1186  };
+  assign \$1198  = | { \$1197 , \$1196 , \$1195 , \$1194  };
+  assign \$1203  = | { \$1202 , \$1201 , \$1200 , \$1199  };
+  assign \$1204  = \$1198  & \$1203 ;
+  assign \$1205  = & i__payload[12:11];
+  assign \$1206  = & { i__payload[13], i__payload[11] };
+  assign \$1207  = & { i__payload[14], i__payload[11] };
+  assign \$1208  = & i__payload[13:12];
+  assign \$1209  = & { i__payload[14], i__payload[12] };
+  assign \$1210  = & i__payload[14:13];
+  assign \$1211  = | { \$1210 , \$1209 , \$1208 , \$1207 , \$1206 , \$1205  };
+  assign \$1213  = | { \$1212 , \$1204 , \$1193  };
+  assign \$1219  = | { \$1218 , \$1217 , \$1216 , \$1215  };
+  assign \$1225  = | { \$1224 , \$1223 , \$1222 , \$1221  };
+  assign \$1227  = | { \$1226 , \$1220  };
+  assign \$1232  = | { \$1231 , \$1230 , \$1229 , \$1228  };
+  assign \$1238  = | { \$1237 , \$1236 , \$1235 , \$1234  };
+  assign \$1240  = | { \$1239 , \$1233  };
+  assign \$1241  = \$1227  & \$1240 ;
+  assign \$1242  = & i__payload[8:7];
+  assign \$1243  = & { i__payload[9], i__payload[7] };
+  assign \$1244  = & { i__payload[10], i__payload[7] };
+  assign \$1245  = & i__payload[9:8];
+  assign \$1246  = & { i__payload[10], i__payload[8] };
+  assign \$1247  = & i__payload[10:9];
+  assign \$1248  = | { \$1247 , \$1246 , \$1245 , \$1244 , \$1243 , \$1242  };
+  assign \$1254  = | { \$1253 , \$1252 , \$1251 , \$1250  };
+  assign \$1259  = | { \$1258 , \$1257 , \$1256 , \$1255  };
+  assign \$1260  = \$1254  & \$1259 ;
+  assign \$1261  = & i__payload[4:3];
+  assign \$1262  = & { i__payload[5], i__payload[3] };
+  assign \$1263  = & { i__payload[6], i__payload[3] };
+  assign \$1264  = & i__payload[5:4];
+  assign \$1265  = & { i__payload[6], i__payload[4] };
+  assign \$1266  = & i__payload[6:5];
+  assign \$1267  = | { \$1266 , \$1265 , \$1264 , \$1263 , \$1262 , \$1261  };
+  assign \$1269  = | { \$1268 , \$1260 , \$1249  };
+  assign \$1271  = | { \$1270 , \$1241 , \$1214  };
+  assign \$1272  = ~ \$1271 ;
   always @(posedge clk)
-    word <= \$893 ;
+    word <= \$1273 ;
   always @(posedge clk)
-    \final  <= \$894 ;
+    \final  <= \$1274 ;
   always @(posedge clk)
-    first <= \$895 ;
+    first <= \$1275 ;
   always @(posedge clk)
-    o__valid <= \$896 ;
+    o__valid <= \$1276 ;
   always @(posedge clk)
-    line <= \$897 ;
-  assign \$1  = | word[3:0];
-  assign \$2  = | word[7:4];
-  assign \$3  = | word[11:8];
-  assign \$4  = | word[15:12];
-  assign \$9  = ~ \$8 ;
-  assign \$10  = word[1] & \$9 ;
-  assign \$11  = | word[1:0];
-  assign \$12  = ~ \$11 ;
-  assign \$13  = word[2] & \$12 ;
-  assign \$14  = | word[2:0];
-  assign \$15  = ~ \$14 ;
-  assign \$16  = word[3] & \$15 ;
-  assign \$17  = ~ { \$16 , \$13 , \$10 , \$7  };
-  assign \$18  = word[3:0] & \$17 ;
-  assign \$19  = | word[3:0];
-  assign \$28  = ~ \$27 ;
-  assign \$29  = word[5] & \$28 ;
-  assign \$30  = | word[5:4];
-  assign \$31  = ~ \$30 ;
-  assign \$32  = word[6] & \$31 ;
-  assign \$33  = | word[6:4];
-  assign \$34  = ~ \$33 ;
-  assign \$35  = word[7] & \$34 ;
-  assign \$36  = ~ { \$35 , \$32 , \$29 , \$26  };
-  assign \$37  = word[7:4] & \$36 ;
-  assign \$38  = \$23  ? word[7:4] : \$37 ;
-  assign \$39  = | word[3:0];
-  assign \$40  = | word[7:4];
-  assign \$43  = | { \$40 , \$39  };
-  assign \$48  = ~ \$47 ;
-  assign \$49  = word[9] & \$48 ;
-  assign \$50  = | word[9:8];
-  assign \$51  = ~ \$50 ;
-  assign \$52  = word[10] & \$51 ;
-  assign \$53  = | word[10:8];
-  assign \$54  = ~ \$53 ;
-  assign \$55  = word[11] & \$54 ;
-  assign \$56  = ~ { \$55 , \$52 , \$49 , \$46  };
-  assign \$57  = word[11:8] & \$56 ;
-  assign \$58  = \$43  ? word[11:8] : \$57 ;
-  assign \$59  = | word[3:0];
-  assign \$60  = | word[7:4];
-  assign \$61  = | word[11:8];
-  assign \$63  = | { \$61 , \$60 , \$59  };
-  assign \$68  = ~ \$67 ;
-  assign \$69  = word[13] & \$68 ;
-  assign \$70  = | word[13:12];
-  assign \$71  = ~ \$70 ;
-  assign \$72  = word[14] & \$71 ;
-  assign \$73  = | word[14:12];
-  assign \$74  = ~ \$73 ;
-  assign \$75  = word[15] & \$74 ;
-  assign \$76  = ~ { \$75 , \$72 , \$69 , \$66  };
-  assign \$77  = word[15:12] & \$76 ;
-  assign \$78  = \$63  ? word[15:12] : \$77 ;
-  assign \$83  = ~ \$82 ;
-  assign \$84  = word[1] & \$83 ;
-  assign \$100  = | word[2:0];
-  assign \$101  = ~ \$100 ;
-  assign \$102  = word[3] & \$101 ;
+    line <= \$1277 ;
   always @* begin
     if (\$initially ) begin end
-    \$893  = word;
+    \$1273  = word;
     if (\$signal ) begin
-      \$893  = { \$78 , \$58 , \$38 , \$18  };
+      \$1273  = { \$74 , \$54 , \$34 , \$14  };
     end
     if (load) begin
-      \$893  = i__payload[18:3];
+      \$1273  = i__payload[18:3];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$894  = \final ;
+    \$1274  = \final ;
     if (\$signal ) begin
-      \$894  = \$805 ;
+      \$1274  = \$1185 ;
     end
     if (load) begin
-      \$894  = \$892 ;
+      \$1274  = \$1272 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$895  = first;
+    \$1275  = first;
     if (\$signal ) begin
-      \$895  = load;
+      \$1275  = load;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$896  = o__valid;
+    \$1276  = o__valid;
     if (load) begin
-      \$896  = i__valid;
+      \$1276  = i__valid;
     end
     if (rst) begin
-      \$896  = 1'h0;
+      \$1276  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$897  = line;
+    \$1277  = line;
     if (load) begin
-      \$897  = i__payload;
+      \$1277  = i__payload;
     end
   end
-  assign o__payload[16] = \$636 ;
-  assign o__payload[17] = \$635 ;
+  assign o__payload[16] = \$1016 ;
+  assign o__payload[17] = \$1015 ;
   assign o__payload[15] = first;
   assign o__payload[14:7] = line[26:19];
   assign o__payload[6:4] = line[2:0];
-  assign o__payload[3:0] = { \$634 , \$609 , \$584 , \$331  };
-  assign \$7  = word[0];
-  assign \$8  = word[0];
-  assign \$23  = \$19 ;
-  assign \$26  = word[4];
-  assign \$27  = word[4];
-  assign \$46  = word[8];
-  assign \$47  = word[8];
-  assign \$66  = word[12];
-  assign \$67  = word[12];
-  assign \$82  = word[0];
-  assign \$131  = \$1 ;
-  assign \$145  = word[4];
-  assign \$195  = \$1 ;
-  assign \$208  = word[8];
-  assign \$271  = word[12];
-  assign \$384  = \$1 ;
-  assign \$448  = \$1 ;
-  assign \$588  = \$1 ;
-  assign \$645  = \$644 ;
-  assign \$646  = word[8];
-  assign \$647  = word[9];
-  assign \$648  = word[10];
-  assign \$649  = word[11];
-  assign \$666  = word[12];
-  assign \$667  = word[13];
-  assign \$668  = word[14];
-  assign \$669  = word[15];
-  assign \$677  = \$676 ;
-  assign \$679  = \$678 ;
-  assign \$680  = word[4];
-  assign \$681  = word[5];
-  assign \$682  = word[6];
-  assign \$683  = word[7];
-  assign \$685  = \$684 ;
-  assign \$686  = word[0];
-  assign \$687  = word[1];
-  assign \$688  = word[2];
-  assign \$689  = word[3];
-  assign \$691  = \$690 ;
-  assign \$700  = \$699 ;
-  assign \$701  = word[8];
-  assign \$702  = word[9];
-  assign \$703  = word[10];
-  assign \$704  = word[11];
-  assign \$706  = word[12];
-  assign \$707  = word[13];
-  assign \$708  = word[14];
-  assign \$709  = word[15];
-  assign \$719  = \$718 ;
-  assign \$729  = \$728 ;
-  assign \$730  = word[0];
-  assign \$731  = word[1];
-  assign \$732  = word[2];
-  assign \$733  = word[3];
-  assign \$735  = word[4];
-  assign \$736  = word[5];
-  assign \$737  = word[6];
-  assign \$738  = word[7];
-  assign \$748  = \$747 ;
-  assign \$750  = word[12];
-  assign \$751  = word[13];
-  assign \$752  = word[14];
-  assign \$753  = word[15];
-  assign \$755  = \$754 ;
-  assign \$756  = word[8];
-  assign \$757  = word[9];
-  assign \$758  = word[10];
-  assign \$759  = word[11];
-  assign \$761  = \$760 ;
-  assign \$769  = \$768 ;
-  assign \$770  = word[0];
-  assign \$771  = word[1];
-  assign \$772  = word[2];
-  assign \$773  = word[3];
-  assign \$790  = word[4];
-  assign \$791  = word[5];
-  assign \$792  = word[6];
-  assign \$793  = word[7];
-  assign \$801  = \$800 ;
-  assign \$803  = \$802 ;
-  assign \$813  = \$812 ;
-  assign \$814  = i__payload[11];
-  assign \$815  = i__payload[12];
-  assign \$816  = i__payload[13];
-  assign \$817  = i__payload[14];
-  assign \$819  = i__payload[15];
-  assign \$820  = i__payload[16];
-  assign \$821  = i__payload[17];
-  assign \$822  = i__payload[18];
-  assign \$832  = \$831 ;
-  assign \$834  = \$833 ;
-  assign \$835  = i__payload[7];
-  assign \$836  = i__payload[8];
-  assign \$837  = i__payload[9];
-  assign \$838  = i__payload[10];
-  assign \$840  = \$839 ;
-  assign \$841  = i__payload[3];
-  assign \$842  = i__payload[4];
-  assign \$843  = i__payload[5];
-  assign \$844  = i__payload[6];
-  assign \$846  = \$845 ;
-  assign \$848  = i__payload[15];
-  assign \$849  = i__payload[16];
-  assign \$850  = i__payload[17];
-  assign \$851  = i__payload[18];
-  assign \$853  = \$852 ;
-  assign \$854  = i__payload[11];
-  assign \$855  = i__payload[12];
-  assign \$856  = i__payload[13];
-  assign \$857  = i__payload[14];
-  assign \$859  = \$858 ;
-  assign \$869  = \$868 ;
-  assign \$870  = i__payload[3];
-  assign \$871  = i__payload[4];
-  assign \$872  = i__payload[5];
-  assign \$873  = i__payload[6];
-  assign \$875  = i__payload[7];
-  assign \$876  = i__payload[8];
-  assign \$877  = i__payload[9];
-  assign \$878  = i__payload[10];
-  assign \$888  = \$887 ;
-  assign \$890  = \$889 ;
+  assign o__payload[3:0] = { \$1014 , \$925 , \$836 , \$455  };
+  assign \$3  = word[0];
+  assign \$4  = word[0];
+  assign \$19  = \$15 ;
+  assign \$22  = word[4];
+  assign \$23  = word[4];
+  assign \$42  = word[8];
+  assign \$43  = word[8];
+  assign \$62  = word[12];
+  assign \$63  = word[12];
+  assign \$78  = word[0];
+  assign \$135  = \$125 ;
+  assign \$173  = word[4];
+  assign \$239  = \$235 ;
+  assign \$268  = word[8];
+  assign \$363  = word[12];
+  assign \$516  = \$506 ;
+  assign \$620  = \$616 ;
+  assign \$856  = \$852 ;
+  assign \$1025  = \$1024 ;
+  assign \$1026  = word[8];
+  assign \$1027  = word[9];
+  assign \$1028  = word[10];
+  assign \$1029  = word[11];
+  assign \$1046  = word[12];
+  assign \$1047  = word[13];
+  assign \$1048  = word[14];
+  assign \$1049  = word[15];
+  assign \$1057  = \$1056 ;
+  assign \$1059  = \$1058 ;
+  assign \$1060  = word[4];
+  assign \$1061  = word[5];
+  assign \$1062  = word[6];
+  assign \$1063  = word[7];
+  assign \$1065  = \$1064 ;
+  assign \$1066  = word[0];
+  assign \$1067  = word[1];
+  assign \$1068  = word[2];
+  assign \$1069  = word[3];
+  assign \$1071  = \$1070 ;
+  assign \$1080  = \$1079 ;
+  assign \$1081  = word[8];
+  assign \$1082  = word[9];
+  assign \$1083  = word[10];
+  assign \$1084  = word[11];
+  assign \$1086  = word[12];
+  assign \$1087  = word[13];
+  assign \$1088  = word[14];
+  assign \$1089  = word[15];
+  assign \$1099  = \$1098 ;
+  assign \$1109  = \$1108 ;
+  assign \$1110  = word[0];
+  assign \$1111  = word[1];
+  assign \$1112  = word[2];
+  assign \$1113  = word[3];
+  assign \$1115  = word[4];
+  assign \$1116  = word[5];
+  assign \$1117  = word[6];
+  assign \$1118  = word[7];
+  assign \$1128  = \$1127 ;
+  assign \$1130  = word[12];
+  assign \$1131  = word[13];
+  assign \$1132  = word[14];
+  assign \$1133  = word[15];
+  assign \$1135  = \$1134 ;
+  assign \$1136  = word[8];
+  assign \$1137  = word[9];
+  assign \$1138  = word[10];
+  assign \$1139  = word[11];
+  assign \$1141  = \$1140 ;
+  assign \$1149  = \$1148 ;
+  assign \$1150  = word[0];
+  assign \$1151  = word[1];
+  assign \$1152  = word[2];
+  assign \$1153  = word[3];
+  assign \$1170  = word[4];
+  assign \$1171  = word[5];
+  assign \$1172  = word[6];
+  assign \$1173  = word[7];
+  assign \$1181  = \$1180 ;
+  assign \$1183  = \$1182 ;
+  assign \$1193  = \$1192 ;
+  assign \$1194  = i__payload[11];
+  assign \$1195  = i__payload[12];
+  assign \$1196  = i__payload[13];
+  assign \$1197  = i__payload[14];
+  assign \$1199  = i__payload[15];
+  assign \$1200  = i__payload[16];
+  assign \$1201  = i__payload[17];
+  assign \$1202  = i__payload[18];
+  assign \$1212  = \$1211 ;
+  assign \$1214  = \$1213 ;
+  assign \$1215  = i__payload[7];
+  assign \$1216  = i__payload[8];
+  assign \$1217  = i__payload[9];
+  assign \$1218  = i__payload[10];
+  assign \$1220  = \$1219 ;
+  assign \$1221  = i__payload[3];
+  assign \$1222  = i__payload[4];
+  assign \$1223  = i__payload[5];
+  assign \$1224  = i__payload[6];
+  assign \$1226  = \$1225 ;
+  assign \$1228  = i__payload[15];
+  assign \$1229  = i__payload[16];
+  assign \$1230  = i__payload[17];
+  assign \$1231  = i__payload[18];
+  assign \$1233  = \$1232 ;
+  assign \$1234  = i__payload[11];
+  assign \$1235  = i__payload[12];
+  assign \$1236  = i__payload[13];
+  assign \$1237  = i__payload[14];
+  assign \$1239  = \$1238 ;
+  assign \$1249  = \$1248 ;
+  assign \$1250  = i__payload[3];
+  assign \$1251  = i__payload[4];
+  assign \$1252  = i__payload[5];
+  assign \$1253  = i__payload[6];
+  assign \$1255  = i__payload[7];
+  assign \$1256  = i__payload[8];
+  assign \$1257  = i__payload[9];
+  assign \$1258  = i__payload[10];
+  assign \$1268  = \$1267 ;
+  assign \$1270  = \$1269 ;
 endmodule
 
 module backspike_default_fp_front_scan_events (rst, i__ready, o__ready, i__payload, i__valid, o__payload, o__valid, clk);
@@ -23221,7 +23510,7 @@ module backspike_default_fp_front_scan_events (rst, i__ready, o__ready, i__paylo
   end
 endmodule
 
-module backspike_default_fp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$17371$0 , \port$17371$19 , level, clk);
+module backspike_default_fp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$18861$0 , \port$18861$19 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -23244,10 +23533,10 @@ module backspike_default_fp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   wire clk;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [2:0] \port$17371$0 ;
-  wire [2:0] \port$17371$0 ;
-  input [7:0] \port$17371$19 ;
-  wire [7:0] \port$17371$19 ;
+  input [2:0] \port$18861$0 ;
+  wire [2:0] \port$18861$0 ;
+  input [7:0] \port$18861$19 ;
+  wire [7:0] \port$18861$19 ;
   output [10:0] r_data;
   wire [10:0] r_data;
   input r_en;
@@ -23265,7 +23554,7 @@ module backspike_default_fp_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \p
   reg [10:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$17371$19 , \port$17371$0  };
+      storage[w_port__addr] <= { \port$18861$19 , \port$18861$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -23885,6 +24174,7 @@ module backspike_default_fp_front_scan_picker (rst, i__valid, i__ready, i__paylo
   assign o__payload[26:19] = tag;
   assign o__payload[2:0] = x;
   assign o__payload[18:3] = { \$161 , \$160 , \$159 , \$158 , \$157 , \$156 , \$155 , \$154 , \$153 , \$152 , \$151 , \$150 , \$149 , \$148 , \$147 , \$146  };
+  assign \$215  = \$214 ;
   assign \$3  = work_lines[0];
   assign \$4  = work_lines[0];
   assign \$19  = \$13 ;
@@ -23906,7 +24196,6 @@ module backspike_default_fp_front_scan_picker (rst, i__valid, i__ready, i__paylo
   assign \$205  = work_lines[5];
   assign \$206  = work_lines[6];
   assign \$207  = work_lines[7];
-  assign \$215  = \$214 ;
   assign \$225  = \$224 ;
   assign \$226  = waiting_lines[0];
   assign \$227  = waiting_lines[1];
@@ -23995,78 +24284,75 @@ module backspike_default_fp_front_tiles (rst, o__ready, move, i__valid, i__paylo
   assign o__payload[127:0] = row;
 endmodule
 
-module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready, batch, carry, i__payload, i__valid, \port$17201$30 , connection, o__payload, o_headers__payload, i__ready, o_headers__valid, o__valid, read__addr, clk);
+module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready, batch, carry, i__payload, i__valid, \port$18678$30 , connection, o__payload, o_headers__payload, i__ready, o_headers__valid, o__valid, read__addr, clk);
   reg \$initially  = 0;
   wire [7:0] \$1 ;
-  wire \$10 ;
-  wire [7:0] \$11 ;
-  wire [8:0] \$12 ;
-  wire \$13 ;
-  wire \$14 ;
+  wire [8:0] \$10 ;
+  wire [10:0] \$11 ;
+  wire \$12 ;
+  wire [12:0] \$13 ;
+  wire [13:0] \$14 ;
+  wire [7:0] \$15 ;
+  wire [8:0] \$16 ;
+  wire \$17 ;
+  wire \$18 ;
   wire [8:0] \$2 ;
-  wire [5:0] \$22 ;
-  wire [12:0] \$23 ;
-  wire [20:0] \$24 ;
-  wire [12:0] \$25 ;
-  wire [20:0] \$26 ;
-  wire [8:0] \$27 ;
-  wire [4:0] \$28 ;
-  wire [7:0] \$29 ;
-  wire [7:0] \$3 ;
-  wire [9:0] \$30 ;
-  wire [9:0] \$31 ;
-  wire \$32 ;
-  wire \$33 ;
+  wire [5:0] \$27 ;
+  wire [12:0] \$28 ;
+  wire [12:0] \$29 ;
+  wire [1:0] \$3 ;
+  wire [20:0] \$30 ;
+  wire [20:0] \$31 ;
+  wire [8:0] \$32 ;
+  wire [4:0] \$33 ;
   wire \$34 ;
-  wire \$35 ;
-  wire \$36 ;
-  wire [1:0] \$37 ;
-  wire [9:0] \$38 ;
+  wire [7:0] \$35 ;
+  wire [9:0] \$36 ;
+  wire [9:0] \$37 ;
+  wire \$38 ;
   wire \$39 ;
-  wire [8:0] \$4 ;
-  wire [12:0] \$40 ;
-  wire [14:0] \$41 ;
-  wire [15:0] \$42 ;
-  wire [7:0] \$43 ;
-  wire [9:0] \$44 ;
-  wire [9:0] \$45 ;
-  wire \$46 ;
-  wire \$47 ;
+  wire [10:0] \$4 ;
+  wire \$40 ;
+  wire \$41 ;
+  wire \$42 ;
+  wire [8:0] \$43 ;
+  wire \$44 ;
+  wire [7:0] \$45 ;
+  wire [9:0] \$46 ;
+  wire [9:0] \$47 ;
   wire \$48 ;
   wire \$49 ;
-  wire \$5 ;
+  wire [7:0] \$5 ;
   wire \$50 ;
-  wire [1:0] \$51 ;
-  wire [9:0] \$52 ;
-  wire \$53 ;
-  wire [12:0] \$54 ;
-  wire [14:0] \$55 ;
-  wire [15:0] \$56 ;
-  wire [9:0] \$57 ;
-  wire [13:0] \$58 ;
-  wire [8:0] \$59 ;
-  wire \$6 ;
-  wire \$60 ;
-  wire \$61 ;
-  wire \$62 ;
-  wire [4:0] \$63 ;
-  reg [3:0] \$64 ;
-  reg [32:0] \$65 ;
-  reg [3:0] \$66 ;
-  reg [2:0] \$67 ;
-  reg [7:0] \$68 ;
-  reg [7:0] \$69 ;
-  wire [8:0] \$7 ;
-  reg [7:0] \$70 ;
-  reg [8:0] \$71 ;
-  reg [8:0] \$72 ;
-  reg [7:0] \$73 ;
-  reg \$74 ;
-  reg \$75 ;
-  reg [7:0] \$76 ;
-  reg [7:0] \$77 ;
-  wire [8:0] \$8 ;
-  wire [10:0] \$9 ;
+  wire \$51 ;
+  wire \$52 ;
+  wire [8:0] \$53 ;
+  wire [9:0] \$54 ;
+  wire [13:0] \$55 ;
+  wire [8:0] \$56 ;
+  wire \$57 ;
+  wire \$58 ;
+  wire \$59 ;
+  wire [8:0] \$6 ;
+  wire [4:0] \$60 ;
+  reg [3:0] \$61 ;
+  reg [32:0] \$62 ;
+  reg [3:0] \$63 ;
+  reg [2:0] \$64 ;
+  reg [7:0] \$65 ;
+  reg [7:0] \$66 ;
+  reg [7:0] \$67 ;
+  reg \$68 ;
+  reg [8:0] \$69 ;
+  wire \$7 ;
+  reg [8:0] \$70 ;
+  reg [7:0] \$71 ;
+  reg \$72 ;
+  reg \$73 ;
+  reg [7:0] \$74 ;
+  reg [7:0] \$75 ;
+  wire \$8 ;
+  wire [8:0] \$9 ;
   wire [15:0] \$signature__data ;
   reg \$signature__en ;
   reg [7:0] base = 8'h00;
@@ -24107,8 +24393,9 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
   output o_headers__valid;
   reg o_headers__valid;
   reg other = 1'h0;
-  input [12:0] \port$17201$30 ;
-  wire [12:0] \port$17201$30 ;
+  reg outside = 1'h0;
+  input [12:0] \port$18678$30 ;
+  wire [12:0] \port$18678$30 ;
   reg [7:0] product = 8'h00;
   output [3:0] read__addr;
   reg [3:0] read__addr = 4'h0;
@@ -24123,6 +24410,7 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
   reg start;
   wire tail;
   reg [7:0] tile_bases = 8'h00;
+  reg [12:0] times = 13'h0000;
   reg \void  = 1'h0;
   reg [32:0] work = 33'h000000000;
   reg [15:0] firsts [15:0];
@@ -24131,90 +24419,90 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
       firsts[read__addr] <= \$signature__data ;
   end
   assign first = firsts[read__addr];
-  assign \$22  = \port$17201$30 [4:0] - 5'h1;
-  assign \$23  = by_set ? batch[40:28] : batch[53:41];
-  assign \$24  = work[7:0] * \$23 ;
-  assign \$25  = connection[41] ? batch[53:41] : { 5'h00, connection[32:25] };
-  assign \$26  = work[7:0] * \$25 ;
-  assign \$27  = \port$17201$30 [12:5] + tile_bases;
-  assign \$28  = read__addr + 4'h1;
-  assign \$29  = connection[41] ? work[7:0] : 8'h00;
-  assign \$30  = connection[16:8] - 9'h1;
-  assign \$31  = connection[41] ? { 2'h0, work[7:0] } : \$30 ;
-  assign \$32  = connection[42] & head;
-  assign \$33  = ~ carry;
-  assign \$34  = \$32  & \$33 ;
-  assign \$35  = connection[42] & head;
-  assign \$36  = \$35  & carry;
-  assign \$37  = connection[42] ? 2'h3 : 2'h0;
-  assign \$38  = $signed({ 1'h0, block }) + $signed({ { 7{\$37 [1]} }, \$37  });
-  assign \$39  = connection[42] & head;
-  assign \$40  = \$39  ? batch[27:15] : 13'h0000;
-  assign \$41  = $signed({ { 4{\$38 [9]} }, \$38  }) + $signed({ 1'h0, \$40  });
-  assign \$42  = $signed({ { 6{1'h0} }, { 1'h0, first[7:0] } }) + $signed(\$41 );
-  assign \$43  = connection[41] ? work[7:0] : 8'h00;
-  assign \$44  = connection[16:8] - 9'h1;
-  assign \$45  = connection[41] ? { 2'h0, work[7:0] } : \$44 ;
-  assign \$46  = connection[42] & head;
-  assign \$47  = ~ carry;
-  assign \$48  = \$46  & \$47 ;
-  assign \$49  = connection[42] & head;
-  assign \$50  = \$49  & carry;
-  assign \$51  = connection[42] ? 2'h3 : 2'h0;
-  assign \$52  = $signed({ 1'h0, block }) + $signed({ { 7{\$51 [1]} }, \$51  });
-  assign \$53  = connection[42] & head;
-  assign \$54  = \$53  ? batch[27:15] : 13'h0000;
-  assign \$55  = $signed({ { 4{\$52 [9]} }, \$52  }) + $signed({ 1'h0, \$54  });
-  assign \$56  = $signed({ { 6{1'h0} }, { 1'h0, first[7:0] } }) + $signed(\$55 );
-  assign \$57  = source + 9'h1;
-  assign \$58  = { 5'h0, source_base } + batch[53:41];
-  assign \$59  = row + row_step;
-  assign \$60  = source == source_end;
-  assign \$61  = \$60  & last_connection;
-  assign \$62  = source == source_end;
-  assign \$63  = read__addr + 4'h1;
+  assign \$27  = \port$18678$30 [4:0] - 5'h1;
+  assign \$28  = connection[41] ? batch[53:41] : { 5'h00, connection[32:25] };
+  assign \$29  = by_set ? batch[40:28] : batch[53:41];
+  assign \$30  = work[7:0] * \$29 ;
+  assign \$31  = work[7:0] * times;
+  assign \$32  = \port$18678$30 [12:5] + tile_bases;
+  assign \$33  = read__addr + 4'h1;
+  assign \$34  = connection[42] & head;
+  assign \$35  = connection[41] ? work[7:0] : 8'h00;
+  assign \$36  = connection[16:8] - 9'h1;
+  assign \$37  = connection[41] ? { 2'h0, work[7:0] } : \$36 ;
+  assign \$38  = connection[42] & head;
+  assign \$39  = ~ carry;
+  assign \$40  = \$38  & \$39 ;
+  assign \$41  = connection[42] & head;
+  assign \$42  = \$41  & carry;
+  assign \$43  = first[7:0] + block;
+  assign \$44  = connection[42] & head;
+  assign \$45  = connection[41] ? work[7:0] : 8'h00;
+  assign \$46  = connection[16:8] - 9'h1;
+  assign \$47  = connection[41] ? { 2'h0, work[7:0] } : \$46 ;
+  assign \$48  = connection[42] & head;
+  assign \$49  = ~ carry;
+  assign \$50  = \$48  & \$49 ;
+  assign \$51  = connection[42] & head;
+  assign \$52  = \$51  & carry;
+  assign \$53  = first[7:0] + block;
+  assign \$54  = source + 9'h1;
+  assign \$55  = { 5'h0, source_base } + batch[53:41];
+  assign \$56  = row + row_step;
+  assign \$57  = source == source_end;
+  assign \$58  = \$57  & last_connection;
+  assign \$59  = source == source_end;
+  assign \$60  = read__addr + 4'h1;
   always @(posedge clk)
-    connection_end <= \$64 ;
+    connection_end <= \$61 ;
   always @(posedge clk)
-    work <= \$65 ;
+    times <= \$28 ;
   always @(posedge clk)
-    read__addr <= \$66 ;
+    work <= \$62 ;
   always @(posedge clk)
-    fsm_state <= \$67 ;
+    read__addr <= \$63 ;
   always @(posedge clk)
-    tile_bases <= \$68 ;
+    fsm_state <= \$64 ;
   always @(posedge clk)
-    product <= \$69 ;
+    tile_bases <= \$65 ;
   always @(posedge clk)
-    base <= \$70 ;
+    product <= \$66 ;
   always @(posedge clk)
-    source <= \$71 ;
+    base <= \$67 ;
   always @(posedge clk)
-    source_end <= \$72 ;
+    outside <= \$68 ;
   always @(posedge clk)
-    row_step <= \$73 ;
+    source <= \$69 ;
   always @(posedge clk)
-    \void  <= \$74 ;
+    source_end <= \$70 ;
   always @(posedge clk)
-    other <= \$75 ;
+    row_step <= \$71 ;
   always @(posedge clk)
-    source_base <= \$76 ;
+    \void  <= \$72 ;
   always @(posedge clk)
-    row <= \$77 ;
+    other <= \$73 ;
+  always @(posedge clk)
+    source_base <= \$74 ;
+  always @(posedge clk)
+    row <= \$75 ;
   assign \$1  = connection[41] ? product : 8'h00;
   assign \$2  = connection[7:0] + \$1 ;
-  assign \$3  = connection[41] ? 8'h00 : product;
-  assign \$4  = connection[24:17] + \$3 ;
+  assign \$3  = connection[42] ? 2'h3 : 2'h0;
+  assign \$4  = $signed({ 1'h0, \$2  }) + $signed({ { 8{\$3 [1]} }, \$3  });
+  assign \$5  = connection[41] ? 8'h00 : product;
+  assign \$6  = connection[24:17] + \$5 ;
   assign last_connection = read__addr == connection_end;
-  assign \$5  = source == source_end;
-  assign \$6  = \$5  & last_connection;
-  assign \$7  = 8'h0 + set;
-  assign \$8  = work[18] ? \$7  : 9'h000;
-  assign \$9  = work[17:8] + { 1'h0, \$8  };
-  assign \$11  = by_set ? set : block;
-  assign \$12  = base + \$11 ;
-  assign \$13  = source == source_end;
-  assign \$14  = \$13  & last_connection;
+  assign \$7  = source == source_end;
+  assign \$8  = \$7  & last_connection;
+  assign \$9  = 8'h0 + set;
+  assign \$10  = work[18] ? \$9  : 9'h000;
+  assign \$11  = work[17:8] + { 1'h0, \$10  };
+  assign \$13  = outside ? batch[27:15] : 13'h0000;
+  assign \$14  = { 5'h0, source_base } + \$13 ;
+  assign \$15  = by_set ? set : block;
+  assign \$16  = base + \$15 ;
+  assign \$17  = source == source_end;
+  assign \$18  = \$17  & last_connection;
   backspike_default_fp_front_walk_order  order (
     .batch(batch),
     .block(block),
@@ -24222,7 +24510,7 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
     .head(head),
     .last(last),
     .next(next),
-    .\port$17307$19 (work[32:19]),
+    .\port$18795$19 (work[32:19]),
     .rst(rst),
     .set(set),
     .start(start),
@@ -24243,6 +24531,8 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
     casez (fsm_state)
       3'h0:
           /* empty */;
+      3'h2:
+          /* empty */;
       3'h1:
           start = 1'h1;
       default: ;
@@ -24254,9 +24544,11 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
     casez (fsm_state)
       3'h0:
           /* empty */;
+      3'h2:
+          /* empty */;
       3'h1:
           /* empty */;
-      3'h2:
+      3'h3:
           \$signature__en  = 1'h1;
       default: ;
     endcase
@@ -24267,11 +24559,13 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
     casez (fsm_state)
       3'h0:
           /* empty */;
-      3'h1:
-          /* empty */;
       3'h2:
           /* empty */;
+      3'h1:
+          /* empty */;
       3'h3:
+          /* empty */;
+      3'h4:
           o_headers__valid = 1'h1;
       default: ;
     endcase
@@ -24282,17 +24576,19 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
     casez (fsm_state)
       3'h0:
           /* empty */;
-      3'h1:
-          /* empty */;
       3'h2:
+          /* empty */;
+      3'h1:
           /* empty */;
       3'h3:
           /* empty */;
-      3'h5:
-          /* empty */;
       3'h4:
+          /* empty */;
+      3'h6:
+          /* empty */;
+      3'h5:
           if (o__ready) begin
-            if (\$14 ) begin
+            if (\$18 ) begin
               next = 1'h1;
             end
           end
@@ -24305,289 +24601,337 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
     casez (fsm_state)
       3'h0:
           /* empty */;
-      3'h1:
-          /* empty */;
       3'h2:
+          /* empty */;
+      3'h1:
           /* empty */;
       3'h3:
           /* empty */;
-      3'h5:
-          /* empty */;
       3'h4:
+          /* empty */;
+      3'h6:
+          /* empty */;
+      3'h5:
           o__valid = 1'h1;
       default: ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$64  = \$22 [3:0];
+    \$61  = \$27 [3:0];
     if (rst) begin
-      \$64  = 4'h0;
+      \$61  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$65  = work;
+    \$62  = work;
     casez (fsm_state)
       3'h0:
-          \$65  = i__payload;
+          \$62  = i__payload;
       default: ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$66  = read__addr;
+    \$63  = read__addr;
     casez (fsm_state)
       3'h0:
-          \$66  = 4'h0;
+          \$63  = 4'h0;
+      3'h2:
+          /* empty */;
       3'h1:
           /* empty */;
-      3'h2:
+      3'h3:
         begin
-          \$66  = \$28 [3:0];
+          \$63  = \$33 [3:0];
           if (last_connection) begin
-            \$66  = 4'h0;
+            \$63  = 4'h0;
           end
         end
-      3'h3:
+      3'h4:
+          /* empty */;
+      3'h6:
           /* empty */;
       3'h5:
-          /* empty */;
-      3'h4:
           if (o__ready) begin
-            if (\$61 ) begin
-              \$66  = 4'h0;
-            end else if (\$62 ) begin
-              \$66  = \$63 [3:0];
+            if (\$58 ) begin
+              \$63  = 4'h0;
+            end else if (\$59 ) begin
+              \$63  = \$60 [3:0];
             end
           end
       default: ;
     endcase
     if (rst) begin
-      \$66  = 4'h0;
+      \$63  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$67  = fsm_state;
+    \$64  = fsm_state;
     casez (fsm_state)
       3'h0:
           if (i__valid) begin
-            \$67  = 3'h1;
+            \$64  = 3'h1;
           end
-      3'h1:
-          \$67  = 3'h2;
       3'h2:
+          \$64  = 3'h1;
+      3'h1:
+          \$64  = 3'h3;
+      3'h3:
           (* full_case = 32'd1 *)
           if (last_connection) begin
-            \$67  = 3'h3;
+            \$64  = 3'h4;
           end else begin
-            \$67  = 3'h1;
+            \$64  = 3'h2;
           end
-      3'h3:
-          if (o_headers__ready) begin
-            \$67  = 3'h4;
-          end
-      3'h5:
-          \$67  = 3'h4;
       3'h4:
+          if (o_headers__ready) begin
+            \$64  = 3'h5;
+          end
+      3'h6:
+          \$64  = 3'h5;
+      3'h5:
           if (o__ready) begin
-            if (\$61 ) begin
-              \$67  = 3'h3;
+            if (\$58 ) begin
+              \$64  = 3'h4;
               if (last) begin
-                \$67  = 3'h0;
+                \$64  = 3'h0;
               end
-            end else if (\$62 ) begin
-              \$67  = 3'h5;
+            end else if (\$59 ) begin
+              \$64  = 3'h6;
             end
           end
       default: ;
     endcase
     if (rst) begin
-      \$67  = 3'h0;
+      \$64  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$68  = tile_bases;
+    \$65  = tile_bases;
     casez (fsm_state)
       3'h0:
-          /* empty */;
-      3'h1:
-          \$68  = \$24 [7:0];
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$69  = product;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          \$69  = \$26 [7:0];
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$70  = base;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
           /* empty */;
       3'h2:
-          \$70  = \$27 [7:0];
+          /* empty */;
+      3'h1:
+          \$65  = \$30 [7:0];
       default: ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$71  = source;
+    \$66  = product;
     casez (fsm_state)
       3'h0:
           /* empty */;
+      3'h2:
+          /* empty */;
       3'h1:
+          \$66  = \$31 [7:0];
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$67  = base;
+    casez (fsm_state)
+      3'h0:
           /* empty */;
       3'h2:
+          /* empty */;
+      3'h1:
           /* empty */;
       3'h3:
-          \$71  = { 1'h0, \$29  };
-      3'h5:
-          \$71  = { 1'h0, \$43  };
+          \$67  = \$32 [7:0];
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$68  = outside;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h3:
+          /* empty */;
       3'h4:
+          \$68  = \$34 ;
+      3'h6:
+          \$68  = \$44 ;
+      default: ;
+    endcase
+    if (rst) begin
+      \$68  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$69  = source;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          \$69  = { 1'h0, \$35  };
+      3'h6:
+          \$69  = { 1'h0, \$45  };
+      3'h5:
           if (o__ready) begin
-            \$71  = \$57 [8:0];
+            \$69  = \$54 [8:0];
           end
       default: ;
     endcase
     if (rst) begin
-      \$71  = 9'h000;
+      \$69  = 9'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$72  = source_end;
+    \$70  = source_end;
     casez (fsm_state)
       3'h0:
           /* empty */;
-      3'h1:
-          /* empty */;
       3'h2:
-          /* empty */;
-      3'h3:
-          \$72  = \$31 [8:0];
-      3'h5:
-          \$72  = \$45 [8:0];
-      default: ;
-    endcase
-    if (rst) begin
-      \$72  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$73  = row_step;
-    casez (fsm_state)
-      3'h0:
           /* empty */;
       3'h1:
           /* empty */;
-      3'h2:
-          /* empty */;
       3'h3:
-          \$73  = connection[40:33];
-      3'h5:
-          \$73  = connection[40:33];
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$74  = \void ;
-    casez (fsm_state)
-      3'h0:
           /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$74  = \$34 ;
-      3'h5:
-          \$74  = \$48 ;
-      default: ;
-    endcase
-    if (rst) begin
-      \$74  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$75  = other;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$75  = \$36 ;
-      3'h5:
-          \$75  = \$50 ;
-      default: ;
-    endcase
-    if (rst) begin
-      \$75  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$76  = source_base;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$76  = \$42 [7:0];
-      3'h5:
-          \$76  = \$56 [7:0];
       3'h4:
+          \$70  = \$37 [8:0];
+      3'h6:
+          \$70  = \$47 [8:0];
+      default: ;
+    endcase
+    if (rst) begin
+      \$70  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$71  = row_step;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          \$71  = connection[40:33];
+      3'h6:
+          \$71  = connection[40:33];
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$72  = \void ;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          \$72  = \$40 ;
+      3'h6:
+          \$72  = \$50 ;
+      default: ;
+    endcase
+    if (rst) begin
+      \$72  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$73  = other;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          \$73  = \$42 ;
+      3'h6:
+          \$73  = \$52 ;
+      default: ;
+    endcase
+    if (rst) begin
+      \$73  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$74  = source_base;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          \$74  = \$43 [7:0];
+      3'h6:
+          \$74  = \$53 [7:0];
+      3'h5:
           if (o__ready) begin
-            \$76  = \$58 [7:0];
+            \$74  = \$55 [7:0];
           end
       default: ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$77  = row;
+    \$75  = row;
     casez (fsm_state)
       3'h0:
           /* empty */;
-      3'h1:
-          /* empty */;
       3'h2:
           /* empty */;
+      3'h1:
+          /* empty */;
       3'h3:
-          \$77  = first[15:8];
-      3'h5:
-          \$77  = first[15:8];
+          /* empty */;
       3'h4:
+          \$75  = first[15:8];
+      3'h6:
+          \$75  = first[15:8];
+      3'h5:
           if (o__ready) begin
-            \$77  = \$59 [7:0];
+            \$75  = \$56 [7:0];
           end
       default: ;
     endcase
   end
-  assign o_headers__payload[49] = \$10 ;
+  assign o_headers__payload[49] = \$12 ;
   assign o_headers__payload[48:41] = work[7:0];
-  assign o_headers__payload[40:31] = \$9 [9:0];
+  assign o_headers__payload[40:31] = \$11 [9:0];
   assign o_headers__payload[30] = tail;
   assign o_headers__payload[29] = head;
   assign o_headers__payload[28:16] = { 5'h00, set };
@@ -24599,35 +24943,34 @@ module backspike_default_fp_front_walk (rst, by_set, o__ready, o_headers__ready,
   assign o__payload[37] = tail;
   assign o__payload[36:24] = { 5'h00, set };
   assign o__payload[23:16] = row;
-  assign o__payload[15:8] = \$12 [7:0];
-  assign o__payload[7:0] = source_base;
-  assign o__payload[49] = \$6 ;
-  assign \$signature__data [15:8] = \$4 [7:0];
-  assign \$signature__data [7:0] = \$2 [7:0];
-  assign \$10  = last;
+  assign o__payload[15:8] = \$16 [7:0];
+  assign o__payload[7:0] = \$14 [7:0];
+  assign o__payload[49] = \$8 ;
+  assign \$signature__data [15:8] = \$6 [7:0];
+  assign \$signature__data [7:0] = \$4 [7:0];
+  assign \$12  = last;
 endmodule
 
-module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, start, next, \port$17307$19 , block, set, clk);
+module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, start, next, \port$18795$19 , block, set, clk);
   reg \$initially  = 0;
   wire [13:0] \$1 ;
   wire [12:0] \$10 ;
-  wire [12:0] \$11 ;
+  wire \$11 ;
   wire \$12 ;
-  wire \$13 ;
+  reg [7:0] \$13 ;
   reg [7:0] \$14 ;
   reg [7:0] \$15 ;
   reg [7:0] \$16 ;
   reg [7:0] \$17 ;
   reg [7:0] \$18 ;
-  reg [7:0] \$19 ;
   wire [13:0] \$2 ;
   wire [13:0] \$3 ;
   wire [13:0] \$4 ;
-  wire [14:0] \$5 ;
+  wire [8:0] \$5 ;
   wire [8:0] \$6 ;
   wire [8:0] \$7 ;
   wire [8:0] \$8 ;
-  wire [8:0] \$9 ;
+  wire [12:0] \$9 ;
   input [53:0] batch;
   wire [53:0] batch;
   output [7:0] block;
@@ -24641,8 +24984,8 @@ module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, star
   wire last;
   input next;
   wire next;
-  input [13:0] \port$17307$19 ;
-  wire [13:0] \port$17307$19 ;
+  input [13:0] \port$18795$19 ;
+  wire [13:0] \port$18795$19 ;
   input rst;
   wire rst;
   output [7:0] set;
@@ -24657,65 +25000,84 @@ module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, star
   assign \$1  = batch[53:41] - 13'h1;
   assign \$2  = batch[40:28] - 13'h1;
   assign \$3  = batch[27:15] - 13'h1;
-  assign \$4  = 1'h1 * batch[27:15];
-  assign \$5  = { 6'h0, block } + \$4 ;
-  assign \$6  = set + 8'h1;
-  assign \$7  = block + 8'h1;
-  assign \$8  = span + 8'h1;
-  assign \$9  = set + 8'h1;
-  assign \$10  = \port$17307$19 [0] ? \port$17307$19 [13:1] : 13'h0000;
-  assign \$11  = \port$17307$19 [0] ? \port$17307$19 [13:1] : 13'h0000;
+  assign \$4  = { 5'h0, block } + batch[27:15];
+  assign \$5  = set + 8'h1;
+  assign \$6  = block + 8'h1;
+  assign \$7  = span + 8'h1;
+  assign \$8  = set + 8'h1;
+  assign \$9  = \port$18795$19 [0] ? \port$18795$19 [13:1] : 13'h0000;
+  assign \$10  = \port$18795$19 [0] ? \port$18795$19 [13:1] : 13'h0000;
   assign head = ~| span;
   assign tail = span == spans_end;
-  assign \$12  = set == sets_end;
-  assign \$13  = block == blocks_end;
-  assign last = \port$17307$19 [0] ? \$12  : \$13 ;
+  assign \$11  = set == sets_end;
+  assign \$12  = block == blocks_end;
+  assign last = \port$18795$19 [0] ? \$11  : \$12 ;
   always @(posedge clk)
-    blocks_end <= \$14 ;
+    blocks_end <= \$13 ;
   always @(posedge clk)
-    sets_end <= \$15 ;
+    sets_end <= \$14 ;
   always @(posedge clk)
-    spans_end <= \$16 ;
+    spans_end <= \$15 ;
   always @(posedge clk)
-    block <= \$17 ;
+    block <= \$16 ;
   always @(posedge clk)
-    set <= \$18 ;
+    set <= \$17 ;
   always @(posedge clk)
-    span <= \$19 ;
+    span <= \$18 ;
   always @* begin
     if (\$initially ) begin end
-    \$14  = \$1 [7:0];
+    \$13  = \$1 [7:0];
+    if (rst) begin
+      \$13  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$14  = \$2 [7:0];
     if (rst) begin
       \$14  = 8'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$15  = \$2 [7:0];
+    \$15  = \$3 [7:0];
     if (rst) begin
       \$15  = 8'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$16  = \$3 [7:0];
+    \$16  = block;
+    if (next) begin
+      (* full_case = 32'd1 *)
+      if (\port$18795$19 [0]) begin
+        \$16  = \$4 [7:0];
+      end else begin
+        \$16  = \$6 [7:0];
+      end
+    end
+    if (start) begin
+      \$16  = \$9 [7:0];
+    end
     if (rst) begin
       \$16  = 8'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = block;
+    \$17  = set;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$17307$19 [0]) begin
+      if (\port$18795$19 [0]) begin
         \$17  = \$5 [7:0];
       end else begin
-        \$17  = \$7 [7:0];
+        if (tail) begin
+          \$17  = \$8 [7:0];
+        end
       end
     end
     if (start) begin
-      \$17  = \$10 [7:0];
+      \$17  = 8'h00;
     end
     if (rst) begin
       \$17  = 8'h00;
@@ -24723,42 +25085,22 @@ module backspike_default_fp_front_walk_order (rst, head, tail, last, batch, star
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = set;
+    \$18  = span;
     if (next) begin
       (* full_case = 32'd1 *)
-      if (\port$17307$19 [0]) begin
-        \$18  = \$6 [7:0];
+      if (\port$18795$19 [0]) begin
       end else begin
+        \$18  = \$7 [7:0];
         if (tail) begin
-          \$18  = \$9 [7:0];
+          \$18  = 8'h00;
         end
       end
     end
     if (start) begin
-      \$18  = 8'h00;
+      \$18  = \$10 [7:0];
     end
     if (rst) begin
       \$18  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$19  = span;
-    if (next) begin
-      (* full_case = 32'd1 *)
-      if (\port$17307$19 [0]) begin
-      end else begin
-        \$19  = \$8 [7:0];
-        if (tail) begin
-          \$19  = 8'h00;
-        end
-      end
-    end
-    if (start) begin
-      \$19  = \$11 [7:0];
-    end
-    if (rst) begin
-      \$19  = 8'h00;
     end
   end
 endmodule
@@ -24895,8 +25237,9 @@ module backspike_default_fp_lanes (rst, stall_vector, stall_drain, enter, i_vect
   wire \$31 ;
   wire \$32 ;
   reg \$33 ;
-  reg [15:0] \$34 ;
-  reg [7:0] \$35 ;
+  reg \$34 ;
+  reg [15:0] \$35 ;
+  reg [7:0] \$36 ;
   wire \$4 ;
   wire \$5 ;
   wire \$6 ;
@@ -24917,6 +25260,7 @@ module backspike_default_fp_lanes (rst, stall_vector, stall_drain, enter, i_vect
   output \event ;
   wire \event ;
   reg [9:0] event_1 = 10'h000;
+  reg [9:0] event_2 = 10'h000;
   wire finish;
   wire full;
   input [9:0] i_events__payload;
@@ -24930,24 +25274,24 @@ module backspike_default_fp_lanes (rst, stall_vector, stall_drain, enter, i_vect
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$26 ;
-  wire \load$31 ;
-  wire \load$36 ;
-  wire \load$41 ;
-  wire \load$46 ;
-  wire \load$51 ;
-  wire \load$56 ;
+  wire \load$28 ;
+  wire \load$33 ;
+  wire \load$38 ;
+  wire \load$43 ;
+  wire \load$48 ;
+  wire \load$53 ;
+  wire \load$58 ;
   wire reserve;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$30 ;
-  wire \shift$35 ;
-  wire \shift$40 ;
-  wire \shift$45 ;
-  wire \shift$50 ;
-  wire \shift$55 ;
-  wire \shift$60 ;
+  wire \shift$32 ;
+  wire \shift$37 ;
+  wire \shift$42 ;
+  wire \shift$47 ;
+  wire \shift$52 ;
+  wire \shift$57 ;
+  wire \shift$62 ;
   output stall_drain;
   wire stall_drain;
   output stall_vector;
@@ -24958,19 +25302,24 @@ module backspike_default_fp_lanes (rst, stall_vector, stall_drain, enter, i_vect
   output [415:0] sums;
   wire [415:0] sums;
   wire [51:0] total;
-  wire [51:0] \total$29 ;
-  wire [51:0] \total$34 ;
-  wire [51:0] \total$39 ;
-  wire [51:0] \total$44 ;
-  wire [51:0] \total$49 ;
-  wire [51:0] \total$54 ;
-  wire [51:0] \total$59 ;
+  wire [51:0] \total$31 ;
+  wire [51:0] \total$36 ;
+  wire [51:0] \total$41 ;
+  wire [51:0] \total$46 ;
+  wire [51:0] \total$51 ;
+  wire [51:0] \total$56 ;
+  wire [51:0] \total$61 ;
   wire [415:0] totals;
   wire [15:0] touched;
   reg valid_1 = 1'h0;
+  reg valid_2 = 1'h0;
+  always @(posedge clk)
+    accumulated <= \$35 ;
+  always @(posedge clk)
+    step <= \$36 ;
   assign \$1  = i_events__valid & enter;
   assign \$2  = finish ? 16'h0000 : accumulated_now;
-  assign \$3  = accumulated >> event_1[3:0];
+  assign \$3  = accumulated >> event_2[3:0];
   assign \$4  = ~ \$3 ;
   assign \$5  = i_events__valid & i_events__payload[9];
   assign \$6  = \$5  & i_events__payload[7];
@@ -24985,9 +25334,9 @@ module backspike_default_fp_lanes (rst, stall_vector, stall_drain, enter, i_vect
   assign \$12  = \$11  & i_events__payload[7];
   assign \$13  = ~ stall_drain;
   assign i_vectors__ready = \$12  & \$13 ;
-  assign \event  = valid_1 & event_1[9];
-  assign finish = valid_1 & event_1[8];
-  assign \$14  = 16'h1 << event_1[3:0];
+  assign \event  = valid_2 & event_2[9];
+  assign finish = valid_2 & event_2[8];
+  assign \$14  = 16'h1 << event_2[3:0];
   assign \$15  = \event  ? \$14  : 16'h0000;
   assign accumulated_now = accumulated | \$15 ;
   assign \$16  = i_events__valid & i_events__payload[9];
@@ -24995,43 +25344,43 @@ module backspike_default_fp_lanes (rst, stall_vector, stall_drain, enter, i_vect
   assign \$17  = valid_1 & event_1[9];
   assign shift = \$17  & event_1[7];
   assign \$18  = i_events__valid & i_events__payload[9];
-  assign \load$26  = \$18  & i_events__payload[7];
+  assign \load$28  = \$18  & i_events__payload[7];
   assign \$19  = valid_1 & event_1[9];
-  assign \shift$30  = \$19  & event_1[7];
+  assign \shift$32  = \$19  & event_1[7];
   assign \$20  = i_events__valid & i_events__payload[9];
-  assign \load$31  = \$20  & i_events__payload[7];
+  assign \load$33  = \$20  & i_events__payload[7];
   assign \$21  = valid_1 & event_1[9];
-  assign \shift$35  = \$21  & event_1[7];
+  assign \shift$37  = \$21  & event_1[7];
   assign \$22  = i_events__valid & i_events__payload[9];
-  assign \load$36  = \$22  & i_events__payload[7];
+  assign \load$38  = \$22  & i_events__payload[7];
   assign \$23  = valid_1 & event_1[9];
-  assign \shift$40  = \$23  & event_1[7];
+  assign \shift$42  = \$23  & event_1[7];
   assign \$24  = i_events__valid & i_events__payload[9];
-  assign \load$41  = \$24  & i_events__payload[7];
+  assign \load$43  = \$24  & i_events__payload[7];
   assign \$25  = valid_1 & event_1[9];
-  assign \shift$45  = \$25  & event_1[7];
+  assign \shift$47  = \$25  & event_1[7];
   assign \$26  = i_events__valid & i_events__payload[9];
-  assign \load$46  = \$26  & i_events__payload[7];
+  assign \load$48  = \$26  & i_events__payload[7];
   assign \$27  = valid_1 & event_1[9];
-  assign \shift$50  = \$27  & event_1[7];
+  assign \shift$52  = \$27  & event_1[7];
   assign \$28  = i_events__valid & i_events__payload[9];
-  assign \load$51  = \$28  & i_events__payload[7];
+  assign \load$53  = \$28  & i_events__payload[7];
   assign \$29  = valid_1 & event_1[9];
-  assign \shift$55  = \$29  & event_1[7];
+  assign \shift$57  = \$29  & event_1[7];
   assign \$30  = i_events__valid & i_events__payload[9];
-  assign \load$56  = \$30  & i_events__payload[7];
+  assign \load$58  = \$30  & i_events__payload[7];
   assign \$31  = valid_1 & event_1[9];
-  assign \shift$60  = \$31  & event_1[7];
+  assign \shift$62  = \$31  & event_1[7];
   assign \$32  = i_events__valid & i_events__payload[8];
   assign reserve = enter & \$32 ;
   always @(posedge clk)
     event_1 <= i_events__payload;
   always @(posedge clk)
+    event_2 <= event_1;
+  always @(posedge clk)
     valid_1 <= \$33 ;
   always @(posedge clk)
-    accumulated <= \$34 ;
-  always @(posedge clk)
-    step <= \$35 ;
+    valid_2 <= \$34 ;
   backspike_default_fp_lanes_buffer  buffer (
     .block(block),
     .busy(busy),
@@ -25059,67 +25408,77 @@ module backspike_default_fp_lanes (rst, stall_vector, stall_drain, enter, i_vect
   );
   backspike_default_fp_lanes_lane0  lane1 (
     .clk(clk),
-    .en(\shift$30 ),
+    .en(\shift$32 ),
     .i(i_vectors__payload[31:16]),
-    .load(\load$26 ),
+    .load(\load$28 ),
     .rst(rst),
     .step(step),
-    .total(\total$29 )
+    .total(\total$31 )
   );
   backspike_default_fp_lanes_lane0  lane2 (
     .clk(clk),
-    .en(\shift$35 ),
+    .en(\shift$37 ),
     .i(i_vectors__payload[47:32]),
-    .load(\load$31 ),
+    .load(\load$33 ),
     .rst(rst),
     .step(step),
-    .total(\total$34 )
+    .total(\total$36 )
   );
   backspike_default_fp_lanes_lane0  lane3 (
     .clk(clk),
-    .en(\shift$40 ),
+    .en(\shift$42 ),
     .i(i_vectors__payload[63:48]),
-    .load(\load$36 ),
+    .load(\load$38 ),
     .rst(rst),
     .step(step),
-    .total(\total$39 )
+    .total(\total$41 )
   );
   backspike_default_fp_lanes_lane0  lane4 (
     .clk(clk),
-    .en(\shift$45 ),
+    .en(\shift$47 ),
     .i(i_vectors__payload[79:64]),
-    .load(\load$41 ),
+    .load(\load$43 ),
     .rst(rst),
     .step(step),
-    .total(\total$44 )
+    .total(\total$46 )
   );
   backspike_default_fp_lanes_lane0  lane5 (
     .clk(clk),
-    .en(\shift$50 ),
+    .en(\shift$52 ),
     .i(i_vectors__payload[95:80]),
-    .load(\load$46 ),
+    .load(\load$48 ),
     .rst(rst),
     .step(step),
-    .total(\total$49 )
+    .total(\total$51 )
   );
   backspike_default_fp_lanes_lane0  lane6 (
     .clk(clk),
-    .en(\shift$55 ),
+    .en(\shift$57 ),
     .i(i_vectors__payload[111:96]),
-    .load(\load$51 ),
+    .load(\load$53 ),
     .rst(rst),
     .step(step),
-    .total(\total$54 )
+    .total(\total$56 )
   );
   backspike_default_fp_lanes_lane0  lane7 (
     .clk(clk),
-    .en(\shift$60 ),
+    .en(\shift$62 ),
     .i(i_vectors__payload[127:112]),
-    .load(\load$56 ),
+    .load(\load$58 ),
     .rst(rst),
     .step(step),
-    .total(\total$59 )
+    .total(\total$61 )
   );
+  always @* begin
+    if (\$initially ) begin end
+    \$36 [0] = \event ;
+    \$36 [1] = \$4 ;
+    \$36 [5:2] = event_2[3:0];
+    \$36 [7:6] = block;
+    if (rst) begin
+      \$36  = 8'h00;
+    end
+  end
   always @* begin
     if (\$initially ) begin end
     \$33  = \$1 ;
@@ -25129,28 +25488,25 @@ module backspike_default_fp_lanes (rst, stall_vector, stall_drain, enter, i_vect
   end
   always @* begin
     if (\$initially ) begin end
-    \$34  = \$2 ;
+    \$34  = valid_1;
     if (rst) begin
-      \$34  = 16'h0000;
+      \$34  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$35 [0] = \event ;
-    \$35 [1] = \$4 ;
-    \$35 [5:2] = event_1[3:0];
-    \$35 [7:6] = block;
+    \$35  = \$2 ;
     if (rst) begin
-      \$35  = 8'h00;
+      \$35  = 16'h0000;
     end
   end
-  assign totals[415:364] = \total$59 ;
-  assign totals[363:312] = \total$54 ;
-  assign totals[311:260] = \total$49 ;
-  assign totals[259:208] = \total$44 ;
-  assign totals[207:156] = \total$39 ;
-  assign totals[155:104] = \total$34 ;
-  assign totals[103:52] = \total$29 ;
+  assign totals[415:364] = \total$61 ;
+  assign totals[363:312] = \total$56 ;
+  assign totals[311:260] = \total$51 ;
+  assign totals[259:208] = \total$46 ;
+  assign totals[207:156] = \total$41 ;
+  assign totals[155:104] = \total$36 ;
+  assign totals[103:52] = \total$31 ;
   assign totals[51:0] = total;
 endmodule
 
@@ -25498,16 +25854,18 @@ module backspike_default_fp_lanes_lane0_term (rst, load, en, i, fixed, carry, cl
   reg [15:0] \$11 ;
   reg \$12 ;
   reg \$13 ;
-  reg [40:0] \$14 ;
+  reg [25:0] \$14 ;
   reg \$15 ;
+  reg \$16 ;
   wire \$2 ;
   wire [15:0] \$3 ;
   wire [15:0] \$4 ;
-  wire [56:0] \$5 ;
+  wire [26:0] \$5 ;
   wire [56:0] \$6 ;
   wire [56:0] \$7 ;
   wire [56:0] \$8 ;
-  wire [26:0] \$9 ;
+  wire [56:0] \$9 ;
+  reg \$signal  = 1'h0;
   output carry;
   reg carry = 1'h0;
   input clk;
@@ -25522,6 +25880,8 @@ module backspike_default_fp_lanes_lane0_term (rst, load, en, i, fixed, carry, cl
   input load;
   wire load;
   reg [10:0] magnitude = 11'h000;
+  reg [25:0] near = 26'h0000000;
+  reg near_sign = 1'h0;
   reg [15:0] power = 16'h0000;
   input rst;
   wire rst;
@@ -25530,9 +25890,9 @@ module backspike_default_fp_lanes_lane0_term (rst, load, en, i, fixed, carry, cl
   assign \$2  = ~| i[14:10];
   assign \$3  = 16'h1 << i[13:10];
   assign \$4  = \$2  ? 16'h0002 : \$3 ;
-  assign \$6  = far ? \$5  : { 31'h00000000, \$9 [25:0] };
-  assign \$8  = \$7  ^ { 16'h0000, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign };
-  assign \$9  = magnitude * power;
+  assign \$5  = magnitude * power;
+  assign \$7  = \$signal  ? \$6  : { 31'h00000000, near };
+  assign \$9  = \$8  ^ { 16'h0000, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign, near_sign };
   always @(posedge clk)
     magnitude <= \$10 ;
   always @(posedge clk)
@@ -25542,9 +25902,15 @@ module backspike_default_fp_lanes_lane0_term (rst, load, en, i, fixed, carry, cl
   always @(posedge clk)
     sign <= \$13 ;
   always @(posedge clk)
-    fixed <= \$14 ;
+    near <= \$14 ;
   always @(posedge clk)
-    carry <= \$15 ;
+    \$signal  <= \$15 ;
+  always @(posedge clk)
+    near_sign <= \$16 ;
+  always @(posedge clk)
+    fixed <= \$9 [40:0];
+  always @(posedge clk)
+    carry <= near_sign;
   always @* begin
     if (\$initially ) begin end
     \$10  = magnitude;
@@ -25575,24 +25941,34 @@ module backspike_default_fp_lanes_lane0_term (rst, load, en, i, fixed, carry, cl
   end
   always @* begin
     if (\$initially ) begin end
-    \$14  = fixed;
+    \$14  = near;
     if (en) begin
-      \$14  = \$8 [40:0];
+      \$14  = \$5 [25:0];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$15  = carry;
+    \$15  = \$signal ;
     if (en) begin
-      \$15  = sign;
+      \$15  = far;
     end
   end
-  assign \$5  = { 15'h0000, \$9 [25:0], 16'h0000 };
-  assign \$7  = { 1'h0, \$6 [56:1] };
+  always @* begin
+    if (\$initially ) begin end
+    \$16  = near_sign;
+    if (en) begin
+      \$16  = sign;
+    end
+  end
+  assign \$6  = { 15'h0000, near, 16'h0000 };
+  assign \$8  = { 1'h0, \$7 [56:1] };
 endmodule
 
-module backspike_default_fp_queue (rst, busy, running, descriptors__addr, done, batch, \begin , \end , start, abort, dry_run, o__payload, fault, waiting, o__valid, counts__0, position, \config , load_done, \table , \record$70
-, o__ready, \connection$68 , counts__1, counts__2, descriptors__data, tasks__data, clk);
+module backspike_default_fp_queue (rst, busy, running, descriptors__addr, done, batch, \begin , \end , start, abort, dry_run, o__payload, fault, waiting, o__valid, counts__0, position, \config , load_done, \table , \record$69
+, o__ready, \connection$67 , counts__1, counts__2, descriptors__data, tasks__data, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  reg \$2 ;
   input abort;
   wire abort;
   input [53:0] batch;
@@ -25601,7 +25977,7 @@ module backspike_default_fp_queue (rst, busy, running, descriptors__addr, done, 
   wire [10:0] \begin ;
   output busy;
   wire busy;
-  wire \busy$67 ;
+  wire \busy$66 ;
   wire check_done;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
@@ -25621,9 +25997,9 @@ module backspike_default_fp_queue (rst, busy, running, descriptors__addr, done, 
   output [116:0] \config ;
   wire [116:0] \config ;
   wire [3:0] connection;
-  input [3:0] \connection$68 ;
+  input [3:0] \connection$67 ;
+  wire [3:0] \connection$67 ;
   wire [3:0] \connection$68 ;
-  wire [3:0] \connection$69 ;
   output [10:0] counts__0;
   wire [10:0] counts__0;
   input [10:0] counts__1;
@@ -25688,8 +26064,8 @@ module backspike_default_fp_queue (rst, busy, running, descriptors__addr, done, 
   output [10:0] position;
   wire [10:0] position;
   wire [39:0] record;
-  output [53:0] \record$70 ;
-  wire [53:0] \record$70 ;
+  output [53:0] \record$69 ;
+  wire [53:0] \record$69 ;
   input rst;
   wire rst;
   output running;
@@ -25702,20 +26078,22 @@ module backspike_default_fp_queue (rst, busy, running, descriptors__addr, done, 
   wire [20:0] \table ;
   input [63:0] tasks__data;
   wire [63:0] tasks__data;
-  wire tile_valid;
+  reg tile_valid = 1'h0;
   output waiting;
   wire waiting;
-  assign tile_valid = { 1'h0, o__payload[7:0] } < \config [8:0];
-  assign connection = \busy$67  ? \connection$69  : \connection$68 ;
+  assign connection = \busy$66  ? \connection$68  : \connection$67 ;
+  assign \$1  = { 1'h0, o__payload[7:0] } < \config [8:0];
+  always @(posedge clk)
+    tile_valid <= \$2 ;
   backspike_default_fp_queue_check_79  \check$79 (
     .batch(batch),
-    .busy(\busy$67 ),
+    .busy(\busy$66 ),
     .clk(clk),
     .\config (\config ),
-    .connection(\connection$69 ),
+    .connection(\connection$68 ),
     .done(check_done),
     .fault(check_fault),
-    .record(\record$70 ),
+    .record(\record$69 ),
     .rst(rst),
     .start(\start$55 )
   );
@@ -25744,8 +26122,8 @@ module backspike_default_fp_queue (rst, busy, running, descriptors__addr, done, 
     .counts__1(counts__1),
     .counts__2(counts__2),
     .done(done),
-    .\dry_run$45 (dry_run),
-    .\end$48 (\end ),
+    .\dry_run$47 (dry_run),
+    .\end$50 (\end ),
     .fault(fault),
     .layer(layer),
     .load(\start$46 ),
@@ -25764,52 +26142,59 @@ module backspike_default_fp_queue (rst, busy, running, descriptors__addr, done, 
   backspike_default_fp_queue_records  records (
     .clk(clk),
     .connection(connection),
-    .o(\record$70 ),
+    .o(\record$69 ),
     .record(record),
     .rst(rst)
   );
+  always @* begin
+    if (\$initially ) begin end
+    \$2  = \$1 ;
+    if (rst) begin
+      \$2  = 1'h0;
+    end
+  end
 endmodule
 
-module backspike_default_fp_queue_check_79 (rst, busy, batch, start, \config , fault, done, connection, record, clk);
+module backspike_default_fp_queue_check_79 (rst, batch, start, \config , connection, busy, fault, done, record, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
   wire \$101 ;
-  wire \$102 ;
+  wire [8:0] \$102 ;
   wire \$103 ;
-  wire \$104 ;
+  wire [8:0] \$104 ;
   wire \$105 ;
   wire \$106 ;
   wire \$107 ;
   wire \$108 ;
-  wire \$109 ;
+  wire [8:0] \$109 ;
   wire \$11 ;
   wire \$110 ;
-  wire \$111 ;
+  wire [8:0] \$111 ;
   wire \$112 ;
   wire \$113 ;
   wire \$114 ;
   wire \$115 ;
-  wire \$116 ;
+  wire [8:0] \$116 ;
   wire \$117 ;
-  wire \$118 ;
+  wire [8:0] \$118 ;
   wire \$119 ;
   wire \$12 ;
   wire \$120 ;
   wire \$121 ;
   wire \$122 ;
-  wire \$123 ;
+  wire [8:0] \$123 ;
   wire \$124 ;
-  wire \$125 ;
+  wire [8:0] \$125 ;
   wire \$126 ;
   wire \$127 ;
   wire \$128 ;
   wire \$129 ;
   wire \$13 ;
-  wire \$130 ;
+  wire [8:0] \$130 ;
   wire \$131 ;
-  wire \$132 ;
+  wire [8:0] \$132 ;
   wire \$133 ;
   wire \$134 ;
   wire \$135 ;
@@ -25836,47 +26221,47 @@ module backspike_default_fp_queue_check_79 (rst, busy, batch, start, \config , f
   wire \$154 ;
   wire \$155 ;
   wire \$156 ;
-  wire \$157 ;
-  wire [8:0] \$158 ;
+  wire [12:0] \$157 ;
+  wire \$158 ;
   wire \$159 ;
   wire [8:0] \$16 ;
   wire [8:0] \$160 ;
   wire \$161 ;
   wire \$162 ;
   wire \$163 ;
-  wire \$164 ;
-  wire [8:0] \$165 ;
+  wire [12:0] \$164 ;
+  wire \$165 ;
   wire \$166 ;
   wire [8:0] \$167 ;
   wire \$168 ;
   wire \$169 ;
   wire \$17 ;
   wire \$170 ;
-  wire \$171 ;
-  wire [8:0] \$172 ;
+  wire [12:0] \$171 ;
+  wire \$172 ;
   wire \$173 ;
   wire [8:0] \$174 ;
   wire \$175 ;
   wire \$176 ;
   wire \$177 ;
-  wire \$178 ;
-  wire [8:0] \$179 ;
+  wire [12:0] \$178 ;
+  wire \$179 ;
   wire \$18 ;
   wire \$180 ;
   wire [8:0] \$181 ;
   wire \$182 ;
   wire \$183 ;
   wire \$184 ;
-  wire \$185 ;
-  wire [8:0] \$186 ;
+  wire [12:0] \$185 ;
+  wire \$186 ;
   wire \$187 ;
   wire [8:0] \$188 ;
   wire \$189 ;
   wire \$19 ;
   wire \$190 ;
   wire \$191 ;
-  wire \$192 ;
-  wire [8:0] \$193 ;
+  wire [12:0] \$192 ;
+  wire \$193 ;
   wire \$194 ;
   wire [8:0] \$195 ;
   wire \$196 ;
@@ -25909,66 +26294,66 @@ module backspike_default_fp_queue_check_79 (rst, busy, batch, start, \config , f
   wire [12:0] \$220 ;
   wire \$221 ;
   wire \$222 ;
-  wire [8:0] \$223 ;
+  wire \$223 ;
   wire \$224 ;
-  wire \$225 ;
+  wire [12:0] \$225 ;
   wire \$226 ;
-  wire [12:0] \$227 ;
+  wire \$227 ;
   wire \$228 ;
   wire \$229 ;
   wire \$23 ;
-  wire [8:0] \$230 ;
+  wire [12:0] \$230 ;
   wire \$231 ;
   wire \$232 ;
   wire \$233 ;
-  wire [12:0] \$234 ;
-  wire \$235 ;
+  wire \$234 ;
+  wire [12:0] \$235 ;
   wire \$236 ;
-  wire [8:0] \$237 ;
+  wire \$237 ;
   wire \$238 ;
   wire \$239 ;
   wire \$24 ;
   wire \$240 ;
-  wire [12:0] \$241 ;
+  wire \$241 ;
   wire \$242 ;
   wire \$243 ;
-  wire [8:0] \$244 ;
+  wire \$244 ;
   wire \$245 ;
   wire \$246 ;
   wire \$247 ;
-  wire [12:0] \$248 ;
+  wire \$248 ;
   wire \$249 ;
   wire \$25 ;
   wire \$250 ;
-  wire [8:0] \$251 ;
+  wire \$251 ;
   wire \$252 ;
   wire \$253 ;
   wire \$254 ;
-  wire [12:0] \$255 ;
-  wire \$256 ;
-  wire \$257 ;
-  wire [8:0] \$258 ;
+  wire [3:0] \$255 ;
+  wire [3:0] \$256 ;
+  wire [3:0] \$257 ;
+  wire \$258 ;
   wire \$259 ;
   wire \$26 ;
-  wire \$260 ;
-  wire \$261 ;
-  wire [12:0] \$262 ;
+  wire [8:0] \$260 ;
+  wire [13:0] \$261 ;
+  wire \$262 ;
   wire \$263 ;
   wire \$264 ;
   wire \$265 ;
   wire \$266 ;
-  wire [12:0] \$267 ;
+  wire \$267 ;
   wire \$268 ;
   wire \$269 ;
   wire \$27 ;
-  wire \$270 ;
-  wire \$271 ;
-  wire [12:0] \$272 ;
-  wire \$273 ;
+  wire [21:0] \$270 ;
+  wire [22:0] \$271 ;
+  wire [4:0] \$272 ;
+  wire [4:0] \$273 ;
   wire \$274 ;
   wire \$275 ;
-  wire \$276 ;
-  wire [12:0] \$277 ;
+  wire [4:0] \$276 ;
+  wire \$277 ;
   wire \$278 ;
   wire \$279 ;
   wire \$28 ;
@@ -25976,10 +26361,6 @@ module backspike_default_fp_queue_check_79 (rst, busy, batch, start, \config , f
   wire \$281 ;
   wire \$282 ;
   wire \$283 ;
-  wire \$284 ;
-  wire \$285 ;
-  wire \$286 ;
-  wire \$287 ;
   wire \$288 ;
   wire \$289 ;
   wire \$29 ;
@@ -25987,50 +26368,45 @@ module backspike_default_fp_queue_check_79 (rst, busy, batch, start, \config , f
   wire \$291 ;
   wire \$292 ;
   wire \$293 ;
-  wire \$294 ;
-  wire \$295 ;
-  wire \$296 ;
-  wire [3:0] \$297 ;
-  wire [3:0] \$298 ;
-  wire [3:0] \$299 ;
+  wire \$298 ;
+  wire \$299 ;
   wire \$3 ;
   wire \$30 ;
   wire \$300 ;
-  wire \$301 ;
-  wire [8:0] \$302 ;
-  wire [13:0] \$303 ;
-  wire [21:0] \$304 ;
-  wire [22:0] \$305 ;
-  wire [4:0] \$306 ;
-  wire [4:0] \$307 ;
-  wire \$308 ;
-  wire \$309 ;
+  reg [3:0] \$307 ;
+  reg [3:0] \$308 ;
+  reg [12:0] \$309 ;
   wire \$31 ;
-  wire \$310 ;
-  wire \$311 ;
-  wire \$312 ;
-  wire \$313 ;
-  wire [4:0] \$314 ;
-  reg [12:0] \$315 ;
-  reg [4:0] \$316 ;
-  reg [3:0] \$317 ;
-  reg [3:0] \$318 ;
-  reg [2:0] \$319 ;
+  reg [4:0] \$310 ;
+  reg [3:0] \$311 ;
+  reg \$312 ;
+  reg \$313 ;
+  reg [3:0] \$314 ;
+  reg \$315 ;
+  reg [2:0] \$316 ;
+  reg [21:0] \$317 ;
+  reg [22:0] \$318 ;
   wire \$32 ;
-  reg [21:0] \$320 ;
-  reg [22:0] \$321 ;
   wire \$33 ;
   wire \$34 ;
   wire \$35 ;
   wire \$36 ;
+  wire \$37 ;
+  wire \$38 ;
+  wire \$39 ;
   wire \$4 ;
+  wire \$40 ;
   wire \$41 ;
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
   wire \$46 ;
+  wire \$47 ;
+  wire \$48 ;
+  wire \$49 ;
   wire \$5 ;
+  wire \$50 ;
   wire \$51 ;
   wire \$52 ;
   wire \$53 ;
@@ -26039,7 +26415,12 @@ module backspike_default_fp_queue_check_79 (rst, busy, batch, start, \config , f
   wire \$56 ;
   wire \$57 ;
   wire \$58 ;
+  wire \$59 ;
   wire \$6 ;
+  wire \$60 ;
+  wire \$61 ;
+  wire \$62 ;
+  wire \$63 ;
   wire \$64 ;
   wire \$65 ;
   wire \$66 ;
@@ -26074,17 +26455,19 @@ module backspike_default_fp_queue_check_79 (rst, busy, batch, start, \config , f
   wire \$92 ;
   wire \$93 ;
   wire \$94 ;
-  wire \$95 ;
+  wire [8:0] \$95 ;
   wire \$96 ;
-  wire \$97 ;
+  wire [8:0] \$97 ;
   wire \$98 ;
   wire \$99 ;
+  reg [3:0] \$signal  = 4'h0;
+  reg \$signal$18  = 1'h0;
   reg [15:0] base = 16'h0000;
   input [53:0] batch;
   wire [53:0] batch;
   reg [4:0] begun = 5'h00;
   output busy;
-  wire busy;
+  reg busy = 1'h0;
   reg [3:0] check = 4'h0;
   input clk;
   wire clk;
@@ -26112,6 +26495,8 @@ module backspike_default_fp_queue_check_79 (rst, busy, batch, start, \config , f
   reg [3:0] fault;
   wire [4:0] following;
   reg [2:0] fsm_state = 3'h0;
+  reg [3:0] invalid = 4'h0;
+  reg many = 1'h0;
   reg [21:0] product = 22'h000000;
   input [53:0] record;
   wire [53:0] record;
@@ -26134,296 +26519,485 @@ module backspike_default_fp_queue_check_79 (rst, busy, batch, start, \config , f
   assign \$16  = record[52] ? \config [8:0] : record[8:0];
   assign \$17  = | \$16 ;
   assign \$19  = ~ \$18 ;
-  assign following = connection + 4'h1;
-  assign busy = ~ \$58 ;
-  assign \$22  = | excess;
-  assign \$23  = following == \config [34:30];
-  assign \$24  = ~| \config [34:30];
-  assign \$25  = check[1] & \$24 ;
-  assign \$26  = check[3] ? \$23  : \$25 ;
-  assign \$27  = | tiles[12:9];
-  assign \$28  = | tiles[7:0];
-  assign \$29  = tiles[8] & \$28 ;
-  assign \$30  = \$27  | \$29 ;
-  assign \$31  = \$26  & \$30 ;
+  assign \$22  = \config [35] & check[0];
+  assign \$23  = \config [35] & check[1];
+  assign \$24  = record[23] & check[2];
+  assign \$25  = record[36] & check[3];
+  assign \$26  = | { \$25 , \$24 , \$23 , \$22  };
+  assign \$27  = \config [36] & check[0];
+  assign \$28  = \config [36] & check[1];
+  assign \$29  = record[24] & check[2];
+  assign \$30  = record[37] & check[3];
+  assign \$31  = | { \$30 , \$29 , \$28 , \$27  };
+  assign \$32  = \config [37] & check[0];
+  assign \$33  = \config [37] & check[1];
+  assign \$34  = record[25] & check[2];
+  assign \$35  = record[38] & check[3];
   assign \$36  = | { \$35 , \$34 , \$33 , \$32  };
+  assign \$37  = \config [38] & check[0];
+  assign \$38  = \config [38] & check[1];
+  assign \$39  = record[26] & check[2];
+  assign \$40  = record[39] & check[3];
+  assign \$41  = | { \$40 , \$39 , \$38 , \$37  };
+  assign \$42  = \config [39] & check[0];
+  assign \$43  = \config [39] & check[1];
+  assign \$44  = record[27] & check[2];
+  assign \$45  = record[40] & check[3];
   assign \$46  = | { \$45 , \$44 , \$43 , \$42  };
-  assign \$52  = | excess;
-  assign \$53  = following == \config [34:30];
-  assign \$54  = ~| \config [34:30];
-  assign \$55  = check[1] & \$54 ;
-  assign \$56  = check[3] ? \$53  : \$55 ;
-  assign \$57  = \$52  | \$56 ;
-  assign \$58  = ~| fsm_state;
-  assign \$64  = \config [35] & check[0];
-  assign \$65  = \config [35] & check[1];
-  assign \$66  = record[23] & check[2];
-  assign \$67  = record[36] & check[3];
-  assign \$68  = | { \$67 , \$66 , \$65 , \$64  };
-  assign \$69  = \config [36] & check[0];
-  assign \$70  = \config [36] & check[1];
-  assign \$71  = record[24] & check[2];
-  assign \$72  = record[37] & check[3];
-  assign \$73  = | { \$72 , \$71 , \$70 , \$69  };
-  assign \$74  = \config [37] & check[0];
-  assign \$75  = \config [37] & check[1];
-  assign \$76  = record[25] & check[2];
-  assign \$77  = record[38] & check[3];
-  assign \$78  = | { \$77 , \$76 , \$75 , \$74  };
-  assign \$79  = \config [38] & check[0];
-  assign \$80  = \config [38] & check[1];
-  assign \$81  = record[26] & check[2];
-  assign \$82  = record[39] & check[3];
-  assign \$83  = | { \$82 , \$81 , \$80 , \$79  };
-  assign \$84  = \config [39] & check[0];
-  assign \$85  = \config [39] & check[1];
-  assign \$86  = record[27] & check[2];
-  assign \$87  = record[40] & check[3];
-  assign \$88  = | { \$87 , \$86 , \$85 , \$84  };
-  assign \$89  = \config [40] & check[0];
-  assign \$90  = \config [40] & check[1];
-  assign \$91  = record[28] & check[2];
-  assign \$92  = record[41] & check[3];
-  assign \$93  = | { \$92 , \$91 , \$90 , \$89  };
-  assign \$94  = \config [41] & check[0];
-  assign \$95  = \config [41] & check[1];
-  assign \$96  = record[29] & check[2];
-  assign \$97  = record[42] & check[3];
-  assign \$98  = | { \$97 , \$96 , \$95 , \$94  };
-  assign \$99  = \config [42] & check[0];
-  assign \$100  = \config [42] & check[1];
-  assign \$101  = record[30] & check[2];
-  assign \$102  = record[43] & check[3];
-  assign \$103  = | { \$102 , \$101 , \$100 , \$99  };
-  assign \$104  = \config [43] & check[0];
-  assign \$105  = \config [43] & check[1];
-  assign \$106  = record[31] & check[2];
-  assign \$107  = record[44] & check[3];
-  assign \$108  = | { \$107 , \$106 , \$105 , \$104  };
-  assign \$109  = \config [44] & check[0];
-  assign \$110  = \config [44] & check[1];
-  assign \$111  = record[32] & check[2];
-  assign \$112  = record[45] & check[3];
-  assign \$113  = | { \$112 , \$111 , \$110 , \$109  };
-  assign \$114  = \config [45] & check[0];
-  assign \$115  = \config [45] & check[1];
-  assign \$116  = record[33] & check[2];
-  assign \$117  = record[46] & check[3];
-  assign \$118  = | { \$117 , \$116 , \$115 , \$114  };
-  assign \$119  = \config [46] & check[0];
-  assign \$120  = \config [46] & check[1];
-  assign \$121  = record[34] & check[2];
-  assign \$122  = record[47] & check[3];
-  assign \$123  = | { \$122 , \$121 , \$120 , \$119  };
-  assign \$124  = \config [47] & check[0];
-  assign \$125  = \config [47] & check[1];
-  assign \$126  = record[35] & check[2];
-  assign \$127  = record[48] & check[3];
-  assign \$128  = | { \$127 , \$126 , \$125 , \$124  };
-  assign \$129  = record[49] & check[3];
-  assign \$131  = record[50] & check[3];
-  assign \$133  = record[51] & check[3];
-  assign \$135  = \config [0] & check[0];
-  assign \$136  = \config [0] & check[1];
+  assign \$47  = \config [40] & check[0];
+  assign \$48  = \config [40] & check[1];
+  assign \$49  = record[28] & check[2];
+  assign \$50  = record[41] & check[3];
+  assign \$51  = | { \$50 , \$49 , \$48 , \$47  };
+  assign \$52  = \config [41] & check[0];
+  assign \$53  = \config [41] & check[1];
+  assign \$54  = record[29] & check[2];
+  assign \$55  = record[42] & check[3];
+  assign \$56  = | { \$55 , \$54 , \$53 , \$52  };
+  assign \$57  = \config [42] & check[0];
+  assign \$58  = \config [42] & check[1];
+  assign \$59  = record[30] & check[2];
+  assign \$60  = record[43] & check[3];
+  assign \$61  = | { \$60 , \$59 , \$58 , \$57  };
+  assign \$62  = \config [43] & check[0];
+  assign \$63  = \config [43] & check[1];
+  assign \$64  = record[31] & check[2];
+  assign \$65  = record[44] & check[3];
+  assign \$66  = | { \$65 , \$64 , \$63 , \$62  };
+  assign \$67  = \config [44] & check[0];
+  assign \$68  = \config [44] & check[1];
+  assign \$69  = record[32] & check[2];
+  assign \$70  = record[45] & check[3];
+  assign \$71  = | { \$70 , \$69 , \$68 , \$67  };
+  assign \$72  = \config [45] & check[0];
+  assign \$73  = \config [45] & check[1];
+  assign \$74  = record[33] & check[2];
+  assign \$75  = record[46] & check[3];
+  assign \$76  = | { \$75 , \$74 , \$73 , \$72  };
+  assign \$77  = \config [46] & check[0];
+  assign \$78  = \config [46] & check[1];
+  assign \$79  = record[34] & check[2];
+  assign \$80  = record[47] & check[3];
+  assign \$81  = | { \$80 , \$79 , \$78 , \$77  };
+  assign \$82  = \config [47] & check[0];
+  assign \$83  = \config [47] & check[1];
+  assign \$84  = record[35] & check[2];
+  assign \$85  = record[48] & check[3];
+  assign \$86  = | { \$85 , \$84 , \$83 , \$82  };
+  assign \$87  = record[49] & check[3];
+  assign \$89  = record[50] & check[3];
+  assign \$91  = record[51] & check[3];
+  assign \$93  = \config [0] & check[0];
+  assign \$94  = \config [0] & check[1];
+  assign \$95  = record[52] ? \config [8:0] : record[8:0];
+  assign \$96  = \$95 [0] & check[2];
+  assign \$97  = record[52] ? 9'h001 : \config [8:0];
+  assign \$98  = \$97 [0] & check[3];
+  assign \$99  = | { \$98 , \$96 , \$94 , \$93  };
+  assign \$100  = \config [1] & check[0];
+  assign \$101  = \config [1] & check[1];
+  assign \$102  = record[52] ? \config [8:0] : record[8:0];
+  assign \$103  = \$102 [1] & check[2];
+  assign \$104  = record[52] ? 9'h001 : \config [8:0];
+  assign \$105  = \$104 [1] & check[3];
+  assign \$106  = | { \$105 , \$103 , \$101 , \$100  };
+  assign \$107  = \config [2] & check[0];
+  assign \$108  = \config [2] & check[1];
+  assign \$109  = record[52] ? \config [8:0] : record[8:0];
+  assign \$110  = \$109 [2] & check[2];
+  assign \$111  = record[52] ? 9'h001 : \config [8:0];
+  assign \$112  = \$111 [2] & check[3];
+  assign \$113  = | { \$112 , \$110 , \$108 , \$107  };
+  assign \$114  = \config [3] & check[0];
+  assign \$115  = \config [3] & check[1];
+  assign \$116  = record[52] ? \config [8:0] : record[8:0];
+  assign \$117  = \$116 [3] & check[2];
+  assign \$118  = record[52] ? 9'h001 : \config [8:0];
+  assign \$119  = \$118 [3] & check[3];
+  assign \$120  = | { \$119 , \$117 , \$115 , \$114  };
+  assign \$121  = \config [4] & check[0];
+  assign \$122  = \config [4] & check[1];
+  assign \$123  = record[52] ? \config [8:0] : record[8:0];
+  assign \$124  = \$123 [4] & check[2];
+  assign \$125  = record[52] ? 9'h001 : \config [8:0];
+  assign \$126  = \$125 [4] & check[3];
+  assign \$127  = | { \$126 , \$124 , \$122 , \$121  };
+  assign \$128  = \config [5] & check[0];
+  assign \$129  = \config [5] & check[1];
+  assign \$130  = record[52] ? \config [8:0] : record[8:0];
+  assign \$131  = \$130 [5] & check[2];
+  assign \$132  = record[52] ? 9'h001 : \config [8:0];
+  assign \$133  = \$132 [5] & check[3];
+  assign \$134  = | { \$133 , \$131 , \$129 , \$128  };
+  assign \$135  = \config [6] & check[0];
+  assign \$136  = \config [6] & check[1];
   assign \$137  = record[52] ? \config [8:0] : record[8:0];
-  assign \$138  = \$137 [0] & check[2];
+  assign \$138  = \$137 [6] & check[2];
   assign \$139  = record[52] ? 9'h001 : \config [8:0];
-  assign \$140  = \$139 [0] & check[3];
+  assign \$140  = \$139 [6] & check[3];
   assign \$141  = | { \$140 , \$138 , \$136 , \$135  };
-  assign \$142  = \config [1] & check[0];
-  assign \$143  = \config [1] & check[1];
+  assign \$142  = \config [7] & check[0];
+  assign \$143  = \config [7] & check[1];
   assign \$144  = record[52] ? \config [8:0] : record[8:0];
-  assign \$145  = \$144 [1] & check[2];
+  assign \$145  = \$144 [7] & check[2];
   assign \$146  = record[52] ? 9'h001 : \config [8:0];
-  assign \$147  = \$146 [1] & check[3];
+  assign \$147  = \$146 [7] & check[3];
   assign \$148  = | { \$147 , \$145 , \$143 , \$142  };
-  assign \$149  = \config [2] & check[0];
-  assign \$150  = \config [2] & check[1];
+  assign \$149  = \config [8] & check[0];
+  assign \$150  = \config [8] & check[1];
   assign \$151  = record[52] ? \config [8:0] : record[8:0];
-  assign \$152  = \$151 [2] & check[2];
+  assign \$152  = \$151 [8] & check[2];
   assign \$153  = record[52] ? 9'h001 : \config [8:0];
-  assign \$154  = \$153 [2] & check[3];
+  assign \$154  = \$153 [8] & check[3];
   assign \$155  = | { \$154 , \$152 , \$150 , \$149  };
-  assign \$156  = \config [3] & check[0];
-  assign \$157  = \config [3] & check[1];
-  assign \$158  = record[52] ? \config [8:0] : record[8:0];
-  assign \$159  = \$158 [3] & check[2];
-  assign \$160  = record[52] ? 9'h001 : \config [8:0];
-  assign \$161  = \$160 [3] & check[3];
-  assign \$162  = | { \$161 , \$159 , \$157 , \$156  };
-  assign \$163  = \config [4] & check[0];
-  assign \$164  = \config [4] & check[1];
-  assign \$165  = record[52] ? \config [8:0] : record[8:0];
-  assign \$166  = \$165 [4] & check[2];
-  assign \$167  = record[52] ? 9'h001 : \config [8:0];
-  assign \$168  = \$167 [4] & check[3];
-  assign \$169  = | { \$168 , \$166 , \$164 , \$163  };
-  assign \$170  = \config [5] & check[0];
-  assign \$171  = \config [5] & check[1];
-  assign \$172  = record[52] ? \config [8:0] : record[8:0];
-  assign \$173  = \$172 [5] & check[2];
-  assign \$174  = record[52] ? 9'h001 : \config [8:0];
-  assign \$175  = \$174 [5] & check[3];
-  assign \$176  = | { \$175 , \$173 , \$171 , \$170  };
-  assign \$177  = \config [6] & check[0];
-  assign \$178  = \config [6] & check[1];
-  assign \$179  = record[52] ? \config [8:0] : record[8:0];
-  assign \$180  = \$179 [6] & check[2];
-  assign \$181  = record[52] ? 9'h001 : \config [8:0];
-  assign \$182  = \$181 [6] & check[3];
-  assign \$183  = | { \$182 , \$180 , \$178 , \$177  };
-  assign \$184  = \config [7] & check[0];
-  assign \$185  = \config [7] & check[1];
-  assign \$186  = record[52] ? \config [8:0] : record[8:0];
-  assign \$187  = \$186 [7] & check[2];
-  assign \$188  = record[52] ? 9'h001 : \config [8:0];
-  assign \$189  = \$188 [7] & check[3];
-  assign \$190  = | { \$189 , \$187 , \$185 , \$184  };
-  assign \$191  = \config [8] & check[0];
-  assign \$192  = \config [8] & check[1];
-  assign \$193  = record[52] ? \config [8:0] : record[8:0];
-  assign \$194  = \$193 [8] & check[2];
-  assign \$195  = record[52] ? 9'h001 : \config [8:0];
-  assign \$196  = \$195 [8] & check[3];
-  assign \$197  = | { \$196 , \$194 , \$192 , \$191  };
-  assign \$198  = batch[41] & check[0];
+  assign \$156  = batch[41] & check[0];
+  assign \$157  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$158  = \$157 [0] & check[1];
+  assign \$159  = batch[41] & check[2];
+  assign \$160  = record[52] ? 9'h001 : record[8:0];
+  assign \$161  = \$160 [0] & check[3];
+  assign \$162  = | { \$161 , \$159 , \$158 , \$156  };
+  assign \$163  = batch[42] & check[0];
+  assign \$164  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$165  = \$164 [1] & check[1];
+  assign \$166  = batch[42] & check[2];
+  assign \$167  = record[52] ? 9'h001 : record[8:0];
+  assign \$168  = \$167 [1] & check[3];
+  assign \$169  = | { \$168 , \$166 , \$165 , \$163  };
+  assign \$170  = batch[43] & check[0];
+  assign \$171  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$172  = \$171 [2] & check[1];
+  assign \$173  = batch[43] & check[2];
+  assign \$174  = record[52] ? 9'h001 : record[8:0];
+  assign \$175  = \$174 [2] & check[3];
+  assign \$176  = | { \$175 , \$173 , \$172 , \$170  };
+  assign \$177  = batch[44] & check[0];
+  assign \$178  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$179  = \$178 [3] & check[1];
+  assign \$180  = batch[44] & check[2];
+  assign \$181  = record[52] ? 9'h001 : record[8:0];
+  assign \$182  = \$181 [3] & check[3];
+  assign \$183  = | { \$182 , \$180 , \$179 , \$177  };
+  assign \$184  = batch[45] & check[0];
+  assign \$185  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$186  = \$185 [4] & check[1];
+  assign \$187  = batch[45] & check[2];
+  assign \$188  = record[52] ? 9'h001 : record[8:0];
+  assign \$189  = \$188 [4] & check[3];
+  assign \$190  = | { \$189 , \$187 , \$186 , \$184  };
+  assign \$191  = batch[46] & check[0];
+  assign \$192  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$193  = \$192 [5] & check[1];
+  assign \$194  = batch[46] & check[2];
+  assign \$195  = record[52] ? 9'h001 : record[8:0];
+  assign \$196  = \$195 [5] & check[3];
+  assign \$197  = | { \$196 , \$194 , \$193 , \$191  };
+  assign \$198  = batch[47] & check[0];
   assign \$199  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$200  = \$199 [0] & check[1];
-  assign \$201  = batch[41] & check[2];
+  assign \$200  = \$199 [6] & check[1];
+  assign \$201  = batch[47] & check[2];
   assign \$202  = record[52] ? 9'h001 : record[8:0];
-  assign \$203  = \$202 [0] & check[3];
+  assign \$203  = \$202 [6] & check[3];
   assign \$204  = | { \$203 , \$201 , \$200 , \$198  };
-  assign \$205  = batch[42] & check[0];
+  assign \$205  = batch[48] & check[0];
   assign \$206  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$207  = \$206 [1] & check[1];
-  assign \$208  = batch[42] & check[2];
+  assign \$207  = \$206 [7] & check[1];
+  assign \$208  = batch[48] & check[2];
   assign \$209  = record[52] ? 9'h001 : record[8:0];
-  assign \$210  = \$209 [1] & check[3];
+  assign \$210  = \$209 [7] & check[3];
   assign \$211  = | { \$210 , \$208 , \$207 , \$205  };
-  assign \$212  = batch[43] & check[0];
+  assign \$212  = batch[49] & check[0];
   assign \$213  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$214  = \$213 [2] & check[1];
-  assign \$215  = batch[43] & check[2];
+  assign \$214  = \$213 [8] & check[1];
+  assign \$215  = batch[49] & check[2];
   assign \$216  = record[52] ? 9'h001 : record[8:0];
-  assign \$217  = \$216 [2] & check[3];
+  assign \$217  = \$216 [8] & check[3];
   assign \$218  = | { \$217 , \$215 , \$214 , \$212  };
-  assign \$219  = batch[44] & check[0];
+  assign \$219  = batch[50] & check[0];
   assign \$220  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$221  = \$220 [3] & check[1];
-  assign \$222  = batch[44] & check[2];
-  assign \$223  = record[52] ? 9'h001 : record[8:0];
-  assign \$224  = \$223 [3] & check[3];
-  assign \$225  = | { \$224 , \$222 , \$221 , \$219  };
-  assign \$226  = batch[45] & check[0];
-  assign \$227  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$228  = \$227 [4] & check[1];
-  assign \$229  = batch[45] & check[2];
-  assign \$230  = record[52] ? 9'h001 : record[8:0];
-  assign \$231  = \$230 [4] & check[3];
-  assign \$232  = | { \$231 , \$229 , \$228 , \$226  };
-  assign \$233  = batch[46] & check[0];
-  assign \$234  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$235  = \$234 [5] & check[1];
-  assign \$236  = batch[46] & check[2];
-  assign \$237  = record[52] ? 9'h001 : record[8:0];
-  assign \$238  = \$237 [5] & check[3];
-  assign \$239  = | { \$238 , \$236 , \$235 , \$233  };
-  assign \$240  = batch[47] & check[0];
-  assign \$241  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$242  = \$241 [6] & check[1];
-  assign \$243  = batch[47] & check[2];
-  assign \$244  = record[52] ? 9'h001 : record[8:0];
-  assign \$245  = \$244 [6] & check[3];
-  assign \$246  = | { \$245 , \$243 , \$242 , \$240  };
-  assign \$247  = batch[48] & check[0];
-  assign \$248  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$249  = \$248 [7] & check[1];
-  assign \$250  = batch[48] & check[2];
-  assign \$251  = record[52] ? 9'h001 : record[8:0];
-  assign \$252  = \$251 [7] & check[3];
-  assign \$253  = | { \$252 , \$250 , \$249 , \$247  };
-  assign \$254  = batch[49] & check[0];
-  assign \$255  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$256  = \$255 [8] & check[1];
-  assign \$257  = batch[49] & check[2];
-  assign \$258  = record[52] ? 9'h001 : record[8:0];
-  assign \$259  = \$258 [8] & check[3];
-  assign \$260  = | { \$259 , \$257 , \$256 , \$254  };
-  assign \$261  = batch[50] & check[0];
-  assign \$262  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$263  = \$262 [9] & check[1];
-  assign \$264  = batch[50] & check[2];
-  assign \$265  = | { \$264 , \$263 , \$261  };
-  assign \$266  = batch[51] & check[0];
-  assign \$267  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$268  = \$267 [10] & check[1];
-  assign \$269  = batch[51] & check[2];
-  assign \$270  = | { \$269 , \$268 , \$266  };
-  assign \$271  = batch[52] & check[0];
-  assign \$272  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$273  = \$272 [11] & check[1];
-  assign \$274  = batch[52] & check[2];
-  assign \$275  = | { \$274 , \$273 , \$271  };
-  assign \$276  = batch[53] & check[0];
-  assign \$277  = \config [99] ? batch[53:41] : batch[40:28];
-  assign \$278  = \$277 [12] & check[1];
-  assign \$279  = batch[53] & check[2];
-  assign \$280  = | { \$279 , \$278 , \$276  };
-  assign \$281  = | total[22:8];
-  assign \$282  = | total[6:0];
-  assign \$283  = total[7] & \$282 ;
-  assign \$284  = \$281  | \$283 ;
-  assign \$285  = | total[22:6];
-  assign \$286  = | total[4:0];
-  assign \$287  = total[5] & \$286 ;
-  assign \$288  = \$285  | \$287 ;
-  assign \$289  = | total[22:9];
-  assign \$290  = | total[7:0];
-  assign \$291  = total[8] & \$290 ;
-  assign \$292  = \$289  | \$291 ;
-  assign \$293  = | total[22:9];
-  assign \$294  = | total[7:0];
-  assign \$295  = total[8] & \$294 ;
-  assign \$296  = \$293  | \$295 ;
-  assign \$297  = { \$296 , \$292 , \$288 , \$284  } | { \$21 , \$19 , \$15 , \$10  };
-  assign \$298  = \$297  & { \$5 , \$4 , \$3 , \$2  };
-  assign \$299  = \$298  & check;
-  assign \$300  = begun != following;
-  assign \$301  = check[2] & \$300 ;
-  assign \$302  = record[52] ? 9'h001 : record[8:0];
-  assign \$303  = tiles + { 4'h0, \$302  };
-  assign \$304  = count * times;
-  assign \$305  = { 6'h0, base } + product;
-  assign \$307  = check[3] ? 5'h04 : \$306 ;
-  assign \$308  = | excess;
-  assign \$309  = following == \config [34:30];
-  assign \$310  = ~| \config [34:30];
-  assign \$311  = check[1] & \$310 ;
-  assign \$312  = check[3] ? \$309  : \$311 ;
-  assign \$313  = \$308  | \$312 ;
-  assign \$314  = connection + 4'h1;
+  assign \$221  = \$220 [9] & check[1];
+  assign \$222  = batch[50] & check[2];
+  assign \$223  = | { \$222 , \$221 , \$219  };
+  assign \$224  = batch[51] & check[0];
+  assign \$225  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$226  = \$225 [10] & check[1];
+  assign \$227  = batch[51] & check[2];
+  assign \$228  = | { \$227 , \$226 , \$224  };
+  assign \$229  = batch[52] & check[0];
+  assign \$230  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$231  = \$230 [11] & check[1];
+  assign \$232  = batch[52] & check[2];
+  assign \$233  = | { \$232 , \$231 , \$229  };
+  assign \$234  = batch[53] & check[0];
+  assign \$235  = \config [99] ? batch[53:41] : batch[40:28];
+  assign \$236  = \$235 [12] & check[1];
+  assign \$237  = batch[53] & check[2];
+  assign \$238  = | { \$237 , \$236 , \$234  };
+  assign \$239  = | total[22:8];
+  assign \$240  = | total[6:0];
+  assign \$241  = total[7] & \$240 ;
+  assign \$242  = \$239  | \$241 ;
+  assign \$243  = | total[22:6];
+  assign \$244  = | total[4:0];
+  assign \$245  = total[5] & \$244 ;
+  assign \$246  = \$243  | \$245 ;
+  assign \$247  = | total[22:9];
+  assign \$248  = | total[7:0];
+  assign \$249  = total[8] & \$248 ;
+  assign \$250  = \$247  | \$249 ;
+  assign \$251  = | total[22:9];
+  assign \$252  = | total[7:0];
+  assign \$253  = total[8] & \$252 ;
+  assign \$254  = \$251  | \$253 ;
+  assign \$255  = { \$254 , \$250 , \$246 , \$242  } | invalid;
+  assign \$256  = \$255  & \$signal ;
+  assign \$257  = \$256  & check;
+  assign \$258  = begun != following;
+  assign \$259  = check[2] & \$258 ;
+  assign \$260  = record[52] ? 9'h001 : record[8:0];
+  assign \$261  = tiles + { 4'h0, \$260  };
+  assign \$262  = following == \config [34:30];
+  assign \$263  = ~| \config [34:30];
+  assign \$264  = check[1] & \$263 ;
+  assign \$265  = check[3] ? \$262  : \$264 ;
+  assign \$266  = | tiles[12:9];
+  assign \$267  = | tiles[7:0];
+  assign \$268  = tiles[8] & \$267 ;
+  assign \$269  = \$266  | \$268 ;
+  assign \$270  = count * times;
+  assign \$271  = { 6'h0, base } + product;
+  assign \$273  = check[3] ? 5'h04 : \$272 ;
+  assign \$274  = | excess;
+  assign \$275  = \$274  | \$signal$18 ;
+  assign \$276  = connection + 4'h1;
+  assign following = connection + 4'h1;
+  assign \$277  = | excess;
+  assign \$278  = \$signal$18  & many;
+  assign \$283  = | { \$282 , \$281 , \$280 , \$279  };
+  assign \$293  = | { \$292 , \$291 , \$290 , \$289  };
+  assign \$299  = | excess;
+  assign \$300  = \$299  | \$signal$18 ;
   always @(posedge clk)
-    base <= { \$134 , \$132 , \$130 , \$128 , \$123 , \$118 , \$113 , \$108 , \$103 , \$98 , \$93 , \$88 , \$83 , \$78 , \$73 , \$68  };
+    \$signal  <= \$307 ;
   always @(posedge clk)
-    count <= { \$197 , \$190 , \$183 , \$176 , \$169 , \$162 , \$155 , \$148 , \$141  };
+    invalid <= \$308 ;
   always @(posedge clk)
-    times <= { \$280 , \$275 , \$270 , \$265 , \$260 , \$253 , \$246 , \$239 , \$232 , \$225 , \$218 , \$211 , \$204  };
+    base <= { \$92 , \$90 , \$88 , \$86 , \$81 , \$76 , \$71 , \$66 , \$61 , \$56 , \$51 , \$46 , \$41 , \$36 , \$31 , \$26  };
   always @(posedge clk)
-    excess <= \$299 ;
+    count <= { \$155 , \$148 , \$141 , \$134 , \$127 , \$120 , \$113 , \$106 , \$99  };
   always @(posedge clk)
-    tiles <= \$315 ;
+    times <= { \$238 , \$233 , \$228 , \$223 , \$218 , \$211 , \$204 , \$197 , \$190 , \$183 , \$176 , \$169 , \$162  };
   always @(posedge clk)
-    begun <= \$316 ;
+    excess <= \$257 ;
   always @(posedge clk)
-    connection <= \$317 ;
+    tiles <= \$309 ;
   always @(posedge clk)
-    check <= \$318 ;
+    begun <= \$310 ;
   always @(posedge clk)
-    fsm_state <= \$319 ;
+    connection <= \$311 ;
   always @(posedge clk)
-    product <= \$320 ;
+    \$signal$18  <= \$312 ;
   always @(posedge clk)
-    total <= \$321 ;
+    many <= \$313 ;
+  always @(posedge clk)
+    check <= \$314 ;
+  always @(posedge clk)
+    busy <= \$315 ;
+  always @(posedge clk)
+    fsm_state <= \$316 ;
+  always @(posedge clk)
+    product <= \$317 ;
+  always @(posedge clk)
+    total <= \$318 ;
+  always @* begin
+    if (\$initially ) begin end
+    \$307  = { \$5 , \$4 , \$3 , \$2  };
+    if (rst) begin
+      \$307  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$308  = { \$21 , \$19 , \$15 , \$10  };
+    if (rst) begin
+      \$308  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$309  = tiles;
+    if (\$259 ) begin
+      \$309  = \$261 [12:0];
+    end
+    if (start) begin
+      \$309  = 13'h0000;
+    end
+    if (rst) begin
+      \$309  = 13'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$310  = begun;
+    if (\$259 ) begin
+      \$310  = following;
+    end
+    if (start) begin
+      \$310  = 5'h00;
+    end
+    if (rst) begin
+      \$310  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$311  = connection;
+    if (start) begin
+      \$311  = 4'h0;
+    end
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          if (\$275 ) begin
+          end else if (check[3]) begin
+            \$311  = \$276 [3:0];
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$311  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$312  = \$265 ;
+    if (rst) begin
+      \$312  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$313  = \$269 ;
+    if (rst) begin
+      \$313  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$314  = check;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$314  = 4'h1;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          \$314  = \$273 [3:0];
+      default: ;
+    endcase
+    if (rst) begin
+      \$314  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$315  = busy;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$315  = 1'h1;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          if (\$275 ) begin
+            \$315  = 1'h0;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$315  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$316  = fsm_state;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$316  = 3'h1;
+          end
+      3'h1:
+          \$316  = 3'h2;
+      3'h2:
+          \$316  = 3'h3;
+      3'h3:
+          \$316  = 3'h4;
+      3'h4:
+          \$316  = 3'h5;
+      3'h5:
+        begin
+          \$316  = 3'h1;
+          if (\$275 ) begin
+            \$316  = 3'h0;
+          end
+        end
+      default: ;
+    endcase
+    if (rst) begin
+      \$316  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$317  = product;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \$317  = \$270 ;
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$318  = total;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          \$318  = \$271 ;
+      default: ;
+    endcase
+  end
   always @* begin
     if (\$initially ) begin end
     fault = 4'h0;
@@ -26439,9 +27013,9 @@ module backspike_default_fp_queue_check_79 (rst, busy, batch, start, \config , f
       3'h4:
           /* empty */;
       3'h5:
-          if (\$22 ) begin
-            fault = { \$51 , \$46 , \$41 , \$36  };
-          end else if (\$31 ) begin
+          if (\$277 ) begin
+            fault = { \$298 , \$293 , \$288 , \$283  };
+          end else if (\$278 ) begin
             fault = 4'h8;
           end
       default: ;
@@ -26462,144 +27036,9 @@ module backspike_default_fp_queue_check_79 (rst, busy, batch, start, \config , f
       3'h4:
           /* empty */;
       3'h5:
-          if (\$57 ) begin
+          if (\$300 ) begin
             done = 1'h1;
           end
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$315  = tiles;
-    if (\$301 ) begin
-      \$315  = \$303 [12:0];
-    end
-    if (start) begin
-      \$315  = 13'h0000;
-    end
-    if (rst) begin
-      \$315  = 13'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$316  = begun;
-    if (\$301 ) begin
-      \$316  = following;
-    end
-    if (start) begin
-      \$316  = 5'h00;
-    end
-    if (rst) begin
-      \$316  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$317  = connection;
-    if (start) begin
-      \$317  = 4'h0;
-    end
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          if (\$313 ) begin
-          end else if (check[3]) begin
-            \$317  = \$314 [3:0];
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$317  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$318  = check;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$318  = 4'h1;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          \$318  = \$307 [3:0];
-      default: ;
-    endcase
-    if (rst) begin
-      \$318  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$319  = fsm_state;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$319  = 3'h1;
-          end
-      3'h1:
-          \$319  = 3'h2;
-      3'h2:
-          \$319  = 3'h3;
-      3'h3:
-          \$319  = 3'h4;
-      3'h4:
-          \$319  = 3'h5;
-      3'h5:
-        begin
-          \$319  = 3'h1;
-          if (\$313 ) begin
-            \$319  = 3'h0;
-          end
-        end
-      default: ;
-    endcase
-    if (rst) begin
-      \$319  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$320  = product;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$320  = \$304 ;
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$321  = total;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$321  = \$305 ;
       default: ;
     endcase
   end
@@ -26611,20 +27050,20 @@ module backspike_default_fp_queue_check_79 (rst, busy, batch, start, \config , f
   assign \$14  = \$13 ;
   assign \$18  = \$17 ;
   assign \$21  = 1'h0;
-  assign \$32  = check[0];
-  assign \$33  = check[1];
-  assign \$34  = check[2];
-  assign \$35  = 1'h0;
-  assign \$41  = check[3];
-  assign \$42  = check[0];
-  assign \$43  = check[1];
-  assign \$44  = check[2];
-  assign \$45  = check[3];
-  assign \$51  = 1'h0;
-  assign \$130  = \$129 ;
-  assign \$132  = \$131 ;
-  assign \$134  = \$133 ;
-  assign \$306  = { check, 1'h0 };
+  assign \$88  = \$87 ;
+  assign \$90  = \$89 ;
+  assign \$92  = \$91 ;
+  assign \$272  = { check, 1'h0 };
+  assign \$279  = check[0];
+  assign \$280  = check[1];
+  assign \$281  = check[2];
+  assign \$282  = 1'h0;
+  assign \$288  = check[3];
+  assign \$289  = check[0];
+  assign \$290  = check[1];
+  assign \$291  = check[2];
+  assign \$292  = check[3];
+  assign \$298  = 1'h0;
 endmodule
 
 module backspike_default_fp_queue_loader (rst, descriptors__addr, start, layer, \config , done, \table , \record$29 , descriptors__data, clk);
@@ -27062,7 +27501,7 @@ module backspike_default_fp_queue_loader (rst, descriptors__addr, start, layer, 
   assign \$8  = readout[0];
 endmodule
 
-module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, batch, \begin , \end$48 , start, abort, \dry_run$45 , o__payload, fault, load, waiting, check, o__valid, counts__0, position, layer, load_done
+module backspike_default_fp_queue_queue (rst, busy, running, done, batch, \begin , \end$50 , start, abort, \dry_run$47 , tile_valid, o__payload, fault, load, waiting, check, o__valid, counts__0, position, layer, load_done
 , check_fault, check_done, o__ready, counts__1, counts__2, tasks__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -27070,10 +27509,10 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   wire \$100 ;
   wire \$101 ;
   wire \$102 ;
-  wire [11:0] \$103 ;
+  wire \$103 ;
   wire \$104 ;
-  wire [11:0] \$105 ;
-  wire [2:0] \$106 ;
+  wire \$105 ;
+  wire \$106 ;
   wire \$107 ;
   wire \$108 ;
   wire \$109 ;
@@ -27083,64 +27522,52 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   wire \$112 ;
   wire \$113 ;
   wire \$114 ;
-  wire \$115 ;
-  wire \$116 ;
-  wire \$117 ;
+  wire [10:0] \$115 ;
+  wire [11:0] \$116 ;
+  wire [11:0] \$117 ;
   wire \$118 ;
   wire \$119 ;
   wire \$12 ;
   wire \$120 ;
-  wire \$121 ;
-  wire \$122 ;
+  wire [13:0] \$121 ;
+  wire [13:0] \$122 ;
   wire \$123 ;
   wire \$124 ;
   wire \$125 ;
   wire \$126 ;
   wire \$127 ;
-  wire \$128 ;
-  wire \$129 ;
+  wire [11:0] \$128 ;
+  wire [12:0] \$129 ;
   wire \$13 ;
-  wire \$130 ;
-  wire [10:0] \$131 ;
-  wire [11:0] \$132 ;
-  wire [11:0] \$133 ;
-  wire \$134 ;
-  wire \$135 ;
-  wire \$136 ;
-  wire [13:0] \$137 ;
-  wire [13:0] \$138 ;
-  wire \$139 ;
-  wire \$140 ;
-  wire \$141 ;
-  wire \$142 ;
-  wire \$143 ;
-  wire [11:0] \$144 ;
-  wire [12:0] \$145 ;
+  reg \$130 ;
+  reg \$131 ;
+  reg \$132 ;
+  reg \$133 ;
+  reg \$134 ;
+  reg [10:0] \$135 ;
+  reg \$136 ;
+  reg [10:0] \$137 ;
+  reg [1:0] \$138 ;
+  reg \$139 ;
+  wire \$14 ;
+  reg [10:0] \$140 ;
+  reg [10:0] \$141 ;
+  reg [10:0] \$142 ;
+  reg \$143 ;
+  reg [12:0] \$144 ;
+  reg \$145 ;
   reg \$146 ;
-  reg \$147 ;
-  reg \$148 ;
+  reg [2:0] \$147 ;
+  reg [58:0] \$148 ;
   reg \$149 ;
-  wire \$15 ;
-  reg [10:0] \$150 ;
+  reg [3:0] \$150 ;
   reg [10:0] \$151 ;
-  reg [1:0] \$152 ;
-  reg \$153 ;
-  reg [10:0] \$154 ;
-  reg [10:0] \$155 ;
-  reg [10:0] \$156 ;
-  reg \$157 ;
-  reg [12:0] \$158 ;
-  reg \$159 ;
   wire \$16 ;
-  reg \$160 ;
-  reg [2:0] \$161 ;
-  reg [58:0] \$162 ;
-  reg [3:0] \$163 ;
-  reg [10:0] \$164 ;
   wire \$17 ;
   wire \$18 ;
   wire \$19 ;
   wire \$2 ;
+  wire \$22 ;
   wire \$23 ;
   wire \$24 ;
   wire \$25 ;
@@ -27154,25 +27581,25 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
-  wire \$35 ;
   wire \$4 ;
+  wire \$40 ;
   wire \$41 ;
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
   wire \$46 ;
-  wire \$47 ;
-  wire [13:0] \$48 ;
-  wire \$49 ;
+  wire [13:0] \$47 ;
+  wire \$48 ;
+  wire [12:0] \$49 ;
   wire \$5 ;
-  wire [12:0] \$50 ;
-  wire [13:0] \$51 ;
-  wire \$52 ;
-  wire [12:0] \$53 ;
-  wire [13:0] \$54 ;
-  wire [12:0] \$55 ;
-  wire [13:0] \$56 ;
+  wire [13:0] \$50 ;
+  wire \$51 ;
+  wire [12:0] \$52 ;
+  wire [13:0] \$53 ;
+  wire [12:0] \$54 ;
+  wire [13:0] \$55 ;
+  wire \$56 ;
   wire \$57 ;
   wire \$58 ;
   wire \$59 ;
@@ -27201,7 +27628,7 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   wire \$8 ;
   wire \$80 ;
   wire \$81 ;
-  wire \$82 ;
+  wire [11:0] \$82 ;
   wire \$83 ;
   wire \$84 ;
   wire \$85 ;
@@ -27210,8 +27637,8 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   wire \$88 ;
   wire \$89 ;
   wire \$9 ;
-  wire \$90 ;
-  wire \$91 ;
+  wire [11:0] \$90 ;
+  wire [2:0] \$91 ;
   wire \$92 ;
   wire \$93 ;
   wire \$94 ;
@@ -27227,7 +27654,7 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   wire [53:0] batch;
   input [10:0] \begin ;
   wire [10:0] \begin ;
-  reg [10:0] \begin$47  = 11'h000;
+  reg [10:0] \begin$49  = 11'h000;
   output busy;
   wire busy;
   output check;
@@ -27260,12 +27687,13 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   input done;
   wire done;
   reg dry_run = 1'h0;
-  input \dry_run$45 ;
-  wire \dry_run$45 ;
+  input \dry_run$47 ;
+  wire \dry_run$47 ;
   wire empty;
   reg [10:0] \end  = 11'h000;
-  input [10:0] \end$48 ;
-  wire [10:0] \end$48 ;
+  input [10:0] \end$50 ;
+  wire [10:0] \end$50 ;
+  reg entered = 1'h0;
   reg exceeds_end = 1'h0;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
@@ -27289,6 +27717,7 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   output [3:0] layer;
   reg [3:0] layer = 4'h0;
   reg layer_loaded = 1'h0;
+  reg layer_same = 1'h0;
   output load;
   reg load;
   input load_done;
@@ -27321,186 +27750,178 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   output waiting;
   reg waiting;
   reg [10:0] work = 11'h000;
+  reg work_empty = 1'h1;
   assign \$1  = counts__0 >= { 1'h0, \task [9:0] };
   assign \$2  = counts__1 >= { 1'h0, \task [19:10] };
   assign \$3  = \$1  & \$2 ;
   assign \$4  = counts__2 >= { 1'h0, \task [29:20] };
   assign tokens = \$3  & \$4 ;
-  assign empty = ~| work;
-  assign \$5  = \task [58] | \task [56];
-  assign \$6  = ~ \$5 ;
-  assign ready = empty | \$6 ;
+  assign \$5  = ~ entered;
+  assign empty = work_empty & \$5 ;
+  assign \$6  = \task [58] | \task [56];
+  assign \$7  = ~ \$6 ;
+  assign ready = empty | \$7 ;
   assign busy = ~ empty;
-  assign \$7  = ~ last_span;
-  assign \$8  = \task [57] & \$7 ;
-  assign \$9  = ~ dry_run;
-  assign repeats = \$8  & \$9 ;
-  assign running = ~ \$35 ;
-  assign \$10  = ~| fetching;
-  assign \$11  = dry_run & exceeds_end;
-  assign \$12  = dry_run & at_end;
-  assign \$13  = \$12  & in_loop;
-  assign \$15  = layer == \task [35:32];
-  assign \$16  = layer_loaded & \$15 ;
+  assign \$8  = ~ last_span;
+  assign \$9  = \task [57] & \$8 ;
+  assign \$10  = ~ dry_run;
+  assign repeats = \$9  & \$10 ;
+  assign running = ~ \$34 ;
+  assign \$11  = ~| fetching;
+  assign \$12  = dry_run & exceeds_end;
+  assign \$13  = dry_run & at_end;
+  assign \$14  = \$13  & in_loop;
+  assign \$16  = layer_loaded & layer_same;
   assign \$17  = ~ \$16 ;
   assign \$18  = empty & \$17 ;
   assign \$19  = ~ tokens;
-  assign \$23  = \task [35:32] >= 4'h4;
-  assign \$24  = load_done & dry_run;
-  assign \$25  = | check_fault;
-  assign \$26  = ~ dry_run;
-  assign \$27  = ~ tile_valid;
-  assign \$28  = dry_run & \$27 ;
-  assign \$29  = dry_run & misplaced;
-  assign \$30  = ~ in_loop;
-  assign \$31  = \task [57] & \$30 ;
-  assign \$32  = \task [56] ? in_loop : \$31 ;
-  assign \$33  = dry_run & \$32 ;
-  assign \$34  = dry_run | o__ready;
-  assign \$35  = ~| fsm_state;
-  assign \$41  = position > \end ;
-  assign \$42  = | \end [10:9];
-  assign \$43  = | \end [7:0];
-  assign \$44  = \end [8] & \$43 ;
-  assign \$45  = \$42  | \$44 ;
-  assign \$46  = \$41  | \$45 ;
-  assign \$47  = position == \end ;
-  assign \$48  = span + 13'h1;
-  assign \$49  = \$48  >= { 1'h0, batch[27:15] };
-  assign \$50  = \task [54] ? batch[40:28] : 13'h0001;
-  assign \$51  = { 3'h0, \task [53:44] } + \$50 ;
-  assign \$52  = | \$51 [13:5];
-  assign \$53  = \task [54] ? batch[40:28] : 13'h0001;
-  assign \$54  = { 3'h0, \task [53:44] } + \$53 ;
-  assign \$55  = \task [54] ? batch[40:28] : 13'h0001;
-  assign \$56  = { 3'h0, \task [53:44] } + \$55 ;
-  assign \$57  = | \$56 [3:0];
-  assign \$58  = \$54 [4] & \$57 ;
-  assign \$59  = \$52  | \$58 ;
-  assign \$60  = ~ dry_run;
-  assign \$61  = issue & \$60 ;
-  assign \$62  = \$61  ^ done;
-  assign \$63  = ~ dry_run;
-  assign \$64  = issue & \$63 ;
-  assign \$65  = ~ \$64 ;
-  assign \$66  = done & \$65 ;
-  assign \$67  = ~ dry_run;
-  assign \$68  = issue & \$67 ;
-  assign \$69  = ~ \$68 ;
-  assign \$70  = done & \$69 ;
-  assign \$71  = ~ dry_run;
-  assign \$72  = issue & \$71 ;
-  assign \$73  = ~ \$72 ;
-  assign \$74  = done & \$73 ;
-  assign \$75  = ~ dry_run;
-  assign \$76  = issue & \$75 ;
-  assign \$77  = ~ \$76 ;
-  assign \$78  = done & \$77 ;
-  assign \$79  = ~ dry_run;
-  assign \$80  = issue & \$79 ;
-  assign \$81  = ~ \$80 ;
-  assign \$82  = done & \$81 ;
-  assign \$83  = ~ dry_run;
-  assign \$84  = issue & \$83 ;
-  assign \$85  = ~ \$84 ;
-  assign \$86  = done & \$85 ;
-  assign \$87  = ~ dry_run;
-  assign \$88  = issue & \$87 ;
-  assign \$89  = ~ \$88 ;
-  assign \$90  = done & \$89 ;
-  assign \$91  = ~ dry_run;
-  assign \$92  = issue & \$91 ;
-  assign \$93  = ~ \$92 ;
-  assign \$94  = done & \$93 ;
-  assign \$95  = ~ dry_run;
-  assign \$96  = issue & \$95 ;
-  assign \$97  = ~ \$96 ;
-  assign \$98  = done & \$97 ;
-  assign \$99  = ~ dry_run;
-  assign \$100  = issue & \$99 ;
-  assign \$101  = ~ \$100 ;
-  assign \$102  = done & \$101 ;
-  assign \$103  = work + { \$102 , \$98 , \$94 , \$90 , \$86 , \$82 , \$78 , \$74 , \$70 , \$66 , \$62  };
-  assign \$104  = done & counted;
-  assign \$105  = counts__0 + 11'h1;
-  assign \$106  = fetching + 2'h1;
-  assign \$107  = ~| fetching;
-  assign \$108  = dry_run & exceeds_end;
-  assign \$109  = dry_run & at_end;
-  assign \$110  = \$109  & in_loop;
-  assign \$111  = fetching == 2'h2;
-  assign \$112  = layer == \task [35:32];
-  assign \$113  = layer_loaded & \$112 ;
-  assign \$114  = ~ \$113 ;
-  assign \$115  = empty & \$114 ;
-  assign \$116  = ~ tokens;
-  assign \$117  = layer == \task [35:32];
-  assign \$118  = layer_loaded & \$117 ;
-  assign \$119  = ready & \$118 ;
-  assign \$120  = \task [35:32] >= 4'h4;
-  assign \$121  = load_done & tokens;
-  assign \$122  = | check_fault;
-  assign \$123  = ~ tile_valid;
-  assign \$124  = dry_run & \$123 ;
-  assign \$125  = dry_run & misplaced;
-  assign \$126  = ~ in_loop;
-  assign \$127  = \task [57] & \$126 ;
-  assign \$128  = \task [56] ? in_loop : \$127 ;
-  assign \$129  = dry_run & \$128 ;
-  assign \$130  = dry_run | o__ready;
-  assign \$131  = \task [56] ? position : loop_begin;
-  assign \$132  = position + 11'h1;
-  assign \$133  = repeats ? { 1'h0, \$131  } : \$132 ;
-  assign \$134  = in_loop | \task [56];
-  assign \$135  = ~ \task [57];
-  assign \$136  = \$134  & \$135 ;
-  assign \$137  = span + 13'h1;
-  assign \$138  = repeats ? \$137  : 14'h0000;
-  assign \$139  = \task [57] | last_span;
-  assign \$140  = in_loop | \task [56];
-  assign \$141  = ~ \$140 ;
-  assign \$142  = \$139  | \$141 ;
-  assign \$143  = dry_run & \$142 ;
-  assign \$144  = position + 11'h1;
-  assign \$145  = \$144  - { 1'h0, \begin$47  };
+  assign \$22  = \task [35:32] >= 4'h4;
+  assign \$23  = load_done & dry_run;
+  assign \$24  = | check_fault;
+  assign \$25  = ~ dry_run;
+  assign \$26  = ~ tile_valid;
+  assign \$27  = dry_run & \$26 ;
+  assign \$28  = dry_run & misplaced;
+  assign \$29  = ~ in_loop;
+  assign \$30  = \task [57] & \$29 ;
+  assign \$31  = \task [56] ? in_loop : \$30 ;
+  assign \$32  = dry_run & \$31 ;
+  assign \$33  = dry_run | o__ready;
+  assign \$34  = ~| fsm_state;
+  assign \$40  = position > \end ;
+  assign \$41  = | \end [10:9];
+  assign \$42  = | \end [7:0];
+  assign \$43  = \end [8] & \$42 ;
+  assign \$44  = \$41  | \$43 ;
+  assign \$45  = \$40  | \$44 ;
+  assign \$46  = position == \end ;
+  assign \$47  = span + 13'h1;
+  assign \$48  = \$47  >= { 1'h0, batch[27:15] };
+  assign \$49  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$50  = { 3'h0, \task [53:44] } + \$49 ;
+  assign \$51  = | \$50 [13:5];
+  assign \$52  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$53  = { 3'h0, \task [53:44] } + \$52 ;
+  assign \$54  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$55  = { 3'h0, \task [53:44] } + \$54 ;
+  assign \$56  = | \$55 [3:0];
+  assign \$57  = \$53 [4] & \$56 ;
+  assign \$58  = \$51  | \$57 ;
+  assign \$59  = ~ dry_run;
+  assign \$60  = issue & \$59 ;
+  assign \$61  = entered ^ done;
+  assign \$62  = ~ entered;
+  assign \$63  = done & \$62 ;
+  assign \$64  = ~ entered;
+  assign \$65  = done & \$64 ;
+  assign \$66  = ~ entered;
+  assign \$67  = done & \$66 ;
+  assign \$68  = ~ entered;
+  assign \$69  = done & \$68 ;
+  assign \$70  = ~ entered;
+  assign \$71  = done & \$70 ;
+  assign \$72  = ~ entered;
+  assign \$73  = done & \$72 ;
+  assign \$74  = ~ entered;
+  assign \$75  = done & \$74 ;
+  assign \$76  = ~ entered;
+  assign \$77  = done & \$76 ;
+  assign \$78  = ~ entered;
+  assign \$79  = done & \$78 ;
+  assign \$80  = ~ entered;
+  assign \$81  = done & \$80 ;
+  assign \$82  = work + { \$81 , \$79 , \$77 , \$75 , \$73 , \$71 , \$69 , \$67 , \$65 , \$63 , \$61  };
+  assign \$83  = ~ done;
+  assign \$84  = entered & \$83 ;
+  assign \$85  = ~ entered;
+  assign \$86  = \$85  & done;
+  assign \$87  = work == 11'h1;
+  assign \$88  = \$86  & \$87 ;
+  assign \$89  = done & counted;
+  assign \$90  = counts__0 + 11'h1;
+  assign \$91  = fetching + 2'h1;
+  assign \$92  = ~| fetching;
+  assign \$93  = dry_run & exceeds_end;
+  assign \$94  = dry_run & at_end;
+  assign \$95  = \$94  & in_loop;
+  assign \$96  = fetching == 2'h2;
+  assign \$97  = tasks__data[35:32] == layer;
+  assign \$98  = layer_loaded & layer_same;
+  assign \$99  = ~ \$98 ;
+  assign \$100  = empty & \$99 ;
+  assign \$101  = ~ tokens;
+  assign \$102  = layer_loaded & layer_same;
+  assign \$103  = ready & \$102 ;
+  assign \$104  = \task [35:32] >= 4'h4;
+  assign \$105  = load_done & tokens;
+  assign \$106  = | check_fault;
+  assign \$107  = ~ tile_valid;
+  assign \$108  = dry_run & \$107 ;
+  assign \$109  = dry_run & misplaced;
+  assign \$110  = ~ in_loop;
+  assign \$111  = \task [57] & \$110 ;
+  assign \$112  = \task [56] ? in_loop : \$111 ;
+  assign \$113  = dry_run & \$112 ;
+  assign \$114  = dry_run | o__ready;
+  assign \$115  = \task [56] ? position : loop_begin;
+  assign \$116  = position + 11'h1;
+  assign \$117  = repeats ? { 1'h0, \$115  } : \$116 ;
+  assign \$118  = in_loop | \task [56];
+  assign \$119  = ~ \task [57];
+  assign \$120  = \$118  & \$119 ;
+  assign \$121  = span + 13'h1;
+  assign \$122  = repeats ? \$121  : 14'h0000;
+  assign \$123  = \task [57] | last_span;
+  assign \$124  = in_loop | \task [56];
+  assign \$125  = ~ \$124 ;
+  assign \$126  = \$123  | \$125 ;
+  assign \$127  = dry_run & \$126 ;
+  assign \$128  = position + 11'h1;
+  assign \$129  = \$128  - { 1'h0, \begin$49  };
   always @(posedge clk)
-    exceeds_end <= \$146 ;
+    exceeds_end <= \$130 ;
   always @(posedge clk)
-    at_end <= \$147 ;
+    at_end <= \$131 ;
   always @(posedge clk)
-    last_span <= \$148 ;
+    last_span <= \$132 ;
   always @(posedge clk)
-    misplaced <= \$149 ;
+    misplaced <= \$133 ;
   always @(posedge clk)
-    work <= \$150 ;
+    entered <= \$134 ;
   always @(posedge clk)
-    counts__0 <= \$151 ;
+    work <= \$135 ;
   always @(posedge clk)
-    fetching <= \$152 ;
+    work_empty <= \$136 ;
   always @(posedge clk)
-    dry_run <= \$153 ;
+    counts__0 <= \$137 ;
   always @(posedge clk)
-    position <= \$154 ;
+    fetching <= \$138 ;
   always @(posedge clk)
-    \begin$47  <= \$155 ;
+    dry_run <= \$139 ;
   always @(posedge clk)
-    \end  <= \$156 ;
+    position <= \$140 ;
   always @(posedge clk)
-    layer_loaded <= \$157 ;
+    \begin$49  <= \$141 ;
   always @(posedge clk)
-    span <= \$158 ;
+    \end  <= \$142 ;
   always @(posedge clk)
-    counted <= \$159 ;
+    layer_loaded <= \$143 ;
   always @(posedge clk)
-    in_loop <= \$160 ;
+    span <= \$144 ;
   always @(posedge clk)
-    fsm_state <= \$161 ;
+    counted <= \$145 ;
   always @(posedge clk)
-    \task  <= \$162 ;
+    in_loop <= \$146 ;
   always @(posedge clk)
-    layer <= \$163 ;
+    fsm_state <= \$147 ;
   always @(posedge clk)
-    loop_begin <= \$164 ;
+    \task  <= \$148 ;
+  always @(posedge clk)
+    layer_same <= \$149 ;
+  always @(posedge clk)
+    layer <= \$150 ;
+  always @(posedge clk)
+    loop_begin <= \$151 ;
   always @* begin
     if (\$initially ) begin end
     fault = 4'h0;
@@ -27509,16 +27930,16 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
           /* empty */;
       3'h1:
           if (abort) begin
-          end else if (\$10 ) begin
           end else if (\$11 ) begin
+          end else if (\$12 ) begin
             fault = 4'h2;
-          end else if (\$13 ) begin
+          end else if (\$14 ) begin
             fault = 4'ha;
           end
       3'h2:
           if (abort) begin
           end else if (\$18 ) begin
-            if (\$23 ) begin
+            if (\$22 ) begin
               fault = 4'h3;
             end
           end
@@ -27526,16 +27947,16 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
           /* empty */;
       3'h5:
           if (check_done) begin
-            if (\$25 ) begin
+            if (\$24 ) begin
               fault = check_fault;
             end
           end
       3'h4:
-          if (\$28 ) begin
+          if (\$27 ) begin
             fault = 4'h4;
-          end else if (\$29 ) begin
+          end else if (\$28 ) begin
             fault = 4'h9;
-          end else if (\$33 ) begin
+          end else if (\$32 ) begin
             fault = 4'ha;
           end
       default: ;
@@ -27553,7 +27974,7 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
           if (abort) begin
           end else if (\$18 ) begin
             (* full_case = 32'd1 *)
-            if (\$23 ) begin
+            if (\$22 ) begin
             end else begin
               load = 1'h1;
             end
@@ -27589,7 +28010,7 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
       3'h2:
           /* empty */;
       3'h3:
-          check = \$24 ;
+          check = \$23 ;
       default: ;
     endcase
   end
@@ -27608,7 +28029,7 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
       3'h5:
           /* empty */;
       3'h4:
-          o__valid = \$26 ;
+          o__valid = \$25 ;
       default: ;
     endcase
   end
@@ -27627,10 +28048,10 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
       3'h5:
           /* empty */;
       3'h4:
-          if (\$28 ) begin
-          end else if (\$29 ) begin
+          if (\$27 ) begin
+          end else if (\$28 ) begin
+          end else if (\$32 ) begin
           end else if (\$33 ) begin
-          end else if (\$34 ) begin
             issue = 1'h1;
           end
       default: ;
@@ -27638,57 +28059,455 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
   end
   always @* begin
     if (\$initially ) begin end
-    \$146  = \$46 ;
+    \$130  = \$45 ;
+    if (rst) begin
+      \$130  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$131  = \$46 ;
+    if (rst) begin
+      \$131  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$132  = \$48 ;
+    if (rst) begin
+      \$132  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$133  = \$58 ;
+    if (rst) begin
+      \$133  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$134  = \$60 ;
+    if (rst) begin
+      \$134  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$135  = \$82 [10:0];
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$135  = 11'h000;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$135  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$136  = work_empty;
+    if (\$84 ) begin
+      \$136  = 1'h0;
+    end
+    if (\$88 ) begin
+      \$136  = 1'h1;
+    end
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$136  = 1'h1;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$136  = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$137  = counts__0;
+    if (\$89 ) begin
+      \$137  = \$90 [10:0];
+    end
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$137  = 11'h000;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$108 ) begin
+          end else if (\$109 ) begin
+          end else if (\$113 ) begin
+          end else if (\$114 ) begin
+            if (\$127 ) begin
+              \$137  = \$129 [10:0];
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$137  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$138  = fetching;
+    casez (fsm_state)
+      3'h0:
+          \$138  = 2'h0;
+      3'h1:
+        begin
+          \$138  = \$91 [1:0];
+          if (abort) begin
+          end else if (\$92 ) begin
+          end else if (\$93 ) begin
+          end else if (\$95 ) begin
+          end else if (at_end) begin
+          end else if (\$96 ) begin
+            \$138  = 2'h0;
+          end
+        end
+      default: ;
+    endcase
+    if (rst) begin
+      \$138  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$139  = dry_run;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$139  = \dry_run$47 ;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$139  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$140  = position;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$140  = \begin ;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$108 ) begin
+          end else if (\$109 ) begin
+          end else if (\$113 ) begin
+          end else if (\$114 ) begin
+            \$140  = \$117 [10:0];
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$140  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$141  = \begin$49 ;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$141  = \begin ;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$141  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$142  = \end ;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$142  = \end$50 ;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$142  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$143  = layer_loaded;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$143  = 1'h0;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          if (abort) begin
+          end else if (\$100 ) begin
+            \$143  = 1'h1;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$143  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$144  = span;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$144  = 13'h0000;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$108 ) begin
+          end else if (\$109 ) begin
+          end else if (\$113 ) begin
+          end else if (\$114 ) begin
+            if (\task [57]) begin
+              \$144  = \$122 [12:0];
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$144  = 13'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$145  = counted;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$145  = 1'h1;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$108 ) begin
+          end else if (\$109 ) begin
+          end else if (\$113 ) begin
+          end else if (\$114 ) begin
+            if (\task [56]) begin
+              \$145  = last_span;
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$145  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$146  = in_loop;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$146  = 1'h0;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$108 ) begin
+          end else if (\$109 ) begin
+          end else if (\$113 ) begin
+          end else if (\$114 ) begin
+            \$146  = \$120 ;
+          end
+      default: ;
+    endcase
     if (rst) begin
       \$146  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$147  = \$47 ;
+    \$147  = fsm_state;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$147  = 3'h1;
+          end
+      3'h1:
+          if (abort) begin
+            \$147  = 3'h0;
+          end else if (\$92 ) begin
+          end else if (\$93 ) begin
+            \$147  = 3'h0;
+          end else if (\$95 ) begin
+            \$147  = 3'h0;
+          end else if (at_end) begin
+            if (empty) begin
+              \$147  = 3'h0;
+            end
+          end else if (\$96 ) begin
+            \$147  = 3'h2;
+          end
+      3'h2:
+          if (abort) begin
+            \$147  = 3'h0;
+          end else if (\$100 ) begin
+            (* full_case = 32'd1 *)
+            if (\$104 ) begin
+              \$147  = 3'h0;
+            end else begin
+              \$147  = 3'h3;
+            end
+          end else if (\$101 ) begin
+          end else if (\$103 ) begin
+            \$147  = 3'h4;
+          end
+      3'h3:
+        begin
+          if (load_done) begin
+            \$147  = 3'h2;
+          end
+          if (\$105 ) begin
+            \$147  = 3'h4;
+          end
+          if (check) begin
+            \$147  = 3'h5;
+          end
+        end
+      3'h5:
+          if (check_done) begin
+            \$147  = 3'h2;
+            if (\$106 ) begin
+              \$147  = 3'h0;
+            end
+          end
+      3'h4:
+          if (\$108 ) begin
+            \$147  = 3'h0;
+          end else if (\$109 ) begin
+            \$147  = 3'h0;
+          end else if (\$113 ) begin
+            \$147  = 3'h0;
+          end else if (\$114 ) begin
+            \$147  = 3'h1;
+          end
+      default: ;
+    endcase
     if (rst) begin
-      \$147  = 1'h0;
+      \$147  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$148  = \$49 ;
-    if (rst) begin
-      \$148  = 1'h0;
-    end
+    \$148  = \task ;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          if (abort) begin
+          end else if (\$92 ) begin
+          end else if (\$93 ) begin
+          end else if (\$95 ) begin
+          end else if (at_end) begin
+          end else if (\$96 ) begin
+            \$148  = tasks__data[58:0];
+          end
+      default: ;
+    endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$149  = \$59 ;
+    \$149  = layer_same;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          if (abort) begin
+          end else if (\$92 ) begin
+          end else if (\$93 ) begin
+          end else if (\$95 ) begin
+          end else if (at_end) begin
+          end else if (\$96 ) begin
+            \$149  = \$97 ;
+          end
+      3'h2:
+          if (abort) begin
+          end else if (\$100 ) begin
+            \$149  = 1'h1;
+          end
+      default: ;
+    endcase
     if (rst) begin
       \$149  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$150  = \$103 [10:0];
+    \$150  = layer;
     casez (fsm_state)
       3'h0:
-          if (start) begin
-            \$150  = 11'h000;
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          if (abort) begin
+          end else if (\$100 ) begin
+            \$150  = \task [35:32];
           end
       default: ;
     endcase
     if (rst) begin
-      \$150  = 11'h000;
+      \$150  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$151  = counts__0;
-    if (\$104 ) begin
-      \$151  = \$105 [10:0];
-    end
+    \$151  = loop_begin;
     casez (fsm_state)
       3'h0:
-          if (start) begin
-            \$151  = 11'h000;
-          end
+          /* empty */;
       3'h1:
           /* empty */;
       3'h2:
@@ -27698,363 +28517,18 @@ module backspike_default_fp_queue_queue (rst, tile_valid, busy, running, done, b
       3'h5:
           /* empty */;
       3'h4:
-          if (\$124 ) begin
-          end else if (\$125 ) begin
-          end else if (\$129 ) begin
-          end else if (\$130 ) begin
-            if (\$143 ) begin
-              \$151  = \$145 [10:0];
+          if (\$108 ) begin
+          end else if (\$109 ) begin
+          end else if (\$113 ) begin
+          end else if (\$114 ) begin
+            if (\task [56]) begin
+              \$151  = position;
             end
           end
       default: ;
     endcase
     if (rst) begin
       \$151  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$152  = fetching;
-    casez (fsm_state)
-      3'h0:
-          \$152  = 2'h0;
-      3'h1:
-        begin
-          \$152  = \$106 [1:0];
-          if (abort) begin
-          end else if (\$107 ) begin
-          end else if (\$108 ) begin
-          end else if (\$110 ) begin
-          end else if (at_end) begin
-          end else if (\$111 ) begin
-            \$152  = 2'h0;
-          end
-        end
-      default: ;
-    endcase
-    if (rst) begin
-      \$152  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$153  = dry_run;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$153  = \dry_run$45 ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$153  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$154  = position;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$154  = \begin ;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h4:
-          if (\$124 ) begin
-          end else if (\$125 ) begin
-          end else if (\$129 ) begin
-          end else if (\$130 ) begin
-            \$154  = \$133 [10:0];
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$154  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$155  = \begin$47 ;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$155  = \begin ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$155  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$156  = \end ;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$156  = \end$48 ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$156  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$157  = layer_loaded;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$157  = 1'h0;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          if (abort) begin
-          end else if (\$115 ) begin
-            \$157  = 1'h1;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$157  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$158  = span;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$158  = 13'h0000;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h4:
-          if (\$124 ) begin
-          end else if (\$125 ) begin
-          end else if (\$129 ) begin
-          end else if (\$130 ) begin
-            if (\task [57]) begin
-              \$158  = \$138 [12:0];
-            end
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$158  = 13'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$159  = counted;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$159  = 1'h1;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h4:
-          if (\$124 ) begin
-          end else if (\$125 ) begin
-          end else if (\$129 ) begin
-          end else if (\$130 ) begin
-            if (\task [56]) begin
-              \$159  = last_span;
-            end
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$159  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$160  = in_loop;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$160  = 1'h0;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h4:
-          if (\$124 ) begin
-          end else if (\$125 ) begin
-          end else if (\$129 ) begin
-          end else if (\$130 ) begin
-            \$160  = \$136 ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$160  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$161  = fsm_state;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$161  = 3'h1;
-          end
-      3'h1:
-          if (abort) begin
-            \$161  = 3'h0;
-          end else if (\$107 ) begin
-          end else if (\$108 ) begin
-            \$161  = 3'h0;
-          end else if (\$110 ) begin
-            \$161  = 3'h0;
-          end else if (at_end) begin
-            if (empty) begin
-              \$161  = 3'h0;
-            end
-          end else if (\$111 ) begin
-            \$161  = 3'h2;
-          end
-      3'h2:
-          if (abort) begin
-            \$161  = 3'h0;
-          end else if (\$115 ) begin
-            (* full_case = 32'd1 *)
-            if (\$120 ) begin
-              \$161  = 3'h0;
-            end else begin
-              \$161  = 3'h3;
-            end
-          end else if (\$116 ) begin
-          end else if (\$119 ) begin
-            \$161  = 3'h4;
-          end
-      3'h3:
-        begin
-          if (load_done) begin
-            \$161  = 3'h2;
-          end
-          if (\$121 ) begin
-            \$161  = 3'h4;
-          end
-          if (check) begin
-            \$161  = 3'h5;
-          end
-        end
-      3'h5:
-          if (check_done) begin
-            \$161  = 3'h2;
-            if (\$122 ) begin
-              \$161  = 3'h0;
-            end
-          end
-      3'h4:
-          if (\$124 ) begin
-            \$161  = 3'h0;
-          end else if (\$125 ) begin
-            \$161  = 3'h0;
-          end else if (\$129 ) begin
-            \$161  = 3'h0;
-          end else if (\$130 ) begin
-            \$161  = 3'h1;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$161  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$162  = \task ;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (abort) begin
-          end else if (\$107 ) begin
-          end else if (\$108 ) begin
-          end else if (\$110 ) begin
-          end else if (at_end) begin
-          end else if (\$111 ) begin
-            \$162  = tasks__data[58:0];
-          end
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$163  = layer;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          if (abort) begin
-          end else if (\$115 ) begin
-            \$163  = \task [35:32];
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$163  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$164  = loop_begin;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h4:
-          if (\$124 ) begin
-          end else if (\$125 ) begin
-          end else if (\$129 ) begin
-          end else if (\$130 ) begin
-            if (\task [56]) begin
-              \$164  = position;
-            end
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$164  = 11'h000;
     end
   end
   assign o__payload[32:20] = span;
@@ -28161,9 +28635,13 @@ module backspike_default_fp_queue_records (rst, connection, record, o, clk);
   assign o[8:0] = \$signature__data ;
 endmodule
 
-module backspike_default_gradients_memory (rst, rest, host__request__valid, \port$7146$0 , \write__en$14 , read1__addr, \port$12019$0 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$23 , \port$18647$0 , \port$18649$0 , \port$18651$0 , \port$18653$0 , \port$18655$0 , \port$18657$0 , \port$18659$0 , \port$18661$0 , \port$18662$1 , \port$18676$0
-, read0__data, read1__data, host__response__payload, clk);
+module backspike_default_gradients_memory (rst, rest, host__request__valid, \port$7792$0 , \write__en$35 , host__request__ready, host__response__valid, host__request__payload, \read0__addr$19 , \port$20209$0 , \port$20211$0 , \port$20213$0 , \port$20215$0 , \port$20217$0 , \port$20219$0 , \port$20221$0 , \port$20223$0 , \port$20224$1 , \port$20238$0 , read1__addr, read0__data
+, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
+  wire [3:0] \$1 ;
+  wire [10:0] \$2 ;
+  wire [127:0] \$3 ;
+  reg [3:0] \$4 ;
   wire [10:0] address;
   input clk;
   wire clk;
@@ -28179,33 +28657,31 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input \port$12019$0 ;
-  wire \port$12019$0 ;
-  input [15:0] \port$18647$0 ;
-  wire [15:0] \port$18647$0 ;
-  input [15:0] \port$18649$0 ;
-  wire [15:0] \port$18649$0 ;
-  input [15:0] \port$18651$0 ;
-  wire [15:0] \port$18651$0 ;
-  input [15:0] \port$18653$0 ;
-  wire [15:0] \port$18653$0 ;
-  input [15:0] \port$18655$0 ;
-  wire [15:0] \port$18655$0 ;
-  input [15:0] \port$18657$0 ;
-  wire [15:0] \port$18657$0 ;
-  input [15:0] \port$18659$0 ;
-  wire [15:0] \port$18659$0 ;
-  input [15:0] \port$18661$0 ;
-  wire [15:0] \port$18661$0 ;
-  input [3:0] \port$18662$1 ;
-  wire [3:0] \port$18662$1 ;
-  input [6:0] \port$18676$0 ;
-  wire [6:0] \port$18676$0 ;
-  input \port$7146$0 ;
-  wire \port$7146$0 ;
+  input [15:0] \port$20209$0 ;
+  wire [15:0] \port$20209$0 ;
+  input [15:0] \port$20211$0 ;
+  wire [15:0] \port$20211$0 ;
+  input [15:0] \port$20213$0 ;
+  wire [15:0] \port$20213$0 ;
+  input [15:0] \port$20215$0 ;
+  wire [15:0] \port$20215$0 ;
+  input [15:0] \port$20217$0 ;
+  wire [15:0] \port$20217$0 ;
+  input [15:0] \port$20219$0 ;
+  wire [15:0] \port$20219$0 ;
+  input [15:0] \port$20221$0 ;
+  wire [15:0] \port$20221$0 ;
+  input [15:0] \port$20223$0 ;
+  wire [15:0] \port$20223$0 ;
+  input [3:0] \port$20224$1 ;
+  wire [3:0] \port$20224$1 ;
+  input [6:0] \port$20238$0 ;
+  wire [6:0] \port$20238$0 ;
+  input \port$7792$0 ;
+  wire \port$7792$0 ;
   reg [10:0] read0__addr;
-  input [10:0] \read0__addr$23 ;
-  wire [10:0] \read0__addr$23 ;
+  input [10:0] \read0__addr$19 ;
+  wire [10:0] \read0__addr$19 ;
   output [127:0] read0__data;
   wire [127:0] read0__data;
   reg [1:0] read0__en;
@@ -28217,14 +28693,20 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
   wire rest;
   input rst;
   wire rst;
-  wire [10:0] write__addr;
-  wire [127:0] write__data;
-  wire [3:0] write__en;
-  input \write__en$14 ;
-  wire \write__en$14 ;
-  assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$18676$0 , \port$18662$1  };
-  assign write__data = rest ? { data, data, data, data } : { \port$18661$0 , \port$18659$0 , \port$18657$0 , \port$18655$0 , \port$18653$0 , \port$18651$0 , \port$18649$0 , \port$18647$0  };
+  reg [10:0] write__addr = 11'h000;
+  reg [127:0] write__data = 128'h00000000000000000000000000000000;
+  reg [3:0] write__en = 4'h0;
+  input \write__en$35 ;
+  wire \write__en$35 ;
+  always @(posedge clk)
+    write__en <= \$4 ;
+  always @(posedge clk)
+    write__addr <= \$2 ;
+  always @(posedge clk)
+    write__data <= \$3 ;
+  assign \$1  = rest ? enable : { \write__en$35 , \write__en$35 , \write__en$35 , \write__en$35  };
+  assign \$2  = rest ? address : { \port$20238$0 , \port$20224$1  };
+  assign \$3  = rest ? { data, data, data, data } : { \port$20223$0 , \port$20221$0 , \port$20219$0 , \port$20217$0 , \port$20215$0 , \port$20213$0 , \port$20211$0 , \port$20209$0  };
   backspike_default_gradients_memory_rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -28232,7 +28714,6 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$12019$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -28253,24 +28734,31 @@ module backspike_default_gradients_memory (rst, rest, host__request__valid, \por
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = \read0__addr$23 ;
+    \$4  = \$1 ;
+    if (rst) begin
+      \$4  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    read0__addr = \read0__addr$19 ;
     if (rest) begin
       read0__addr = address;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$7146$0 , \port$7146$0  };
+    read0__en = { \port$7792$0 , \port$7792$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
   end
 endmodule
 
-module backspike_default_gradients_memory_rows (rst, \read__addr$15 , \read__en$19 , write__en, write__addr, write__data, read__addr, read0__en, read0__data, read1__data, clk);
+module backspike_default_gradients_memory_rows (rst, \read__addr$15 , read__addr, read0__en, write__en, write__addr, write__data, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [127:0] \$1 ;
-  reg [127:0] \$2 ;
+  wire [127:0] \$2 ;
   input clk;
   wire clk;
   output [127:0] read0__data;
@@ -28285,8 +28773,6 @@ module backspike_default_gradients_memory_rows (rst, \read__addr$15 , \read__en$
   wire [10:0] \read__addr$15 ;
   wire [127:0] read__data;
   wire [127:0] \read__data$24 ;
-  input \read__en$19 ;
-  wire \read__en$19 ;
   input rst;
   wire rst;
   input [10:0] write__addr;
@@ -28330,9 +28816,7 @@ module backspike_default_gradients_memory_rows (rst, \read__addr$15 , \read__en$
   end
   reg [127:0] _1_;
   always @(posedge clk) begin
-    if (\read__en$19 ) begin
-      _1_ <= copy1[\read__addr$15 ];
-    end
+    _1_ <= copy1[\read__addr$15 ];
   end
   assign \read__data$24  = _1_;
   always @(posedge clk)
@@ -28341,18 +28825,12 @@ module backspike_default_gradients_memory_rows (rst, \read__addr$15 , \read__en$
     read1__data <= \$2 ;
   always @* begin
     if (\$initially ) begin end
-    \$2  = read1__data;
-    if (\read__en$19 ) begin
-      \$2  = \read__data$24 ;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
     \$1  = read0__data;
     if (read0__en[1]) begin
       \$1  = read__data;
     end
   end
+  assign \$2  = \read__data$24 ;
 endmodule
 
 module backspike_default_gradients_memory_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, row, address, data, host__response__payload, clk);
@@ -28857,6 +29335,7 @@ module backspike_default_host (axi__awprot, axi__awvalid, axi__wdata, axi__wstrb
     .rst(rst)
   );
   backspike_default_host_port  port (
+    .axi__araddr(axi__araddr),
     .axi__arready(axi__arready),
     .axi__awaddr(axi__awaddr),
     .axi__awready(axi__awready),
@@ -28879,7 +29358,6 @@ module backspike_default_host (axi__awprot, axi__awvalid, axi__wdata, axi__wstrb
     .response__payload(response__payload),
     .response__valid(response__valid),
     .rst(rst),
-    .w_data(axi__araddr),
     .w_en(axi__arvalid)
   );
   backspike_default_host_registers  registers (
@@ -29050,7 +29528,7 @@ module backspike_default_host_bus (rst, i__request__valid, i__request__ready, o_
   assign o__request__valid = \$signal ;
 endmodule
 
-module backspike_default_host_port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, axi__bready, w_data, w_en, \r_en$37 , clk, rst, axi__awready, axi__wready, request__valid, axi__bresp, axi__rresp, axi__arready, axi__rvalid, axi__rdata, request__ready, request__payload, axi__bvalid
+module backspike_default_host_port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, axi__bready, axi__araddr, w_en, \r_en$37 , clk, rst, axi__awready, axi__wready, request__valid, axi__bresp, axi__rresp, axi__arready, axi__rvalid, axi__rdata, request__ready, request__payload, axi__bvalid
 , response__valid, response__payload, axi__awaddr);
   reg \$initially  = 0;
   wire \$1 ;
@@ -29072,14 +29550,14 @@ module backspike_default_host_port (axi__awvalid, axi__wdata, axi__wstrb, axi__w
   wire \$24 ;
   wire \$25 ;
   wire \$26 ;
-  wire \$27 ;
-  wire \$28 ;
+  wire [22:0] \$27 ;
+  wire [31:0] \$28 ;
   wire \$29 ;
   wire \$3 ;
-  wire [23:0] \$30 ;
-  wire [31:0] \$31 ;
+  wire [31:0] \$30 ;
+  wire \$31 ;
   wire \$32 ;
-  wire [31:0] \$33 ;
+  wire \$33 ;
   wire \$34 ;
   wire \$35 ;
   wire \$36 ;
@@ -29109,9 +29587,9 @@ module backspike_default_host_port (axi__awvalid, axi__wdata, axi__wstrb, axi__w
   wire \$58 ;
   reg \$59 ;
   wire \$6 ;
-  reg [23:0] \$60 ;
+  reg [22:0] \$60 ;
   reg \$61 ;
-  reg [35:0] \$62 ;
+  reg [32:0] \$62 ;
   reg \$63 ;
   reg [3:0] \$64 ;
   reg [3:0] \$65 ;
@@ -29124,7 +29602,9 @@ module backspike_default_host_port (axi__awvalid, axi__wdata, axi__wstrb, axi__w
   wire \$8 ;
   wire \$9 ;
   reg aw_full = 1'h0;
-  reg [23:0] aw_held = 24'h000000;
+  reg [22:0] aw_held = 23'h000000;
+  input [23:0] axi__araddr;
+  wire [23:0] axi__araddr;
   output axi__arready;
   wire axi__arready;
   input [23:0] axi__awaddr;
@@ -29166,7 +29646,7 @@ module backspike_default_host_port (axi__awvalid, axi__wdata, axi__wstrb, axi__w
   wire done;
   reg offered = 1'h0;
   reg [3:0] pending = 4'h0;
-  wire [23:0] r_data;
+  wire [22:0] r_data;
   wire [32:0] \r_data$33 ;
   wire r_en;
   input \r_en$37 ;
@@ -29188,35 +29668,33 @@ module backspike_default_host_port (axi__awvalid, axi__wdata, axi__wstrb, axi__w
   input rst;
   wire rst;
   wire start;
-  input [23:0] w_data;
-  wire [23:0] w_data;
   input w_en;
   wire w_en;
   reg \w_en$43 ;
   reg w_full = 1'h0;
-  reg [35:0] w_held = 36'h000000000;
+  reg [32:0] w_held = 33'h000000000;
   reg was_read = 1'h0;
   reg writing = 1'h0;
-  assign \$26  = ~ \$25 ;
-  assign \$27  = \$24  | \$26 ;
-  assign refuse = read ? \$23  : \$27 ;
-  assign \$28  = ~ refuse;
-  assign request__valid = start & \$28 ;
-  assign \$29  = ~ read;
-  assign \$30  = read ? r_data : aw_held;
-  assign \$31  = read ? 32'd0 : w_held[31:0];
-  assign \$32  = refuse | request__ready;
-  assign done = start & \$32 ;
+  assign \$25  = ~ refuse;
+  assign request__valid = start & \$25 ;
+  assign \$26  = ~ read;
+  assign \$27  = read ? r_data : aw_held;
+  assign \$28  = read ? 32'd0 : w_held[31:0];
+  assign \$29  = refuse | request__ready;
+  assign done = start & \$29 ;
   assign r_en = done & read;
   assign axi__bresp = b_error ? 2'h2 : 2'h0;
   assign axi__rresp = \r_data$33 [32] ? 2'h2 : 2'h0;
-  assign \$33  = refused ? 32'd0 : response__payload[31:0];
-  assign \$34  = response__payload[32] | refused;
-  assign \$35  = response__valid | refused;
-  assign \$36  = ~ writing;
-  assign \$37  = \$35  & \$36 ;
-  assign \$38  = axi__awvalid & axi__awready;
-  assign \$39  = axi__wvalid & axi__wready;
+  assign \$30  = refused ? 32'd0 : response__payload[31:0];
+  assign \$31  = response__payload[32] | refused;
+  assign \$32  = response__valid | refused;
+  assign \$33  = ~ writing;
+  assign \$34  = \$32  & \$33 ;
+  assign \$35  = axi__awvalid & axi__awready;
+  assign \$36  = | axi__awaddr[1:0];
+  assign \$37  = axi__wvalid & axi__wready;
+  assign \$38  = & axi__wstrb;
+  assign \$39  = ~ \$38 ;
   assign \$40  = ~ request__ready;
   assign \$41  = request__valid & \$40 ;
   assign \$42  = done & read;
@@ -29262,47 +29740,48 @@ module backspike_default_host_port (axi__awvalid, axi__wdata, axi__wstrb, axi__w
     b_error <= \$70 ;
   assign axi__awready = ~ aw_full;
   assign axi__wready = ~ w_full;
-  assign \$1  = ~ claimed[3];
-  assign \$2  = r_rdy & \$1 ;
-  assign \$3  = aw_full & w_full;
-  assign \$4  = ~ axi__bvalid;
-  assign \$5  = \$4  | axi__bready;
-  assign \$6  = \$3  & \$5 ;
-  assign \$7  = \$6  & was_read;
-  assign \$8  = ~ \$7 ;
-  assign \$9  = \$2  & \$8 ;
-  assign read = offered ? was_read : \$9 ;
-  assign \$10  = aw_full & w_full;
-  assign \$11  = ~ axi__bvalid;
-  assign \$12  = \$11  | axi__bready;
-  assign \$13  = \$10  & \$12 ;
-  assign \$14  = ~ claimed[3];
-  assign \$15  = r_rdy & \$14 ;
-  assign \$16  = \$13  | \$15 ;
-  assign \$17  = ~ writing;
-  assign \$18  = \$16  & \$17 ;
-  assign \$19  = ~ refuse;
-  assign \$20  = read & \$19 ;
-  assign \$21  = ~| pending;
-  assign \$22  = \$20  | \$21 ;
-  assign start = \$18  & \$22 ;
-  assign \$23  = | r_data[1:0];
-  assign \$24  = | aw_held[1:0];
-  assign \$25  = & w_held[35:32];
+  assign \$1  = | axi__araddr[1:0];
+  assign \$2  = ~ claimed[3];
+  assign \$3  = r_rdy & \$2 ;
+  assign \$4  = aw_full & w_full;
+  assign \$5  = ~ axi__bvalid;
+  assign \$6  = \$5  | axi__bready;
+  assign \$7  = \$4  & \$6 ;
+  assign \$8  = \$7  & was_read;
+  assign \$9  = ~ \$8 ;
+  assign \$10  = \$3  & \$9 ;
+  assign read = offered ? was_read : \$10 ;
+  assign \$11  = aw_full & w_full;
+  assign \$12  = ~ axi__bvalid;
+  assign \$13  = \$12  | axi__bready;
+  assign \$14  = \$11  & \$13 ;
+  assign \$15  = ~ claimed[3];
+  assign \$16  = r_rdy & \$15 ;
+  assign \$17  = \$14  | \$16 ;
+  assign \$18  = ~ writing;
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = ~ refuse;
+  assign \$21  = read & \$20 ;
+  assign \$22  = ~| pending;
+  assign \$23  = \$21  | \$22 ;
+  assign start = \$19  & \$23 ;
+  assign \$24  = aw_held[22] | w_held[32];
+  assign refuse = read ? r_data[22] : \$24 ;
   backspike_default_host_port_ar  ar (
     .clk(clk),
+    .\port$0$70 (axi__araddr[23:2]),
+    .\port$45$0 (\$1 ),
     .r_data(r_data),
     .r_en(r_en),
     .r_rdy(r_rdy),
     .rst(rst),
     .w_en(w_en),
-    .w_port__data(w_data),
     .w_rdy(axi__arready)
   );
   backspike_default_host_port_r  r (
     .clk(clk),
-    .\port$85$0 (\$33 ),
-    .\port$86$0 (\$34 ),
+    .\port$82$0 (\$30 ),
+    .\port$83$0 (\$31 ),
     .r_data(\r_data$33 ),
     .r_en(\r_en$37 ),
     .r_rdy(axi__rvalid),
@@ -29312,14 +29791,14 @@ module backspike_default_host_port (axi__awvalid, axi__wdata, axi__wstrb, axi__w
   always @* begin
     if (\$initially ) begin end
     \w_en$43  = 1'h0;
-    if (\$37 ) begin
+    if (\$34 ) begin
       \w_en$43  = 1'h1;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$59  = aw_full;
-    if (\$38 ) begin
+    if (\$35 ) begin
       \$59  = 1'h1;
     end
     if (\$55 ) begin
@@ -29332,14 +29811,14 @@ module backspike_default_host_port (axi__awvalid, axi__wdata, axi__wstrb, axi__w
   always @* begin
     if (\$initially ) begin end
     \$60  = aw_held;
-    if (\$38 ) begin
-      \$60  = axi__awaddr;
+    if (\$35 ) begin
+      \$60  = { \$36 , axi__awaddr[23:2] };
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$61  = w_full;
-    if (\$39 ) begin
+    if (\$37 ) begin
       \$61  = 1'h1;
     end
     if (\$55 ) begin
@@ -29352,8 +29831,8 @@ module backspike_default_host_port (axi__awvalid, axi__wdata, axi__wstrb, axi__w
   always @* begin
     if (\$initially ) begin end
     \$62  = w_held;
-    if (\$39 ) begin
-      \$62  = { axi__wstrb, axi__wdata };
+    if (\$37 ) begin
+      \$62  = { \$39 , axi__wdata };
     end
   end
   always @* begin
@@ -29428,12 +29907,12 @@ module backspike_default_host_port (axi__awvalid, axi__wdata, axi__wstrb, axi__w
     end
   end
   assign axi__rdata = \r_data$33 [31:0];
-  assign request__payload[54:23] = \$31 ;
-  assign request__payload[22:1] = \$30 [23:2];
-  assign request__payload[0] = \$29 ;
+  assign request__payload[54:23] = \$28 ;
+  assign request__payload[22:1] = \$27 [21:0];
+  assign request__payload[0] = \$26 ;
 endmodule
 
-module backspike_default_host_port_ar (w_en, clk, rst, r_en, w_rdy, r_rdy, r_data, w_port__data);
+module backspike_default_host_port_ar (w_en, clk, rst, \port$45$0 , r_en, w_rdy, r_rdy, r_data, \port$0$70 );
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -29455,8 +29934,12 @@ module backspike_default_host_port_ar (w_en, clk, rst, r_en, w_rdy, r_rdy, r_dat
   input clk;
   wire clk;
   reg [1:0] level = 2'h0;
-  output [23:0] r_data;
-  wire [23:0] r_data;
+  input [21:0] \port$0$70 ;
+  wire [21:0] \port$0$70 ;
+  input \port$45$0 ;
+  wire \port$45$0 ;
+  output [22:0] r_data;
+  wire [22:0] r_data;
   input r_en;
   wire r_en;
   reg r_port__addr = 1'h0;
@@ -29467,15 +29950,13 @@ module backspike_default_host_port_ar (w_en, clk, rst, r_en, w_rdy, r_rdy, r_dat
   input w_en;
   wire w_en;
   reg w_port__addr = 1'h0;
-  input [23:0] w_port__data;
-  wire [23:0] w_port__data;
   wire w_port__en;
   output w_rdy;
   wire w_rdy;
-  reg [23:0] storage [1:0];
+  reg [22:0] storage [1:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= w_port__data;
+      storage[w_port__addr] <= { \port$45$0 , \port$0$70  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 2'h2;
@@ -29536,7 +30017,7 @@ module backspike_default_host_port_ar (w_en, clk, rst, r_en, w_rdy, r_rdy, r_dat
   end
 endmodule
 
-module backspike_default_host_port_r (clk, rst, \port$85$0 , \port$86$0 , r_rdy, r_data, w_en, r_en);
+module backspike_default_host_port_r (clk, rst, \port$82$0 , \port$83$0 , r_rdy, r_data, w_en, r_en);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -29558,10 +30039,10 @@ module backspike_default_host_port_r (clk, rst, \port$85$0 , \port$86$0 , r_rdy,
   input clk;
   wire clk;
   reg [3:0] level = 4'h0;
-  input [31:0] \port$85$0 ;
-  wire [31:0] \port$85$0 ;
-  input \port$86$0 ;
-  wire \port$86$0 ;
+  input [31:0] \port$82$0 ;
+  wire [31:0] \port$82$0 ;
+  input \port$83$0 ;
+  wire \port$83$0 ;
   output [32:0] r_data;
   wire [32:0] r_data;
   input r_en;
@@ -29579,7 +30060,7 @@ module backspike_default_host_port_r (clk, rst, \port$85$0 , \port$86$0 , r_rdy,
   reg [32:0] storage [7:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$86$0 , \port$85$0  };
+      storage[w_port__addr] <= { \port$83$0 , \port$82$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 4'h8;
@@ -29963,182 +30444,130 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   wire \$386 ;
   wire \$387 ;
   wire \$388 ;
-  wire \$389 ;
+  wire [31:0] \$389 ;
   wire \$39 ;
-  wire \$390 ;
-  wire \$391 ;
-  wire \$392 ;
-  wire \$393 ;
-  wire \$394 ;
-  wire \$395 ;
-  wire \$396 ;
-  wire \$397 ;
-  wire \$398 ;
-  wire \$399 ;
+  wire [31:0] \$390 ;
+  wire [31:0] \$391 ;
+  wire [31:0] \$392 ;
+  wire [31:0] \$393 ;
+  wire [31:0] \$394 ;
+  wire [31:0] \$395 ;
+  wire [31:0] \$396 ;
+  wire [31:0] \$397 ;
+  wire [31:0] \$398 ;
+  wire [31:0] \$399 ;
   wire \$4 ;
   wire \$40 ;
-  wire \$400 ;
-  wire \$401 ;
-  wire \$402 ;
-  wire \$403 ;
-  wire \$404 ;
-  wire \$405 ;
-  wire \$406 ;
-  wire \$407 ;
-  wire \$408 ;
-  wire \$409 ;
+  wire [31:0] \$400 ;
+  wire [31:0] \$401 ;
+  wire [31:0] \$402 ;
+  reg \$403 ;
+  reg \$404 ;
+  reg [3:0] \$405 ;
+  reg \$406 ;
+  reg \$407 ;
+  reg \$408 ;
+  reg \$409 ;
   wire \$41 ;
-  wire \$410 ;
-  wire \$411 ;
-  wire \$412 ;
-  wire \$413 ;
-  wire \$414 ;
-  wire \$415 ;
-  wire \$416 ;
-  wire \$417 ;
-  wire \$418 ;
-  wire \$419 ;
+  reg \$410 ;
+  reg \$411 ;
+  reg \$412 ;
+  reg \$413 ;
+  reg \$414 ;
+  reg \$415 ;
+  reg \$416 ;
+  reg [28:0] \$417 ;
+  reg \$418 ;
+  reg [28:0] \$419 ;
   wire \$42 ;
-  wire \$420 ;
-  wire \$421 ;
-  wire \$422 ;
-  wire \$423 ;
-  wire \$424 ;
-  wire \$425 ;
-  wire \$426 ;
-  wire \$427 ;
-  wire \$428 ;
-  wire \$429 ;
+  reg \$420 ;
+  reg [16:0] \$421 ;
+  reg \$422 ;
+  reg [31:0] \$423 ;
+  reg \$424 ;
+  reg [31:0] \$425 ;
+  reg \$426 ;
+  reg [26:0] \$427 ;
+  reg \$428 ;
+  reg [26:0] \$429 ;
   wire \$43 ;
-  wire \$430 ;
-  wire \$431 ;
-  wire \$432 ;
-  wire \$433 ;
-  wire \$434 ;
-  wire \$435 ;
-  wire \$436 ;
-  wire \$437 ;
-  wire \$438 ;
-  wire \$439 ;
+  reg \$430 ;
+  reg [26:0] \$431 ;
+  reg \$432 ;
+  reg \$433 ;
+  reg \$434 ;
+  reg \$435 ;
+  reg \$436 ;
+  reg \$437 ;
+  reg [31:0] \$438 ;
+  reg \$439 ;
   wire [31:0] \$44 ;
-  wire \$440 ;
-  wire [31:0] \$441 ;
-  wire [31:0] \$442 ;
-  wire [31:0] \$443 ;
-  wire [31:0] \$444 ;
-  wire [31:0] \$445 ;
-  wire [31:0] \$446 ;
-  wire [31:0] \$447 ;
-  wire [31:0] \$448 ;
-  wire [31:0] \$449 ;
+  reg \$440 ;
+  reg \$441 ;
+  reg [32:0] \$442 ;
+  reg \$443 ;
+  reg \$444 ;
+  reg \$445 ;
+  reg [32:0] \$446 ;
+  reg \$447 ;
+  reg \$448 ;
+  reg \$449 ;
   wire \$45 ;
-  wire [31:0] \$450 ;
-  wire [31:0] \$451 ;
-  wire [31:0] \$452 ;
-  wire [31:0] \$453 ;
-  wire [31:0] \$454 ;
+  reg [32:0] \$450 ;
+  reg \$451 ;
+  reg \$452 ;
+  reg \$453 ;
+  reg [32:0] \$454 ;
   reg \$455 ;
   reg \$456 ;
-  reg [3:0] \$457 ;
-  reg \$458 ;
+  reg \$457 ;
+  reg [32:0] \$458 ;
   reg \$459 ;
   wire \$46 ;
   reg \$460 ;
   reg \$461 ;
-  reg \$462 ;
+  reg [32:0] \$462 ;
   reg \$463 ;
   reg \$464 ;
   reg \$465 ;
-  reg \$466 ;
+  reg [32:0] \$466 ;
   reg \$467 ;
   reg \$468 ;
-  reg [28:0] \$469 ;
+  reg \$469 ;
   wire \$47 ;
-  reg \$470 ;
-  reg [28:0] \$471 ;
+  reg [32:0] \$470 ;
+  reg \$471 ;
   reg \$472 ;
-  reg [16:0] \$473 ;
-  reg \$474 ;
-  reg [31:0] \$475 ;
+  reg \$473 ;
+  reg [32:0] \$474 ;
+  reg \$475 ;
   reg \$476 ;
-  reg [31:0] \$477 ;
-  reg \$478 ;
-  reg [26:0] \$479 ;
+  reg \$477 ;
+  reg [32:0] \$478 ;
+  reg \$479 ;
   wire \$48 ;
   reg \$480 ;
-  reg [26:0] \$481 ;
-  reg \$482 ;
-  reg [26:0] \$483 ;
+  reg \$481 ;
+  reg [32:0] \$482 ;
+  reg \$483 ;
   reg \$484 ;
   reg \$485 ;
-  reg \$486 ;
+  reg [32:0] \$486 ;
   reg \$487 ;
   reg \$488 ;
   reg \$489 ;
   wire \$49 ;
-  reg [31:0] \$490 ;
+  reg [32:0] \$490 ;
   reg \$491 ;
   reg \$492 ;
   reg \$493 ;
   reg [32:0] \$494 ;
-  reg \$495 ;
-  reg \$496 ;
-  reg \$497 ;
-  reg [32:0] \$498 ;
-  reg \$499 ;
   wire \$5 ;
   wire \$50 ;
-  reg \$500 ;
-  reg \$501 ;
-  reg [32:0] \$502 ;
-  reg \$503 ;
-  reg \$504 ;
-  reg \$505 ;
-  reg [32:0] \$506 ;
-  reg \$507 ;
-  reg \$508 ;
-  reg \$509 ;
   wire \$51 ;
-  reg [32:0] \$510 ;
-  reg \$511 ;
-  reg \$512 ;
-  reg \$513 ;
-  reg [32:0] \$514 ;
-  reg \$515 ;
-  reg \$516 ;
-  reg \$517 ;
-  reg [32:0] \$518 ;
-  reg \$519 ;
   wire [31:0] \$52 ;
-  reg \$520 ;
-  reg \$521 ;
-  reg [32:0] \$522 ;
-  reg \$523 ;
-  reg \$524 ;
-  reg \$525 ;
-  reg [32:0] \$526 ;
-  reg \$527 ;
-  reg \$528 ;
-  reg \$529 ;
   wire \$53 ;
-  reg [32:0] \$530 ;
-  reg \$531 ;
-  reg \$532 ;
-  reg \$533 ;
-  reg [32:0] \$534 ;
-  reg \$535 ;
-  reg \$536 ;
-  reg \$537 ;
-  reg [32:0] \$538 ;
-  reg \$539 ;
   wire \$54 ;
-  reg \$540 ;
-  reg \$541 ;
-  reg [32:0] \$542 ;
-  reg \$543 ;
-  reg \$544 ;
-  reg \$545 ;
-  reg [32:0] \$546 ;
   wire \$55 ;
   wire \$56 ;
   wire \$57 ;
@@ -30218,8 +30647,7 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   reg codes_came = 1'h0;
   reg codes_chosen = 1'h0;
   reg [32:0] codes_found = 33'h000000000;
-  wire codes_hit;
-  reg codes_within = 1'h0;
+  reg codes_hit = 1'h0;
   output [37:0] counters__request__payload;
   wire [37:0] counters__request__payload;
   input counters__request__ready;
@@ -30233,8 +30661,7 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   reg counters_came = 1'h0;
   reg counters_chosen = 1'h0;
   reg [32:0] counters_found = 33'h000000000;
-  wire counters_hit;
-  reg counters_within = 1'h0;
+  reg counters_hit = 1'h0;
   reg decoded = 1'h0;
   output [31:0] extent0;
   reg [31:0] extent0 = 32'd0;
@@ -30257,8 +30684,7 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   reg gradients_came = 1'h0;
   reg gradients_chosen = 1'h0;
   reg [32:0] gradients_found = 33'h000000000;
-  wire gradients_hit;
-  reg gradients_within = 1'h0;
+  reg gradients_hit = 1'h0;
   wire here;
   reg ident_at = 1'h0;
   output [42:0] labels__request__payload;
@@ -30274,8 +30700,7 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   reg labels_came = 1'h0;
   reg labels_chosen = 1'h0;
   reg [32:0] labels_found = 33'h000000000;
-  wire labels_hit;
-  reg labels_within = 1'h0;
+  reg labels_hit = 1'h0;
   output [40:0] layers_bp__request__payload;
   wire [40:0] layers_bp__request__payload;
   input layers_bp__request__ready;
@@ -30289,8 +30714,7 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   reg layers_bp_came = 1'h0;
   reg layers_bp_chosen = 1'h0;
   reg [32:0] layers_bp_found = 33'h000000000;
-  wire layers_bp_hit;
-  reg layers_bp_within = 1'h0;
+  reg layers_bp_hit = 1'h0;
   output [40:0] layers_fp__request__payload;
   wire [40:0] layers_fp__request__payload;
   input layers_fp__request__ready;
@@ -30304,8 +30728,7 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   reg layers_fp_came = 1'h0;
   reg layers_fp_chosen = 1'h0;
   reg [32:0] layers_fp_found = 33'h000000000;
-  wire layers_fp_hit;
-  reg layers_fp_within = 1'h0;
+  reg layers_fp_hit = 1'h0;
   output [40:0] layers_wg__request__payload;
   wire [40:0] layers_wg__request__payload;
   input layers_wg__request__ready;
@@ -30319,8 +30742,7 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   reg layers_wg_came = 1'h0;
   reg layers_wg_chosen = 1'h0;
   reg [32:0] layers_wg_found = 33'h000000000;
-  wire layers_wg_hit;
-  reg layers_wg_within = 1'h0;
+  reg layers_wg_hit = 1'h0;
   input lock;
   wire lock;
   output [43:0] logits__request__payload;
@@ -30336,8 +30758,7 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   reg logits_came = 1'h0;
   reg logits_chosen = 1'h0;
   reg [32:0] logits_found = 33'h000000000;
-  wire logits_hit;
-  reg logits_within = 1'h0;
+  reg logits_hit = 1'h0;
   reg machine_at = 1'h0;
   output [41:0] masks__request__payload;
   wire [41:0] masks__request__payload;
@@ -30352,8 +30773,8 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   reg masks_came = 1'h0;
   reg masks_chosen = 1'h0;
   reg [32:0] masks_found = 33'h000000000;
-  wire masks_hit;
-  reg masks_within = 1'h0;
+  reg masks_hit = 1'h0;
+  wire offered;
   reg options_at = 1'h0;
   reg [3:0] pending = 4'h0;
   output [26:0] queue_bp;
@@ -30392,8 +30813,7 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   reg spikes_came = 1'h0;
   reg spikes_chosen = 1'h0;
   reg [32:0] spikes_found = 33'h000000000;
-  wire spikes_hit;
-  reg spikes_within = 1'h0;
+  reg spikes_hit = 1'h0;
   output start__data;
   reg start__data = 1'h0;
   output start__valid;
@@ -30416,8 +30836,7 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   reg tasks_bp_came = 1'h0;
   reg tasks_bp_chosen = 1'h0;
   reg [32:0] tasks_bp_found = 33'h000000000;
-  wire tasks_bp_hit;
-  reg tasks_bp_within = 1'h0;
+  reg tasks_bp_hit = 1'h0;
   output [41:0] tasks_fp__request__payload;
   wire [41:0] tasks_fp__request__payload;
   input tasks_fp__request__ready;
@@ -30431,8 +30850,7 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   reg tasks_fp_came = 1'h0;
   reg tasks_fp_chosen = 1'h0;
   reg [32:0] tasks_fp_found = 33'h000000000;
-  wire tasks_fp_hit;
-  reg tasks_fp_within = 1'h0;
+  reg tasks_fp_hit = 1'h0;
   output [41:0] tasks_wg__request__payload;
   wire [41:0] tasks_wg__request__payload;
   input tasks_wg__request__ready;
@@ -30446,8 +30864,7 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   reg tasks_wg_came = 1'h0;
   reg tasks_wg_chosen = 1'h0;
   reg [32:0] tasks_wg_found = 33'h000000000;
-  wire tasks_wg_hit;
-  reg tasks_wg_within = 1'h0;
+  reg tasks_wg_hit = 1'h0;
   output [28:0] \time ;
   reg [28:0] \time  = 29'h00000000;
   reg time_at = 1'h0;
@@ -30467,228 +30884,111 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   reg weights_came = 1'h0;
   reg weights_chosen = 1'h0;
   reg [32:0] weights_found = 33'h000000000;
-  wire weights_hit;
-  reg weights_within = 1'h0;
-  assign \$420  = \$419  | logits_came;
-  assign \$421  = \$420  | labels_came;
-  assign \$422  = \$421  | layers_fp_came;
-  assign \$423  = \$422  | layers_bp_came;
-  assign \$424  = \$423  | layers_wg_came;
-  assign \$425  = \$424  | tasks_fp_came;
-  assign \$426  = \$425  | tasks_bp_came;
-  assign response__valid = \$426  | tasks_wg_came;
-  assign \$427  = answer_error | counters_found[32];
-  assign \$428  = \$427  | weights_found[32];
-  assign \$429  = \$428  | spikes_found[32];
-  assign \$430  = \$429  | codes_found[32];
-  assign \$431  = \$430  | gradients_found[32];
-  assign \$432  = \$431  | masks_found[32];
-  assign \$433  = \$432  | logits_found[32];
-  assign \$434  = \$433  | labels_found[32];
-  assign \$435  = \$434  | layers_fp_found[32];
-  assign \$436  = \$435  | layers_bp_found[32];
-  assign \$437  = \$436  | layers_wg_found[32];
-  assign \$438  = \$437  | tasks_fp_found[32];
-  assign \$439  = \$438  | tasks_bp_found[32];
-  assign \$440  = \$439  | tasks_wg_found[32];
-  assign \$441  = answer_data | counters_found[31:0];
-  assign \$442  = \$441  | weights_found[31:0];
-  assign \$443  = \$442  | spikes_found[31:0];
-  assign \$444  = \$443  | codes_found[31:0];
-  assign \$445  = \$444  | gradients_found[31:0];
-  assign \$446  = \$445  | masks_found[31:0];
-  assign \$447  = \$446  | logits_found[31:0];
-  assign \$448  = \$447  | labels_found[31:0];
-  assign \$449  = \$448  | layers_fp_found[31:0];
-  assign \$450  = \$449  | layers_bp_found[31:0];
-  assign \$451  = \$450  | layers_wg_found[31:0];
-  assign \$452  = \$451  | tasks_fp_found[31:0];
-  assign \$453  = \$452  | tasks_bp_found[31:0];
-  assign \$454  = \$453  | tasks_wg_found[31:0];
+  reg weights_hit = 1'h0;
   always @(posedge clk)
-    decoded <= \$455 ;
+    weights_hit <= \$443 ;
   always @(posedge clk)
-    answer <= \$456 ;
+    weights_chosen <= \$444 ;
   always @(posedge clk)
-    pending <= \$457 ;
+    weights_came <= \$445 ;
   always @(posedge clk)
-    ident_at <= \$458 ;
+    weights_found <= \$446 ;
   always @(posedge clk)
-    version_at <= \$459 ;
+    spikes_hit <= \$447 ;
   always @(posedge clk)
-    machine_at <= \$460 ;
+    spikes_chosen <= \$448 ;
   always @(posedge clk)
-    status_at <= \$461 ;
+    spikes_came <= \$449 ;
   always @(posedge clk)
-    start_at <= \$462 ;
+    spikes_found <= \$450 ;
   always @(posedge clk)
-    start__data <= \$463 ;
+    codes_hit <= \$451 ;
   always @(posedge clk)
-    start__valid <= \$464 ;
+    codes_chosen <= \$452 ;
   always @(posedge clk)
-    clear_at <= \$465 ;
+    codes_came <= \$453 ;
   always @(posedge clk)
-    clear__data <= \$466 ;
+    codes_found <= \$454 ;
   always @(posedge clk)
-    clear__valid <= \$467 ;
+    gradients_hit <= \$455 ;
   always @(posedge clk)
-    batch_at <= \$468 ;
+    gradients_chosen <= \$456 ;
   always @(posedge clk)
-    batch <= \$469 ;
+    gradients_came <= \$457 ;
   always @(posedge clk)
-    time_at <= \$470 ;
+    gradients_found <= \$458 ;
   always @(posedge clk)
-    \time  <= \$471 ;
+    masks_hit <= \$459 ;
   always @(posedge clk)
-    buffer_at <= \$472 ;
+    masks_chosen <= \$460 ;
   always @(posedge clk)
-    buffer <= \$473 ;
+    masks_came <= \$461 ;
   always @(posedge clk)
-    extent0_at <= \$474 ;
+    masks_found <= \$462 ;
   always @(posedge clk)
-    extent0 <= \$475 ;
+    logits_hit <= \$463 ;
   always @(posedge clk)
-    extent1_at <= \$476 ;
+    logits_chosen <= \$464 ;
   always @(posedge clk)
-    extent1 <= \$477 ;
+    logits_came <= \$465 ;
   always @(posedge clk)
-    queue_fp_at <= \$478 ;
+    logits_found <= \$466 ;
   always @(posedge clk)
-    queue_fp <= \$479 ;
+    labels_hit <= \$467 ;
   always @(posedge clk)
-    queue_bp_at <= \$480 ;
+    labels_chosen <= \$468 ;
   always @(posedge clk)
-    queue_bp <= \$481 ;
+    labels_came <= \$469 ;
   always @(posedge clk)
-    queue_wg_at <= \$482 ;
+    labels_found <= \$470 ;
   always @(posedge clk)
-    queue_wg <= \$483 ;
+    layers_fp_hit <= \$471 ;
   always @(posedge clk)
-    sizes_at <= \$484 ;
+    layers_fp_chosen <= \$472 ;
   always @(posedge clk)
-    weight_rows_at <= \$485 ;
+    layers_fp_came <= \$473 ;
   always @(posedge clk)
-    units_at <= \$486 ;
+    layers_fp_found <= \$474 ;
   always @(posedge clk)
-    gradient_units_at <= \$487 ;
+    layers_bp_hit <= \$475 ;
   always @(posedge clk)
-    options_at <= \$488 ;
+    layers_bp_chosen <= \$476 ;
   always @(posedge clk)
-    answer_error <= \$489 ;
+    layers_bp_came <= \$477 ;
   always @(posedge clk)
-    answer_data <= \$490 ;
+    layers_bp_found <= \$478 ;
   always @(posedge clk)
-    counters_within <= \$491 ;
+    layers_wg_hit <= \$479 ;
   always @(posedge clk)
-    counters_chosen <= \$492 ;
+    layers_wg_chosen <= \$480 ;
   always @(posedge clk)
-    counters_came <= \$493 ;
+    layers_wg_came <= \$481 ;
   always @(posedge clk)
-    counters_found <= \$494 ;
+    layers_wg_found <= \$482 ;
   always @(posedge clk)
-    weights_within <= \$495 ;
+    tasks_fp_hit <= \$483 ;
   always @(posedge clk)
-    weights_chosen <= \$496 ;
+    tasks_fp_chosen <= \$484 ;
   always @(posedge clk)
-    weights_came <= \$497 ;
+    tasks_fp_came <= \$485 ;
   always @(posedge clk)
-    weights_found <= \$498 ;
+    tasks_fp_found <= \$486 ;
   always @(posedge clk)
-    spikes_within <= \$499 ;
+    tasks_bp_hit <= \$487 ;
   always @(posedge clk)
-    spikes_chosen <= \$500 ;
+    tasks_bp_chosen <= \$488 ;
   always @(posedge clk)
-    spikes_came <= \$501 ;
+    tasks_bp_came <= \$489 ;
   always @(posedge clk)
-    spikes_found <= \$502 ;
+    tasks_bp_found <= \$490 ;
   always @(posedge clk)
-    codes_within <= \$503 ;
+    tasks_wg_hit <= \$491 ;
   always @(posedge clk)
-    codes_chosen <= \$504 ;
+    tasks_wg_chosen <= \$492 ;
   always @(posedge clk)
-    codes_came <= \$505 ;
+    tasks_wg_came <= \$493 ;
   always @(posedge clk)
-    codes_found <= \$506 ;
-  always @(posedge clk)
-    gradients_within <= \$507 ;
-  always @(posedge clk)
-    gradients_chosen <= \$508 ;
-  always @(posedge clk)
-    gradients_came <= \$509 ;
-  always @(posedge clk)
-    gradients_found <= \$510 ;
-  always @(posedge clk)
-    masks_within <= \$511 ;
-  always @(posedge clk)
-    masks_chosen <= \$512 ;
-  always @(posedge clk)
-    masks_came <= \$513 ;
-  always @(posedge clk)
-    masks_found <= \$514 ;
-  always @(posedge clk)
-    logits_within <= \$515 ;
-  always @(posedge clk)
-    logits_chosen <= \$516 ;
-  always @(posedge clk)
-    logits_came <= \$517 ;
-  always @(posedge clk)
-    logits_found <= \$518 ;
-  always @(posedge clk)
-    labels_within <= \$519 ;
-  always @(posedge clk)
-    labels_chosen <= \$520 ;
-  always @(posedge clk)
-    labels_came <= \$521 ;
-  always @(posedge clk)
-    labels_found <= \$522 ;
-  always @(posedge clk)
-    layers_fp_within <= \$523 ;
-  always @(posedge clk)
-    layers_fp_chosen <= \$524 ;
-  always @(posedge clk)
-    layers_fp_came <= \$525 ;
-  always @(posedge clk)
-    layers_fp_found <= \$526 ;
-  always @(posedge clk)
-    layers_bp_within <= \$527 ;
-  always @(posedge clk)
-    layers_bp_chosen <= \$528 ;
-  always @(posedge clk)
-    layers_bp_came <= \$529 ;
-  always @(posedge clk)
-    layers_bp_found <= \$530 ;
-  always @(posedge clk)
-    layers_wg_within <= \$531 ;
-  always @(posedge clk)
-    layers_wg_chosen <= \$532 ;
-  always @(posedge clk)
-    layers_wg_came <= \$533 ;
-  always @(posedge clk)
-    layers_wg_found <= \$534 ;
-  always @(posedge clk)
-    tasks_fp_within <= \$535 ;
-  always @(posedge clk)
-    tasks_fp_chosen <= \$536 ;
-  always @(posedge clk)
-    tasks_fp_came <= \$537 ;
-  always @(posedge clk)
-    tasks_fp_found <= \$538 ;
-  always @(posedge clk)
-    tasks_bp_within <= \$539 ;
-  always @(posedge clk)
-    tasks_bp_chosen <= \$540 ;
-  always @(posedge clk)
-    tasks_bp_came <= \$541 ;
-  always @(posedge clk)
-    tasks_bp_found <= \$542 ;
-  always @(posedge clk)
-    tasks_wg_within <= \$543 ;
-  always @(posedge clk)
-    tasks_wg_chosen <= \$544 ;
-  always @(posedge clk)
-    tasks_wg_came <= \$545 ;
-  always @(posedge clk)
-    tasks_wg_found <= \$546 ;
+    tasks_wg_found <= \$494 ;
   assign \$1  = ~ request__ready;
   assign \$2  = request__valid & \$1 ;
   assign \$3  = pending + { 3'h0, taken };
@@ -30894,504 +31194,671 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   assign \$239  = request__payload[22:6] == 17'h1;
   assign \$240  = { 1'h0, request__payload[5:1] } < 6'h20;
   assign \$241  = \$239  & \$240 ;
-  assign \$242  = request__payload[22:14] == 9'h20;
-  assign \$243  = { 1'h0, request__payload[13:1] } < 14'h2000;
+  assign \$242  = ~ request__payload[0];
+  assign \$243  = ~ lock;
   assign \$244  = \$242  & \$243 ;
-  assign \$245  = request__payload[22:12] == 11'h100;
-  assign \$246  = { 1'h0, request__payload[11:1] } < 12'h800;
-  assign \$247  = \$245  & \$246 ;
-  assign \$248  = request__payload[22:13] == 10'hc0;
-  assign \$249  = { 1'h0, request__payload[12:1] } < 13'h1000;
-  assign \$250  = \$248  & \$249 ;
-  assign \$251  = request__payload[22:14] == 9'h80;
-  assign \$252  = { 1'h0, request__payload[13:1] } < 14'h2000;
-  assign \$253  = \$251  & \$252 ;
-  assign \$254  = request__payload[22:10] == 13'ha00;
-  assign \$255  = { 1'h0, request__payload[9:1] } < 10'h200;
-  assign \$256  = \$254  & \$255 ;
-  assign \$257  = request__payload[22:12] == 11'h300;
-  assign \$258  = { 1'h0, request__payload[11:1] } < 12'h800;
-  assign \$259  = \$257  & \$258 ;
-  assign \$260  = request__payload[22:11] == 12'h700;
-  assign \$261  = { 1'h0, request__payload[10:1] } < 11'h400;
-  assign \$262  = \$260  & \$261 ;
-  assign \$263  = request__payload[22:9] == 14'h2000;
-  assign \$264  = { 1'h0, request__payload[8:1] } < 9'h100;
-  assign \$265  = \$263  & \$264 ;
-  assign \$266  = request__payload[22:9] == 14'h2400;
-  assign \$267  = { 1'h0, request__payload[8:1] } < 9'h100;
-  assign \$268  = \$266  & \$267 ;
-  assign \$269  = request__payload[22:9] == 14'h2800;
-  assign \$270  = { 1'h0, request__payload[8:1] } < 9'h100;
-  assign \$271  = \$269  & \$270 ;
-  assign \$272  = request__payload[22:10] == 13'h1600;
-  assign \$273  = { 1'h0, request__payload[9:1] } < 10'h200;
-  assign \$274  = \$272  & \$273 ;
-  assign \$275  = request__payload[22:10] == 13'h1800;
-  assign \$276  = { 1'h0, request__payload[9:1] } < 10'h200;
-  assign \$277  = \$275  & \$276 ;
-  assign \$278  = request__payload[22:10] == 13'h1a00;
-  assign \$279  = { 1'h0, request__payload[9:1] } < 10'h200;
-  assign \$280  = \$278  & \$279 ;
-  assign free = ~| pending;
-  assign \$281  = request__valid & decoded;
-  assign here = \$281  & free;
-  assign \$282  = ~ routed;
-  assign accept = here & \$282 ;
-  assign \$283  = ~ request__payload[0];
-  assign \$284  = ~ lock;
+  assign \$245  = \$241  & \$244 ;
+  assign \$246  = request__payload[22:14] == 9'h20;
+  assign \$247  = { 1'h0, request__payload[13:1] } < 14'h2000;
+  assign \$248  = \$246  & \$247 ;
+  assign \$249  = ~ lock;
+  assign \$251  = \$248  & \$250 ;
+  assign \$252  = request__payload[22:12] == 11'h100;
+  assign \$253  = { 1'h0, request__payload[11:1] } < 12'h800;
+  assign \$254  = \$252  & \$253 ;
+  assign \$255  = ~ lock;
+  assign \$257  = \$254  & \$256 ;
+  assign \$258  = request__payload[22:13] == 10'hc0;
+  assign \$259  = { 1'h0, request__payload[12:1] } < 13'h1000;
+  assign \$260  = \$258  & \$259 ;
+  assign \$261  = ~ request__payload[0];
+  assign \$262  = ~ lock;
+  assign \$263  = \$261  & \$262 ;
+  assign \$264  = \$260  & \$263 ;
+  assign \$265  = request__payload[22:14] == 9'h80;
+  assign \$266  = { 1'h0, request__payload[13:1] } < 14'h2000;
+  assign \$267  = \$265  & \$266 ;
+  assign \$268  = ~ lock;
+  assign \$270  = \$267  & \$269 ;
+  assign \$271  = request__payload[22:10] == 13'ha00;
+  assign \$272  = { 1'h0, request__payload[9:1] } < 10'h200;
+  assign \$273  = \$271  & \$272 ;
+  assign \$274  = ~ lock;
+  assign \$276  = \$273  & \$275 ;
+  assign \$277  = request__payload[22:12] == 11'h300;
+  assign \$278  = { 1'h0, request__payload[11:1] } < 12'h800;
+  assign \$279  = \$277  & \$278 ;
+  assign \$280  = ~ lock;
+  assign \$282  = \$279  & \$281 ;
+  assign \$283  = request__payload[22:11] == 12'h700;
+  assign \$284  = { 1'h0, request__payload[10:1] } < 11'h400;
   assign \$285  = \$283  & \$284 ;
-  assign counters_hit = counters_within & \$285 ;
-  assign \$286  = request__valid & decoded;
-  assign \$287  = counters_chosen | free;
-  assign \$288  = counters_hit & \$287 ;
-  assign counters__request__valid = \$286  & \$288 ;
-  assign \$289  = ~ lock;
-  assign weights_hit = weights_within & \$290 ;
-  assign \$291  = request__valid & decoded;
-  assign \$292  = weights_chosen | free;
-  assign \$293  = weights_hit & \$292 ;
-  assign weights__request__valid = \$291  & \$293 ;
-  assign \$294  = ~ lock;
-  assign spikes_hit = spikes_within & \$295 ;
-  assign \$296  = request__valid & decoded;
-  assign \$297  = spikes_chosen | free;
-  assign \$298  = spikes_hit & \$297 ;
-  assign spikes__request__valid = \$296  & \$298 ;
-  assign \$299  = ~ request__payload[0];
-  assign \$300  = ~ lock;
-  assign \$301  = \$299  & \$300 ;
-  assign codes_hit = codes_within & \$301 ;
-  assign \$302  = request__valid & decoded;
-  assign \$303  = codes_chosen | free;
-  assign \$304  = codes_hit & \$303 ;
-  assign codes__request__valid = \$302  & \$304 ;
-  assign \$305  = ~ lock;
-  assign gradients_hit = gradients_within & \$306 ;
-  assign \$307  = request__valid & decoded;
-  assign \$308  = gradients_chosen | free;
-  assign \$309  = gradients_hit & \$308 ;
-  assign gradients__request__valid = \$307  & \$309 ;
+  assign \$286  = ~ lock;
+  assign \$287  = request__payload[0] & \$286 ;
+  assign \$288  = \$285  & \$287 ;
+  assign \$289  = request__payload[22:9] == 14'h2000;
+  assign \$290  = { 1'h0, request__payload[8:1] } < 9'h100;
+  assign \$291  = \$289  & \$290 ;
+  assign \$292  = ~ lock;
+  assign \$294  = \$291  & \$293 ;
+  assign \$295  = request__payload[22:9] == 14'h2400;
+  assign \$296  = { 1'h0, request__payload[8:1] } < 9'h100;
+  assign \$297  = \$295  & \$296 ;
+  assign \$298  = ~ lock;
+  assign \$300  = \$297  & \$299 ;
+  assign \$301  = request__payload[22:9] == 14'h2800;
+  assign \$302  = { 1'h0, request__payload[8:1] } < 9'h100;
+  assign \$303  = \$301  & \$302 ;
+  assign \$304  = ~ lock;
+  assign \$306  = \$303  & \$305 ;
+  assign \$307  = request__payload[22:10] == 13'h1600;
+  assign \$308  = { 1'h0, request__payload[9:1] } < 10'h200;
+  assign \$309  = \$307  & \$308 ;
   assign \$310  = ~ lock;
-  assign masks_hit = masks_within & \$311 ;
-  assign \$312  = request__valid & decoded;
-  assign \$313  = masks_chosen | free;
-  assign \$314  = masks_hit & \$313 ;
-  assign masks__request__valid = \$312  & \$314 ;
-  assign \$315  = ~ lock;
-  assign logits_hit = logits_within & \$316 ;
-  assign \$317  = request__valid & decoded;
-  assign \$318  = logits_chosen | free;
-  assign \$319  = logits_hit & \$318 ;
-  assign logits__request__valid = \$317  & \$319 ;
-  assign \$320  = ~ lock;
-  assign \$321  = request__payload[0] & \$320 ;
-  assign labels_hit = labels_within & \$321 ;
-  assign \$322  = request__valid & decoded;
-  assign \$323  = labels_chosen | free;
-  assign \$324  = labels_hit & \$323 ;
-  assign labels__request__valid = \$322  & \$324 ;
-  assign \$325  = ~ lock;
-  assign layers_fp_hit = layers_fp_within & \$326 ;
-  assign \$327  = request__valid & decoded;
-  assign \$328  = layers_fp_chosen | free;
-  assign \$329  = layers_fp_hit & \$328 ;
-  assign layers_fp__request__valid = \$327  & \$329 ;
-  assign \$330  = ~ lock;
-  assign layers_bp_hit = layers_bp_within & \$331 ;
-  assign \$332  = request__valid & decoded;
-  assign \$333  = layers_bp_chosen | free;
-  assign \$334  = layers_bp_hit & \$333 ;
-  assign layers_bp__request__valid = \$332  & \$334 ;
-  assign \$335  = ~ lock;
-  assign layers_wg_hit = layers_wg_within & \$336 ;
-  assign \$337  = request__valid & decoded;
-  assign \$338  = layers_wg_chosen | free;
-  assign \$339  = layers_wg_hit & \$338 ;
-  assign layers_wg__request__valid = \$337  & \$339 ;
-  assign \$340  = ~ lock;
-  assign tasks_fp_hit = tasks_fp_within & \$341 ;
-  assign \$342  = request__valid & decoded;
-  assign \$343  = tasks_fp_chosen | free;
-  assign \$344  = tasks_fp_hit & \$343 ;
-  assign tasks_fp__request__valid = \$342  & \$344 ;
-  assign \$345  = ~ lock;
-  assign tasks_bp_hit = tasks_bp_within & \$346 ;
-  assign \$347  = request__valid & decoded;
-  assign \$348  = tasks_bp_chosen | free;
-  assign \$349  = tasks_bp_hit & \$348 ;
-  assign tasks_bp__request__valid = \$347  & \$349 ;
-  assign \$350  = ~ lock;
-  assign tasks_wg_hit = tasks_wg_within & \$351 ;
-  assign \$352  = request__valid & decoded;
-  assign \$353  = tasks_wg_chosen | free;
-  assign \$354  = tasks_wg_hit & \$353 ;
-  assign tasks_wg__request__valid = \$352  & \$354 ;
+  assign \$312  = \$309  & \$311 ;
+  assign \$313  = request__payload[22:10] == 13'h1800;
+  assign \$314  = { 1'h0, request__payload[9:1] } < 10'h200;
+  assign \$315  = \$313  & \$314 ;
+  assign \$316  = ~ lock;
+  assign \$318  = \$315  & \$317 ;
+  assign \$319  = request__payload[22:10] == 13'h1a00;
+  assign \$320  = { 1'h0, request__payload[9:1] } < 10'h200;
+  assign \$321  = \$319  & \$320 ;
+  assign \$322  = ~ lock;
+  assign \$324  = \$321  & \$323 ;
+  assign free = ~| pending;
+  assign \$325  = request__valid & decoded;
+  assign here = \$325  & free;
+  assign \$326  = ~ routed;
+  assign accept = here & \$326 ;
+  assign counters__request__valid = counters_hit & offered;
+  assign weights__request__valid = weights_hit & offered;
+  assign spikes__request__valid = spikes_hit & offered;
+  assign codes__request__valid = codes_hit & offered;
+  assign gradients__request__valid = gradients_hit & offered;
+  assign masks__request__valid = masks_hit & offered;
+  assign logits__request__valid = logits_hit & offered;
+  assign labels__request__valid = labels_hit & offered;
+  assign layers_fp__request__valid = layers_fp_hit & offered;
+  assign layers_bp__request__valid = layers_bp_hit & offered;
+  assign layers_wg__request__valid = layers_wg_hit & offered;
+  assign tasks_fp__request__valid = tasks_fp_hit & offered;
+  assign tasks_bp__request__valid = tasks_bp_hit & offered;
+  assign tasks_wg__request__valid = tasks_wg_hit & offered;
   assign routed = | { tasks_wg_hit, tasks_bp_hit, tasks_fp_hit, layers_wg_hit, layers_bp_hit, layers_fp_hit, labels_hit, logits_hit, masks_hit, gradients_hit, codes_hit, spikes_hit, weights_hit, counters_hit };
-  assign \$355  = ~ routed;
-  assign \$356  = \$355  & free;
-  assign \$357  = counters_chosen | free;
-  assign \$358  = counters_hit & \$357 ;
-  assign \$359  = \$358  & counters__request__ready;
-  assign \$360  = \$356  | \$359 ;
-  assign \$361  = weights_chosen | free;
-  assign \$362  = weights_hit & \$361 ;
-  assign \$363  = \$362  & weights__request__ready;
-  assign \$364  = \$360  | \$363 ;
-  assign \$365  = spikes_chosen | free;
-  assign \$366  = spikes_hit & \$365 ;
-  assign \$367  = \$366  & spikes__request__ready;
-  assign \$368  = \$364  | \$367 ;
-  assign \$369  = codes_chosen | free;
-  assign \$370  = codes_hit & \$369 ;
-  assign \$371  = \$370  & codes__request__ready;
-  assign \$372  = \$368  | \$371 ;
-  assign \$373  = gradients_chosen | free;
-  assign \$374  = gradients_hit & \$373 ;
-  assign \$375  = \$374  & gradients__request__ready;
-  assign \$376  = \$372  | \$375 ;
-  assign \$377  = masks_chosen | free;
-  assign \$378  = masks_hit & \$377 ;
-  assign \$379  = \$378  & masks__request__ready;
-  assign \$380  = \$376  | \$379 ;
-  assign \$381  = logits_chosen | free;
-  assign \$382  = logits_hit & \$381 ;
-  assign \$383  = \$382  & logits__request__ready;
-  assign \$384  = \$380  | \$383 ;
-  assign \$385  = labels_chosen | free;
-  assign \$386  = labels_hit & \$385 ;
-  assign \$387  = \$386  & labels__request__ready;
-  assign \$388  = \$384  | \$387 ;
-  assign \$389  = layers_fp_chosen | free;
-  assign \$390  = layers_fp_hit & \$389 ;
-  assign \$391  = \$390  & layers_fp__request__ready;
-  assign \$392  = \$388  | \$391 ;
-  assign \$393  = layers_bp_chosen | free;
-  assign \$394  = layers_bp_hit & \$393 ;
-  assign \$395  = \$394  & layers_bp__request__ready;
-  assign \$396  = \$392  | \$395 ;
-  assign \$397  = layers_wg_chosen | free;
-  assign \$398  = layers_wg_hit & \$397 ;
-  assign \$399  = \$398  & layers_wg__request__ready;
-  assign \$400  = \$396  | \$399 ;
-  assign \$401  = tasks_fp_chosen | free;
-  assign \$402  = tasks_fp_hit & \$401 ;
-  assign \$403  = \$402  & tasks_fp__request__ready;
-  assign \$404  = \$400  | \$403 ;
-  assign \$405  = tasks_bp_chosen | free;
-  assign \$406  = tasks_bp_hit & \$405 ;
-  assign \$407  = \$406  & tasks_bp__request__ready;
-  assign \$408  = \$404  | \$407 ;
-  assign \$409  = tasks_wg_chosen | free;
-  assign \$410  = tasks_wg_hit & \$409 ;
-  assign \$411  = \$410  & tasks_wg__request__ready;
-  assign \$412  = \$408  | \$411 ;
-  assign request__ready = decoded & \$412 ;
-  assign \$413  = request__valid & request__ready;
-  assign taken = \$413  & routed;
-  assign \$414  = answer | counters_came;
-  assign \$415  = \$414  | weights_came;
-  assign \$416  = \$415  | spikes_came;
-  assign \$417  = \$416  | codes_came;
-  assign \$418  = \$417  | gradients_came;
-  assign \$419  = \$418  | masks_came;
+  assign \$327  = request__valid & decoded;
+  assign \$328  = counters_hit & counters_chosen;
+  assign \$329  = weights_hit & weights_chosen;
+  assign \$330  = spikes_hit & spikes_chosen;
+  assign \$331  = codes_hit & codes_chosen;
+  assign \$332  = gradients_hit & gradients_chosen;
+  assign \$333  = masks_hit & masks_chosen;
+  assign \$334  = logits_hit & logits_chosen;
+  assign \$335  = labels_hit & labels_chosen;
+  assign \$336  = layers_fp_hit & layers_fp_chosen;
+  assign \$337  = layers_bp_hit & layers_bp_chosen;
+  assign \$338  = layers_wg_hit & layers_wg_chosen;
+  assign \$339  = tasks_fp_hit & tasks_fp_chosen;
+  assign \$340  = tasks_bp_hit & tasks_bp_chosen;
+  assign \$341  = tasks_wg_hit & tasks_wg_chosen;
+  assign \$342  = | { \$341 , \$340 , \$339 , \$338 , \$337 , \$336 , \$335 , \$334 , \$333 , \$332 , \$331 , \$330 , \$329 , \$328  };
+  assign \$343  = \$342  | free;
+  assign offered = \$327  & \$343 ;
+  assign \$344  = counters_hit & counters__request__ready;
+  assign \$345  = weights_hit & weights__request__ready;
+  assign \$346  = spikes_hit & spikes__request__ready;
+  assign \$347  = codes_hit & codes__request__ready;
+  assign \$348  = gradients_hit & gradients__request__ready;
+  assign \$349  = masks_hit & masks__request__ready;
+  assign \$350  = logits_hit & logits__request__ready;
+  assign \$351  = labels_hit & labels__request__ready;
+  assign \$352  = layers_fp_hit & layers_fp__request__ready;
+  assign \$353  = layers_bp_hit & layers_bp__request__ready;
+  assign \$354  = layers_wg_hit & layers_wg__request__ready;
+  assign \$355  = tasks_fp_hit & tasks_fp__request__ready;
+  assign \$356  = tasks_bp_hit & tasks_bp__request__ready;
+  assign \$357  = tasks_wg_hit & tasks_wg__request__ready;
+  assign \$358  = | { \$357 , \$356 , \$355 , \$354 , \$353 , \$352 , \$351 , \$350 , \$349 , \$348 , \$347 , \$346 , \$345 , \$344  };
+  assign taken = offered & \$358 ;
+  assign \$359  = decoded & free;
+  assign \$360  = ~ routed;
+  assign \$361  = \$359  & \$360 ;
+  assign request__ready = taken | \$361 ;
+  assign \$362  = answer | counters_came;
+  assign \$363  = \$362  | weights_came;
+  assign \$364  = \$363  | spikes_came;
+  assign \$365  = \$364  | codes_came;
+  assign \$366  = \$365  | gradients_came;
+  assign \$367  = \$366  | masks_came;
+  assign \$368  = \$367  | logits_came;
+  assign \$369  = \$368  | labels_came;
+  assign \$370  = \$369  | layers_fp_came;
+  assign \$371  = \$370  | layers_bp_came;
+  assign \$372  = \$371  | layers_wg_came;
+  assign \$373  = \$372  | tasks_fp_came;
+  assign \$374  = \$373  | tasks_bp_came;
+  assign response__valid = \$374  | tasks_wg_came;
+  assign \$375  = answer_error | counters_found[32];
+  assign \$376  = \$375  | weights_found[32];
+  assign \$377  = \$376  | spikes_found[32];
+  assign \$378  = \$377  | codes_found[32];
+  assign \$379  = \$378  | gradients_found[32];
+  assign \$380  = \$379  | masks_found[32];
+  assign \$381  = \$380  | logits_found[32];
+  assign \$382  = \$381  | labels_found[32];
+  assign \$383  = \$382  | layers_fp_found[32];
+  assign \$384  = \$383  | layers_bp_found[32];
+  assign \$385  = \$384  | layers_wg_found[32];
+  assign \$386  = \$385  | tasks_fp_found[32];
+  assign \$387  = \$386  | tasks_bp_found[32];
+  assign \$388  = \$387  | tasks_wg_found[32];
+  assign \$389  = answer_data | counters_found[31:0];
+  assign \$390  = \$389  | weights_found[31:0];
+  assign \$391  = \$390  | spikes_found[31:0];
+  assign \$392  = \$391  | codes_found[31:0];
+  assign \$393  = \$392  | gradients_found[31:0];
+  assign \$394  = \$393  | masks_found[31:0];
+  assign \$395  = \$394  | logits_found[31:0];
+  assign \$396  = \$395  | labels_found[31:0];
+  assign \$397  = \$396  | layers_fp_found[31:0];
+  assign \$398  = \$397  | layers_bp_found[31:0];
+  assign \$399  = \$398  | layers_wg_found[31:0];
+  assign \$400  = \$399  | tasks_fp_found[31:0];
+  assign \$401  = \$400  | tasks_bp_found[31:0];
+  assign \$402  = \$401  | tasks_wg_found[31:0];
+  always @(posedge clk)
+    decoded <= \$403 ;
+  always @(posedge clk)
+    answer <= \$404 ;
+  always @(posedge clk)
+    pending <= \$405 ;
+  always @(posedge clk)
+    ident_at <= \$406 ;
+  always @(posedge clk)
+    version_at <= \$407 ;
+  always @(posedge clk)
+    machine_at <= \$408 ;
+  always @(posedge clk)
+    status_at <= \$409 ;
+  always @(posedge clk)
+    start_at <= \$410 ;
+  always @(posedge clk)
+    start__data <= \$411 ;
+  always @(posedge clk)
+    start__valid <= \$412 ;
+  always @(posedge clk)
+    clear_at <= \$413 ;
+  always @(posedge clk)
+    clear__data <= \$414 ;
+  always @(posedge clk)
+    clear__valid <= \$415 ;
+  always @(posedge clk)
+    batch_at <= \$416 ;
+  always @(posedge clk)
+    batch <= \$417 ;
+  always @(posedge clk)
+    time_at <= \$418 ;
+  always @(posedge clk)
+    \time  <= \$419 ;
+  always @(posedge clk)
+    buffer_at <= \$420 ;
+  always @(posedge clk)
+    buffer <= \$421 ;
+  always @(posedge clk)
+    extent0_at <= \$422 ;
+  always @(posedge clk)
+    extent0 <= \$423 ;
+  always @(posedge clk)
+    extent1_at <= \$424 ;
+  always @(posedge clk)
+    extent1 <= \$425 ;
+  always @(posedge clk)
+    queue_fp_at <= \$426 ;
+  always @(posedge clk)
+    queue_fp <= \$427 ;
+  always @(posedge clk)
+    queue_bp_at <= \$428 ;
+  always @(posedge clk)
+    queue_bp <= \$429 ;
+  always @(posedge clk)
+    queue_wg_at <= \$430 ;
+  always @(posedge clk)
+    queue_wg <= \$431 ;
+  always @(posedge clk)
+    sizes_at <= \$432 ;
+  always @(posedge clk)
+    weight_rows_at <= \$433 ;
+  always @(posedge clk)
+    units_at <= \$434 ;
+  always @(posedge clk)
+    gradient_units_at <= \$435 ;
+  always @(posedge clk)
+    options_at <= \$436 ;
+  always @(posedge clk)
+    answer_error <= \$437 ;
+  always @(posedge clk)
+    answer_data <= \$438 ;
+  always @(posedge clk)
+    counters_hit <= \$439 ;
+  always @(posedge clk)
+    counters_chosen <= \$440 ;
+  always @(posedge clk)
+    counters_came <= \$441 ;
+  always @(posedge clk)
+    counters_found <= \$442 ;
   always @* begin
     if (\$initially ) begin end
-    \$455  = \$2 ;
+    \$444  = weights_chosen;
+    if (taken) begin
+      \$444  = weights_hit;
+    end
+    if (rst) begin
+      \$444  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$445  = weights__response__valid;
+    if (rst) begin
+      \$445  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$446  = 33'h000000000;
+    if (weights__response__valid) begin
+      \$446  = weights__response__payload;
+    end
+    if (rst) begin
+      \$446  = 33'h000000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$447  = \$257 ;
+    if (rst) begin
+      \$447  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$448  = spikes_chosen;
+    if (taken) begin
+      \$448  = spikes_hit;
+    end
+    if (rst) begin
+      \$448  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$449  = spikes__response__valid;
+    if (rst) begin
+      \$449  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$450  = 33'h000000000;
+    if (spikes__response__valid) begin
+      \$450  = spikes__response__payload;
+    end
+    if (rst) begin
+      \$450  = 33'h000000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$451  = \$264 ;
+    if (rst) begin
+      \$451  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$452  = codes_chosen;
+    if (taken) begin
+      \$452  = codes_hit;
+    end
+    if (rst) begin
+      \$452  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$453  = codes__response__valid;
+    if (rst) begin
+      \$453  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$454  = 33'h000000000;
+    if (codes__response__valid) begin
+      \$454  = codes__response__payload;
+    end
+    if (rst) begin
+      \$454  = 33'h000000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$455  = \$270 ;
     if (rst) begin
       \$455  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$456  = accept;
+    \$456  = gradients_chosen;
+    if (taken) begin
+      \$456  = gradients_hit;
+    end
     if (rst) begin
       \$456  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$457  = \$6 [3:0];
+    \$457  = gradients__response__valid;
     if (rst) begin
-      \$457  = 4'h0;
+      \$457  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$458  = \$7 ;
+    \$458  = 33'h000000000;
+    if (gradients__response__valid) begin
+      \$458  = gradients__response__payload;
+    end
     if (rst) begin
-      \$458  = 1'h0;
+      \$458  = 33'h000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$459  = \$8 ;
+    \$459  = \$276 ;
     if (rst) begin
       \$459  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$460  = \$9 ;
+    \$460  = masks_chosen;
+    if (taken) begin
+      \$460  = masks_hit;
+    end
     if (rst) begin
       \$460  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$461  = \$10 ;
+    \$461  = masks__response__valid;
     if (rst) begin
       \$461  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$462  = \$11 ;
+    \$462  = 33'h000000000;
+    if (masks__response__valid) begin
+      \$462  = masks__response__payload;
+    end
     if (rst) begin
-      \$462  = 1'h0;
+      \$462  = 33'h000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$463  = start__data;
-    if (\$18 ) begin
-      \$463  = request__payload[23];
-    end
+    \$463  = \$282 ;
     if (rst) begin
       \$463  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$464  = \$25 ;
+    \$464  = logits_chosen;
+    if (taken) begin
+      \$464  = logits_hit;
+    end
     if (rst) begin
       \$464  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$465  = \$26 ;
+    \$465  = logits__response__valid;
     if (rst) begin
       \$465  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$466  = clear__data;
-    if (\$33 ) begin
-      \$466  = request__payload[23];
+    \$466  = 33'h000000000;
+    if (logits__response__valid) begin
+      \$466  = logits__response__payload;
     end
     if (rst) begin
-      \$466  = 1'h0;
+      \$466  = 33'h000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$467  = \$40 ;
+    \$467  = \$288 ;
     if (rst) begin
       \$467  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$468  = \$41 ;
+    \$468  = labels_chosen;
+    if (taken) begin
+      \$468  = labels_hit;
+    end
     if (rst) begin
       \$468  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$469  = batch;
-    if (\$48 ) begin
-      \$469  = request__payload[51:23];
-    end
+    \$469  = labels__response__valid;
     if (rst) begin
-      \$469  = 29'h00000000;
+      \$469  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$470  = \$49 ;
+    \$470  = 33'h000000000;
+    if (labels__response__valid) begin
+      \$470  = labels__response__payload;
+    end
     if (rst) begin
-      \$470  = 1'h0;
+      \$470  = 33'h000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$471  = \time ;
-    if (\$56 ) begin
-      \$471  = request__payload[51:23];
-    end
+    \$471  = \$294 ;
     if (rst) begin
-      \$471  = 29'h00000000;
+      \$471  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$472  = \$57 ;
+    \$472  = layers_fp_chosen;
+    if (taken) begin
+      \$472  = layers_fp_hit;
+    end
     if (rst) begin
       \$472  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$473  = buffer;
-    if (\$64 ) begin
-      \$473  = request__payload[39:23];
-    end
+    \$473  = layers_fp__response__valid;
     if (rst) begin
-      \$473  = 17'h00000;
+      \$473  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$474  = \$65 ;
+    \$474  = 33'h000000000;
+    if (layers_fp__response__valid) begin
+      \$474  = layers_fp__response__payload;
+    end
     if (rst) begin
-      \$474  = 1'h0;
+      \$474  = 33'h000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$475  = extent0;
-    if (\$72 ) begin
-      \$475  = request__payload[54:23];
-    end
+    \$475  = \$300 ;
     if (rst) begin
-      \$475  = 32'd0;
+      \$475  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$476  = \$73 ;
+    \$476  = layers_bp_chosen;
+    if (taken) begin
+      \$476  = layers_bp_hit;
+    end
     if (rst) begin
       \$476  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$477  = extent1;
-    if (\$80 ) begin
-      \$477  = request__payload[54:23];
-    end
+    \$477  = layers_bp__response__valid;
     if (rst) begin
-      \$477  = 32'd0;
+      \$477  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$478  = \$81 ;
+    \$478  = 33'h000000000;
+    if (layers_bp__response__valid) begin
+      \$478  = layers_bp__response__payload;
+    end
     if (rst) begin
-      \$478  = 1'h0;
+      \$478  = 33'h000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$479  = queue_fp;
-    if (\$88 ) begin
-      \$479  = request__payload[49:23];
-    end
+    \$479  = \$306 ;
     if (rst) begin
-      \$479  = 27'h0000000;
+      \$479  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$480  = \$89 ;
+    \$480  = layers_wg_chosen;
+    if (taken) begin
+      \$480  = layers_wg_hit;
+    end
     if (rst) begin
       \$480  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$481  = queue_bp;
-    if (\$96 ) begin
-      \$481  = request__payload[49:23];
-    end
+    \$481  = layers_wg__response__valid;
     if (rst) begin
-      \$481  = 27'h0000000;
+      \$481  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$482  = \$97 ;
+    \$482  = 33'h000000000;
+    if (layers_wg__response__valid) begin
+      \$482  = layers_wg__response__payload;
+    end
     if (rst) begin
-      \$482  = 1'h0;
+      \$482  = 33'h000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$483  = queue_wg;
-    if (\$104 ) begin
-      \$483  = request__payload[49:23];
-    end
+    \$483  = \$312 ;
     if (rst) begin
-      \$483  = 27'h0000000;
+      \$483  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$484  = \$105 ;
+    \$484  = tasks_fp_chosen;
+    if (taken) begin
+      \$484  = tasks_fp_hit;
+    end
     if (rst) begin
       \$484  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$485  = \$106 ;
+    \$485  = tasks_fp__response__valid;
     if (rst) begin
       \$485  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$486  = \$107 ;
+    \$486  = 33'h000000000;
+    if (tasks_fp__response__valid) begin
+      \$486  = tasks_fp__response__payload;
+    end
     if (rst) begin
-      \$486  = 1'h0;
+      \$486  = 33'h000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$487  = \$108 ;
+    \$487  = \$318 ;
     if (rst) begin
       \$487  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$488  = \$109 ;
+    \$488  = tasks_bp_chosen;
+    if (taken) begin
+      \$488  = tasks_bp_hit;
+    end
     if (rst) begin
       \$488  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$489  = \$198 ;
+    \$489  = tasks_bp__response__valid;
     if (rst) begin
       \$489  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$490  = 32'd0;
-    if (\$200 ) begin
-      \$490  = \$238 ;
+    \$490  = 33'h000000000;
+    if (tasks_bp__response__valid) begin
+      \$490  = tasks_bp__response__payload;
     end
     if (rst) begin
-      \$490  = 32'd0;
+      \$490  = 33'h000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$491  = \$241 ;
+    \$491  = \$324 ;
     if (rst) begin
       \$491  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$492  = counters_chosen;
+    \$492  = tasks_wg_chosen;
     if (taken) begin
-      \$492  = counters_hit;
+      \$492  = tasks_wg_hit;
     end
     if (rst) begin
       \$492  = 1'h0;
@@ -31399,7 +31866,7 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   end
   always @* begin
     if (\$initially ) begin end
-    \$493  = counters__response__valid;
+    \$493  = tasks_wg__response__valid;
     if (rst) begin
       \$493  = 1'h0;
     end
@@ -31407,8 +31874,8 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   always @* begin
     if (\$initially ) begin end
     \$494  = 33'h000000000;
-    if (counters__response__valid) begin
-      \$494  = counters__response__payload;
+    if (tasks_wg__response__valid) begin
+      \$494  = tasks_wg__response__payload;
     end
     if (rst) begin
       \$494  = 33'h000000000;
@@ -31416,448 +31883,332 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   end
   always @* begin
     if (\$initially ) begin end
-    \$495  = \$244 ;
+    \$403  = \$2 ;
     if (rst) begin
-      \$495  = 1'h0;
+      \$403  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$496  = weights_chosen;
+    \$404  = accept;
+    if (rst) begin
+      \$404  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$405  = \$6 [3:0];
+    if (rst) begin
+      \$405  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$406  = \$7 ;
+    if (rst) begin
+      \$406  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$407  = \$8 ;
+    if (rst) begin
+      \$407  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$408  = \$9 ;
+    if (rst) begin
+      \$408  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$409  = \$10 ;
+    if (rst) begin
+      \$409  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$410  = \$11 ;
+    if (rst) begin
+      \$410  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$411  = start__data;
+    if (\$18 ) begin
+      \$411  = request__payload[23];
+    end
+    if (rst) begin
+      \$411  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$412  = \$25 ;
+    if (rst) begin
+      \$412  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$413  = \$26 ;
+    if (rst) begin
+      \$413  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$414  = clear__data;
+    if (\$33 ) begin
+      \$414  = request__payload[23];
+    end
+    if (rst) begin
+      \$414  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$415  = \$40 ;
+    if (rst) begin
+      \$415  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$416  = \$41 ;
+    if (rst) begin
+      \$416  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$417  = batch;
+    if (\$48 ) begin
+      \$417  = request__payload[51:23];
+    end
+    if (rst) begin
+      \$417  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$418  = \$49 ;
+    if (rst) begin
+      \$418  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$419  = \time ;
+    if (\$56 ) begin
+      \$419  = request__payload[51:23];
+    end
+    if (rst) begin
+      \$419  = 29'h00000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$420  = \$57 ;
+    if (rst) begin
+      \$420  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$421  = buffer;
+    if (\$64 ) begin
+      \$421  = request__payload[39:23];
+    end
+    if (rst) begin
+      \$421  = 17'h00000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$422  = \$65 ;
+    if (rst) begin
+      \$422  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$423  = extent0;
+    if (\$72 ) begin
+      \$423  = request__payload[54:23];
+    end
+    if (rst) begin
+      \$423  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$424  = \$73 ;
+    if (rst) begin
+      \$424  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$425  = extent1;
+    if (\$80 ) begin
+      \$425  = request__payload[54:23];
+    end
+    if (rst) begin
+      \$425  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$426  = \$81 ;
+    if (rst) begin
+      \$426  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$427  = queue_fp;
+    if (\$88 ) begin
+      \$427  = request__payload[49:23];
+    end
+    if (rst) begin
+      \$427  = 27'h0000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$428  = \$89 ;
+    if (rst) begin
+      \$428  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$429  = queue_bp;
+    if (\$96 ) begin
+      \$429  = request__payload[49:23];
+    end
+    if (rst) begin
+      \$429  = 27'h0000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$430  = \$97 ;
+    if (rst) begin
+      \$430  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$431  = queue_wg;
+    if (\$104 ) begin
+      \$431  = request__payload[49:23];
+    end
+    if (rst) begin
+      \$431  = 27'h0000000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$432  = \$105 ;
+    if (rst) begin
+      \$432  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$433  = \$106 ;
+    if (rst) begin
+      \$433  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$434  = \$107 ;
+    if (rst) begin
+      \$434  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$435  = \$108 ;
+    if (rst) begin
+      \$435  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$436  = \$109 ;
+    if (rst) begin
+      \$436  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$437  = \$198 ;
+    if (rst) begin
+      \$437  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$438  = 32'd0;
+    if (\$200 ) begin
+      \$438  = \$238 ;
+    end
+    if (rst) begin
+      \$438  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$439  = \$245 ;
+    if (rst) begin
+      \$439  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$440  = counters_chosen;
     if (taken) begin
-      \$496  = weights_hit;
+      \$440  = counters_hit;
     end
     if (rst) begin
-      \$496  = 1'h0;
+      \$440  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$497  = weights__response__valid;
+    \$441  = counters__response__valid;
     if (rst) begin
-      \$497  = 1'h0;
+      \$441  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$498  = 33'h000000000;
-    if (weights__response__valid) begin
-      \$498  = weights__response__payload;
+    \$442  = 33'h000000000;
+    if (counters__response__valid) begin
+      \$442  = counters__response__payload;
     end
     if (rst) begin
-      \$498  = 33'h000000000;
+      \$442  = 33'h000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$499  = \$247 ;
+    \$443  = \$251 ;
     if (rst) begin
-      \$499  = 1'h0;
+      \$443  = 1'h0;
     end
   end
-  always @* begin
-    if (\$initially ) begin end
-    \$500  = spikes_chosen;
-    if (taken) begin
-      \$500  = spikes_hit;
-    end
-    if (rst) begin
-      \$500  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$501  = spikes__response__valid;
-    if (rst) begin
-      \$501  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$502  = 33'h000000000;
-    if (spikes__response__valid) begin
-      \$502  = spikes__response__payload;
-    end
-    if (rst) begin
-      \$502  = 33'h000000000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$503  = \$250 ;
-    if (rst) begin
-      \$503  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$504  = codes_chosen;
-    if (taken) begin
-      \$504  = codes_hit;
-    end
-    if (rst) begin
-      \$504  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$505  = codes__response__valid;
-    if (rst) begin
-      \$505  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$506  = 33'h000000000;
-    if (codes__response__valid) begin
-      \$506  = codes__response__payload;
-    end
-    if (rst) begin
-      \$506  = 33'h000000000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$507  = \$253 ;
-    if (rst) begin
-      \$507  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$508  = gradients_chosen;
-    if (taken) begin
-      \$508  = gradients_hit;
-    end
-    if (rst) begin
-      \$508  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$509  = gradients__response__valid;
-    if (rst) begin
-      \$509  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$510  = 33'h000000000;
-    if (gradients__response__valid) begin
-      \$510  = gradients__response__payload;
-    end
-    if (rst) begin
-      \$510  = 33'h000000000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$511  = \$256 ;
-    if (rst) begin
-      \$511  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$512  = masks_chosen;
-    if (taken) begin
-      \$512  = masks_hit;
-    end
-    if (rst) begin
-      \$512  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$513  = masks__response__valid;
-    if (rst) begin
-      \$513  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$514  = 33'h000000000;
-    if (masks__response__valid) begin
-      \$514  = masks__response__payload;
-    end
-    if (rst) begin
-      \$514  = 33'h000000000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$515  = \$259 ;
-    if (rst) begin
-      \$515  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$516  = logits_chosen;
-    if (taken) begin
-      \$516  = logits_hit;
-    end
-    if (rst) begin
-      \$516  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$517  = logits__response__valid;
-    if (rst) begin
-      \$517  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$518  = 33'h000000000;
-    if (logits__response__valid) begin
-      \$518  = logits__response__payload;
-    end
-    if (rst) begin
-      \$518  = 33'h000000000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$519  = \$262 ;
-    if (rst) begin
-      \$519  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$520  = labels_chosen;
-    if (taken) begin
-      \$520  = labels_hit;
-    end
-    if (rst) begin
-      \$520  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$521  = labels__response__valid;
-    if (rst) begin
-      \$521  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$522  = 33'h000000000;
-    if (labels__response__valid) begin
-      \$522  = labels__response__payload;
-    end
-    if (rst) begin
-      \$522  = 33'h000000000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$523  = \$265 ;
-    if (rst) begin
-      \$523  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$524  = layers_fp_chosen;
-    if (taken) begin
-      \$524  = layers_fp_hit;
-    end
-    if (rst) begin
-      \$524  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$525  = layers_fp__response__valid;
-    if (rst) begin
-      \$525  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$526  = 33'h000000000;
-    if (layers_fp__response__valid) begin
-      \$526  = layers_fp__response__payload;
-    end
-    if (rst) begin
-      \$526  = 33'h000000000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$527  = \$268 ;
-    if (rst) begin
-      \$527  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$528  = layers_bp_chosen;
-    if (taken) begin
-      \$528  = layers_bp_hit;
-    end
-    if (rst) begin
-      \$528  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$529  = layers_bp__response__valid;
-    if (rst) begin
-      \$529  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$530  = 33'h000000000;
-    if (layers_bp__response__valid) begin
-      \$530  = layers_bp__response__payload;
-    end
-    if (rst) begin
-      \$530  = 33'h000000000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$531  = \$271 ;
-    if (rst) begin
-      \$531  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$532  = layers_wg_chosen;
-    if (taken) begin
-      \$532  = layers_wg_hit;
-    end
-    if (rst) begin
-      \$532  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$533  = layers_wg__response__valid;
-    if (rst) begin
-      \$533  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$534  = 33'h000000000;
-    if (layers_wg__response__valid) begin
-      \$534  = layers_wg__response__payload;
-    end
-    if (rst) begin
-      \$534  = 33'h000000000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$535  = \$274 ;
-    if (rst) begin
-      \$535  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$536  = tasks_fp_chosen;
-    if (taken) begin
-      \$536  = tasks_fp_hit;
-    end
-    if (rst) begin
-      \$536  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$537  = tasks_fp__response__valid;
-    if (rst) begin
-      \$537  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$538  = 33'h000000000;
-    if (tasks_fp__response__valid) begin
-      \$538  = tasks_fp__response__payload;
-    end
-    if (rst) begin
-      \$538  = 33'h000000000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$539  = \$277 ;
-    if (rst) begin
-      \$539  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$540  = tasks_bp_chosen;
-    if (taken) begin
-      \$540  = tasks_bp_hit;
-    end
-    if (rst) begin
-      \$540  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$541  = tasks_bp__response__valid;
-    if (rst) begin
-      \$541  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$542  = 33'h000000000;
-    if (tasks_bp__response__valid) begin
-      \$542  = tasks_bp__response__payload;
-    end
-    if (rst) begin
-      \$542  = 33'h000000000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$543  = \$280 ;
-    if (rst) begin
-      \$543  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$544  = tasks_wg_chosen;
-    if (taken) begin
-      \$544  = tasks_wg_hit;
-    end
-    if (rst) begin
-      \$544  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$545  = tasks_wg__response__valid;
-    if (rst) begin
-      \$545  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$546  = 33'h000000000;
-    if (tasks_wg__response__valid) begin
-      \$546  = tasks_wg__response__payload;
-    end
-    if (rst) begin
-      \$546  = 33'h000000000;
-    end
-  end
-  assign response__payload[31:0] = \$454 ;
-  assign response__payload[32] = \$440 ;
+  assign response__payload[31:0] = \$402 ;
+  assign response__payload[32] = \$388 ;
   assign tasks_wg__request__payload[41:10] = request__payload[54:23];
   assign tasks_wg__request__payload[9:1] = request__payload[9:1];
   assign tasks_wg__request__payload[0] = request__payload[0];
@@ -31900,17 +32251,6 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   assign counters__request__payload[37:6] = request__payload[54:23];
   assign counters__request__payload[5:1] = request__payload[5:1];
   assign counters__request__payload[0] = request__payload[0];
-  assign \$290  = \$289 ;
-  assign \$295  = \$294 ;
-  assign \$306  = \$305 ;
-  assign \$311  = \$310 ;
-  assign \$316  = \$315 ;
-  assign \$326  = \$325 ;
-  assign \$331  = \$330 ;
-  assign \$336  = \$335 ;
-  assign \$341  = \$340 ;
-  assign \$346  = \$345 ;
-  assign \$351  = \$350 ;
   assign \$14 [0] = 1'h0;
   assign \$14 [31:1] = request__payload[54:24];
   assign \$21 [0] = 1'h0;
@@ -31972,9 +32312,20 @@ module backspike_default_host_registers (rst, counters__request__valid, weights_
   assign { \$235 [31:8], \$235 [6:0] } = 31'h00000000;
   assign \$235 [7] = gradient_units_at;
   assign \$238  = \$236 ;
+  assign \$250  = \$249 ;
+  assign \$256  = \$255 ;
+  assign \$269  = \$268 ;
+  assign \$275  = \$274 ;
+  assign \$281  = \$280 ;
+  assign \$293  = \$292 ;
+  assign \$299  = \$298 ;
+  assign \$305  = \$304 ;
+  assign \$311  = \$310 ;
+  assign \$317  = \$316 ;
+  assign \$323  = \$322 ;
 endmodule
 
-module backspike_default_labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, \port$16951$8 , host__request__payload, \port$18606$13 , \port$18741$5 , read0__data, host__response__payload, clk);
+module backspike_default_labels_memory (rst, rest, host__request__valid, host__request__ready, host__response__valid, \port$18416$8 , host__request__payload, \port$20168$13 , \port$20303$5 , read0__data, host__response__payload, clk);
   reg \$initially  = 0;
   input clk;
   wire clk;
@@ -31989,12 +32340,12 @@ module backspike_default_labels_memory (rst, rest, host__request__valid, host__r
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input \port$16951$8 ;
-  wire \port$16951$8 ;
-  input [4:0] \port$18606$13 ;
-  wire [4:0] \port$18606$13 ;
-  input [3:0] \port$18741$5 ;
-  wire [3:0] \port$18741$5 ;
+  input \port$18416$8 ;
+  wire \port$18416$8 ;
+  input [4:0] \port$20168$13 ;
+  wire [4:0] \port$20168$13 ;
+  input [3:0] \port$20303$5 ;
+  wire [3:0] \port$20303$5 ;
   reg [9:0] read0__addr;
   output [15:0] read0__data;
   wire [15:0] read0__data;
@@ -32028,7 +32379,7 @@ module backspike_default_labels_memory (rst, rest, host__request__valid, host__r
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$16951$8 , \port$18606$13 , \port$18741$5  };
+    read0__addr = { \port$18416$8 , \port$20168$13 , \port$20303$5  };
     if (rest) begin
       read0__addr = write__addr;
     end
@@ -32720,9 +33071,13 @@ module backspike_default_layers_bp_memory_window (rst, host__request__valid, hos
   assign \$6  = host__request__payload[8:1];
 endmodule
 
-module backspike_default_logits_memory (rst, rest, host__request__valid, \write__en$14 , \port$3299$0 , host__request__ready, host__response__valid, host__request__payload, \port$17654$6 , \port$17656$6 , \port$17658$6 , \port$17660$6 , \port$17662$6 , \port$17664$6 , \port$17666$6 , \port$17668$6 , \port$17684$0 , \port$18606$47 , \port$18741$5 , read0__data, host__response__payload
+module backspike_default_logits_memory (rst, rest, host__request__valid, \write__en$27 , \port$3587$0 , host__request__ready, host__response__valid, host__request__payload, \port$19179$6 , \port$19181$6 , \port$19183$6 , \port$19185$6 , \port$19187$6 , \port$19189$6 , \port$19191$6 , \port$19193$6 , \port$19209$0 , \port$20168$47 , \port$20303$5 , read0__data, host__response__payload
 , clk);
   reg \$initially  = 0;
+  wire [3:0] \$1 ;
+  wire [8:0] \$2 ;
+  wire [127:0] \$3 ;
+  reg [3:0] \$4 ;
   wire [8:0] address;
   input clk;
   wire clk;
@@ -32738,30 +33093,30 @@ module backspike_default_logits_memory (rst, rest, host__request__valid, \write_
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input [15:0] \port$17654$6 ;
-  wire [15:0] \port$17654$6 ;
-  input [15:0] \port$17656$6 ;
-  wire [15:0] \port$17656$6 ;
-  input [15:0] \port$17658$6 ;
-  wire [15:0] \port$17658$6 ;
-  input [15:0] \port$17660$6 ;
-  wire [15:0] \port$17660$6 ;
-  input [15:0] \port$17662$6 ;
-  wire [15:0] \port$17662$6 ;
-  input [15:0] \port$17664$6 ;
-  wire [15:0] \port$17664$6 ;
-  input [15:0] \port$17666$6 ;
-  wire [15:0] \port$17666$6 ;
-  input [15:0] \port$17668$6 ;
-  wire [15:0] \port$17668$6 ;
-  input [4:0] \port$17684$0 ;
-  wire [4:0] \port$17684$0 ;
-  input [4:0] \port$18606$47 ;
-  wire [4:0] \port$18606$47 ;
-  input [3:0] \port$18741$5 ;
-  wire [3:0] \port$18741$5 ;
-  input [3:0] \port$3299$0 ;
-  wire [3:0] \port$3299$0 ;
+  input [15:0] \port$19179$6 ;
+  wire [15:0] \port$19179$6 ;
+  input [15:0] \port$19181$6 ;
+  wire [15:0] \port$19181$6 ;
+  input [15:0] \port$19183$6 ;
+  wire [15:0] \port$19183$6 ;
+  input [15:0] \port$19185$6 ;
+  wire [15:0] \port$19185$6 ;
+  input [15:0] \port$19187$6 ;
+  wire [15:0] \port$19187$6 ;
+  input [15:0] \port$19189$6 ;
+  wire [15:0] \port$19189$6 ;
+  input [15:0] \port$19191$6 ;
+  wire [15:0] \port$19191$6 ;
+  input [15:0] \port$19193$6 ;
+  wire [15:0] \port$19193$6 ;
+  input [4:0] \port$19209$0 ;
+  wire [4:0] \port$19209$0 ;
+  input [4:0] \port$20168$47 ;
+  wire [4:0] \port$20168$47 ;
+  input [3:0] \port$20303$5 ;
+  wire [3:0] \port$20303$5 ;
+  input [3:0] \port$3587$0 ;
+  wire [3:0] \port$3587$0 ;
   reg [8:0] read0__addr;
   output [127:0] read0__data;
   wire [127:0] read0__data;
@@ -32769,14 +33124,20 @@ module backspike_default_logits_memory (rst, rest, host__request__valid, \write_
   wire rest;
   input rst;
   wire rst;
-  wire [8:0] write__addr;
-  wire [127:0] write__data;
-  wire [3:0] write__en;
-  input \write__en$14 ;
-  wire \write__en$14 ;
-  assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$17684$0 , \port$3299$0  };
-  assign write__data = rest ? { data, data, data, data } : { \port$17668$6 , \port$17666$6 , \port$17664$6 , \port$17662$6 , \port$17660$6 , \port$17658$6 , \port$17656$6 , \port$17654$6  };
+  reg [8:0] write__addr = 9'h000;
+  reg [127:0] write__data = 128'h00000000000000000000000000000000;
+  reg [3:0] write__en = 4'h0;
+  input \write__en$27 ;
+  wire \write__en$27 ;
+  always @(posedge clk)
+    write__en <= \$4 ;
+  always @(posedge clk)
+    write__addr <= \$2 ;
+  always @(posedge clk)
+    write__data <= \$3 ;
+  assign \$1  = rest ? enable : { \write__en$27 , \write__en$27 , \write__en$27 , \write__en$27  };
+  assign \$2  = rest ? address : { \port$19209$0 , \port$3587$0  };
+  assign \$3  = rest ? { data, data, data, data } : { \port$19193$6 , \port$19191$6 , \port$19189$6 , \port$19187$6 , \port$19185$6 , \port$19183$6 , \port$19181$6 , \port$19179$6  };
   backspike_default_logits_memory_rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -32801,14 +33162,21 @@ module backspike_default_logits_memory (rst, rest, host__request__valid, \write_
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = { \port$18606$47 , \port$18741$5  };
+    read0__addr = { \port$20168$47 , \port$20303$5  };
     if (rest) begin
       read0__addr = address;
     end
   end
+  always @* begin
+    if (\$initially ) begin end
+    \$4  = \$1 ;
+    if (rst) begin
+      \$4  = 4'h0;
+    end
+  end
 endmodule
 
-module backspike_default_logits_memory_rows (rst, write__en, write__addr, write__data, read__addr, read0__data, clk);
+module backspike_default_logits_memory_rows (rst, read__addr, write__en, write__addr, write__data, read0__data, clk);
   input clk;
   wire clk;
   output [127:0] read0__data;
@@ -33099,9 +33467,13 @@ module backspike_default_logits_memory_window (rst, host__request__valid, host__
   assign \$21  = part0;
 endmodule
 
-module backspike_default_masks_memory (rst, rest, host__request__valid, \port$5847$0 , \read0__addr$23 , \port$9906$0 , read1__addr, host__request__ready, host__response__valid, host__request__payload, \port$18680$0 , \port$18682$0 , \port$18684$0 , \port$18686$0 , \port$18688$0 , \port$18690$0 , \port$18692$0 , \port$18694$0 , \port$18696$0 , \port$18698$0 , \port$18700$0
-, \port$18702$0 , \port$18704$0 , \port$18706$0 , \port$18708$0 , \port$18710$0 , \write__en$14 , \write__addr$17 , read0__data, read1__data, host__response__payload, clk);
+module backspike_default_masks_memory (rst, rest, host__request__valid, \port$6113$0 , \read0__addr$19 , \port$10543$0 , read1__addr, host__request__ready, host__response__valid, host__request__payload, \port$20242$0 , \port$20244$0 , \port$20246$0 , \port$20248$0 , \port$20250$0 , \port$20252$0 , \port$20254$0 , \port$20256$0 , \port$20258$0 , \port$20260$0 , \port$20262$0
+, \port$20264$0 , \port$20266$0 , \port$20268$0 , \port$20270$0 , \port$20272$0 , \write__en$35 , \write__addr$37 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
+  wire [3:0] \$1 ;
+  wire [6:0] \$2 ;
+  wire [127:0] \$3 ;
+  reg [3:0] \$4 ;
   wire [6:0] address;
   input clk;
   wire clk;
@@ -33117,45 +33489,45 @@ module backspike_default_masks_memory (rst, rest, host__request__valid, \port$58
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input [7:0] \port$18680$0 ;
-  wire [7:0] \port$18680$0 ;
-  input [7:0] \port$18682$0 ;
-  wire [7:0] \port$18682$0 ;
-  input [7:0] \port$18684$0 ;
-  wire [7:0] \port$18684$0 ;
-  input [7:0] \port$18686$0 ;
-  wire [7:0] \port$18686$0 ;
-  input [7:0] \port$18688$0 ;
-  wire [7:0] \port$18688$0 ;
-  input [7:0] \port$18690$0 ;
-  wire [7:0] \port$18690$0 ;
-  input [7:0] \port$18692$0 ;
-  wire [7:0] \port$18692$0 ;
-  input [7:0] \port$18694$0 ;
-  wire [7:0] \port$18694$0 ;
-  input [7:0] \port$18696$0 ;
-  wire [7:0] \port$18696$0 ;
-  input [7:0] \port$18698$0 ;
-  wire [7:0] \port$18698$0 ;
-  input [7:0] \port$18700$0 ;
-  wire [7:0] \port$18700$0 ;
-  input [7:0] \port$18702$0 ;
-  wire [7:0] \port$18702$0 ;
-  input [7:0] \port$18704$0 ;
-  wire [7:0] \port$18704$0 ;
-  input [7:0] \port$18706$0 ;
-  wire [7:0] \port$18706$0 ;
-  input [7:0] \port$18708$0 ;
-  wire [7:0] \port$18708$0 ;
-  input [7:0] \port$18710$0 ;
-  wire [7:0] \port$18710$0 ;
-  input \port$5847$0 ;
-  wire \port$5847$0 ;
-  input \port$9906$0 ;
-  wire \port$9906$0 ;
+  input \port$10543$0 ;
+  wire \port$10543$0 ;
+  input [7:0] \port$20242$0 ;
+  wire [7:0] \port$20242$0 ;
+  input [7:0] \port$20244$0 ;
+  wire [7:0] \port$20244$0 ;
+  input [7:0] \port$20246$0 ;
+  wire [7:0] \port$20246$0 ;
+  input [7:0] \port$20248$0 ;
+  wire [7:0] \port$20248$0 ;
+  input [7:0] \port$20250$0 ;
+  wire [7:0] \port$20250$0 ;
+  input [7:0] \port$20252$0 ;
+  wire [7:0] \port$20252$0 ;
+  input [7:0] \port$20254$0 ;
+  wire [7:0] \port$20254$0 ;
+  input [7:0] \port$20256$0 ;
+  wire [7:0] \port$20256$0 ;
+  input [7:0] \port$20258$0 ;
+  wire [7:0] \port$20258$0 ;
+  input [7:0] \port$20260$0 ;
+  wire [7:0] \port$20260$0 ;
+  input [7:0] \port$20262$0 ;
+  wire [7:0] \port$20262$0 ;
+  input [7:0] \port$20264$0 ;
+  wire [7:0] \port$20264$0 ;
+  input [7:0] \port$20266$0 ;
+  wire [7:0] \port$20266$0 ;
+  input [7:0] \port$20268$0 ;
+  wire [7:0] \port$20268$0 ;
+  input [7:0] \port$20270$0 ;
+  wire [7:0] \port$20270$0 ;
+  input [7:0] \port$20272$0 ;
+  wire [7:0] \port$20272$0 ;
+  input \port$6113$0 ;
+  wire \port$6113$0 ;
   reg [6:0] read0__addr;
-  input [6:0] \read0__addr$23 ;
-  wire [6:0] \read0__addr$23 ;
+  input [6:0] \read0__addr$19 ;
+  wire [6:0] \read0__addr$19 ;
   output [127:0] read0__data;
   wire [127:0] read0__data;
   reg [1:0] read0__en;
@@ -33167,16 +33539,22 @@ module backspike_default_masks_memory (rst, rest, host__request__valid, \port$58
   wire rest;
   input rst;
   wire rst;
-  wire [6:0] write__addr;
-  input [6:0] \write__addr$17 ;
-  wire [6:0] \write__addr$17 ;
-  wire [127:0] write__data;
-  wire [3:0] write__en;
-  input \write__en$14 ;
-  wire \write__en$14 ;
-  assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : \write__addr$17 ;
-  assign write__data = rest ? { data, data, data, data } : { \port$18710$0 [7], \port$18708$0 [7], \port$18706$0 [7], \port$18704$0 [7], \port$18702$0 [7], \port$18700$0 [7], \port$18698$0 [7], \port$18696$0 [7], \port$18694$0 [7], \port$18692$0 [7], \port$18690$0 [7], \port$18688$0 [7], \port$18686$0 [7], \port$18684$0 [7], \port$18682$0 [7], \port$18680$0 [7], \port$18710$0 [6], \port$18708$0 [6], \port$18706$0 [6], \port$18704$0 [6], \port$18702$0 [6], \port$18700$0 [6], \port$18698$0 [6], \port$18696$0 [6], \port$18694$0 [6], \port$18692$0 [6], \port$18690$0 [6], \port$18688$0 [6], \port$18686$0 [6], \port$18684$0 [6], \port$18682$0 [6], \port$18680$0 [6], \port$18710$0 [5], \port$18708$0 [5], \port$18706$0 [5], \port$18704$0 [5], \port$18702$0 [5], \port$18700$0 [5], \port$18698$0 [5], \port$18696$0 [5], \port$18694$0 [5], \port$18692$0 [5], \port$18690$0 [5], \port$18688$0 [5], \port$18686$0 [5], \port$18684$0 [5], \port$18682$0 [5], \port$18680$0 [5], \port$18710$0 [4], \port$18708$0 [4], \port$18706$0 [4], \port$18704$0 [4], \port$18702$0 [4], \port$18700$0 [4], \port$18698$0 [4], \port$18696$0 [4], \port$18694$0 [4], \port$18692$0 [4], \port$18690$0 [4], \port$18688$0 [4], \port$18686$0 [4], \port$18684$0 [4], \port$18682$0 [4], \port$18680$0 [4], \port$18710$0 [3], \port$18708$0 [3], \port$18706$0 [3], \port$18704$0 [3], \port$18702$0 [3], \port$18700$0 [3], \port$18698$0 [3], \port$18696$0 [3], \port$18694$0 [3], \port$18692$0 [3], \port$18690$0 [3], \port$18688$0 [3], \port$18686$0 [3], \port$18684$0 [3], \port$18682$0 [3], \port$18680$0 [3], \port$18710$0 [2], \port$18708$0 [2], \port$18706$0 [2], \port$18704$0 [2], \port$18702$0 [2], \port$18700$0 [2], \port$18698$0 [2], \port$18696$0 [2], \port$18694$0 [2], \port$18692$0 [2], \port$18690$0 [2], \port$18688$0 [2], \port$18686$0 [2], \port$18684$0 [2], \port$18682$0 [2], \port$18680$0 [2], \port$18710$0 [1], \port$18708$0 [1], \port$18706$0 [1], \port$18704$0 [1], \port$18702$0 [1], \port$18700$0 [1], \port$18698$0 [1], \port$18696$0 [1], \port$18694$0 [1], \port$18692$0 [1], \port$18690$0 [1], \port$18688$0 [1], \port$18686$0 [1], \port$18684$0 [1], \port$18682$0 [1], \port$18680$0 [1], \port$18710$0 [0], \port$18708$0 [0], \port$18706$0 [0], \port$18704$0 [0], \port$18702$0 [0], \port$18700$0 [0], \port$18698$0 [0], \port$18696$0 [0], \port$18694$0 [0], \port$18692$0 [0], \port$18690$0 [0], \port$18688$0 [0], \port$18686$0 [0], \port$18684$0 [0], \port$18682$0 [0], \port$18680$0 [0] };
+  reg [6:0] write__addr = 7'h00;
+  input [6:0] \write__addr$37 ;
+  wire [6:0] \write__addr$37 ;
+  reg [127:0] write__data = 128'h00000000000000000000000000000000;
+  reg [3:0] write__en = 4'h0;
+  input \write__en$35 ;
+  wire \write__en$35 ;
+  always @(posedge clk)
+    write__en <= \$4 ;
+  always @(posedge clk)
+    write__addr <= \$2 ;
+  always @(posedge clk)
+    write__data <= \$3 ;
+  assign \$1  = rest ? enable : { \write__en$35 , \write__en$35 , \write__en$35 , \write__en$35  };
+  assign \$2  = rest ? address : \write__addr$37 ;
+  assign \$3  = rest ? { data, data, data, data } : { \port$20272$0 [7], \port$20270$0 [7], \port$20268$0 [7], \port$20266$0 [7], \port$20264$0 [7], \port$20262$0 [7], \port$20260$0 [7], \port$20258$0 [7], \port$20256$0 [7], \port$20254$0 [7], \port$20252$0 [7], \port$20250$0 [7], \port$20248$0 [7], \port$20246$0 [7], \port$20244$0 [7], \port$20242$0 [7], \port$20272$0 [6], \port$20270$0 [6], \port$20268$0 [6], \port$20266$0 [6], \port$20264$0 [6], \port$20262$0 [6], \port$20260$0 [6], \port$20258$0 [6], \port$20256$0 [6], \port$20254$0 [6], \port$20252$0 [6], \port$20250$0 [6], \port$20248$0 [6], \port$20246$0 [6], \port$20244$0 [6], \port$20242$0 [6], \port$20272$0 [5], \port$20270$0 [5], \port$20268$0 [5], \port$20266$0 [5], \port$20264$0 [5], \port$20262$0 [5], \port$20260$0 [5], \port$20258$0 [5], \port$20256$0 [5], \port$20254$0 [5], \port$20252$0 [5], \port$20250$0 [5], \port$20248$0 [5], \port$20246$0 [5], \port$20244$0 [5], \port$20242$0 [5], \port$20272$0 [4], \port$20270$0 [4], \port$20268$0 [4], \port$20266$0 [4], \port$20264$0 [4], \port$20262$0 [4], \port$20260$0 [4], \port$20258$0 [4], \port$20256$0 [4], \port$20254$0 [4], \port$20252$0 [4], \port$20250$0 [4], \port$20248$0 [4], \port$20246$0 [4], \port$20244$0 [4], \port$20242$0 [4], \port$20272$0 [3], \port$20270$0 [3], \port$20268$0 [3], \port$20266$0 [3], \port$20264$0 [3], \port$20262$0 [3], \port$20260$0 [3], \port$20258$0 [3], \port$20256$0 [3], \port$20254$0 [3], \port$20252$0 [3], \port$20250$0 [3], \port$20248$0 [3], \port$20246$0 [3], \port$20244$0 [3], \port$20242$0 [3], \port$20272$0 [2], \port$20270$0 [2], \port$20268$0 [2], \port$20266$0 [2], \port$20264$0 [2], \port$20262$0 [2], \port$20260$0 [2], \port$20258$0 [2], \port$20256$0 [2], \port$20254$0 [2], \port$20252$0 [2], \port$20250$0 [2], \port$20248$0 [2], \port$20246$0 [2], \port$20244$0 [2], \port$20242$0 [2], \port$20272$0 [1], \port$20270$0 [1], \port$20268$0 [1], \port$20266$0 [1], \port$20264$0 [1], \port$20262$0 [1], \port$20260$0 [1], \port$20258$0 [1], \port$20256$0 [1], \port$20254$0 [1], \port$20252$0 [1], \port$20250$0 [1], \port$20248$0 [1], \port$20246$0 [1], \port$20244$0 [1], \port$20242$0 [1], \port$20272$0 [0], \port$20270$0 [0], \port$20268$0 [0], \port$20266$0 [0], \port$20264$0 [0], \port$20262$0 [0], \port$20260$0 [0], \port$20258$0 [0], \port$20256$0 [0], \port$20254$0 [0], \port$20252$0 [0], \port$20250$0 [0], \port$20248$0 [0], \port$20246$0 [0], \port$20244$0 [0], \port$20242$0 [0] };
   backspike_default_masks_memory_rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -33184,7 +33562,7 @@ module backspike_default_masks_memory (rst, rest, host__request__valid, \port$58
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$9906$0 ),
+    .\read__en$19 (\port$10543$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -33205,21 +33583,28 @@ module backspike_default_masks_memory (rst, rest, host__request__valid, \port$58
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = \read0__addr$23 ;
+    \$4  = \$1 ;
+    if (rst) begin
+      \$4  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    read0__addr = \read0__addr$19 ;
     if (rest) begin
       read0__addr = address;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$5847$0 , \port$5847$0  };
+    read0__en = { \port$6113$0 , \port$6113$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
   end
 endmodule
 
-module backspike_default_masks_memory_rows (rst, \read__en$19 , \read__addr$15 , write__en, write__addr, write__data, read__addr, read0__en, read0__data, read1__data, clk);
+module backspike_default_masks_memory_rows (rst, \read__en$19 , \read__addr$15 , read__addr, read0__en, write__en, write__addr, write__data, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [127:0] \$1 ;
   reg [127:0] \$2 ;
@@ -33541,9 +33926,13 @@ module backspike_default_masks_memory_window (rst, host__request__valid, host__r
   assign \$11  = part0;
 endmodule
 
-module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1728$0 , \read0__addr$23 , \write__en$14 , \port$9906$0 , read1__addr, host__request__ready, host__response__valid, \port$16951$0 , host__request__payload, \port$17703$0 , \port$17705$0 , \port$17707$0 , \port$17709$0 , \port$17711$0 , \port$17713$0 , \port$17715$0 , \port$17717$0 , \port$17719$0
-, \port$17721$0 , \port$17723$0 , \port$17725$0 , \port$17727$0 , \port$17729$0 , \port$17731$0 , \port$17733$0 , \port$17736$0 , read0__data, read1__data, host__response__payload, clk);
+module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1636$0 , \read0__addr$19 , \write__en$35 , \port$10543$0 , read1__addr, host__request__ready, host__response__valid, \port$18416$0 , host__request__payload, \port$19228$0 , \port$19230$0 , \port$19232$0 , \port$19234$0 , \port$19236$0 , \port$19238$0 , \port$19240$0 , \port$19242$0 , \port$19244$0
+, \port$19246$0 , \port$19248$0 , \port$19250$0 , \port$19252$0 , \port$19254$0 , \port$19256$0 , \port$19258$0 , \port$19261$0 , read0__data, read1__data, host__response__payload, clk);
   reg \$initially  = 0;
+  wire [3:0] \$1 ;
+  wire [8:0] \$2 ;
+  wire [127:0] \$3 ;
+  reg [3:0] \$4 ;
   wire [8:0] address;
   input clk;
   wire clk;
@@ -33559,49 +33948,49 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
   wire [32:0] host__response__payload;
   output host__response__valid;
   wire host__response__valid;
-  input \port$16951$0 ;
-  wire \port$16951$0 ;
-  input \port$1728$0 ;
-  wire \port$1728$0 ;
-  input [7:0] \port$17703$0 ;
-  wire [7:0] \port$17703$0 ;
-  input [7:0] \port$17705$0 ;
-  wire [7:0] \port$17705$0 ;
-  input [7:0] \port$17707$0 ;
-  wire [7:0] \port$17707$0 ;
-  input [7:0] \port$17709$0 ;
-  wire [7:0] \port$17709$0 ;
-  input [7:0] \port$17711$0 ;
-  wire [7:0] \port$17711$0 ;
-  input [7:0] \port$17713$0 ;
-  wire [7:0] \port$17713$0 ;
-  input [7:0] \port$17715$0 ;
-  wire [7:0] \port$17715$0 ;
-  input [7:0] \port$17717$0 ;
-  wire [7:0] \port$17717$0 ;
-  input [7:0] \port$17719$0 ;
-  wire [7:0] \port$17719$0 ;
-  input [7:0] \port$17721$0 ;
-  wire [7:0] \port$17721$0 ;
-  input [7:0] \port$17723$0 ;
-  wire [7:0] \port$17723$0 ;
-  input [7:0] \port$17725$0 ;
-  wire [7:0] \port$17725$0 ;
-  input [7:0] \port$17727$0 ;
-  wire [7:0] \port$17727$0 ;
-  input [7:0] \port$17729$0 ;
-  wire [7:0] \port$17729$0 ;
-  input [7:0] \port$17731$0 ;
-  wire [7:0] \port$17731$0 ;
-  input [7:0] \port$17733$0 ;
-  wire [7:0] \port$17733$0 ;
-  input [7:0] \port$17736$0 ;
-  wire [7:0] \port$17736$0 ;
-  input \port$9906$0 ;
-  wire \port$9906$0 ;
+  input \port$10543$0 ;
+  wire \port$10543$0 ;
+  input \port$1636$0 ;
+  wire \port$1636$0 ;
+  input \port$18416$0 ;
+  wire \port$18416$0 ;
+  input [7:0] \port$19228$0 ;
+  wire [7:0] \port$19228$0 ;
+  input [7:0] \port$19230$0 ;
+  wire [7:0] \port$19230$0 ;
+  input [7:0] \port$19232$0 ;
+  wire [7:0] \port$19232$0 ;
+  input [7:0] \port$19234$0 ;
+  wire [7:0] \port$19234$0 ;
+  input [7:0] \port$19236$0 ;
+  wire [7:0] \port$19236$0 ;
+  input [7:0] \port$19238$0 ;
+  wire [7:0] \port$19238$0 ;
+  input [7:0] \port$19240$0 ;
+  wire [7:0] \port$19240$0 ;
+  input [7:0] \port$19242$0 ;
+  wire [7:0] \port$19242$0 ;
+  input [7:0] \port$19244$0 ;
+  wire [7:0] \port$19244$0 ;
+  input [7:0] \port$19246$0 ;
+  wire [7:0] \port$19246$0 ;
+  input [7:0] \port$19248$0 ;
+  wire [7:0] \port$19248$0 ;
+  input [7:0] \port$19250$0 ;
+  wire [7:0] \port$19250$0 ;
+  input [7:0] \port$19252$0 ;
+  wire [7:0] \port$19252$0 ;
+  input [7:0] \port$19254$0 ;
+  wire [7:0] \port$19254$0 ;
+  input [7:0] \port$19256$0 ;
+  wire [7:0] \port$19256$0 ;
+  input [7:0] \port$19258$0 ;
+  wire [7:0] \port$19258$0 ;
+  input [7:0] \port$19261$0 ;
+  wire [7:0] \port$19261$0 ;
   reg [8:0] read0__addr;
-  input [8:0] \read0__addr$23 ;
-  wire [8:0] \read0__addr$23 ;
+  input [8:0] \read0__addr$19 ;
+  wire [8:0] \read0__addr$19 ;
   output [127:0] read0__data;
   wire [127:0] read0__data;
   reg [1:0] read0__en;
@@ -33613,14 +34002,20 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
   wire rest;
   input rst;
   wire rst;
-  wire [8:0] write__addr;
-  wire [127:0] write__data;
-  wire [3:0] write__en;
-  input \write__en$14 ;
-  wire \write__en$14 ;
-  assign write__en = rest ? enable : { \write__en$14 , \write__en$14 , \write__en$14 , \write__en$14  };
-  assign write__addr = rest ? address : { \port$16951$0 , \port$17736$0  };
-  assign write__data = rest ? { data, data, data, data } : { \port$17733$0 [7], \port$17731$0 [7], \port$17729$0 [7], \port$17727$0 [7], \port$17725$0 [7], \port$17723$0 [7], \port$17721$0 [7], \port$17719$0 [7], \port$17717$0 [7], \port$17715$0 [7], \port$17713$0 [7], \port$17711$0 [7], \port$17709$0 [7], \port$17707$0 [7], \port$17705$0 [7], \port$17703$0 [7], \port$17733$0 [6], \port$17731$0 [6], \port$17729$0 [6], \port$17727$0 [6], \port$17725$0 [6], \port$17723$0 [6], \port$17721$0 [6], \port$17719$0 [6], \port$17717$0 [6], \port$17715$0 [6], \port$17713$0 [6], \port$17711$0 [6], \port$17709$0 [6], \port$17707$0 [6], \port$17705$0 [6], \port$17703$0 [6], \port$17733$0 [5], \port$17731$0 [5], \port$17729$0 [5], \port$17727$0 [5], \port$17725$0 [5], \port$17723$0 [5], \port$17721$0 [5], \port$17719$0 [5], \port$17717$0 [5], \port$17715$0 [5], \port$17713$0 [5], \port$17711$0 [5], \port$17709$0 [5], \port$17707$0 [5], \port$17705$0 [5], \port$17703$0 [5], \port$17733$0 [4], \port$17731$0 [4], \port$17729$0 [4], \port$17727$0 [4], \port$17725$0 [4], \port$17723$0 [4], \port$17721$0 [4], \port$17719$0 [4], \port$17717$0 [4], \port$17715$0 [4], \port$17713$0 [4], \port$17711$0 [4], \port$17709$0 [4], \port$17707$0 [4], \port$17705$0 [4], \port$17703$0 [4], \port$17733$0 [3], \port$17731$0 [3], \port$17729$0 [3], \port$17727$0 [3], \port$17725$0 [3], \port$17723$0 [3], \port$17721$0 [3], \port$17719$0 [3], \port$17717$0 [3], \port$17715$0 [3], \port$17713$0 [3], \port$17711$0 [3], \port$17709$0 [3], \port$17707$0 [3], \port$17705$0 [3], \port$17703$0 [3], \port$17733$0 [2], \port$17731$0 [2], \port$17729$0 [2], \port$17727$0 [2], \port$17725$0 [2], \port$17723$0 [2], \port$17721$0 [2], \port$17719$0 [2], \port$17717$0 [2], \port$17715$0 [2], \port$17713$0 [2], \port$17711$0 [2], \port$17709$0 [2], \port$17707$0 [2], \port$17705$0 [2], \port$17703$0 [2], \port$17733$0 [1], \port$17731$0 [1], \port$17729$0 [1], \port$17727$0 [1], \port$17725$0 [1], \port$17723$0 [1], \port$17721$0 [1], \port$17719$0 [1], \port$17717$0 [1], \port$17715$0 [1], \port$17713$0 [1], \port$17711$0 [1], \port$17709$0 [1], \port$17707$0 [1], \port$17705$0 [1], \port$17703$0 [1], \port$17733$0 [0], \port$17731$0 [0], \port$17729$0 [0], \port$17727$0 [0], \port$17725$0 [0], \port$17723$0 [0], \port$17721$0 [0], \port$17719$0 [0], \port$17717$0 [0], \port$17715$0 [0], \port$17713$0 [0], \port$17711$0 [0], \port$17709$0 [0], \port$17707$0 [0], \port$17705$0 [0], \port$17703$0 [0] };
+  reg [8:0] write__addr = 9'h000;
+  reg [127:0] write__data = 128'h00000000000000000000000000000000;
+  reg [3:0] write__en = 4'h0;
+  input \write__en$35 ;
+  wire \write__en$35 ;
+  always @(posedge clk)
+    write__en <= \$4 ;
+  always @(posedge clk)
+    write__addr <= \$2 ;
+  always @(posedge clk)
+    write__data <= \$3 ;
+  assign \$1  = rest ? enable : { \write__en$35 , \write__en$35 , \write__en$35 , \write__en$35  };
+  assign \$2  = rest ? address : { \port$18416$0 , \port$19261$0  };
+  assign \$3  = rest ? { data, data, data, data } : { \port$19258$0 [7], \port$19256$0 [7], \port$19254$0 [7], \port$19252$0 [7], \port$19250$0 [7], \port$19248$0 [7], \port$19246$0 [7], \port$19244$0 [7], \port$19242$0 [7], \port$19240$0 [7], \port$19238$0 [7], \port$19236$0 [7], \port$19234$0 [7], \port$19232$0 [7], \port$19230$0 [7], \port$19228$0 [7], \port$19258$0 [6], \port$19256$0 [6], \port$19254$0 [6], \port$19252$0 [6], \port$19250$0 [6], \port$19248$0 [6], \port$19246$0 [6], \port$19244$0 [6], \port$19242$0 [6], \port$19240$0 [6], \port$19238$0 [6], \port$19236$0 [6], \port$19234$0 [6], \port$19232$0 [6], \port$19230$0 [6], \port$19228$0 [6], \port$19258$0 [5], \port$19256$0 [5], \port$19254$0 [5], \port$19252$0 [5], \port$19250$0 [5], \port$19248$0 [5], \port$19246$0 [5], \port$19244$0 [5], \port$19242$0 [5], \port$19240$0 [5], \port$19238$0 [5], \port$19236$0 [5], \port$19234$0 [5], \port$19232$0 [5], \port$19230$0 [5], \port$19228$0 [5], \port$19258$0 [4], \port$19256$0 [4], \port$19254$0 [4], \port$19252$0 [4], \port$19250$0 [4], \port$19248$0 [4], \port$19246$0 [4], \port$19244$0 [4], \port$19242$0 [4], \port$19240$0 [4], \port$19238$0 [4], \port$19236$0 [4], \port$19234$0 [4], \port$19232$0 [4], \port$19230$0 [4], \port$19228$0 [4], \port$19258$0 [3], \port$19256$0 [3], \port$19254$0 [3], \port$19252$0 [3], \port$19250$0 [3], \port$19248$0 [3], \port$19246$0 [3], \port$19244$0 [3], \port$19242$0 [3], \port$19240$0 [3], \port$19238$0 [3], \port$19236$0 [3], \port$19234$0 [3], \port$19232$0 [3], \port$19230$0 [3], \port$19228$0 [3], \port$19258$0 [2], \port$19256$0 [2], \port$19254$0 [2], \port$19252$0 [2], \port$19250$0 [2], \port$19248$0 [2], \port$19246$0 [2], \port$19244$0 [2], \port$19242$0 [2], \port$19240$0 [2], \port$19238$0 [2], \port$19236$0 [2], \port$19234$0 [2], \port$19232$0 [2], \port$19230$0 [2], \port$19228$0 [2], \port$19258$0 [1], \port$19256$0 [1], \port$19254$0 [1], \port$19252$0 [1], \port$19250$0 [1], \port$19248$0 [1], \port$19246$0 [1], \port$19244$0 [1], \port$19242$0 [1], \port$19240$0 [1], \port$19238$0 [1], \port$19236$0 [1], \port$19234$0 [1], \port$19232$0 [1], \port$19230$0 [1], \port$19228$0 [1], \port$19258$0 [0], \port$19256$0 [0], \port$19254$0 [0], \port$19252$0 [0], \port$19250$0 [0], \port$19248$0 [0], \port$19246$0 [0], \port$19244$0 [0], \port$19242$0 [0], \port$19240$0 [0], \port$19238$0 [0], \port$19236$0 [0], \port$19234$0 [0], \port$19232$0 [0], \port$19230$0 [0], \port$19228$0 [0] };
   backspike_default_spikes_memory_rows  rows (
     .clk(clk),
     .read0__data(read0__data),
@@ -33628,7 +34023,7 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
     .read1__data(read1__data),
     .read__addr(read0__addr),
     .\read__addr$15 (read1__addr),
-    .\read__en$19 (\port$9906$0 ),
+    .\read__en$19 (\port$10543$0 ),
     .rst(rst),
     .write__addr(write__addr),
     .write__data(write__data),
@@ -33649,21 +34044,28 @@ module backspike_default_spikes_memory (rst, rest, host__request__valid, \port$1
   );
   always @* begin
     if (\$initially ) begin end
-    read0__addr = \read0__addr$23 ;
+    \$4  = \$1 ;
+    if (rst) begin
+      \$4  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    read0__addr = \read0__addr$19 ;
     if (rest) begin
       read0__addr = address;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    read0__en = { \port$1728$0 , \port$1728$0  };
+    read0__en = { \port$1636$0 , \port$1636$0  };
     if (rest) begin
       read0__en = 2'h3;
     end
   end
 endmodule
 
-module backspike_default_spikes_memory_rows (rst, \read__en$19 , \read__addr$15 , write__en, write__addr, write__data, read__addr, read0__en, read0__data, read1__data, clk);
+module backspike_default_spikes_memory_rows (rst, \read__en$19 , \read__addr$15 , read__addr, read0__en, write__en, write__addr, write__data, read0__data, read1__data, clk);
   reg \$initially  = 0;
   reg [127:0] \$1 ;
   reg [127:0] \$2 ;
@@ -34013,7 +34415,7 @@ module backspike_default_tasks_bp_memory (rst, rest, host__request__valid, host_
   wire [1:0] write__en;
   backspike_default_tasks_bp_memory_rows  rows (
     .clk(clk),
-    .\port$20423$0 (data),
+    .\port$22085$0 (data),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -34042,11 +34444,11 @@ module backspike_default_tasks_bp_memory (rst, rest, host__request__valid, host_
   end
 endmodule
 
-module backspike_default_tasks_bp_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20423$0 , clk);
+module backspike_default_tasks_bp_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$22085$0 , clk);
   input clk;
   wire clk;
-  input [31:0] \port$20423$0 ;
-  wire [31:0] \port$20423$0 ;
+  input [31:0] \port$22085$0 ;
+  wire [31:0] \port$22085$0 ;
   output [63:0] read0__data;
   reg [63:0] read0__data = 64'h0000000000000000;
   input [7:0] read__addr;
@@ -34062,9 +34464,9 @@ module backspike_default_tasks_bp_memory_rows (rst, write__en, read__addr, read0
   reg [63:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en[0])
-      copy0[write__addr][31:0] <= \port$20423$0 ;
+      copy0[write__addr][31:0] <= \port$22085$0 ;
     if (write__en[1])
-      copy0[write__addr][63:32] <= \port$20423$0 ;
+      copy0[write__addr][63:32] <= \port$22085$0 ;
   end
   reg [63:0] _0_;
   always @(posedge clk) begin
@@ -34299,7 +34701,7 @@ module backspike_default_tasks_fp_memory (rst, rest, host__request__valid, host_
   wire [1:0] write__en;
   backspike_default_tasks_fp_memory_rows  rows (
     .clk(clk),
-    .\port$20369$0 (data),
+    .\port$22031$0 (data),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -34328,11 +34730,11 @@ module backspike_default_tasks_fp_memory (rst, rest, host__request__valid, host_
   end
 endmodule
 
-module backspike_default_tasks_fp_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20369$0 , clk);
+module backspike_default_tasks_fp_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$22031$0 , clk);
   input clk;
   wire clk;
-  input [31:0] \port$20369$0 ;
-  wire [31:0] \port$20369$0 ;
+  input [31:0] \port$22031$0 ;
+  wire [31:0] \port$22031$0 ;
   output [63:0] read0__data;
   reg [63:0] read0__data = 64'h0000000000000000;
   input [7:0] read__addr;
@@ -34348,9 +34750,9 @@ module backspike_default_tasks_fp_memory_rows (rst, write__en, read__addr, read0
   reg [63:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en[0])
-      copy0[write__addr][31:0] <= \port$20369$0 ;
+      copy0[write__addr][31:0] <= \port$22031$0 ;
     if (write__en[1])
-      copy0[write__addr][63:32] <= \port$20369$0 ;
+      copy0[write__addr][63:32] <= \port$22031$0 ;
   end
   reg [63:0] _0_;
   always @(posedge clk) begin
@@ -34389,7 +34791,7 @@ module backspike_default_tasks_wg_memory (rst, rest, host__request__valid, host_
   wire [1:0] write__en;
   backspike_default_tasks_wg_memory_rows  rows (
     .clk(clk),
-    .\port$20477$0 (data),
+    .\port$22139$0 (data),
     .read0__data(read0__data),
     .read__addr(read0__addr),
     .rst(rst),
@@ -34418,11 +34820,11 @@ module backspike_default_tasks_wg_memory (rst, rest, host__request__valid, host_
   end
 endmodule
 
-module backspike_default_tasks_wg_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$20477$0 , clk);
+module backspike_default_tasks_wg_memory_rows (rst, write__en, read__addr, read0__data, write__addr, \port$22139$0 , clk);
   input clk;
   wire clk;
-  input [31:0] \port$20477$0 ;
-  wire [31:0] \port$20477$0 ;
+  input [31:0] \port$22139$0 ;
+  wire [31:0] \port$22139$0 ;
   output [63:0] read0__data;
   reg [63:0] read0__data = 64'h0000000000000000;
   input [7:0] read__addr;
@@ -34438,9 +34840,9 @@ module backspike_default_tasks_wg_memory_rows (rst, write__en, read__addr, read0
   reg [63:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en[0])
-      copy0[write__addr][31:0] <= \port$20477$0 ;
+      copy0[write__addr][31:0] <= \port$22139$0 ;
     if (write__en[1])
-      copy0[write__addr][63:32] <= \port$20477$0 ;
+      copy0[write__addr][63:32] <= \port$22139$0 ;
   end
   reg [63:0] _0_;
   always @(posedge clk) begin
@@ -35363,11 +35765,10 @@ module backspike_default_weights_window (rst, host__request__valid, host__reques
   assign \$21  = part0;
 endmodule
 
-module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__addr, \port$9906$0 , \port$9912$0 , front_gradients__addr, \port$12019$0 , stall_vector, stall_drain, \event , drain_saturated, drain_row_valid, drain_row_address, drain_rows, batch, extent, buffer, carry, \begin , \end
-, start, abort, dry_run, counts__0, counts__1, queue_fault, queue_waiting, counts__2, queue_position, loaded, drain_row_write, drain_row_load, drain_row_data, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, clk);
+module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__addr, \port$10543$0 , \port$10549$0 , stall_vector, stall_drain, \event , drain_saturated, drain_row_valid, drain_row_address, drain_rows, batch, extent, buffer, carry, \begin , \end , start, abort
+, dry_run, counts__0, counts__1, queue_fault, queue_waiting, counts__2, queue_position, loaded, front_gradients__addr, drain_row_write, drain_row_load, drain_row_data, spikes__data, gradients__data, masks__data, descriptors__data, tasks__data, row_vector, clk);
   wire \$1 ;
   wire [15:0] \$2 ;
-  wire \$3 ;
   input abort;
   wire abort;
   input [53:0] batch;
@@ -35435,6 +35836,7 @@ module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__
   wire i_events__valid;
   wire [39:0] i_headers__payload;
   wire i_headers__valid;
+  wire [127:0] i_vectors__payload;
   wire i_vectors__valid;
   output loaded;
   wire loaded;
@@ -35444,12 +35846,10 @@ module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__
   wire o_events__ready;
   wire o_headers__ready;
   wire o_vectors__ready;
-  output \port$12019$0 ;
-  wire \port$12019$0 ;
-  output \port$9906$0 ;
-  wire \port$9906$0 ;
-  output [15:0] \port$9912$0 ;
-  wire [15:0] \port$9912$0 ;
+  output \port$10543$0 ;
+  wire \port$10543$0 ;
+  output [15:0] \port$10549$0 ;
+  wire [15:0] \port$10549$0 ;
   output queue_busy;
   wire queue_busy;
   output [7:0] queue_descriptors__addr;
@@ -35511,7 +35911,7 @@ module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__
     .saturated(drain_saturated),
     .start(r_en),
     .sums(sums),
-    .\touched$97 (touched)
+    .touched(touched)
   );
   backspike_default_wg_front  front (
     .address(\$2 ),
@@ -35522,21 +35922,21 @@ module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__
     .\config (\config ),
     .extent(extent),
     .i__payload(i__payload),
-    .\i__payload$78 (front_gradients__addr),
+    .\i__payload$79 (front_gradients__addr),
     .i__ready(o__ready),
     .i__valid(i__valid),
     .masks__data(masks__data),
     .o__ready(\$1 ),
-    .\o__ready$90 (o_vectors__ready),
+    .\o__ready$85 (o_vectors__ready),
     .o_events__payload(i_events__payload),
     .o_events__ready(o_events__ready),
     .o_events__valid(i_events__valid),
     .o_headers__payload(w_data),
     .o_headers__ready(o_headers__ready),
     .o_headers__valid(w_en),
-    .o_lines__ready(\$3 ),
+    .o_vectors__payload(i_vectors__payload),
     .o_vectors__valid(i_vectors__valid),
-    .\row$84 (gradients__data),
+    .\row$90 (gradients__data),
     .rst(rst),
     .spikes__data(spikes__data)
   );
@@ -35558,7 +35958,7 @@ module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__
     .\event (\event ),
     .i_events__payload(i_events__payload),
     .i_events__valid(i_events__valid),
-    .i_vectors__payload(gradients__data),
+    .i_vectors__payload(i_vectors__payload),
     .i_vectors__ready(o_vectors__ready),
     .i_vectors__valid(i_vectors__valid),
     .rst(rst),
@@ -35595,14 +35995,13 @@ module backspike_default_wg (rst, queue_busy, queue_running, queue_descriptors__
     .tasks__data(tasks__data),
     .waiting(queue_waiting)
   );
-  assign \port$9906$0  = \$1 ;
-  assign \port$9912$0  = \$2 ;
-  assign \port$12019$0  = \$3 ;
+  assign \port$10543$0  = \$1 ;
+  assign \port$10549$0  = \$2 ;
 endmodule
 
-module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_valid, row_address, busy, row, i_headers__payload, \config , sums, row_end_19, done_21, row_load, row_data, entry, row_vector, clk);
+module backspike_default_wg_drain (rst, start, touched, saturated, row_valid, row_address, busy, row, i_headers__payload, \config , sums, row_end_19, done_21, row_load, row_data, entry, row_vector, clk);
   reg \$initially  = 0;
-  wire [16:0] \$1 ;
+  wire [15:0] \$1 ;
   wire \$10 ;
   wire \$100 ;
   wire \$101 ;
@@ -35637,35 +36036,35 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
   wire \$128 ;
   wire \$129 ;
   wire \$13 ;
-  wire [127:0] \$130 ;
+  wire \$130 ;
   wire \$131 ;
-  wire \$132 ;
+  wire [127:0] \$132 ;
   wire \$133 ;
   wire \$134 ;
   wire \$135 ;
   wire \$136 ;
   wire \$137 ;
-  wire [15:0] \$138 ;
-  wire [3:0] \$139 ;
+  wire \$138 ;
+  wire \$139 ;
   wire \$14 ;
-  wire [2:0] \$140 ;
-  wire [15:0] \$141 ;
+  wire [3:0] \$140 ;
+  wire [2:0] \$141 ;
   wire [15:0] \$142 ;
-  wire [2:0] \$143 ;
-  wire [15:0] \$144 ;
+  wire [15:0] \$143 ;
+  wire [2:0] \$144 ;
   wire [15:0] \$145 ;
-  wire [2:0] \$146 ;
-  wire [15:0] \$147 ;
+  wire [15:0] \$146 ;
+  wire [2:0] \$147 ;
   wire [15:0] \$148 ;
-  wire [2:0] \$149 ;
+  wire [15:0] \$149 ;
   wire \$15 ;
-  wire [15:0] \$150 ;
+  wire [2:0] \$150 ;
   wire [15:0] \$151 ;
-  wire [2:0] \$152 ;
+  wire [15:0] \$152 ;
   wire [2:0] \$153 ;
   wire [2:0] \$154 ;
   wire [2:0] \$155 ;
-  wire \$156 ;
+  wire [2:0] \$156 ;
   wire \$157 ;
   wire \$158 ;
   wire \$159 ;
@@ -35674,12 +36073,14 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
   wire \$161 ;
   wire \$162 ;
   wire \$163 ;
-  reg [39:0] \$164 ;
-  reg [127:0] \$165 ;
+  wire \$164 ;
+  reg [39:0] \$165 ;
+  reg [127:0] \$166 ;
+  wire [1:0] \$167 ;
   wire \$17 ;
   wire \$18 ;
   wire \$19 ;
-  wire \$2 ;
+  wire [15:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
   wire \$22 ;
@@ -35690,7 +36091,7 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
-  wire \$3 ;
+  wire [16:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
@@ -35827,11 +36228,10 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
   input [39:0] i_headers__payload;
   wire [39:0] i_headers__payload;
   wire last;
-  wire [5:0] o;
   reg [15:0] old;
-  reg [15:0] \old$115 ;
-  reg [15:0] \old$122 ;
-  reg [15:0] \old$129 ;
+  reg [15:0] \old$116 ;
+  reg [15:0] \old$123 ;
+  reg [15:0] \old$130 ;
   reg [127:0] old_row = 128'h00000000000000000000000000000000;
   wire [1:0] place;
   reg [16:0] rate = 17'h00000;
@@ -35857,14 +36257,15 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
   wire row_valid;
   input [127:0] row_vector;
   wire [127:0] row_vector;
+  reg [15:0] rows = 16'h0000;
   input rst;
   wire rst;
   output saturated;
   wire saturated;
-  wire \saturated$132 ;
   wire \saturated$133 ;
   wire \saturated$134 ;
   wire \saturated$135 ;
+  wire \saturated$136 ;
   reg [5:0] slot_1 = 6'h00;
   reg [5:0] slot_10 = 6'h00;
   reg [5:0] slot_11 = 6'h00;
@@ -35886,18 +36287,17 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
   input start;
   wire start;
   reg [51:0] sum;
-  reg [51:0] \sum$114 ;
-  reg [51:0] \sum$121 ;
-  reg [51:0] \sum$128 ;
+  reg [51:0] \sum$115 ;
+  reg [51:0] \sum$122 ;
+  reg [51:0] \sum$129 ;
   input [415:0] sums;
   wire [415:0] sums;
+  input [15:0] touched;
   wire [15:0] touched;
-  input [15:0] \touched$97 ;
-  wire [15:0] \touched$97 ;
   wire [15:0] weight;
-  wire [15:0] \weight$50 ;
   wire [15:0] \weight$52 ;
   wire [15:0] \weight$54 ;
+  wire [15:0] \weight$56 ;
   wire [15:0] weight0_0;
   wire [15:0] weight0_1;
   reg [15:0] weight0_18 = 16'h0000;
@@ -35910,9 +36310,9 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
   wire [15:0] weight1_3;
   reg [15:0] weight2_18 = 16'h0000;
   reg [15:0] weight3_18 = 16'h0000;
-  assign \$1  = header_2[15:0] + { 15'h0, slot_2[5] };
-  assign \$2  = ~ \config [93];
-  assign \$3  = ~ \config [93];
+  assign \$1  = \config [92] ? { i_headers__payload[30], i_headers__payload[30], i_headers__payload[30], i_headers__payload[30], i_headers__payload[30], i_headers__payload[30], i_headers__payload[30], i_headers__payload[30:29], i_headers__payload[29], i_headers__payload[29], i_headers__payload[29], i_headers__payload[29], i_headers__payload[29], i_headers__payload[29], i_headers__payload[29] } : 16'h0000;
+  assign \$2  = touched | \$1 ;
+  assign \$3  = header_2[15:0] + { 15'h0, slot_2[5] };
   assign \$4  = ~ \config [93];
   assign \$5  = ~ \config [93];
   assign \$6  = ~ \config [93];
@@ -36039,52 +36439,54 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
   assign \$127  = ~ \config [93];
   assign \$128  = ~ \config [93];
   assign \$129  = ~ \config [93];
-  assign \$130  = row_vector & { \$129 , \$128 , \$127 , \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113 , \$112 , \$111 , \$110 , \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96 , \$95 , \$94 , \$93 , \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79 , \$78 , \$77 , \$76 , \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45 , \$44 , \$43 , \$42 , \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28 , \$27 , \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11 , \$10 , \$9 , \$8 , \$7 , \$6 , \$5 , \$4 , \$3 , \$2  };
-  assign \$131  = | \config [89:85];
-  assign \$132  = | \config [89:85];
-  assign \$133  = ~ \$132 ;
-  assign \$134  = \config [85] | \$133 ;
-  assign \$136  = slot_18[0] & \$135 ;
-  assign \$137  = last & header[39];
-  assign \$138  = \config [92] ? { i_headers__payload[30], i_headers__payload[30], i_headers__payload[30], i_headers__payload[30], i_headers__payload[30], i_headers__payload[30], i_headers__payload[30], i_headers__payload[30:29], i_headers__payload[29], i_headers__payload[29], i_headers__payload[29], i_headers__payload[29], i_headers__payload[29], i_headers__payload[29], i_headers__payload[29] } : 16'h0000;
-  assign touched = \touched$97  | \$138 ;
-  assign saturated = | { \saturated$135 , \saturated$134 , \saturated$133 , \saturated$132  };
+  assign \$130  = ~ \config [93];
+  assign \$131  = ~ \config [93];
+  assign \$132  = row_vector & { \$131 , \$130 , \$129 , \$128 , \$127 , \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113 , \$112 , \$111 , \$110 , \$109 , \$108 , \$107 , \$106 , \$105 , \$104 , \$103 , \$102 , \$101 , \$100 , \$99 , \$98 , \$97 , \$96 , \$95 , \$94 , \$93 , \$92 , \$91 , \$90 , \$89 , \$88 , \$87 , \$86 , \$85 , \$84 , \$83 , \$82 , \$81 , \$80 , \$79 , \$78 , \$77 , \$76 , \$75 , \$74 , \$73 , \$72 , \$71 , \$70 , \$69 , \$68 , \$67 , \$66 , \$65 , \$64 , \$63 , \$62 , \$61 , \$60 , \$59 , \$58 , \$57 , \$56 , \$55 , \$54 , \$53 , \$52 , \$51 , \$50 , \$49 , \$48 , \$47 , \$46 , \$45 , \$44 , \$43 , \$42 , \$41 , \$40 , \$39 , \$38 , \$37 , \$36 , \$35 , \$34 , \$33 , \$32 , \$31 , \$30 , \$29 , \$28 , \$27 , \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$11 , \$10 , \$9 , \$8 , \$7 , \$6 , \$5 , \$4  };
+  assign \$133  = | \config [89:85];
+  assign \$134  = | \config [89:85];
+  assign \$135  = ~ \$134 ;
+  assign \$136  = \config [85] | \$135 ;
+  assign \$138  = slot_18[0] & \$137 ;
+  assign \$139  = last & header[39];
+  assign saturated = | { \saturated$136 , \saturated$135 , \saturated$134 , \saturated$133  };
   assign place = slot_18[1] + slot_18[2];
-  assign \$139  = slot_18[5:3] + { 2'h0, place[1] };
-  assign \$140  = 2'h0 - \$139 [1:0];
-  assign \$141  = weight1_18 & { slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0] };
-  assign \$142  = weight0_18 & { slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0] };
-  assign weight0_0 = \$140 [0] ? \$141  : \$142 ;
-  assign \$143  = 2'h0 - \$139 [1:0];
-  assign \$144  = weight2_18 & { slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0] };
-  assign \$145  = weight1_18 & { slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0] };
-  assign weight0_1 = \$143 [0] ? \$144  : \$145 ;
-  assign \$146  = 2'h0 - \$139 [1:0];
-  assign \$147  = weight3_18 & { slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0] };
-  assign \$148  = weight2_18 & { slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0] };
-  assign weight0_2 = \$146 [0] ? \$147  : \$148 ;
-  assign \$149  = 2'h0 - \$139 [1:0];
-  assign \$150  = weight0_18 & { slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0] };
-  assign \$151  = weight3_18 & { slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0] };
-  assign weight0_3 = \$149 [0] ? \$150  : \$151 ;
-  assign \$152  = 2'h0 - \$139 [1:0];
-  assign weight1_0 = \$152 [1] ? weight0_2 : weight0_0;
-  assign \$153  = 2'h0 - \$139 [1:0];
-  assign weight1_1 = \$153 [1] ? weight0_3 : weight0_1;
-  assign \$154  = 2'h0 - \$139 [1:0];
-  assign weight1_2 = \$154 [1] ? weight0_0 : weight0_2;
-  assign \$155  = 2'h0 - \$139 [1:0];
-  assign weight1_3 = \$155 [1] ? weight0_1 : weight0_3;
-  assign \$156  = ~| place[0];
-  assign \$158  = ~| place[0];
-  assign \$160  = ~| place[0];
-  assign \$162  = ~| place[0];
+  assign \$140  = slot_18[5:3] + { 2'h0, place[1] };
+  assign \$141  = 2'h0 - \$140 [1:0];
+  assign \$142  = weight1_18 & { slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0] };
+  assign \$143  = weight0_18 & { slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0] };
+  assign weight0_0 = \$141 [0] ? \$142  : \$143 ;
+  assign \$144  = 2'h0 - \$140 [1:0];
+  assign \$145  = weight2_18 & { slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0] };
+  assign \$146  = weight1_18 & { slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0] };
+  assign weight0_1 = \$144 [0] ? \$145  : \$146 ;
+  assign \$147  = 2'h0 - \$140 [1:0];
+  assign \$148  = weight3_18 & { slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0] };
+  assign \$149  = weight2_18 & { slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0] };
+  assign weight0_2 = \$147 [0] ? \$148  : \$149 ;
+  assign \$150  = 2'h0 - \$140 [1:0];
+  assign \$151  = weight0_18 & { slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0] };
+  assign \$152  = weight3_18 & { slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0], slot_18[0] };
+  assign weight0_3 = \$150 [0] ? \$151  : \$152 ;
+  assign \$153  = 2'h0 - \$140 [1:0];
+  assign weight1_0 = \$153 [1] ? weight0_2 : weight0_0;
+  assign \$154  = 2'h0 - \$140 [1:0];
+  assign weight1_1 = \$154 [1] ? weight0_3 : weight0_1;
+  assign \$155  = 2'h0 - \$140 [1:0];
+  assign weight1_2 = \$155 [1] ? weight0_0 : weight0_2;
+  assign \$156  = 2'h0 - \$140 [1:0];
+  assign weight1_3 = \$156 [1] ? weight0_1 : weight0_3;
+  assign \$157  = ~| place[0];
+  assign \$159  = ~| place[0];
+  assign \$161  = ~| place[0];
+  assign \$163  = ~| place[0];
   assign row_valid = read_3 | row_end_19;
   assign row_address = row_end_19 ? address_19 : address_3;
   always @(posedge clk)
-    header <= \$164 ;
+    rows <= \$2 ;
   always @(posedge clk)
-    slot_1 <= o;
+    header <= \$165 ;
+  always @(posedge clk)
+    slot_1 <= { entry, \$167  };
   always @(posedge clk)
     slot_2 <= slot_1;
   always @(posedge clk)
@@ -36092,9 +36494,9 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
   always @(posedge clk)
     header_2 <= header_1;
   always @(posedge clk)
-    address_3 <= { \$1 [7:0], slot_2[4:2] };
+    address_3 <= { \$3 [7:0], slot_2[4:2] };
   always @(posedge clk)
-    row_7 <= \$130 ;
+    row_7 <= \$132 ;
   always @(posedge clk)
     read_1 <= row;
   always @(posedge clk)
@@ -36110,7 +36512,7 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
   always @(posedge clk)
     read_7 <= read_6;
   always @(posedge clk)
-    old_row <= \$165 ;
+    old_row <= \$166 ;
   always @(posedge clk)
     slot_3 <= slot_2;
   always @(posedge clk)
@@ -36140,7 +36542,7 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
   always @(posedge clk)
     header_9 <= header_8;
   always @(posedge clk)
-    rate <= { \config [90:86], \$134 , \$131 , \config [84:75] };
+    rate <= { \config [90:86], \$136 , \$133 , \config [84:75] };
   always @(posedge clk)
     slot_10 <= slot_9;
   always @(posedge clk)
@@ -36162,13 +36564,13 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
   always @(posedge clk)
     weight0_18 <= weight;
   always @(posedge clk)
-    weight1_18 <= \weight$50 ;
+    weight1_18 <= \weight$52 ;
   always @(posedge clk)
-    weight2_18 <= \weight$52 ;
+    weight2_18 <= \weight$54 ;
   always @(posedge clk)
-    weight3_18 <= \weight$54 ;
+    weight3_18 <= \weight$56 ;
   always @(posedge clk)
-    row_end_19 <= \$136 ;
+    row_end_19 <= \$138 ;
   always @(posedge clk)
     address_4 <= address_3;
   always @(posedge clk)
@@ -36202,7 +36604,7 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
   always @(posedge clk)
     address_19 <= address_18;
   always @(posedge clk)
-    done_1 <= \$137 ;
+    done_1 <= \$139 ;
   always @(posedge clk)
     done_2 <= done_1;
   always @(posedge clk)
@@ -36247,11 +36649,12 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     .busy(busy),
     .clk(clk),
     .last(last),
-    .o(o),
+    .\port$21239$0 (\$167 ),
+    .\port$21243$0 (entry),
     .row(row),
     .rst(rst),
     .start(start),
-    .touched(touched)
+    .touched(rows)
   );
   backspike_default_wg_drain_unit0  unit0 (
     .clk(clk),
@@ -36259,12 +36662,12 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     .i_stochastic(\config [91]),
     .live(slot_1[0]),
     .old(old),
-    .\port$19539$1 (slot_9[5:1]),
-    .\port$19546$20 (header_9[28:20]),
-    .\port$19546$31 (header_9[38:31]),
+    .\port$21177$1 (slot_9[5:1]),
+    .\port$21184$20 (header_9[28:20]),
+    .\port$21184$31 (header_9[38:31]),
     .rate(rate),
     .rst(rst),
-    .\saturated$83 (\saturated$132 ),
+    .\saturated$83 (\saturated$133 ),
     .sum(sum),
     .weight(weight)
   );
@@ -36273,45 +36676,45 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     .i_key(\config [141:110]),
     .i_stochastic(\config [91]),
     .live(slot_1[0]),
-    .old(\old$115 ),
-    .\port$19539$1 (slot_9[5:1]),
-    .\port$19546$20 (header_9[28:20]),
-    .\port$19546$31 (header_9[38:31]),
+    .old(\old$116 ),
+    .\port$21177$1 (slot_9[5:1]),
+    .\port$21184$20 (header_9[28:20]),
+    .\port$21184$31 (header_9[38:31]),
     .rate(rate),
     .rst(rst),
-    .\saturated$83 (\saturated$133 ),
-    .sum(\sum$114 ),
-    .weight(\weight$50 )
+    .\saturated$83 (\saturated$134 ),
+    .sum(\sum$115 ),
+    .weight(\weight$52 )
   );
   backspike_default_wg_drain_unit2  unit2 (
     .clk(clk),
     .i_key(\config [141:110]),
     .i_stochastic(\config [91]),
     .live(slot_1[0]),
-    .old(\old$122 ),
-    .\port$19539$1 (slot_9[5:1]),
-    .\port$19546$20 (header_9[28:20]),
-    .\port$19546$31 (header_9[38:31]),
+    .old(\old$123 ),
+    .\port$21177$1 (slot_9[5:1]),
+    .\port$21184$20 (header_9[28:20]),
+    .\port$21184$31 (header_9[38:31]),
     .rate(rate),
     .rst(rst),
-    .\saturated$83 (\saturated$134 ),
-    .sum(\sum$121 ),
-    .weight(\weight$52 )
+    .\saturated$83 (\saturated$135 ),
+    .sum(\sum$122 ),
+    .weight(\weight$54 )
   );
   backspike_default_wg_drain_unit3  unit3 (
     .clk(clk),
     .i_key(\config [141:110]),
     .i_stochastic(\config [91]),
     .live(slot_1[0]),
-    .old(\old$129 ),
-    .\port$19539$1 (slot_9[5:1]),
-    .\port$19546$20 (header_9[28:20]),
-    .\port$19546$31 (header_9[38:31]),
+    .old(\old$130 ),
+    .\port$21177$1 (slot_9[5:1]),
+    .\port$21184$20 (header_9[28:20]),
+    .\port$21184$31 (header_9[38:31]),
     .rate(rate),
     .rst(rst),
-    .\saturated$83 (\saturated$135 ),
-    .sum(\sum$128 ),
-    .weight(\weight$54 )
+    .\saturated$83 (\saturated$136 ),
+    .sum(\sum$129 ),
+    .weight(\weight$56 )
   );
   always @* begin
     if (\$initially ) begin end
@@ -36340,9 +36743,9 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     (* full_case = 32'd1 *)
     casez (slot_1[1])
       1'h0:
-          \sum$114  = sums[155:104];
+          \sum$115  = sums[155:104];
       1'h1:
-          \sum$114  = sums[207:156];
+          \sum$115  = sums[207:156];
       default: ;
     endcase
   end
@@ -36351,9 +36754,9 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     (* full_case = 32'd1 *)
     casez (slot_8[1])
       1'h0:
-          \old$115  = old_row[47:32];
+          \old$116  = old_row[47:32];
       1'h1:
-          \old$115  = old_row[63:48];
+          \old$116  = old_row[63:48];
       default: ;
     endcase
   end
@@ -36362,9 +36765,9 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     (* full_case = 32'd1 *)
     casez (slot_1[1])
       1'h0:
-          \sum$121  = sums[259:208];
+          \sum$122  = sums[259:208];
       1'h1:
-          \sum$121  = sums[311:260];
+          \sum$122  = sums[311:260];
       default: ;
     endcase
   end
@@ -36373,9 +36776,9 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     (* full_case = 32'd1 *)
     casez (slot_8[1])
       1'h0:
-          \old$122  = old_row[79:64];
+          \old$123  = old_row[79:64];
       1'h1:
-          \old$122  = old_row[95:80];
+          \old$123  = old_row[95:80];
       default: ;
     endcase
   end
@@ -36384,9 +36787,9 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     (* full_case = 32'd1 *)
     casez (slot_1[1])
       1'h0:
-          \sum$128  = sums[363:312];
+          \sum$129  = sums[363:312];
       1'h1:
-          \sum$128  = sums[415:364];
+          \sum$129  = sums[415:364];
       default: ;
     endcase
   end
@@ -36395,27 +36798,26 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
     (* full_case = 32'd1 *)
     casez (slot_8[1])
       1'h0:
-          \old$129  = old_row[111:96];
+          \old$130  = old_row[111:96];
       1'h1:
-          \old$129  = old_row[127:112];
+          \old$130  = old_row[127:112];
       default: ;
     endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$164  = header;
+    \$165  = header;
     if (start) begin
-      \$164  = i_headers__payload;
+      \$165  = i_headers__payload;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$165  = old_row;
+    \$166  = old_row;
     if (read_7) begin
-      \$165  = row_7;
+      \$166  = row_7;
     end
   end
-  assign entry = o[5:2];
   assign row_data[127:112] = weight1_3;
   assign row_data[111:96] = weight1_3;
   assign row_data[95:80] = weight1_2;
@@ -36424,553 +36826,609 @@ module backspike_default_wg_drain (rst, start, \touched$97 , saturated, row_vali
   assign row_data[47:32] = weight1_1;
   assign row_data[31:16] = weight1_0;
   assign row_data[15:0] = weight1_0;
-  assign row_load[7] = \$163 ;
-  assign row_load[6] = \$162 ;
-  assign row_load[5] = \$161 ;
-  assign row_load[4] = \$160 ;
-  assign row_load[3] = \$159 ;
-  assign row_load[2] = \$158 ;
-  assign row_load[1] = \$157 ;
-  assign row_load[0] = \$156 ;
-  assign \$135  = slot_18[1];
-  assign \$157  = place[0];
-  assign \$159  = place[0];
-  assign \$161  = place[0];
-  assign \$163  = place[0];
+  assign row_load[7] = \$164 ;
+  assign row_load[6] = \$163 ;
+  assign row_load[5] = \$162 ;
+  assign row_load[4] = \$161 ;
+  assign row_load[3] = \$160 ;
+  assign row_load[2] = \$159 ;
+  assign row_load[1] = \$158 ;
+  assign row_load[0] = \$157 ;
+  assign \$137  = slot_18[1];
+  assign \$158  = place[0];
+  assign \$160  = place[0];
+  assign \$162  = place[0];
+  assign \$164  = place[0];
 endmodule
 
-module backspike_default_wg_drain_sequencer (rst, start, touched, busy, row, last, o, clk);
+module backspike_default_wg_drain_sequencer (rst, start, busy, row, last, touched, \port$21239$0 , \port$21243$0 , clk);
   reg \$initially  = 0;
-  wire [15:0] \$1 ;
-  wire \$10 ;
+  wire [1:0] \$10 ;
+  wire \$1000 ;
   wire \$1001 ;
+  wire \$1002 ;
+  wire \$1003 ;
+  wire \$1004 ;
+  wire \$1005 ;
+  wire \$1006 ;
+  wire \$1007 ;
+  wire [3:0] \$1008 ;
+  wire [3:0] \$1009 ;
+  wire [3:0] \$1010 ;
   wire \$1011 ;
+  wire \$1012 ;
+  wire \$1013 ;
+  wire \$1015 ;
+  wire \$1018 ;
+  wire \$1019 ;
+  wire \$1020 ;
+  wire \$1021 ;
+  wire \$1022 ;
+  wire \$1023 ;
+  wire \$1024 ;
+  wire \$1025 ;
+  wire \$1026 ;
+  wire \$1027 ;
+  wire [3:0] \$1028 ;
+  wire [3:0] \$1029 ;
+  wire [3:0] \$1030 ;
+  wire \$1031 ;
+  wire \$1032 ;
+  wire \$1033 ;
+  wire \$1034 ;
+  wire \$1035 ;
+  wire \$1036 ;
+  wire \$1037 ;
+  wire \$1038 ;
+  wire \$1039 ;
+  wire \$1040 ;
+  wire \$1041 ;
+  wire \$1042 ;
+  wire \$1043 ;
+  wire \$1044 ;
   wire \$1045 ;
+  wire \$1046 ;
+  wire \$1047 ;
+  wire \$1048 ;
+  wire \$1049 ;
+  wire \$1050 ;
+  wire \$1051 ;
+  wire \$1052 ;
+  wire \$1053 ;
+  wire \$1054 ;
   wire \$1055 ;
+  wire \$1056 ;
+  wire \$1057 ;
+  wire \$1058 ;
+  wire \$1059 ;
+  wire \$1060 ;
+  wire \$1061 ;
+  wire \$1062 ;
+  wire \$1063 ;
+  wire \$1064 ;
+  wire \$1065 ;
+  wire \$1066 ;
+  wire \$1067 ;
+  wire \$1068 ;
+  wire \$1069 ;
+  wire \$1070 ;
+  wire \$1071 ;
+  wire \$1072 ;
+  wire \$1073 ;
+  wire \$1074 ;
+  wire \$1075 ;
+  wire \$1076 ;
+  wire \$1077 ;
+  wire \$1078 ;
+  wire \$1079 ;
+  wire \$1080 ;
+  wire \$1081 ;
+  wire \$1082 ;
+  wire \$1083 ;
+  wire \$1084 ;
+  wire \$1085 ;
+  wire \$1086 ;
+  wire \$1087 ;
+  wire \$1088 ;
   wire \$1089 ;
+  wire \$1090 ;
+  wire \$1091 ;
+  wire \$1092 ;
+  wire \$1093 ;
+  wire \$1094 ;
+  wire \$1095 ;
+  wire \$1096 ;
+  wire \$1097 ;
+  wire \$1098 ;
   wire \$1099 ;
-  wire \$11 ;
-  wire [3:0] \$1133 ;
-  wire \$1136 ;
-  wire \$1137 ;
-  wire \$1138 ;
-  wire \$1139 ;
+  wire [1:0] \$11 ;
+  wire \$1100 ;
+  wire \$1101 ;
+  wire \$1102 ;
+  wire \$1103 ;
+  wire \$1104 ;
+  wire \$1105 ;
+  wire \$1106 ;
+  wire \$1107 ;
+  wire \$1108 ;
+  wire \$1109 ;
+  wire \$111 ;
+  wire \$1110 ;
+  wire \$1111 ;
+  wire \$1112 ;
+  wire \$1113 ;
+  wire \$1114 ;
+  wire \$1115 ;
+  wire \$1116 ;
+  wire \$1117 ;
+  wire \$1118 ;
+  wire \$1122 ;
+  wire \$1123 ;
+  wire \$1124 ;
   wire \$1140 ;
   wire \$1141 ;
   wire \$1142 ;
   wire \$1143 ;
-  wire \$1144 ;
-  wire \$1145 ;
-  wire \$1158 ;
-  wire \$1161 ;
-  wire \$1165 ;
-  wire \$1166 ;
-  wire \$1167 ;
+  wire \$115 ;
+  wire \$116 ;
+  wire \$1169 ;
+  wire \$117 ;
+  wire \$1179 ;
   wire \$12 ;
-  wire \$1202 ;
-  wire \$1205 ;
-  wire \$1209 ;
-  wire \$1210 ;
-  wire \$1211 ;
-  wire \$123 ;
-  wire \$1246 ;
-  wire \$1249 ;
-  wire \$1253 ;
-  wire \$1254 ;
-  wire \$1255 ;
-  wire \$1290 ;
-  wire \$1293 ;
-  wire \$1297 ;
-  wire \$1298 ;
-  wire \$1299 ;
+  wire \$1213 ;
+  wire \$1217 ;
+  wire \$1218 ;
+  wire \$1219 ;
+  wire \$1235 ;
+  wire \$1236 ;
+  wire \$1237 ;
+  wire \$1238 ;
+  wire \$1276 ;
+  wire \$1279 ;
+  wire \$1283 ;
+  wire \$1284 ;
+  wire \$1285 ;
   wire \$13 ;
-  wire [3:0] \$1322 ;
-  wire \$1325 ;
-  wire \$1326 ;
-  wire \$1327 ;
-  wire \$1328 ;
-  wire \$1329 ;
+  wire \$1308 ;
+  wire \$1312 ;
+  wire \$1313 ;
+  wire \$1314 ;
   wire \$133 ;
   wire \$1330 ;
   wire \$1331 ;
   wire \$1332 ;
   wire \$1333 ;
-  wire \$1334 ;
-  wire \$1359 ;
-  wire \$1361 ;
-  wire \$1362 ;
-  wire \$1365 ;
-  wire \$1366 ;
-  wire \$1367 ;
+  wire \$134 ;
+  wire \$135 ;
+  wire \$136 ;
+  wire \$1383 ;
+  wire \$1385 ;
+  wire \$1386 ;
+  wire \$1389 ;
+  wire \$1390 ;
+  wire \$1391 ;
   wire \$14 ;
   wire \$1403 ;
-  wire \$1405 ;
-  wire \$1406 ;
+  wire \$1407 ;
+  wire \$1408 ;
   wire \$1409 ;
-  wire \$1410 ;
-  wire \$1411 ;
-  wire \$1447 ;
-  wire \$1449 ;
-  wire \$1450 ;
-  wire \$1453 ;
-  wire \$1454 ;
-  wire \$1455 ;
+  wire \$1425 ;
+  wire \$1426 ;
+  wire \$1427 ;
+  wire \$1428 ;
+  wire \$1490 ;
   wire \$1491 ;
+  wire \$1492 ;
   wire \$1493 ;
-  wire \$1494 ;
+  wire \$1495 ;
+  wire \$1496 ;
   wire \$1497 ;
   wire \$1498 ;
   wire \$1499 ;
-  wire [1:0] \$15 ;
-  wire [3:0] \$1511 ;
-  wire \$1514 ;
-  wire \$1515 ;
-  wire \$1516 ;
-  wire \$1517 ;
-  wire \$1518 ;
-  wire \$1519 ;
-  wire \$1520 ;
-  wire \$1521 ;
-  wire \$1522 ;
-  wire \$1523 ;
+  wire \$15 ;
+  wire \$1531 ;
+  wire \$1532 ;
+  wire \$1533 ;
+  wire \$1546 ;
+  wire \$1547 ;
+  wire \$1548 ;
+  wire \$1549 ;
+  wire \$1550 ;
   wire \$1560 ;
-  wire \$1561 ;
-  wire \$1562 ;
-  wire \$1563 ;
-  wire \$1565 ;
-  wire \$1566 ;
-  wire \$1567 ;
-  wire [1:0] \$16 ;
-  wire \$1604 ;
-  wire \$1605 ;
-  wire \$1606 ;
-  wire \$1607 ;
-  wire \$1609 ;
-  wire \$1610 ;
-  wire \$1611 ;
-  wire \$1648 ;
-  wire \$1649 ;
-  wire \$1650 ;
-  wire \$1651 ;
-  wire \$1653 ;
-  wire \$1654 ;
-  wire \$1655 ;
-  wire \$167 ;
-  wire \$1692 ;
-  wire \$1693 ;
-  wire \$1694 ;
-  wire \$1695 ;
-  wire \$1697 ;
-  wire \$1698 ;
-  wire \$1699 ;
-  wire \$17 ;
-  wire [3:0] \$1700 ;
-  wire \$1701 ;
-  wire \$1702 ;
-  wire \$1703 ;
-  wire \$1704 ;
-  wire \$1705 ;
-  wire \$1706 ;
-  wire \$1707 ;
-  wire \$1708 ;
-  wire \$1709 ;
-  wire \$1710 ;
-  wire \$1711 ;
-  wire \$1712 ;
-  wire \$1713 ;
-  wire \$1714 ;
-  wire \$1715 ;
-  wire \$1716 ;
-  wire \$1717 ;
-  wire \$1718 ;
-  wire \$1719 ;
-  wire \$1720 ;
+  wire \$1594 ;
+  wire \$16 ;
+  wire \$1626 ;
+  wire \$1627 ;
+  wire \$1628 ;
+  wire \$1641 ;
+  wire \$1642 ;
+  wire \$1643 ;
+  wire \$1644 ;
+  wire \$1657 ;
+  wire \$1660 ;
+  wire \$1664 ;
+  wire \$1665 ;
+  wire \$1666 ;
+  wire \$1689 ;
   wire \$1721 ;
   wire \$1722 ;
   wire \$1723 ;
-  wire \$1724 ;
-  wire \$1725 ;
-  wire \$1726 ;
-  wire \$1727 ;
-  wire \$1728 ;
-  wire \$1729 ;
-  wire \$1730 ;
-  wire \$1731 ;
-  wire \$1732 ;
-  wire \$1733 ;
-  wire \$1734 ;
-  wire \$1735 ;
   wire \$1736 ;
   wire \$1737 ;
   wire \$1738 ;
   wire \$1739 ;
-  wire \$1740 ;
-  wire \$1741 ;
-  wire \$1742 ;
-  wire \$1743 ;
-  wire \$1744 ;
-  wire \$1745 ;
-  wire \$1746 ;
-  wire \$1747 ;
-  wire \$1748 ;
-  wire \$1749 ;
-  wire \$1750 ;
-  wire \$1751 ;
-  wire \$1752 ;
-  wire \$1753 ;
-  wire \$1754 ;
-  wire \$1755 ;
-  wire \$1756 ;
-  wire \$1757 ;
-  wire \$1758 ;
-  wire \$1759 ;
-  wire \$1760 ;
-  wire \$1761 ;
-  wire \$1762 ;
-  wire \$1763 ;
+  wire \$174 ;
   wire \$1764 ;
-  wire \$1765 ;
   wire \$1766 ;
   wire \$1767 ;
-  wire \$1768 ;
-  wire \$1769 ;
   wire \$177 ;
   wire \$1770 ;
   wire \$1771 ;
   wire \$1772 ;
-  wire \$1773 ;
-  wire \$1774 ;
-  wire \$1775 ;
-  wire \$1776 ;
-  wire \$1777 ;
-  wire \$1778 ;
-  wire \$1779 ;
-  wire \$1780 ;
-  wire \$1781 ;
-  wire \$1782 ;
-  wire \$1783 ;
   wire \$1784 ;
-  wire \$1785 ;
-  wire \$1786 ;
-  wire \$1787 ;
-  wire \$1788 ;
-  reg \$1789 ;
-  reg \$1790 ;
-  reg \$1791 ;
-  reg [15:0] \$1792 ;
-  reg \$1793 ;
-  reg [15:0] \$1794 ;
-  reg \$1795 ;
-  wire \$18 ;
-  wire \$19 ;
+  wire \$181 ;
+  wire \$1816 ;
+  wire \$1817 ;
+  wire \$1818 ;
+  wire \$182 ;
+  wire \$183 ;
+  wire \$1831 ;
+  wire \$1832 ;
+  wire \$1833 ;
+  wire \$1834 ;
+  wire \$1871 ;
+  wire \$1872 ;
+  wire \$1873 ;
+  wire \$1874 ;
+  wire \$1876 ;
+  wire \$1877 ;
+  wire \$1878 ;
+  wire \$1879 ;
+  wire \$1880 ;
+  wire \$1893 ;
+  wire \$1896 ;
+  wire \$1900 ;
+  wire \$1901 ;
+  wire \$1902 ;
+  wire \$1961 ;
+  wire \$1962 ;
+  wire \$1963 ;
+  wire \$1964 ;
+  wire \$1966 ;
+  wire \$1967 ;
+  wire \$1968 ;
+  wire \$1969 ;
+  wire \$1994 ;
+  wire \$1996 ;
+  wire \$1997 ;
+  wire \$2 ;
   wire \$20 ;
+  wire \$2000 ;
+  wire \$2001 ;
+  wire \$2002 ;
+  wire \$2050 ;
+  wire \$2051 ;
+  wire \$2052 ;
+  wire \$2053 ;
+  wire \$2055 ;
+  wire \$2056 ;
+  wire \$2057 ;
+  wire \$2058 ;
+  wire \$206 ;
+  wire \$2061 ;
+  wire \$2062 ;
+  wire \$2063 ;
+  wire \$2064 ;
+  wire \$2065 ;
+  wire \$2066 ;
+  wire \$2067 ;
+  wire \$2068 ;
+  wire \$2069 ;
+  wire \$2070 ;
+  wire [3:0] \$2071 ;
+  wire [3:0] \$2072 ;
+  wire \$2073 ;
+  wire \$2077 ;
+  wire \$2080 ;
+  wire \$2081 ;
+  wire \$2082 ;
+  wire \$2083 ;
+  wire \$2084 ;
+  wire \$2085 ;
+  wire \$2086 ;
+  wire \$2087 ;
+  wire \$2088 ;
+  wire \$2089 ;
+  wire [3:0] \$2090 ;
+  wire [3:0] \$2091 ;
+  wire [3:0] \$2092 ;
+  wire \$2093 ;
+  wire \$2094 ;
+  wire \$2097 ;
   wire \$21 ;
-  wire [3:0] \$211 ;
-  wire \$214 ;
-  wire \$215 ;
-  wire \$216 ;
-  wire \$217 ;
-  wire \$218 ;
-  wire \$219 ;
+  wire \$210 ;
+  wire \$2100 ;
+  wire \$2101 ;
+  wire \$2102 ;
+  wire \$2103 ;
+  wire \$2104 ;
+  wire \$2105 ;
+  wire \$2106 ;
+  wire \$2107 ;
+  wire \$2108 ;
+  wire \$2109 ;
+  wire \$211 ;
+  wire [3:0] \$2110 ;
+  wire [3:0] \$2111 ;
+  wire [3:0] \$2112 ;
+  wire \$2113 ;
+  wire \$2114 ;
+  wire \$2115 ;
+  wire \$2117 ;
+  wire \$212 ;
+  wire \$2120 ;
+  wire \$2121 ;
+  wire \$2122 ;
+  wire \$2123 ;
+  wire \$2124 ;
+  wire \$2125 ;
+  wire \$2126 ;
+  wire \$2127 ;
+  wire \$2128 ;
+  wire \$2129 ;
+  wire [3:0] \$2130 ;
+  wire [3:0] \$2131 ;
+  wire [3:0] \$2132 ;
+  wire \$2133 ;
+  wire \$2134 ;
+  wire \$2135 ;
+  wire \$2136 ;
+  wire \$2137 ;
+  wire \$2138 ;
+  wire \$2139 ;
+  wire \$2140 ;
+  wire \$2141 ;
+  wire \$2142 ;
+  wire \$2143 ;
+  wire \$2144 ;
+  wire \$2145 ;
+  wire \$2146 ;
+  wire \$2147 ;
+  wire \$2148 ;
+  wire \$2149 ;
+  wire \$2150 ;
+  wire \$2151 ;
+  wire \$2152 ;
+  wire \$2153 ;
+  wire \$2154 ;
+  wire \$2155 ;
+  wire \$2156 ;
+  wire \$2157 ;
+  wire \$2158 ;
+  wire \$2159 ;
+  wire \$2160 ;
+  wire \$2161 ;
+  wire \$2162 ;
+  wire \$2163 ;
+  wire \$2164 ;
+  wire \$2165 ;
+  wire \$2166 ;
+  wire \$2167 ;
+  wire \$2168 ;
+  wire \$2169 ;
+  wire \$2170 ;
+  wire \$2171 ;
+  wire \$2172 ;
+  wire \$2173 ;
+  wire \$2174 ;
+  wire \$2175 ;
+  wire \$2176 ;
+  wire \$2177 ;
+  wire \$2178 ;
+  wire \$2179 ;
+  wire \$2180 ;
+  wire \$2181 ;
+  wire \$2182 ;
+  wire \$2183 ;
+  wire \$2184 ;
+  wire \$2185 ;
+  wire \$2186 ;
+  wire \$2187 ;
+  wire \$2188 ;
+  wire \$2189 ;
+  wire \$2190 ;
+  wire \$2191 ;
+  wire \$2192 ;
+  wire \$2193 ;
+  wire \$2194 ;
+  wire \$2195 ;
+  wire \$2196 ;
+  wire \$2197 ;
+  wire \$2198 ;
+  wire \$2199 ;
   wire \$22 ;
-  wire \$220 ;
-  wire \$221 ;
-  wire \$222 ;
-  wire \$223 ;
-  wire \$236 ;
-  wire \$239 ;
-  wire \$243 ;
-  wire \$244 ;
-  wire \$245 ;
-  wire \$25 ;
-  wire \$26 ;
-  wire \$27 ;
-  wire \$28 ;
-  wire \$280 ;
+  wire \$2200 ;
+  wire \$2201 ;
+  wire \$2202 ;
+  wire \$2203 ;
+  wire \$2204 ;
+  wire \$2205 ;
+  wire \$2206 ;
+  wire \$2207 ;
+  wire \$2208 ;
+  wire \$2209 ;
+  wire \$2210 ;
+  wire \$2211 ;
+  wire \$2212 ;
+  wire \$2213 ;
+  wire \$2214 ;
+  wire \$2215 ;
+  wire \$2216 ;
+  wire \$2217 ;
+  wire \$2218 ;
+  wire \$2219 ;
+  wire \$2220 ;
+  wire [1:0] \$2221 ;
+  reg [3:0] \$2222 ;
+  reg [3:0] \$2223  = 4'h0;
+  reg \$2224 ;
+  reg \$2225 ;
+  reg \$2226 ;
+  reg [15:0] \$2227 ;
+  reg \$2228 ;
+  reg \$2229 ;
+  wire \$228 ;
+  wire \$229 ;
+  wire \$230 ;
+  wire \$231 ;
+  wire \$281 ;
   wire \$283 ;
+  wire \$284 ;
   wire \$287 ;
   wire \$288 ;
   wire \$289 ;
-  wire \$29 ;
   wire \$3 ;
-  wire \$30 ;
-  wire \$31 ;
-  wire \$32 ;
+  wire \$301 ;
+  wire \$305 ;
+  wire \$306 ;
+  wire \$307 ;
+  wire \$323 ;
   wire \$324 ;
-  wire \$327 ;
-  wire \$33 ;
-  wire \$331 ;
-  wire \$332 ;
-  wire \$333 ;
-  wire \$34 ;
-  wire \$35 ;
-  wire \$368 ;
-  wire \$371 ;
-  wire \$375 ;
-  wire \$376 ;
-  wire \$377 ;
+  wire \$325 ;
+  wire \$326 ;
+  wire \$38 ;
+  wire \$388 ;
+  wire \$389 ;
+  wire \$39 ;
+  wire \$390 ;
+  wire \$391 ;
+  wire \$393 ;
+  wire \$394 ;
+  wire \$395 ;
+  wire \$396 ;
+  wire \$397 ;
   wire \$4 ;
-  wire [3:0] \$400 ;
-  wire \$403 ;
-  wire \$404 ;
-  wire \$405 ;
-  wire \$406 ;
-  wire \$407 ;
-  wire \$408 ;
-  wire \$409 ;
-  wire \$410 ;
-  wire \$411 ;
-  wire \$412 ;
-  wire \$437 ;
-  wire \$439 ;
-  wire \$440 ;
-  wire \$443 ;
+  wire \$40 ;
+  wire \$41 ;
+  wire \$429 ;
+  wire \$430 ;
+  wire \$431 ;
   wire \$444 ;
   wire \$445 ;
-  wire \$45 ;
-  wire \$481 ;
-  wire \$483 ;
-  wire \$484 ;
-  wire \$487 ;
-  wire \$488 ;
-  wire \$489 ;
+  wire \$446 ;
+  wire \$447 ;
+  wire \$448 ;
+  wire \$458 ;
+  wire \$492 ;
   wire \$5 ;
+  wire \$524 ;
   wire \$525 ;
-  wire \$527 ;
-  wire \$528 ;
-  wire \$531 ;
-  wire \$532 ;
-  wire \$533 ;
-  wire \$569 ;
-  wire \$571 ;
-  wire \$572 ;
-  wire \$575 ;
-  wire \$576 ;
-  wire \$577 ;
-  wire [3:0] \$589 ;
-  wire \$592 ;
-  wire \$593 ;
-  wire \$594 ;
-  wire \$595 ;
-  wire \$596 ;
-  wire \$597 ;
-  wire \$598 ;
-  wire \$599 ;
+  wire \$526 ;
+  wire \$539 ;
+  wire \$540 ;
+  wire \$541 ;
+  wire \$542 ;
+  wire \$555 ;
+  wire \$558 ;
+  wire \$562 ;
+  wire \$563 ;
+  wire \$564 ;
+  wire \$587 ;
   wire \$6 ;
-  wire \$600 ;
-  wire \$601 ;
-  wire \$638 ;
-  wire \$639 ;
-  wire \$640 ;
-  wire \$641 ;
-  wire \$643 ;
-  wire \$644 ;
-  wire \$645 ;
+  wire \$619 ;
+  wire \$620 ;
+  wire \$621 ;
+  wire \$634 ;
+  wire \$635 ;
+  wire \$636 ;
+  wire \$637 ;
+  wire \$662 ;
+  wire \$664 ;
+  wire \$665 ;
+  wire \$668 ;
+  wire \$669 ;
+  wire \$67 ;
+  wire \$670 ;
   wire \$682 ;
-  wire \$683 ;
-  wire \$684 ;
-  wire \$685 ;
-  wire \$687 ;
-  wire \$688 ;
-  wire \$689 ;
   wire \$7 ;
-  wire \$726 ;
-  wire \$727 ;
-  wire \$728 ;
+  wire \$714 ;
+  wire \$715 ;
+  wire \$716 ;
   wire \$729 ;
+  wire \$730 ;
   wire \$731 ;
   wire \$732 ;
-  wire \$733 ;
+  wire \$769 ;
+  wire \$77 ;
   wire \$770 ;
   wire \$771 ;
   wire \$772 ;
-  wire \$773 ;
+  wire \$774 ;
   wire \$775 ;
   wire \$776 ;
   wire \$777 ;
-  wire [3:0] \$778 ;
-  wire \$779 ;
-  wire \$780 ;
-  wire \$781 ;
-  wire \$782 ;
-  wire \$783 ;
-  wire \$784 ;
-  wire \$785 ;
-  wire \$786 ;
-  wire \$787 ;
-  wire \$788 ;
-  wire \$789 ;
-  wire \$79 ;
-  wire \$790 ;
+  wire \$778 ;
   wire \$791 ;
-  wire \$792 ;
-  wire \$793 ;
   wire \$794 ;
-  wire \$795 ;
-  wire \$796 ;
-  wire \$797 ;
   wire \$798 ;
   wire \$799 ;
   wire \$8 ;
   wire \$800 ;
-  wire \$801 ;
-  wire \$802 ;
-  wire \$803 ;
-  wire \$804 ;
-  wire \$805 ;
-  wire \$806 ;
-  wire \$807 ;
-  wire \$808 ;
-  wire \$809 ;
-  wire \$810 ;
-  wire \$811 ;
-  wire \$812 ;
-  wire \$813 ;
-  wire \$814 ;
-  wire \$815 ;
-  wire \$816 ;
-  wire \$817 ;
-  wire \$818 ;
-  wire \$819 ;
-  wire \$820 ;
-  wire \$821 ;
-  wire \$822 ;
-  wire \$823 ;
-  wire \$824 ;
-  wire \$825 ;
-  wire \$826 ;
-  wire \$827 ;
-  wire \$828 ;
-  wire \$829 ;
-  wire \$830 ;
-  wire \$831 ;
-  wire \$832 ;
-  wire \$833 ;
-  wire \$834 ;
-  wire \$835 ;
-  wire \$836 ;
-  wire \$837 ;
-  wire \$838 ;
-  wire \$839 ;
-  wire \$840 ;
-  wire \$841 ;
-  wire \$842 ;
-  wire \$843 ;
-  wire \$844 ;
-  wire \$845 ;
-  wire \$846 ;
-  wire \$847 ;
-  wire \$848 ;
-  wire \$849 ;
-  wire \$850 ;
-  wire \$851 ;
-  wire \$852 ;
-  wire \$853 ;
-  wire \$854 ;
-  wire \$855 ;
-  wire \$856 ;
-  wire \$857 ;
-  wire \$858 ;
   wire \$859 ;
   wire \$860 ;
   wire \$861 ;
   wire \$862 ;
-  wire \$863 ;
   wire \$864 ;
   wire \$865 ;
   wire \$866 ;
   wire \$867 ;
-  wire \$868 ;
-  wire \$869 ;
-  wire \$870 ;
-  wire \$871 ;
-  wire \$872 ;
-  wire \$873 ;
-  wire \$874 ;
-  wire \$875 ;
-  wire \$876 ;
-  wire \$877 ;
-  wire \$878 ;
-  wire \$879 ;
-  wire \$880 ;
-  wire \$881 ;
-  wire \$882 ;
-  wire \$883 ;
-  wire \$884 ;
-  wire \$885 ;
-  wire \$886 ;
-  wire \$887 ;
-  wire \$888 ;
-  wire \$889 ;
-  wire \$89 ;
-  wire \$890 ;
-  wire \$891 ;
   wire \$892 ;
-  wire \$893 ;
   wire \$894 ;
   wire \$895 ;
-  wire \$896 ;
-  wire \$897 ;
   wire \$898 ;
   wire \$899 ;
   wire \$9 ;
   wire \$900 ;
-  wire \$901 ;
-  wire \$902 ;
-  wire \$903 ;
-  wire \$904 ;
-  wire \$905 ;
-  wire \$906 ;
-  wire \$907 ;
-  wire \$908 ;
-  wire \$909 ;
-  wire \$910 ;
-  wire \$911 ;
-  wire \$912 ;
-  wire \$913 ;
-  wire \$914 ;
-  wire \$915 ;
-  wire \$916 ;
-  wire \$917 ;
-  wire \$918 ;
-  wire \$919 ;
-  wire \$920 ;
-  wire \$921 ;
-  wire \$922 ;
-  wire \$923 ;
-  wire \$924 ;
-  wire \$925 ;
-  wire \$926 ;
-  wire \$927 ;
-  wire \$928 ;
-  wire \$929 ;
-  wire \$930 ;
-  wire \$931 ;
-  wire \$932 ;
-  wire \$933 ;
-  wire \$934 ;
-  wire \$935 ;
-  wire \$936 ;
-  wire \$937 ;
-  wire \$938 ;
-  wire \$939 ;
-  wire \$940 ;
-  wire \$941 ;
-  wire \$942 ;
-  wire \$943 ;
-  wire \$944 ;
-  wire \$947 ;
   wire \$948 ;
   wire \$949 ;
   wire \$950 ;
   wire \$951 ;
-  wire \$952 ;
   wire \$953 ;
   wire \$954 ;
   wire \$955 ;
   wire \$956 ;
-  wire \$957 ;
+  wire \$959 ;
+  wire \$960 ;
+  wire \$961 ;
+  wire \$962 ;
+  wire \$963 ;
+  wire \$964 ;
+  wire \$965 ;
+  wire \$966 ;
   wire \$967 ;
+  wire \$968 ;
+  wire [3:0] \$969 ;
+  wire [3:0] \$970 ;
+  wire \$971 ;
+  wire \$975 ;
+  wire \$978 ;
+  wire \$979 ;
+  wire \$980 ;
+  wire \$981 ;
+  wire \$982 ;
+  wire \$983 ;
+  wire \$984 ;
+  wire \$985 ;
+  wire \$986 ;
+  wire \$987 ;
+  wire [3:0] \$988 ;
+  wire [3:0] \$989 ;
+  wire [3:0] \$990 ;
+  wire \$991 ;
+  wire \$992 ;
+  wire \$995 ;
+  wire \$998 ;
+  wire \$999 ;
   reg block_empty = 1'h0;
   output busy;
   wire busy;
@@ -36979,640 +37437,695 @@ module backspike_default_wg_drain_sequencer (rst, start, touched, busy, row, las
   wire \final ;
   output last;
   wire last;
-  output [5:0] o;
-  wire [5:0] o;
-  wire [15:0] others;
   reg phase = 1'h0;
+  output [1:0] \port$21239$0 ;
+  wire [1:0] \port$21239$0 ;
+  (* init = 4'h0 *)
+  output [3:0] \port$21243$0 ;
+  wire [3:0] \port$21243$0 ;
   wire reading;
   output row;
   wire row;
   reg row_begun = 1'h0;
   reg row_last = 1'h0;
-  reg [15:0] row_now = 16'h0000;
   reg row_valid = 1'h0;
-  reg [15:0] rows_left = 16'h0000;
+  reg [15:0] rows_after = 16'h0000;
   input rst;
   wire rst;
   input start;
   wire start;
   input [15:0] touched;
   wire [15:0] touched;
-  assign \$1  = ~ row_now;
-  assign others = rows_left & \$1 ;
   assign reading = phase ? row_begun : row_valid;
-  assign \$4  = reading & \$3 ;
-  assign \final  = \$4  & row_last;
-  assign \$5  = ~ \final ;
-  assign \$6  = row_valid & \$5 ;
-  assign busy = block_empty | \$6 ;
-  assign \$7  = ~| phase;
-  assign row = reading & \$7 ;
+  assign \$3  = reading & \$2 ;
+  assign \final  = \$3  & row_last;
+  assign \$4  = ~ \final ;
+  assign \$5  = row_valid & \$4 ;
+  assign busy = block_empty | \$5 ;
+  assign \$6  = ~| phase;
+  assign row = reading & \$6 ;
   assign last = \final  | block_empty;
-  assign \$8  = { 1'h0, phase } < 2'h2;
-  assign \$9  = reading & \$8 ;
-  assign \$10  = | { row_now[15], row_now[13], row_now[11], row_now[9], row_now[7], row_now[5], row_now[3], row_now[1] };
-  assign \$11  = | { row_now[15:14], row_now[11:10], row_now[7:6], row_now[3:2] };
-  assign \$12  = | { row_now[15:12], row_now[7:4] };
-  assign \$13  = | row_now[15:8];
-  assign \$15  = phase + 1'h1;
-  assign \$16  = \$14  ? 2'h0 : \$15 ;
-  assign \$17  = | touched;
-  assign \$18  = ~ \$17 ;
-  assign \$19  = start & \$18 ;
-  assign \$21  = reading & \$20 ;
-  assign \$22  = ~ row_last;
-  assign \$27  = ~ \$26 ;
-  assign \$28  = others[1] & \$27 ;
-  assign \$29  = | others[1:0];
-  assign \$30  = ~ \$29 ;
-  assign \$31  = others[2] & \$30 ;
-  assign \$32  = | others[2:0];
-  assign \$33  = ~ \$32 ;
-  assign \$34  = others[3] & \$33 ;
-  assign \$35  = | others[3:0];
-  assign \$79  = | others[3:0];
-  assign \$123  = | others[3:0];
-  assign \$167  = | others[3:0];
-  assign \$211  = { \$34 , \$31 , \$28 , \$25  } & { \$177 , \$133 , \$89 , \$45  };
-  assign \$216  = ~ \$215 ;
-  assign \$217  = others[5] & \$216 ;
-  assign \$218  = | others[5:4];
-  assign \$219  = ~ \$218 ;
-  assign \$220  = others[6] & \$219 ;
-  assign \$221  = | others[6:4];
-  assign \$222  = ~ \$221 ;
-  assign \$223  = others[7] & \$222 ;
-  assign \$236  = | others[7:4];
-  assign \$239  = | others[3:0];
-  assign \$244  = ~ \$243 ;
-  assign \$245  = \$236  & \$244 ;
-  assign \$280  = | others[7:4];
-  assign \$283  = | others[3:0];
+  assign \$7  = { 1'h0, phase } < 2'h2;
+  assign \$8  = reading & \$7 ;
+  assign \$10  = phase + 1'h1;
+  assign \$11  = \$9  ? 2'h0 : \$10 ;
+  assign \$12  = | touched;
+  assign \$13  = ~ \$12 ;
+  assign \$14  = start & \$13 ;
+  assign \$16  = reading & \$15 ;
+  assign \$21  = ~ \$20 ;
+  assign \$22  = rows_after[1] & \$21 ;
+  assign \$38  = | rows_after[2:0];
+  assign \$39  = ~ \$38 ;
+  assign \$40  = rows_after[3] & \$39 ;
+  assign \$41  = | { \$40 , \$22  };
+  assign \$67  = | rows_after[3:0];
+  assign \$111  = \$41  & \$77 ;
+  assign \$116  = ~ \$115 ;
+  assign \$117  = rows_after[5] & \$116 ;
+  assign \$133  = | rows_after[6:4];
+  assign \$134  = ~ \$133 ;
+  assign \$135  = rows_after[7] & \$134 ;
+  assign \$136  = | { \$135 , \$117  };
+  assign \$174  = | rows_after[7:4];
+  assign \$177  = | rows_after[3:0];
+  assign \$182  = ~ \$181 ;
+  assign \$183  = \$174  & \$182 ;
+  assign \$206  = \$136  & \$183 ;
+  assign \$211  = ~ \$210 ;
+  assign \$212  = rows_after[9] & \$211 ;
+  assign \$228  = | rows_after[10:8];
+  assign \$229  = ~ \$228 ;
+  assign \$230  = rows_after[11] & \$229 ;
+  assign \$231  = | { \$230 , \$212  };
+  assign \$281  = | rows_after[11:8];
+  assign \$283  = | rows_after[3:0];
+  assign \$284  = | rows_after[7:4];
+  assign \$287  = | { \$284 , \$283  };
   assign \$288  = ~ \$287 ;
-  assign \$289  = \$280  & \$288 ;
-  assign \$324  = | others[7:4];
-  assign \$327  = | others[3:0];
-  assign \$332  = ~ \$331 ;
-  assign \$333  = \$324  & \$332 ;
-  assign \$368  = | others[7:4];
-  assign \$371  = | others[3:0];
-  assign \$376  = ~ \$375 ;
-  assign \$377  = \$368  & \$376 ;
-  assign \$400  = { \$223 , \$220 , \$217 , \$214  } & { \$377 , \$333 , \$289 , \$245  };
-  assign \$405  = ~ \$404 ;
-  assign \$406  = others[9] & \$405 ;
-  assign \$407  = | others[9:8];
-  assign \$408  = ~ \$407 ;
-  assign \$409  = others[10] & \$408 ;
-  assign \$410  = | others[10:8];
-  assign \$411  = ~ \$410 ;
-  assign \$412  = others[11] & \$411 ;
-  assign \$437  = | others[11:8];
-  assign \$439  = | others[3:0];
-  assign \$440  = | others[7:4];
-  assign \$443  = | { \$440 , \$439  };
-  assign \$444  = ~ \$443 ;
-  assign \$445  = \$437  & \$444 ;
-  assign \$481  = | others[11:8];
-  assign \$483  = | others[3:0];
-  assign \$484  = | others[7:4];
-  assign \$487  = | { \$484 , \$483  };
-  assign \$488  = ~ \$487 ;
-  assign \$489  = \$481  & \$488 ;
-  assign \$525  = | others[11:8];
-  assign \$527  = | others[3:0];
-  assign \$528  = | others[7:4];
-  assign \$531  = | { \$528 , \$527  };
-  assign \$532  = ~ \$531 ;
-  assign \$533  = \$525  & \$532 ;
-  assign \$569  = | others[11:8];
-  assign \$571  = | others[3:0];
-  assign \$572  = | others[7:4];
-  assign \$575  = | { \$572 , \$571  };
-  assign \$576  = ~ \$575 ;
-  assign \$577  = \$569  & \$576 ;
-  assign \$589  = { \$412 , \$409 , \$406 , \$403  } & { \$577 , \$533 , \$489 , \$445  };
-  assign \$594  = ~ \$593 ;
-  assign \$595  = others[13] & \$594 ;
-  assign \$596  = | others[13:12];
-  assign \$597  = ~ \$596 ;
-  assign \$598  = others[14] & \$597 ;
-  assign \$599  = | others[14:12];
-  assign \$600  = ~ \$599 ;
-  assign \$601  = others[15] & \$600 ;
-  assign \$638  = | others[15:12];
-  assign \$639  = | others[3:0];
-  assign \$640  = | others[7:4];
-  assign \$641  = | others[11:8];
-  assign \$643  = | { \$641 , \$640 , \$639  };
-  assign \$644  = ~ \$643 ;
-  assign \$645  = \$638  & \$644 ;
-  assign \$682  = | others[15:12];
-  assign \$683  = | others[3:0];
-  assign \$684  = | others[7:4];
-  assign \$685  = | others[11:8];
-  assign \$687  = | { \$685 , \$684 , \$683  };
-  assign \$688  = ~ \$687 ;
-  assign \$689  = \$682  & \$688 ;
-  assign \$726  = | others[15:12];
-  assign \$727  = | others[3:0];
-  assign \$728  = | others[7:4];
-  assign \$729  = | others[11:8];
-  assign \$731  = | { \$729 , \$728 , \$727  };
-  assign \$732  = ~ \$731 ;
-  assign \$733  = \$726  & \$732 ;
-  assign \$770  = | others[15:12];
-  assign \$771  = | others[3:0];
-  assign \$772  = | others[7:4];
-  assign \$773  = | others[11:8];
-  assign \$775  = | { \$773 , \$772 , \$771  };
-  assign \$776  = ~ \$775 ;
-  assign \$777  = \$770  & \$776 ;
-  assign \$778  = { \$601 , \$598 , \$595 , \$592  } & { \$777 , \$733 , \$689 , \$645  };
-  assign \$779  = & rows_left[14:12];
-  assign \$780  = & { rows_left[15], rows_left[13:12] };
-  assign \$781  = & { rows_left[15:14], rows_left[12] };
-  assign \$782  = & rows_left[15:13];
-  assign \$783  = | { \$782 , \$781 , \$780 , \$779  };
-  assign \$789  = | { \$788 , \$787 , \$786 , \$785  };
-  assign \$790  = & rows_left[13:12];
-  assign \$791  = & { rows_left[14], rows_left[12] };
-  assign \$792  = & { rows_left[15], rows_left[12] };
-  assign \$793  = & rows_left[14:13];
-  assign \$794  = & { rows_left[15], rows_left[13] };
-  assign \$795  = & rows_left[15:14];
-  assign \$796  = | { \$795 , \$794 , \$793 , \$792 , \$791 , \$790  };
-  assign \$797  = \$789  & \$796 ;
-  assign \$798  = & rows_left[9:8];
-  assign \$799  = & { rows_left[10], rows_left[8] };
-  assign \$800  = & { rows_left[11], rows_left[8] };
-  assign \$801  = & rows_left[10:9];
-  assign \$802  = & { rows_left[11], rows_left[9] };
-  assign \$803  = & rows_left[11:10];
-  assign \$804  = | { \$803 , \$802 , \$801 , \$800 , \$799 , \$798  };
-  assign \$809  = | { \$808 , \$807 , \$806 , \$805  };
-  assign \$810  = \$804  & \$809 ;
-  assign \$811  = & rows_left[10:8];
-  assign \$812  = & { rows_left[11], rows_left[9:8] };
-  assign \$813  = & { rows_left[11:10], rows_left[8] };
-  assign \$814  = & rows_left[11:9];
-  assign \$815  = | { \$814 , \$813 , \$812 , \$811  };
-  assign \$817  = | { \$816 , \$810 , \$797 , \$784  };
-  assign \$823  = | { \$822 , \$821 , \$820 , \$819  };
-  assign \$829  = | { \$828 , \$827 , \$826 , \$825  };
-  assign \$831  = | { \$830 , \$824  };
-  assign \$832  = & rows_left[13:12];
-  assign \$833  = & { rows_left[14], rows_left[12] };
-  assign \$834  = & { rows_left[15], rows_left[12] };
-  assign \$835  = & rows_left[14:13];
-  assign \$836  = & { rows_left[15], rows_left[13] };
-  assign \$837  = & rows_left[15:14];
-  assign \$838  = | { \$837 , \$836 , \$835 , \$834 , \$833 , \$832  };
-  assign \$844  = | { \$843 , \$842 , \$841 , \$840  };
-  assign \$849  = | { \$848 , \$847 , \$846 , \$845  };
-  assign \$850  = \$844  & \$849 ;
-  assign \$851  = & rows_left[9:8];
-  assign \$852  = & { rows_left[10], rows_left[8] };
-  assign \$853  = & { rows_left[11], rows_left[8] };
-  assign \$854  = & rows_left[10:9];
-  assign \$855  = & { rows_left[11], rows_left[9] };
-  assign \$856  = & rows_left[11:10];
-  assign \$857  = | { \$856 , \$855 , \$854 , \$853 , \$852 , \$851  };
-  assign \$859  = | { \$858 , \$850 , \$839  };
-  assign \$860  = \$831  & \$859 ;
-  assign \$861  = & rows_left[5:4];
-  assign \$862  = & { rows_left[6], rows_left[4] };
-  assign \$863  = & { rows_left[7], rows_left[4] };
-  assign \$864  = & rows_left[6:5];
-  assign \$865  = & { rows_left[7], rows_left[5] };
-  assign \$866  = & rows_left[7:6];
-  assign \$867  = | { \$866 , \$865 , \$864 , \$863 , \$862 , \$861  };
-  assign \$873  = | { \$872 , \$871 , \$870 , \$869  };
-  assign \$878  = | { \$877 , \$876 , \$875 , \$874  };
-  assign \$879  = \$873  & \$878 ;
-  assign \$880  = & rows_left[1:0];
-  assign \$881  = & { rows_left[2], rows_left[0] };
-  assign \$882  = & { rows_left[3], rows_left[0] };
-  assign \$883  = & rows_left[2:1];
-  assign \$884  = & { rows_left[3], rows_left[1] };
-  assign \$885  = & rows_left[3:2];
-  assign \$886  = | { \$885 , \$884 , \$883 , \$882 , \$881 , \$880  };
-  assign \$888  = | { \$887 , \$879 , \$868  };
-  assign \$893  = | { \$892 , \$891 , \$890 , \$889  };
-  assign \$899  = | { \$898 , \$897 , \$896 , \$895  };
-  assign \$901  = | { \$900 , \$894  };
-  assign \$902  = \$888  & \$901 ;
-  assign \$903  = & rows_left[6:4];
-  assign \$904  = & { rows_left[7], rows_left[5:4] };
-  assign \$905  = & { rows_left[7:6], rows_left[4] };
-  assign \$906  = & rows_left[7:5];
-  assign \$907  = | { \$906 , \$905 , \$904 , \$903  };
-  assign \$913  = | { \$912 , \$911 , \$910 , \$909  };
-  assign \$914  = & rows_left[5:4];
-  assign \$915  = & { rows_left[6], rows_left[4] };
-  assign \$916  = & { rows_left[7], rows_left[4] };
-  assign \$917  = & rows_left[6:5];
-  assign \$918  = & { rows_left[7], rows_left[5] };
-  assign \$919  = & rows_left[7:6];
-  assign \$920  = | { \$919 , \$918 , \$917 , \$916 , \$915 , \$914  };
-  assign \$921  = \$913  & \$920 ;
-  assign \$922  = & rows_left[1:0];
-  assign \$923  = & { rows_left[2], rows_left[0] };
-  assign \$924  = & { rows_left[3], rows_left[0] };
-  assign \$925  = & rows_left[2:1];
-  assign \$926  = & { rows_left[3], rows_left[1] };
-  assign \$927  = & rows_left[3:2];
-  assign \$928  = | { \$927 , \$926 , \$925 , \$924 , \$923 , \$922  };
-  assign \$933  = | { \$932 , \$931 , \$930 , \$929  };
-  assign \$934  = \$928  & \$933 ;
-  assign \$935  = & rows_left[2:0];
-  assign \$936  = & { rows_left[3], rows_left[1:0] };
-  assign \$937  = & { rows_left[3:2], rows_left[0] };
-  assign \$938  = & rows_left[3:1];
-  assign \$939  = | { \$938 , \$937 , \$936 , \$935  };
-  assign \$941  = | { \$940 , \$934 , \$921 , \$908  };
-  assign \$943  = | { \$942 , \$902 , \$860 , \$818  };
-  assign \$944  = ~ \$943 ;
-  assign \$949  = ~ \$948 ;
-  assign \$950  = touched[1] & \$949 ;
-  assign \$951  = | touched[1:0];
-  assign \$952  = ~ \$951 ;
-  assign \$953  = touched[2] & \$952 ;
-  assign \$954  = | touched[2:0];
-  assign \$955  = ~ \$954 ;
-  assign \$956  = touched[3] & \$955 ;
-  assign \$957  = | touched[3:0];
-  assign \$1001  = | touched[3:0];
-  assign \$1045  = | touched[3:0];
-  assign \$1089  = | touched[3:0];
-  assign \$1133  = { \$956 , \$953 , \$950 , \$947  } & { \$1099 , \$1055 , \$1011 , \$967  };
-  assign \$1138  = ~ \$1137 ;
-  assign \$1139  = touched[5] & \$1138 ;
-  assign \$1140  = | touched[5:4];
+  assign \$289  = \$281  & \$288 ;
+  assign \$301  = \$231  & \$289 ;
+  assign \$306  = ~ \$305 ;
+  assign \$307  = rows_after[13] & \$306 ;
+  assign \$323  = | rows_after[14:12];
+  assign \$324  = ~ \$323 ;
+  assign \$325  = rows_after[15] & \$324 ;
+  assign \$326  = | { \$325 , \$307  };
+  assign \$388  = | rows_after[15:12];
+  assign \$389  = | rows_after[3:0];
+  assign \$390  = | rows_after[7:4];
+  assign \$391  = | rows_after[11:8];
+  assign \$393  = | { \$391 , \$390 , \$389  };
+  assign \$394  = ~ \$393 ;
+  assign \$395  = \$388  & \$394 ;
+  assign \$396  = \$326  & \$395 ;
+  assign \$397  = | { \$396 , \$301 , \$206 , \$111  };
+  assign \$429  = | rows_after[1:0];
+  assign \$430  = ~ \$429 ;
+  assign \$431  = rows_after[2] & \$430 ;
+  assign \$444  = | rows_after[2:0];
+  assign \$445  = ~ \$444 ;
+  assign \$446  = rows_after[3] & \$445 ;
+  assign \$447  = | { \$446 , \$431  };
+  assign \$448  = | rows_after[3:0];
+  assign \$492  = \$447  & \$458 ;
+  assign \$524  = | rows_after[5:4];
+  assign \$525  = ~ \$524 ;
+  assign \$526  = rows_after[6] & \$525 ;
+  assign \$539  = | rows_after[6:4];
+  assign \$540  = ~ \$539 ;
+  assign \$541  = rows_after[7] & \$540 ;
+  assign \$542  = | { \$541 , \$526  };
+  assign \$555  = | rows_after[7:4];
+  assign \$558  = | rows_after[3:0];
+  assign \$563  = ~ \$562 ;
+  assign \$564  = \$555  & \$563 ;
+  assign \$587  = \$542  & \$564 ;
+  assign \$619  = | rows_after[9:8];
+  assign \$620  = ~ \$619 ;
+  assign \$621  = rows_after[10] & \$620 ;
+  assign \$634  = | rows_after[10:8];
+  assign \$635  = ~ \$634 ;
+  assign \$636  = rows_after[11] & \$635 ;
+  assign \$637  = | { \$636 , \$621  };
+  assign \$662  = | rows_after[11:8];
+  assign \$664  = | rows_after[3:0];
+  assign \$665  = | rows_after[7:4];
+  assign \$668  = | { \$665 , \$664  };
+  assign \$669  = ~ \$668 ;
+  assign \$670  = \$662  & \$669 ;
+  assign \$682  = \$637  & \$670 ;
+  assign \$714  = | rows_after[13:12];
+  assign \$715  = ~ \$714 ;
+  assign \$716  = rows_after[14] & \$715 ;
+  assign \$729  = | rows_after[14:12];
+  assign \$730  = ~ \$729 ;
+  assign \$731  = rows_after[15] & \$730 ;
+  assign \$732  = | { \$731 , \$716  };
+  assign \$769  = | rows_after[15:12];
+  assign \$770  = | rows_after[3:0];
+  assign \$771  = | rows_after[7:4];
+  assign \$772  = | rows_after[11:8];
+  assign \$774  = | { \$772 , \$771 , \$770  };
+  assign \$775  = ~ \$774 ;
+  assign \$776  = \$769  & \$775 ;
+  assign \$777  = \$732  & \$776 ;
+  assign \$778  = | { \$777 , \$682 , \$587 , \$492  };
+  assign \$791  = | rows_after[7:4];
+  assign \$794  = | rows_after[3:0];
+  assign \$799  = ~ \$798 ;
+  assign \$800  = \$791  & \$799 ;
+  assign \$859  = | rows_after[15:12];
+  assign \$860  = | rows_after[3:0];
+  assign \$861  = | rows_after[7:4];
+  assign \$862  = | rows_after[11:8];
+  assign \$864  = | { \$862 , \$861 , \$860  };
+  assign \$865  = ~ \$864 ;
+  assign \$866  = \$859  & \$865 ;
+  assign \$867  = | { \$866 , \$800  };
+  assign \$892  = | rows_after[11:8];
+  assign \$894  = | rows_after[3:0];
+  assign \$895  = | rows_after[7:4];
+  assign \$898  = | { \$895 , \$894  };
+  assign \$899  = ~ \$898 ;
+  assign \$900  = \$892  & \$899 ;
+  assign \$948  = | rows_after[15:12];
+  assign \$949  = | rows_after[3:0];
+  assign \$950  = | rows_after[7:4];
+  assign \$951  = | rows_after[11:8];
+  assign \$953  = | { \$951 , \$950 , \$949  };
+  assign \$954  = ~ \$953 ;
+  assign \$955  = \$948  & \$954 ;
+  assign \$956  = | { \$955 , \$900  };
+  assign \$961  = ~ \$960 ;
+  assign \$962  = rows_after[1] & \$961 ;
+  assign \$963  = | rows_after[1:0];
+  assign \$964  = ~ \$963 ;
+  assign \$965  = rows_after[2] & \$964 ;
+  assign \$966  = | rows_after[2:0];
+  assign \$967  = ~ \$966 ;
+  assign \$968  = rows_after[3] & \$967 ;
+  assign \$969  = ~ { \$968 , \$965 , \$962 , \$959  };
+  assign \$970  = rows_after[3:0] & \$969 ;
+  assign \$971  = | rows_after[3:0];
+  assign \$980  = ~ \$979 ;
+  assign \$981  = rows_after[5] & \$980 ;
+  assign \$982  = | rows_after[5:4];
+  assign \$983  = ~ \$982 ;
+  assign \$984  = rows_after[6] & \$983 ;
+  assign \$985  = | rows_after[6:4];
+  assign \$986  = ~ \$985 ;
+  assign \$987  = rows_after[7] & \$986 ;
+  assign \$988  = ~ { \$987 , \$984 , \$981 , \$978  };
+  assign \$989  = rows_after[7:4] & \$988 ;
+  assign \$990  = \$975  ? rows_after[7:4] : \$989 ;
+  assign \$991  = | rows_after[3:0];
+  assign \$992  = | rows_after[7:4];
+  assign \$995  = | { \$992 , \$991  };
+  assign \$1000  = ~ \$999 ;
+  assign \$1001  = rows_after[9] & \$1000 ;
+  assign \$1002  = | rows_after[9:8];
+  assign \$1003  = ~ \$1002 ;
+  assign \$1004  = rows_after[10] & \$1003 ;
+  assign \$1005  = | rows_after[10:8];
+  assign \$1006  = ~ \$1005 ;
+  assign \$1007  = rows_after[11] & \$1006 ;
+  assign \$1008  = ~ { \$1007 , \$1004 , \$1001 , \$998  };
+  assign \$1009  = rows_after[11:8] & \$1008 ;
+  assign \$1010  = \$995  ? rows_after[11:8] : \$1009 ;
+  assign \$1011  = | rows_after[3:0];
+  assign \$1012  = | rows_after[7:4];
+  assign \$1013  = | rows_after[11:8];
+  assign \$1015  = | { \$1013 , \$1012 , \$1011  };
+  assign \$1020  = ~ \$1019 ;
+  assign \$1021  = rows_after[13] & \$1020 ;
+  assign \$1022  = | rows_after[13:12];
+  assign \$1023  = ~ \$1022 ;
+  assign \$1024  = rows_after[14] & \$1023 ;
+  assign \$1025  = | rows_after[14:12];
+  assign \$1026  = ~ \$1025 ;
+  assign \$1027  = rows_after[15] & \$1026 ;
+  assign \$1028  = ~ { \$1027 , \$1024 , \$1021 , \$1018  };
+  assign \$1029  = rows_after[15:12] & \$1028 ;
+  assign \$1030  = \$1015  ? rows_after[15:12] : \$1029 ;
+  assign \$1031  = & rows_after[13:12];
+  assign \$1032  = & { rows_after[14], rows_after[12] };
+  assign \$1033  = & { rows_after[15], rows_after[12] };
+  assign \$1034  = & rows_after[14:13];
+  assign \$1035  = & { rows_after[15], rows_after[13] };
+  assign \$1036  = & rows_after[15:14];
+  assign \$1037  = | { \$1036 , \$1035 , \$1034 , \$1033 , \$1032 , \$1031  };
+  assign \$1043  = | { \$1042 , \$1041 , \$1040 , \$1039  };
+  assign \$1048  = | { \$1047 , \$1046 , \$1045 , \$1044  };
+  assign \$1049  = \$1043  & \$1048 ;
+  assign \$1050  = & rows_after[9:8];
+  assign \$1051  = & { rows_after[10], rows_after[8] };
+  assign \$1052  = & { rows_after[11], rows_after[8] };
+  assign \$1053  = & rows_after[10:9];
+  assign \$1054  = & { rows_after[11], rows_after[9] };
+  assign \$1055  = & rows_after[11:10];
+  assign \$1056  = | { \$1055 , \$1054 , \$1053 , \$1052 , \$1051 , \$1050  };
+  assign \$1058  = | { \$1057 , \$1049 , \$1038  };
+  assign \$1064  = | { \$1063 , \$1062 , \$1061 , \$1060  };
+  assign \$1070  = | { \$1069 , \$1068 , \$1067 , \$1066  };
+  assign \$1072  = | { \$1071 , \$1065  };
+  assign \$1077  = | { \$1076 , \$1075 , \$1074 , \$1073  };
+  assign \$1083  = | { \$1082 , \$1081 , \$1080 , \$1079  };
+  assign \$1085  = | { \$1084 , \$1078  };
+  assign \$1086  = \$1072  & \$1085 ;
+  assign \$1087  = & rows_after[5:4];
+  assign \$1088  = & { rows_after[6], rows_after[4] };
+  assign \$1089  = & { rows_after[7], rows_after[4] };
+  assign \$1090  = & rows_after[6:5];
+  assign \$1091  = & { rows_after[7], rows_after[5] };
+  assign \$1092  = & rows_after[7:6];
+  assign \$1093  = | { \$1092 , \$1091 , \$1090 , \$1089 , \$1088 , \$1087  };
+  assign \$1099  = | { \$1098 , \$1097 , \$1096 , \$1095  };
+  assign \$1104  = | { \$1103 , \$1102 , \$1101 , \$1100  };
+  assign \$1105  = \$1099  & \$1104 ;
+  assign \$1106  = & rows_after[1:0];
+  assign \$1107  = & { rows_after[2], rows_after[0] };
+  assign \$1108  = & { rows_after[3], rows_after[0] };
+  assign \$1109  = & rows_after[2:1];
+  assign \$1110  = & { rows_after[3], rows_after[1] };
+  assign \$1111  = & rows_after[3:2];
+  assign \$1112  = | { \$1111 , \$1110 , \$1109 , \$1108 , \$1107 , \$1106  };
+  assign \$1114  = | { \$1113 , \$1105 , \$1094  };
+  assign \$1116  = | { \$1115 , \$1086 , \$1059  };
+  assign \$1117  = ~ \$1116 ;
+  assign \$1118  = ~ row_last;
+  assign \$1123  = ~ \$1122 ;
+  assign \$1124  = touched[1] & \$1123 ;
+  assign \$1140  = | touched[2:0];
   assign \$1141  = ~ \$1140 ;
-  assign \$1142  = touched[6] & \$1141 ;
-  assign \$1143  = | touched[6:4];
-  assign \$1144  = ~ \$1143 ;
-  assign \$1145  = touched[7] & \$1144 ;
-  assign \$1158  = | touched[7:4];
-  assign \$1161  = | touched[3:0];
-  assign \$1166  = ~ \$1165 ;
-  assign \$1167  = \$1158  & \$1166 ;
-  assign \$1202  = | touched[7:4];
-  assign \$1205  = | touched[3:0];
-  assign \$1210  = ~ \$1209 ;
-  assign \$1211  = \$1202  & \$1210 ;
-  assign \$1246  = | touched[7:4];
-  assign \$1249  = | touched[3:0];
-  assign \$1254  = ~ \$1253 ;
-  assign \$1255  = \$1246  & \$1254 ;
-  assign \$1290  = | touched[7:4];
-  assign \$1293  = | touched[3:0];
-  assign \$1298  = ~ \$1297 ;
-  assign \$1299  = \$1290  & \$1298 ;
-  assign \$1322  = { \$1145 , \$1142 , \$1139 , \$1136  } & { \$1299 , \$1255 , \$1211 , \$1167  };
-  assign \$1327  = ~ \$1326 ;
-  assign \$1328  = touched[9] & \$1327 ;
-  assign \$1329  = | touched[9:8];
-  assign \$1330  = ~ \$1329 ;
-  assign \$1331  = touched[10] & \$1330 ;
-  assign \$1332  = | touched[10:8];
-  assign \$1333  = ~ \$1332 ;
-  assign \$1334  = touched[11] & \$1333 ;
-  assign \$1359  = | touched[11:8];
-  assign \$1361  = | touched[3:0];
-  assign \$1362  = | touched[7:4];
-  assign \$1365  = | { \$1362 , \$1361  };
-  assign \$1366  = ~ \$1365 ;
-  assign \$1367  = \$1359  & \$1366 ;
-  assign \$1403  = | touched[11:8];
-  assign \$1405  = | touched[3:0];
-  assign \$1406  = | touched[7:4];
-  assign \$1409  = | { \$1406 , \$1405  };
-  assign \$1410  = ~ \$1409 ;
-  assign \$1411  = \$1403  & \$1410 ;
-  assign \$1447  = | touched[11:8];
-  assign \$1449  = | touched[3:0];
-  assign \$1450  = | touched[7:4];
-  assign \$1453  = | { \$1450 , \$1449  };
-  assign \$1454  = ~ \$1453 ;
-  assign \$1455  = \$1447  & \$1454 ;
-  assign \$1491  = | touched[11:8];
-  assign \$1493  = | touched[3:0];
-  assign \$1494  = | touched[7:4];
-  assign \$1497  = | { \$1494 , \$1493  };
-  assign \$1498  = ~ \$1497 ;
-  assign \$1499  = \$1491  & \$1498 ;
-  assign \$1511  = { \$1334 , \$1331 , \$1328 , \$1325  } & { \$1499 , \$1455 , \$1411 , \$1367  };
-  assign \$1516  = ~ \$1515 ;
-  assign \$1517  = touched[13] & \$1516 ;
-  assign \$1518  = | touched[13:12];
-  assign \$1519  = ~ \$1518 ;
-  assign \$1520  = touched[14] & \$1519 ;
-  assign \$1521  = | touched[14:12];
-  assign \$1522  = ~ \$1521 ;
-  assign \$1523  = touched[15] & \$1522 ;
-  assign \$1560  = | touched[15:12];
-  assign \$1561  = | touched[3:0];
-  assign \$1562  = | touched[7:4];
-  assign \$1563  = | touched[11:8];
-  assign \$1565  = | { \$1563 , \$1562 , \$1561  };
-  assign \$1566  = ~ \$1565 ;
-  assign \$1567  = \$1560  & \$1566 ;
-  assign \$1604  = | touched[15:12];
-  assign \$1605  = | touched[3:0];
-  assign \$1606  = | touched[7:4];
-  assign \$1607  = | touched[11:8];
-  assign \$1609  = | { \$1607 , \$1606 , \$1605  };
-  assign \$1610  = ~ \$1609 ;
-  assign \$1611  = \$1604  & \$1610 ;
-  assign \$1648  = | touched[15:12];
-  assign \$1649  = | touched[3:0];
-  assign \$1650  = | touched[7:4];
-  assign \$1651  = | touched[11:8];
-  assign \$1653  = | { \$1651 , \$1650 , \$1649  };
-  assign \$1654  = ~ \$1653 ;
-  assign \$1655  = \$1648  & \$1654 ;
-  assign \$1692  = | touched[15:12];
-  assign \$1693  = | touched[3:0];
-  assign \$1694  = | touched[7:4];
-  assign \$1695  = | touched[11:8];
-  assign \$1697  = | { \$1695 , \$1694 , \$1693  };
-  assign \$1698  = ~ \$1697 ;
-  assign \$1699  = \$1692  & \$1698 ;
-  assign \$1700  = { \$1523 , \$1520 , \$1517 , \$1514  } & { \$1699 , \$1655 , \$1611 , \$1567  };
-  assign \$1701  = | touched;
-  assign \$1702  = & touched[13:12];
-  assign \$1703  = & { touched[14], touched[12] };
-  assign \$1704  = & { touched[15], touched[12] };
-  assign \$1705  = & touched[14:13];
-  assign \$1706  = & { touched[15], touched[13] };
-  assign \$1707  = & touched[15:14];
-  assign \$1708  = | { \$1707 , \$1706 , \$1705 , \$1704 , \$1703 , \$1702  };
-  assign \$1714  = | { \$1713 , \$1712 , \$1711 , \$1710  };
-  assign \$1719  = | { \$1718 , \$1717 , \$1716 , \$1715  };
-  assign \$1720  = \$1714  & \$1719 ;
-  assign \$1721  = & touched[9:8];
-  assign \$1722  = & { touched[10], touched[8] };
-  assign \$1723  = & { touched[11], touched[8] };
-  assign \$1724  = & touched[10:9];
-  assign \$1725  = & { touched[11], touched[9] };
-  assign \$1726  = & touched[11:10];
-  assign \$1727  = | { \$1726 , \$1725 , \$1724 , \$1723 , \$1722 , \$1721  };
-  assign \$1729  = | { \$1728 , \$1720 , \$1709  };
-  assign \$1735  = | { \$1734 , \$1733 , \$1732 , \$1731  };
-  assign \$1741  = | { \$1740 , \$1739 , \$1738 , \$1737  };
-  assign \$1743  = | { \$1742 , \$1736  };
-  assign \$1748  = | { \$1747 , \$1746 , \$1745 , \$1744  };
-  assign \$1754  = | { \$1753 , \$1752 , \$1751 , \$1750  };
-  assign \$1756  = | { \$1755 , \$1749  };
-  assign \$1757  = \$1743  & \$1756 ;
-  assign \$1758  = & touched[5:4];
-  assign \$1759  = & { touched[6], touched[4] };
-  assign \$1760  = & { touched[7], touched[4] };
-  assign \$1761  = & touched[6:5];
-  assign \$1762  = & { touched[7], touched[5] };
-  assign \$1763  = & touched[7:6];
-  assign \$1764  = | { \$1763 , \$1762 , \$1761 , \$1760 , \$1759 , \$1758  };
-  assign \$1770  = | { \$1769 , \$1768 , \$1767 , \$1766  };
-  assign \$1775  = | { \$1774 , \$1773 , \$1772 , \$1771  };
-  assign \$1776  = \$1770  & \$1775 ;
-  assign \$1777  = & touched[1:0];
-  assign \$1778  = & { touched[2], touched[0] };
-  assign \$1779  = & { touched[3], touched[0] };
-  assign \$1780  = & touched[2:1];
-  assign \$1781  = & { touched[3], touched[1] };
-  assign \$1782  = & touched[3:2];
-  assign \$1783  = | { \$1782 , \$1781 , \$1780 , \$1779 , \$1778 , \$1777  };
-  assign \$1785  = | { \$1784 , \$1776 , \$1765  };
-  assign \$1787  = | { \$1786 , \$1757 , \$1730  };
-  assign \$1788  = ~ \$1787 ;
+  assign \$1142  = touched[3] & \$1141 ;
+  assign \$1143  = | { \$1142 , \$1124  };
+  assign \$1169  = | touched[3:0];
+  assign \$1213  = \$1143  & \$1179 ;
+  assign \$1218  = ~ \$1217 ;
+  assign \$1219  = touched[5] & \$1218 ;
+  assign \$1235  = | touched[6:4];
+  assign \$1236  = ~ \$1235 ;
+  assign \$1237  = touched[7] & \$1236 ;
+  assign \$1238  = | { \$1237 , \$1219  };
+  assign \$1276  = | touched[7:4];
+  assign \$1279  = | touched[3:0];
+  assign \$1284  = ~ \$1283 ;
+  assign \$1285  = \$1276  & \$1284 ;
+  assign \$1308  = \$1238  & \$1285 ;
+  assign \$1313  = ~ \$1312 ;
+  assign \$1314  = touched[9] & \$1313 ;
+  assign \$1330  = | touched[10:8];
+  assign \$1331  = ~ \$1330 ;
+  assign \$1332  = touched[11] & \$1331 ;
+  assign \$1333  = | { \$1332 , \$1314  };
+  assign \$1383  = | touched[11:8];
+  assign \$1385  = | touched[3:0];
+  assign \$1386  = | touched[7:4];
+  assign \$1389  = | { \$1386 , \$1385  };
+  assign \$1390  = ~ \$1389 ;
+  assign \$1391  = \$1383  & \$1390 ;
+  assign \$1403  = \$1333  & \$1391 ;
+  assign \$1408  = ~ \$1407 ;
+  assign \$1409  = touched[13] & \$1408 ;
+  assign \$1425  = | touched[14:12];
+  assign \$1426  = ~ \$1425 ;
+  assign \$1427  = touched[15] & \$1426 ;
+  assign \$1428  = | { \$1427 , \$1409  };
+  assign \$1490  = | touched[15:12];
+  assign \$1491  = | touched[3:0];
+  assign \$1492  = | touched[7:4];
+  assign \$1493  = | touched[11:8];
+  assign \$1495  = | { \$1493 , \$1492 , \$1491  };
+  assign \$1496  = ~ \$1495 ;
+  assign \$1497  = \$1490  & \$1496 ;
+  assign \$1498  = \$1428  & \$1497 ;
+  assign \$1499  = | { \$1498 , \$1403 , \$1308 , \$1213  };
+  assign \$1531  = | touched[1:0];
+  assign \$1532  = ~ \$1531 ;
+  assign \$1533  = touched[2] & \$1532 ;
+  assign \$1546  = | touched[2:0];
+  assign \$1547  = ~ \$1546 ;
+  assign \$1548  = touched[3] & \$1547 ;
+  assign \$1549  = | { \$1548 , \$1533  };
+  assign \$1550  = | touched[3:0];
+  assign \$1594  = \$1549  & \$1560 ;
+  assign \$1626  = | touched[5:4];
+  assign \$1627  = ~ \$1626 ;
+  assign \$1628  = touched[6] & \$1627 ;
+  assign \$1641  = | touched[6:4];
+  assign \$1642  = ~ \$1641 ;
+  assign \$1643  = touched[7] & \$1642 ;
+  assign \$1644  = | { \$1643 , \$1628  };
+  assign \$1657  = | touched[7:4];
+  assign \$1660  = | touched[3:0];
+  assign \$1665  = ~ \$1664 ;
+  assign \$1666  = \$1657  & \$1665 ;
+  assign \$1689  = \$1644  & \$1666 ;
+  assign \$1721  = | touched[9:8];
+  assign \$1722  = ~ \$1721 ;
+  assign \$1723  = touched[10] & \$1722 ;
+  assign \$1736  = | touched[10:8];
+  assign \$1737  = ~ \$1736 ;
+  assign \$1738  = touched[11] & \$1737 ;
+  assign \$1739  = | { \$1738 , \$1723  };
+  assign \$1764  = | touched[11:8];
+  assign \$1766  = | touched[3:0];
+  assign \$1767  = | touched[7:4];
+  assign \$1770  = | { \$1767 , \$1766  };
+  assign \$1771  = ~ \$1770 ;
+  assign \$1772  = \$1764  & \$1771 ;
+  assign \$1784  = \$1739  & \$1772 ;
+  assign \$1816  = | touched[13:12];
+  assign \$1817  = ~ \$1816 ;
+  assign \$1818  = touched[14] & \$1817 ;
+  assign \$1831  = | touched[14:12];
+  assign \$1832  = ~ \$1831 ;
+  assign \$1833  = touched[15] & \$1832 ;
+  assign \$1834  = | { \$1833 , \$1818  };
+  assign \$1871  = | touched[15:12];
+  assign \$1872  = | touched[3:0];
+  assign \$1873  = | touched[7:4];
+  assign \$1874  = | touched[11:8];
+  assign \$1876  = | { \$1874 , \$1873 , \$1872  };
+  assign \$1877  = ~ \$1876 ;
+  assign \$1878  = \$1871  & \$1877 ;
+  assign \$1879  = \$1834  & \$1878 ;
+  assign \$1880  = | { \$1879 , \$1784 , \$1689 , \$1594  };
+  assign \$1893  = | touched[7:4];
+  assign \$1896  = | touched[3:0];
+  assign \$1901  = ~ \$1900 ;
+  assign \$1902  = \$1893  & \$1901 ;
+  assign \$1961  = | touched[15:12];
+  assign \$1962  = | touched[3:0];
+  assign \$1963  = | touched[7:4];
+  assign \$1964  = | touched[11:8];
+  assign \$1966  = | { \$1964 , \$1963 , \$1962  };
+  assign \$1967  = ~ \$1966 ;
+  assign \$1968  = \$1961  & \$1967 ;
+  assign \$1969  = | { \$1968 , \$1902  };
+  assign \$1994  = | touched[11:8];
+  assign \$1996  = | touched[3:0];
+  assign \$1997  = | touched[7:4];
+  assign \$2000  = | { \$1997 , \$1996  };
+  assign \$2001  = ~ \$2000 ;
+  assign \$2002  = \$1994  & \$2001 ;
+  assign \$2050  = | touched[15:12];
+  assign \$2051  = | touched[3:0];
+  assign \$2052  = | touched[7:4];
+  assign \$2053  = | touched[11:8];
+  assign \$2055  = | { \$2053 , \$2052 , \$2051  };
+  assign \$2056  = ~ \$2055 ;
+  assign \$2057  = \$2050  & \$2056 ;
+  assign \$2058  = | { \$2057 , \$2002  };
+  assign \$2063  = ~ \$2062 ;
+  assign \$2064  = touched[1] & \$2063 ;
+  assign \$2065  = | touched[1:0];
+  assign \$2066  = ~ \$2065 ;
+  assign \$2067  = touched[2] & \$2066 ;
+  assign \$2068  = | touched[2:0];
+  assign \$2069  = ~ \$2068 ;
+  assign \$2070  = touched[3] & \$2069 ;
+  assign \$2071  = ~ { \$2070 , \$2067 , \$2064 , \$2061  };
+  assign \$2072  = touched[3:0] & \$2071 ;
+  assign \$2073  = | touched[3:0];
+  assign \$2082  = ~ \$2081 ;
+  assign \$2083  = touched[5] & \$2082 ;
+  assign \$2084  = | touched[5:4];
+  assign \$2085  = ~ \$2084 ;
+  assign \$2086  = touched[6] & \$2085 ;
+  assign \$2087  = | touched[6:4];
+  assign \$2088  = ~ \$2087 ;
+  assign \$2089  = touched[7] & \$2088 ;
+  assign \$2090  = ~ { \$2089 , \$2086 , \$2083 , \$2080  };
+  assign \$2091  = touched[7:4] & \$2090 ;
+  assign \$2092  = \$2077  ? touched[7:4] : \$2091 ;
+  assign \$2093  = | touched[3:0];
+  assign \$2094  = | touched[7:4];
+  assign \$2097  = | { \$2094 , \$2093  };
+  assign \$2102  = ~ \$2101 ;
+  assign \$2103  = touched[9] & \$2102 ;
+  assign \$2104  = | touched[9:8];
+  assign \$2105  = ~ \$2104 ;
+  assign \$2106  = touched[10] & \$2105 ;
+  assign \$2107  = | touched[10:8];
+  assign \$2108  = ~ \$2107 ;
+  assign \$2109  = touched[11] & \$2108 ;
+  assign \$2110  = ~ { \$2109 , \$2106 , \$2103 , \$2100  };
+  assign \$2111  = touched[11:8] & \$2110 ;
+  assign \$2112  = \$2097  ? touched[11:8] : \$2111 ;
+  assign \$2113  = | touched[3:0];
+  assign \$2114  = | touched[7:4];
+  assign \$2115  = | touched[11:8];
+  assign \$2117  = | { \$2115 , \$2114 , \$2113  };
+  assign \$2122  = ~ \$2121 ;
+  assign \$2123  = touched[13] & \$2122 ;
+  assign \$2124  = | touched[13:12];
+  assign \$2125  = ~ \$2124 ;
+  assign \$2126  = touched[14] & \$2125 ;
+  assign \$2127  = | touched[14:12];
+  assign \$2128  = ~ \$2127 ;
+  assign \$2129  = touched[15] & \$2128 ;
+  assign \$2130  = ~ { \$2129 , \$2126 , \$2123 , \$2120  };
+  assign \$2131  = touched[15:12] & \$2130 ;
+  assign \$2132  = \$2117  ? touched[15:12] : \$2131 ;
+  assign \$2133  = & touched[13:12];
+  assign \$2134  = & { touched[14], touched[12] };
+  assign \$2135  = & { touched[15], touched[12] };
+  assign \$2136  = & touched[14:13];
+  assign \$2137  = & { touched[15], touched[13] };
+  assign \$2138  = & touched[15:14];
+  assign \$2139  = | { \$2138 , \$2137 , \$2136 , \$2135 , \$2134 , \$2133  };
+  assign \$2145  = | { \$2144 , \$2143 , \$2142 , \$2141  };
+  assign \$2150  = | { \$2149 , \$2148 , \$2147 , \$2146  };
+  assign \$2151  = \$2145  & \$2150 ;
+  assign \$2152  = & touched[9:8];
+  assign \$2153  = & { touched[10], touched[8] };
+  assign \$2154  = & { touched[11], touched[8] };
+  assign \$2155  = & touched[10:9];
+  assign \$2156  = & { touched[11], touched[9] };
+  assign \$2157  = & touched[11:10];
+  assign \$2158  = | { \$2157 , \$2156 , \$2155 , \$2154 , \$2153 , \$2152  };
+  assign \$2160  = | { \$2159 , \$2151 , \$2140  };
+  assign \$2166  = | { \$2165 , \$2164 , \$2163 , \$2162  };
+  assign \$2172  = | { \$2171 , \$2170 , \$2169 , \$2168  };
+  assign \$2174  = | { \$2173 , \$2167  };
+  assign \$2179  = | { \$2178 , \$2177 , \$2176 , \$2175  };
+  assign \$2185  = | { \$2184 , \$2183 , \$2182 , \$2181  };
+  assign \$2187  = | { \$2186 , \$2180  };
+  assign \$2188  = \$2174  & \$2187 ;
+  assign \$2189  = & touched[5:4];
+  assign \$2190  = & { touched[6], touched[4] };
+  assign \$2191  = & { touched[7], touched[4] };
+  assign \$2192  = & touched[6:5];
+  assign \$2193  = & { touched[7], touched[5] };
+  assign \$2194  = & touched[7:6];
+  assign \$2195  = | { \$2194 , \$2193 , \$2192 , \$2191 , \$2190 , \$2189  };
+  assign \$2201  = | { \$2200 , \$2199 , \$2198 , \$2197  };
+  assign \$2206  = | { \$2205 , \$2204 , \$2203 , \$2202  };
+  assign \$2207  = \$2201  & \$2206 ;
+  assign \$2208  = & touched[1:0];
+  assign \$2209  = & { touched[2], touched[0] };
+  assign \$2210  = & { touched[3], touched[0] };
+  assign \$2211  = & touched[2:1];
+  assign \$2212  = & { touched[3], touched[1] };
+  assign \$2213  = & touched[3:2];
+  assign \$2214  = | { \$2213 , \$2212 , \$2211 , \$2210 , \$2209 , \$2208  };
+  assign \$2216  = | { \$2215 , \$2207 , \$2196  };
+  assign \$2218  = | { \$2217 , \$2188 , \$2161  };
+  assign \$2219  = ~ \$2218 ;
+  assign \$2220  = | touched;
   always @(posedge clk)
-    phase <= \$1789 ;
+    \$2223  <= \$2222 ;
   always @(posedge clk)
-    row_begun <= \$1790 ;
+    phase <= \$2224 ;
   always @(posedge clk)
-    block_empty <= \$1791 ;
+    row_begun <= \$2225 ;
   always @(posedge clk)
-    rows_left <= \$1792 ;
+    block_empty <= \$2226 ;
   always @(posedge clk)
-    row_valid <= \$1793 ;
+    rows_after <= \$2227 ;
   always @(posedge clk)
-    row_now <= \$1794 ;
+    row_last <= \$2228 ;
   always @(posedge clk)
-    row_last <= \$1795 ;
+    row_valid <= \$2229 ;
   always @* begin
     if (\$initially ) begin end
-    \$1789  = \$16 [0];
-    if (rst) begin
-      \$1789  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$1790  = reading;
-    if (rst) begin
-      \$1790  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$1791  = \$19 ;
-    if (rst) begin
-      \$1791  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$1792  = rows_left;
-    if (\$21 ) begin
-      \$1792  = others;
+    \$2222  = \$2223 ;
+    if (\$16 ) begin
+      \$2222  = { \$956 , \$867 , \$778 , \$397  };
     end
     if (start) begin
-      \$1792  = touched;
+      \$2222  = { \$2058 , \$1969 , \$1880 , \$1499  };
     end
     if (rst) begin
-      \$1792  = 16'h0000;
+      \$2222  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$1793  = row_valid;
-    if (\$21 ) begin
-      \$1793  = \$22 ;
+    \$2224  = \$11 [0];
+    if (rst) begin
+      \$2224  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$2225  = reading;
+    if (rst) begin
+      \$2225  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$2226  = \$14 ;
+    if (rst) begin
+      \$2226  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$2227  = rows_after;
+    if (\$16 ) begin
+      \$2227  = { \$1030 , \$1010 , \$990 , \$970  };
     end
     if (start) begin
-      \$1793  = \$1701 ;
+      \$2227  = { \$2132 , \$2112 , \$2092 , \$2072  };
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$2228  = row_last;
+    if (\$16 ) begin
+      \$2228  = \$1117 ;
+    end
+    if (start) begin
+      \$2228  = \$2219 ;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$2229  = row_valid;
+    if (\$16 ) begin
+      \$2229  = \$1118 ;
+    end
+    if (start) begin
+      \$2229  = \$2220 ;
     end
     if (rst) begin
-      \$1793  = 1'h0;
+      \$2229  = 1'h0;
     end
   end
-  always @* begin
-    if (\$initially ) begin end
-    \$1794  = row_now;
-    if (\$21 ) begin
-      \$1794  = { \$778 , \$589 , \$400 , \$211  };
-    end
-    if (start) begin
-      \$1794  = { \$1700 , \$1511 , \$1322 , \$1133  };
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$1795  = row_last;
-    if (\$21 ) begin
-      \$1795  = \$944 ;
-    end
-    if (start) begin
-      \$1795  = \$1788 ;
-    end
-  end
-  assign o[5:2] = { \$13 , \$12 , \$11 , \$10  };
-  assign o[1] = phase;
-  assign o[0] = \$9 ;
-  assign \$3  = phase;
-  assign \$14  = phase;
-  assign \$20  = phase;
-  assign \$25  = others[0];
-  assign \$26  = others[0];
-  assign \$45  = \$35 ;
-  assign \$89  = \$79 ;
-  assign \$133  = \$123 ;
-  assign \$177  = \$167 ;
-  assign \$214  = others[4];
-  assign \$215  = others[4];
-  assign \$243  = \$239 ;
-  assign \$287  = \$283 ;
-  assign \$331  = \$327 ;
-  assign \$375  = \$371 ;
-  assign \$403  = others[8];
-  assign \$404  = others[8];
-  assign \$592  = others[12];
-  assign \$593  = others[12];
-  assign \$784  = \$783 ;
-  assign \$785  = rows_left[8];
-  assign \$786  = rows_left[9];
-  assign \$787  = rows_left[10];
-  assign \$788  = rows_left[11];
-  assign \$805  = rows_left[12];
-  assign \$806  = rows_left[13];
-  assign \$807  = rows_left[14];
-  assign \$808  = rows_left[15];
-  assign \$816  = \$815 ;
-  assign \$818  = \$817 ;
-  assign \$819  = rows_left[4];
-  assign \$820  = rows_left[5];
-  assign \$821  = rows_left[6];
-  assign \$822  = rows_left[7];
-  assign \$824  = \$823 ;
-  assign \$825  = rows_left[0];
-  assign \$826  = rows_left[1];
-  assign \$827  = rows_left[2];
-  assign \$828  = rows_left[3];
-  assign \$830  = \$829 ;
-  assign \$839  = \$838 ;
-  assign \$840  = rows_left[8];
-  assign \$841  = rows_left[9];
-  assign \$842  = rows_left[10];
-  assign \$843  = rows_left[11];
-  assign \$845  = rows_left[12];
-  assign \$846  = rows_left[13];
-  assign \$847  = rows_left[14];
-  assign \$848  = rows_left[15];
-  assign \$858  = \$857 ;
-  assign \$868  = \$867 ;
-  assign \$869  = rows_left[0];
-  assign \$870  = rows_left[1];
-  assign \$871  = rows_left[2];
-  assign \$872  = rows_left[3];
-  assign \$874  = rows_left[4];
-  assign \$875  = rows_left[5];
-  assign \$876  = rows_left[6];
-  assign \$877  = rows_left[7];
-  assign \$887  = \$886 ;
-  assign \$889  = rows_left[12];
-  assign \$890  = rows_left[13];
-  assign \$891  = rows_left[14];
-  assign \$892  = rows_left[15];
-  assign \$894  = \$893 ;
-  assign \$895  = rows_left[8];
-  assign \$896  = rows_left[9];
-  assign \$897  = rows_left[10];
-  assign \$898  = rows_left[11];
-  assign \$900  = \$899 ;
-  assign \$908  = \$907 ;
-  assign \$909  = rows_left[0];
-  assign \$910  = rows_left[1];
-  assign \$911  = rows_left[2];
-  assign \$912  = rows_left[3];
-  assign \$929  = rows_left[4];
-  assign \$930  = rows_left[5];
-  assign \$931  = rows_left[6];
-  assign \$932  = rows_left[7];
-  assign \$940  = \$939 ;
-  assign \$942  = \$941 ;
-  assign \$947  = touched[0];
-  assign \$948  = touched[0];
-  assign \$967  = \$957 ;
-  assign \$1011  = \$1001 ;
-  assign \$1055  = \$1045 ;
-  assign \$1099  = \$1089 ;
-  assign \$1136  = touched[4];
-  assign \$1137  = touched[4];
-  assign \$1165  = \$1161 ;
-  assign \$1209  = \$1205 ;
-  assign \$1253  = \$1249 ;
-  assign \$1297  = \$1293 ;
-  assign \$1325  = touched[8];
-  assign \$1326  = touched[8];
-  assign \$1514  = touched[12];
-  assign \$1515  = touched[12];
-  assign \$1709  = \$1708 ;
-  assign \$1710  = touched[8];
-  assign \$1711  = touched[9];
-  assign \$1712  = touched[10];
-  assign \$1713  = touched[11];
-  assign \$1715  = touched[12];
-  assign \$1716  = touched[13];
-  assign \$1717  = touched[14];
-  assign \$1718  = touched[15];
-  assign \$1728  = \$1727 ;
-  assign \$1730  = \$1729 ;
-  assign \$1731  = touched[4];
-  assign \$1732  = touched[5];
-  assign \$1733  = touched[6];
-  assign \$1734  = touched[7];
-  assign \$1736  = \$1735 ;
-  assign \$1737  = touched[0];
-  assign \$1738  = touched[1];
-  assign \$1739  = touched[2];
-  assign \$1740  = touched[3];
-  assign \$1742  = \$1741 ;
-  assign \$1744  = touched[12];
-  assign \$1745  = touched[13];
-  assign \$1746  = touched[14];
-  assign \$1747  = touched[15];
-  assign \$1749  = \$1748 ;
-  assign \$1750  = touched[8];
-  assign \$1751  = touched[9];
-  assign \$1752  = touched[10];
-  assign \$1753  = touched[11];
-  assign \$1755  = \$1754 ;
-  assign \$1765  = \$1764 ;
-  assign \$1766  = touched[0];
-  assign \$1767  = touched[1];
-  assign \$1768  = touched[2];
-  assign \$1769  = touched[3];
-  assign \$1771  = touched[4];
-  assign \$1772  = touched[5];
-  assign \$1773  = touched[6];
-  assign \$1774  = touched[7];
-  assign \$1784  = \$1783 ;
-  assign \$1786  = \$1785 ;
+  assign \port$21239$0  = \$2221 ;
+  assign \port$21243$0  = \$2223 ;
+  assign \$2221 [1] = phase;
+  assign \$2221 [0] = \$8 ;
+  assign \$2  = phase;
+  assign \$9  = phase;
+  assign \$15  = phase;
+  assign \$20  = rows_after[0];
+  assign \$77  = \$67 ;
+  assign \$115  = rows_after[4];
+  assign \$181  = \$177 ;
+  assign \$210  = rows_after[8];
+  assign \$305  = rows_after[12];
+  assign \$458  = \$448 ;
+  assign \$562  = \$558 ;
+  assign \$798  = \$794 ;
+  assign \$959  = rows_after[0];
+  assign \$960  = rows_after[0];
+  assign \$975  = \$971 ;
+  assign \$978  = rows_after[4];
+  assign \$979  = rows_after[4];
+  assign \$998  = rows_after[8];
+  assign \$999  = rows_after[8];
+  assign \$1018  = rows_after[12];
+  assign \$1019  = rows_after[12];
+  assign \$1038  = \$1037 ;
+  assign \$1039  = rows_after[8];
+  assign \$1040  = rows_after[9];
+  assign \$1041  = rows_after[10];
+  assign \$1042  = rows_after[11];
+  assign \$1044  = rows_after[12];
+  assign \$1045  = rows_after[13];
+  assign \$1046  = rows_after[14];
+  assign \$1047  = rows_after[15];
+  assign \$1057  = \$1056 ;
+  assign \$1059  = \$1058 ;
+  assign \$1060  = rows_after[4];
+  assign \$1061  = rows_after[5];
+  assign \$1062  = rows_after[6];
+  assign \$1063  = rows_after[7];
+  assign \$1065  = \$1064 ;
+  assign \$1066  = rows_after[0];
+  assign \$1067  = rows_after[1];
+  assign \$1068  = rows_after[2];
+  assign \$1069  = rows_after[3];
+  assign \$1071  = \$1070 ;
+  assign \$1073  = rows_after[12];
+  assign \$1074  = rows_after[13];
+  assign \$1075  = rows_after[14];
+  assign \$1076  = rows_after[15];
+  assign \$1078  = \$1077 ;
+  assign \$1079  = rows_after[8];
+  assign \$1080  = rows_after[9];
+  assign \$1081  = rows_after[10];
+  assign \$1082  = rows_after[11];
+  assign \$1084  = \$1083 ;
+  assign \$1094  = \$1093 ;
+  assign \$1095  = rows_after[0];
+  assign \$1096  = rows_after[1];
+  assign \$1097  = rows_after[2];
+  assign \$1098  = rows_after[3];
+  assign \$1100  = rows_after[4];
+  assign \$1101  = rows_after[5];
+  assign \$1102  = rows_after[6];
+  assign \$1103  = rows_after[7];
+  assign \$1113  = \$1112 ;
+  assign \$1115  = \$1114 ;
+  assign \$1122  = touched[0];
+  assign \$1179  = \$1169 ;
+  assign \$1217  = touched[4];
+  assign \$1283  = \$1279 ;
+  assign \$1312  = touched[8];
+  assign \$1407  = touched[12];
+  assign \$1560  = \$1550 ;
+  assign \$1664  = \$1660 ;
+  assign \$1900  = \$1896 ;
+  assign \$2061  = touched[0];
+  assign \$2062  = touched[0];
+  assign \$2077  = \$2073 ;
+  assign \$2080  = touched[4];
+  assign \$2081  = touched[4];
+  assign \$2100  = touched[8];
+  assign \$2101  = touched[8];
+  assign \$2120  = touched[12];
+  assign \$2121  = touched[12];
+  assign \$2140  = \$2139 ;
+  assign \$2141  = touched[8];
+  assign \$2142  = touched[9];
+  assign \$2143  = touched[10];
+  assign \$2144  = touched[11];
+  assign \$2146  = touched[12];
+  assign \$2147  = touched[13];
+  assign \$2148  = touched[14];
+  assign \$2149  = touched[15];
+  assign \$2159  = \$2158 ;
+  assign \$2161  = \$2160 ;
+  assign \$2162  = touched[4];
+  assign \$2163  = touched[5];
+  assign \$2164  = touched[6];
+  assign \$2165  = touched[7];
+  assign \$2167  = \$2166 ;
+  assign \$2168  = touched[0];
+  assign \$2169  = touched[1];
+  assign \$2170  = touched[2];
+  assign \$2171  = touched[3];
+  assign \$2173  = \$2172 ;
+  assign \$2175  = touched[12];
+  assign \$2176  = touched[13];
+  assign \$2177  = touched[14];
+  assign \$2178  = touched[15];
+  assign \$2180  = \$2179 ;
+  assign \$2181  = touched[8];
+  assign \$2182  = touched[9];
+  assign \$2183  = touched[10];
+  assign \$2184  = touched[11];
+  assign \$2186  = \$2185 ;
+  assign \$2196  = \$2195 ;
+  assign \$2197  = touched[0];
+  assign \$2198  = touched[1];
+  assign \$2199  = touched[2];
+  assign \$2200  = touched[3];
+  assign \$2202  = touched[4];
+  assign \$2203  = touched[5];
+  assign \$2204  = touched[6];
+  assign \$2205  = touched[7];
+  assign \$2215  = \$2214 ;
+  assign \$2217  = \$2216 ;
 endmodule
 
-module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$19539$1 , \port$19546$20 , \port$19546$31 , rate, weight, clk);
+module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$21177$1 , \port$21184$20 , \port$21184$31 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -37793,12 +38306,12 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stocha
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [4:0] \port$19539$1 ;
-  wire [4:0] \port$19539$1 ;
-  input [8:0] \port$19546$20 ;
-  wire [8:0] \port$19546$20 ;
-  input [7:0] \port$19546$31 ;
-  wire [7:0] \port$19546$31 ;
+  input [4:0] \port$21177$1 ;
+  wire [4:0] \port$21177$1 ;
+  input [8:0] \port$21184$20 ;
+  wire [8:0] \port$21184$20 ;
+  input [7:0] \port$21184$31 ;
+  wire [7:0] \port$21184$31 ;
   reg [28:0] product_9 = 29'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -38078,9 +38591,9 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stocha
     .clk(clk),
     .i_key(i_key),
     .o(\o$78 ),
-    .\port$19539$1 (\port$19539$1 ),
-    .\port$19546$20 (\port$19546$20 ),
-    .\port$19546$31 (\port$19546$31 ),
+    .\port$21177$1 (\port$21177$1 ),
+    .\port$21184$20 (\port$21184$20 ),
+    .\port$21184$31 (\port$21184$31 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -38096,8 +38609,8 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stocha
     .i_random(\o$78 [31:16]),
     .i_stochastic(i_stochastic),
     .negative_5(\$133 ),
-    .\port$19646$0 (inexact_11),
-    .\port$19647$0 (total),
+    .\port$21284$0 (inexact_11),
+    .\port$21285$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -38111,7 +38624,7 @@ module backspike_default_wg_drain_unit0 (rst, sum, old, \saturated$83 , i_stocha
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit0_hash (rst, i_key, \port$19539$1 , \port$19546$20 , \port$19546$31 , o, clk);
+module backspike_default_wg_drain_unit0_hash (rst, i_key, \port$21177$1 , \port$21184$20 , \port$21184$31 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -38141,18 +38654,18 @@ module backspike_default_wg_drain_unit0_hash (rst, i_key, \port$19539$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$19539$1 ;
-  wire [4:0] \port$19539$1 ;
-  input [8:0] \port$19546$20 ;
-  wire [8:0] \port$19546$20 ;
-  input [7:0] \port$19546$31 ;
-  wire [7:0] \port$19546$31 ;
+  input [4:0] \port$21177$1 ;
+  wire [4:0] \port$21177$1 ;
+  input [8:0] \port$21184$20 ;
+  wire [8:0] \port$21184$20 ;
+  input [7:0] \port$21184$31 ;
+  wire [7:0] \port$21184$31 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$19546$20 , \port$19539$1 [4:1], 5'h00, \port$19546$31 , 2'h0, \port$19539$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$19546$20 , \port$19539$1 [4:1], 5'h00, \port$19546$31 , 2'h0, \port$19539$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$21184$20 , \port$21177$1 [4:1], 5'h00, \port$21184$31 , 2'h0, \port$21177$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$21184$20 , \port$21177$1 [4:1], 5'h00, \port$21184$31 , 2'h0, \port$21177$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -38508,7 +39021,7 @@ module backspike_default_wg_drain_unit0_round_d (rst, i, result, negative_4, sat
   assign \$118  = \$117 [0];
 endmodule
 
-module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$19646$0 , \port$19647$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$21284$0 , \port$21285$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -38642,10 +39155,10 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$19646$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$19646$0 ;
-  wire \port$19646$0 ;
-  input [59:0] \port$19647$0 ;
-  wire [59:0] \port$19647$0 ;
+  input \port$21284$0 ;
+  wire \port$21284$0 ;
+  input [59:0] \port$21285$0 ;
+  wire [59:0] \port$21285$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -38668,25 +39181,25 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$19646$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$19647$0 [58:56] ^ { \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59] };
+  assign \$1  = \port$21285$0 [58:56] ^ { \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$19647$0 [55:50] ^ { \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59] };
+  assign \$3  = \port$21285$0 [55:50] ^ { \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$19647$0 [41:34] ^ { \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59] };
+  assign \$5  = \port$21285$0 [41:34] ^ { \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$19647$0 [49:42] ^ { \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59] };
+  assign \$7  = \port$21285$0 [49:42] ^ { \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$19647$0 [55:50] ^ { \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59] };
+  assign \$12  = \port$21285$0 [55:50] ^ { \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$19647$0 [49:42] ^ { \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59], \port$19647$0 [59] };
+  assign \$14  = \port$21285$0 [49:42] ^ { \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59], \port$21285$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$19647$0 [7:0];
-  assign \$19  = | \port$19647$0 [15:8];
-  assign \$20  = | \port$19647$0 [23:16];
+  assign \$18  = | \port$21285$0 [7:0];
+  assign \$19  = | \port$21285$0 [15:8];
+  assign \$20  = | \port$21285$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -38779,9 +39292,9 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$19646$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$19647$0 [55:0];
+    window_1 <= \port$21285$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$19647$0 [59];
+    sign_1 <= \port$21285$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -38847,14 +39360,14 @@ module backspike_default_wg_drain_unit0_round_w (rst, i_stochastic, \port$19646$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$19646$0 ;
+  assign \$17  = \port$21284$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
   assign \$108  = \$107 [0];
 endmodule
 
-module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$19539$1 , \port$19546$20 , \port$19546$31 , rate, weight, clk);
+module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$21177$1 , \port$21184$20 , \port$21184$31 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -39035,12 +39548,12 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stocha
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [4:0] \port$19539$1 ;
-  wire [4:0] \port$19539$1 ;
-  input [8:0] \port$19546$20 ;
-  wire [8:0] \port$19546$20 ;
-  input [7:0] \port$19546$31 ;
-  wire [7:0] \port$19546$31 ;
+  input [4:0] \port$21177$1 ;
+  wire [4:0] \port$21177$1 ;
+  input [8:0] \port$21184$20 ;
+  wire [8:0] \port$21184$20 ;
+  input [7:0] \port$21184$31 ;
+  wire [7:0] \port$21184$31 ;
   reg [28:0] product_9 = 29'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -39320,9 +39833,9 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stocha
     .clk(clk),
     .i_key(i_key),
     .o(\o$78 ),
-    .\port$19539$1 (\port$19539$1 ),
-    .\port$19546$20 (\port$19546$20 ),
-    .\port$19546$31 (\port$19546$31 ),
+    .\port$21177$1 (\port$21177$1 ),
+    .\port$21184$20 (\port$21184$20 ),
+    .\port$21184$31 (\port$21184$31 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -39338,8 +39851,8 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stocha
     .i_random(\o$78 [31:16]),
     .i_stochastic(i_stochastic),
     .negative_5(\$133 ),
-    .\port$19772$0 (inexact_11),
-    .\port$19773$0 (total),
+    .\port$21410$0 (inexact_11),
+    .\port$21411$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -39353,7 +39866,7 @@ module backspike_default_wg_drain_unit1 (rst, sum, old, \saturated$83 , i_stocha
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$19539$1 , \port$19546$20 , \port$19546$31 , o, clk);
+module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$21177$1 , \port$21184$20 , \port$21184$31 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -39383,18 +39896,18 @@ module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$19539$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$19539$1 ;
-  wire [4:0] \port$19539$1 ;
-  input [8:0] \port$19546$20 ;
-  wire [8:0] \port$19546$20 ;
-  input [7:0] \port$19546$31 ;
-  wire [7:0] \port$19546$31 ;
+  input [4:0] \port$21177$1 ;
+  wire [4:0] \port$21177$1 ;
+  input [8:0] \port$21184$20 ;
+  wire [8:0] \port$21184$20 ;
+  input [7:0] \port$21184$31 ;
+  wire [7:0] \port$21184$31 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$19546$20 , \port$19539$1 [4:1], 5'h00, \port$19546$31 , 2'h1, \port$19539$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$19546$20 , \port$19539$1 [4:1], 5'h00, \port$19546$31 , 2'h1, \port$19539$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$21184$20 , \port$21177$1 [4:1], 5'h00, \port$21184$31 , 2'h1, \port$21177$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$21184$20 , \port$21177$1 [4:1], 5'h00, \port$21184$31 , 2'h1, \port$21177$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -39428,7 +39941,7 @@ module backspike_default_wg_drain_unit1_hash (rst, i_key, \port$19539$1 , \port$
   assign \$9  = { state1_2, 7'h00 };
 endmodule
 
-module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$19772$0 , \port$19773$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$21410$0 , \port$21411$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -39562,10 +40075,10 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$19772$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$19772$0 ;
-  wire \port$19772$0 ;
-  input [59:0] \port$19773$0 ;
-  wire [59:0] \port$19773$0 ;
+  input \port$21410$0 ;
+  wire \port$21410$0 ;
+  input [59:0] \port$21411$0 ;
+  wire [59:0] \port$21411$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -39588,25 +40101,25 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$19772$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$19773$0 [58:56] ^ { \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59] };
+  assign \$1  = \port$21411$0 [58:56] ^ { \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$19773$0 [55:50] ^ { \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59] };
+  assign \$3  = \port$21411$0 [55:50] ^ { \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$19773$0 [41:34] ^ { \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59] };
+  assign \$5  = \port$21411$0 [41:34] ^ { \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$19773$0 [49:42] ^ { \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59] };
+  assign \$7  = \port$21411$0 [49:42] ^ { \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$19773$0 [55:50] ^ { \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59] };
+  assign \$12  = \port$21411$0 [55:50] ^ { \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$19773$0 [49:42] ^ { \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59], \port$19773$0 [59] };
+  assign \$14  = \port$21411$0 [49:42] ^ { \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59], \port$21411$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$19773$0 [7:0];
-  assign \$19  = | \port$19773$0 [15:8];
-  assign \$20  = | \port$19773$0 [23:16];
+  assign \$18  = | \port$21411$0 [7:0];
+  assign \$19  = | \port$21411$0 [15:8];
+  assign \$20  = | \port$21411$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -39699,9 +40212,9 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$19772$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$19773$0 [55:0];
+    window_1 <= \port$21411$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$19773$0 [59];
+    sign_1 <= \port$21411$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -39767,14 +40280,14 @@ module backspike_default_wg_drain_unit1_round_w (rst, i_stochastic, \port$19772$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$19772$0 ;
+  assign \$17  = \port$21410$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
   assign \$108  = \$107 [0];
 endmodule
 
-module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$19539$1 , \port$19546$20 , \port$19546$31 , rate, weight, clk);
+module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$21177$1 , \port$21184$20 , \port$21184$31 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -39955,12 +40468,12 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stocha
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [4:0] \port$19539$1 ;
-  wire [4:0] \port$19539$1 ;
-  input [8:0] \port$19546$20 ;
-  wire [8:0] \port$19546$20 ;
-  input [7:0] \port$19546$31 ;
-  wire [7:0] \port$19546$31 ;
+  input [4:0] \port$21177$1 ;
+  wire [4:0] \port$21177$1 ;
+  input [8:0] \port$21184$20 ;
+  wire [8:0] \port$21184$20 ;
+  input [7:0] \port$21184$31 ;
+  wire [7:0] \port$21184$31 ;
   reg [28:0] product_9 = 29'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -40240,9 +40753,9 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stocha
     .clk(clk),
     .i_key(i_key),
     .o(\o$78 ),
-    .\port$19539$1 (\port$19539$1 ),
-    .\port$19546$20 (\port$19546$20 ),
-    .\port$19546$31 (\port$19546$31 ),
+    .\port$21177$1 (\port$21177$1 ),
+    .\port$21184$20 (\port$21184$20 ),
+    .\port$21184$31 (\port$21184$31 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -40258,8 +40771,8 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stocha
     .i_random(\o$78 [31:16]),
     .i_stochastic(i_stochastic),
     .negative_5(\$133 ),
-    .\port$19898$0 (inexact_11),
-    .\port$19899$0 (total),
+    .\port$21536$0 (inexact_11),
+    .\port$21537$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -40273,7 +40786,7 @@ module backspike_default_wg_drain_unit2 (rst, sum, old, \saturated$83 , i_stocha
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$19539$1 , \port$19546$20 , \port$19546$31 , o, clk);
+module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$21177$1 , \port$21184$20 , \port$21184$31 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -40303,18 +40816,18 @@ module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$19539$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$19539$1 ;
-  wire [4:0] \port$19539$1 ;
-  input [8:0] \port$19546$20 ;
-  wire [8:0] \port$19546$20 ;
-  input [7:0] \port$19546$31 ;
-  wire [7:0] \port$19546$31 ;
+  input [4:0] \port$21177$1 ;
+  wire [4:0] \port$21177$1 ;
+  input [8:0] \port$21184$20 ;
+  wire [8:0] \port$21184$20 ;
+  input [7:0] \port$21184$31 ;
+  wire [7:0] \port$21184$31 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$19546$20 , \port$19539$1 [4:1], 5'h00, \port$19546$31 , 2'h2, \port$19539$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$19546$20 , \port$19539$1 [4:1], 5'h00, \port$19546$31 , 2'h2, \port$19539$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$21184$20 , \port$21177$1 [4:1], 5'h00, \port$21184$31 , 2'h2, \port$21177$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$21184$20 , \port$21177$1 [4:1], 5'h00, \port$21184$31 , 2'h2, \port$21177$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -40348,7 +40861,7 @@ module backspike_default_wg_drain_unit2_hash (rst, i_key, \port$19539$1 , \port$
   assign \$9  = { state1_2, 7'h00 };
 endmodule
 
-module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$19898$0 , \port$19899$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$21536$0 , \port$21537$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -40482,10 +40995,10 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$19898$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$19898$0 ;
-  wire \port$19898$0 ;
-  input [59:0] \port$19899$0 ;
-  wire [59:0] \port$19899$0 ;
+  input \port$21536$0 ;
+  wire \port$21536$0 ;
+  input [59:0] \port$21537$0 ;
+  wire [59:0] \port$21537$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -40508,25 +41021,25 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$19898$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$19899$0 [58:56] ^ { \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59] };
+  assign \$1  = \port$21537$0 [58:56] ^ { \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$19899$0 [55:50] ^ { \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59] };
+  assign \$3  = \port$21537$0 [55:50] ^ { \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$19899$0 [41:34] ^ { \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59] };
+  assign \$5  = \port$21537$0 [41:34] ^ { \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$19899$0 [49:42] ^ { \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59] };
+  assign \$7  = \port$21537$0 [49:42] ^ { \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$19899$0 [55:50] ^ { \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59] };
+  assign \$12  = \port$21537$0 [55:50] ^ { \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$19899$0 [49:42] ^ { \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59], \port$19899$0 [59] };
+  assign \$14  = \port$21537$0 [49:42] ^ { \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59], \port$21537$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$19899$0 [7:0];
-  assign \$19  = | \port$19899$0 [15:8];
-  assign \$20  = | \port$19899$0 [23:16];
+  assign \$18  = | \port$21537$0 [7:0];
+  assign \$19  = | \port$21537$0 [15:8];
+  assign \$20  = | \port$21537$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -40619,9 +41132,9 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$19898$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$19899$0 [55:0];
+    window_1 <= \port$21537$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$19899$0 [59];
+    sign_1 <= \port$21537$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -40687,14 +41200,14 @@ module backspike_default_wg_drain_unit2_round_w (rst, i_stochastic, \port$19898$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$19898$0 ;
+  assign \$17  = \port$21536$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
   assign \$108  = \$107 [0];
 endmodule
 
-module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$19539$1 , \port$19546$20 , \port$19546$31 , rate, weight, clk);
+module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stochastic, i_key, live, \port$21177$1 , \port$21184$20 , \port$21184$31 , rate, weight, clk);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -40875,12 +41388,12 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stocha
   wire [31:0] \o$78 ;
   input [15:0] old;
   wire [15:0] old;
-  input [4:0] \port$19539$1 ;
-  wire [4:0] \port$19539$1 ;
-  input [8:0] \port$19546$20 ;
-  wire [8:0] \port$19546$20 ;
-  input [7:0] \port$19546$31 ;
-  wire [7:0] \port$19546$31 ;
+  input [4:0] \port$21177$1 ;
+  wire [4:0] \port$21177$1 ;
+  input [8:0] \port$21184$20 ;
+  wire [8:0] \port$21184$20 ;
+  input [7:0] \port$21184$31 ;
+  wire [7:0] \port$21184$31 ;
   reg [28:0] product_9 = 29'h00000000;
   input [16:0] rate;
   wire [16:0] rate;
@@ -41160,9 +41673,9 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stocha
     .clk(clk),
     .i_key(i_key),
     .o(\o$78 ),
-    .\port$19539$1 (\port$19539$1 ),
-    .\port$19546$20 (\port$19546$20 ),
-    .\port$19546$31 (\port$19546$31 ),
+    .\port$21177$1 (\port$21177$1 ),
+    .\port$21184$20 (\port$21184$20 ),
+    .\port$21184$31 (\port$21184$31 ),
     .rst(rst)
   );
   backspike_default_wg_drain_unit0_round_d  round_d (
@@ -41178,8 +41691,8 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stocha
     .i_random(\o$78 [31:16]),
     .i_stochastic(i_stochastic),
     .negative_5(\$133 ),
-    .\port$20024$0 (inexact_11),
-    .\port$20025$0 (total),
+    .\port$21662$0 (inexact_11),
+    .\port$21663$0 (total),
     .result(\$132 ),
     .rst(rst),
     .saturated_5(\saturated$84 )
@@ -41193,7 +41706,7 @@ module backspike_default_wg_drain_unit3 (rst, sum, old, \saturated$83 , i_stocha
   assign \$116  = { \$115 [60], \$115 [60:1] };
 endmodule
 
-module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$19539$1 , \port$19546$20 , \port$19546$31 , o, clk);
+module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$21177$1 , \port$21184$20 , \port$21184$31 , o, clk);
   wire [31:0] \$1 ;
   wire [39:0] \$10 ;
   wire [31:0] \$11 ;
@@ -41223,18 +41736,18 @@ module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$19539$1 , \port$
   reg [31:0] key_2 = 32'd0;
   output [31:0] o;
   reg [31:0] o = 32'd0;
-  input [4:0] \port$19539$1 ;
-  wire [4:0] \port$19539$1 ;
-  input [8:0] \port$19546$20 ;
-  wire [8:0] \port$19546$20 ;
-  input [7:0] \port$19546$31 ;
-  wire [7:0] \port$19546$31 ;
+  input [4:0] \port$21177$1 ;
+  wire [4:0] \port$21177$1 ;
+  input [8:0] \port$21184$20 ;
+  wire [8:0] \port$21184$20 ;
+  input [7:0] \port$21184$31 ;
+  wire [7:0] \port$21184$31 ;
   input rst;
   wire rst;
   reg [31:0] state0_1 = 32'd0;
   reg [31:0] state1_2 = 32'd0;
-  assign \$1  = { 3'h0, \port$19546$20 , \port$19539$1 [4:1], 5'h00, \port$19546$31 , 2'h3, \port$19539$1 [0] } ^ i_key;
-  assign \$3  = { 3'h0, \port$19546$20 , \port$19539$1 [4:1], 5'h00, \port$19546$31 , 2'h3, \port$19539$1 [0] } ^ i_key;
+  assign \$1  = { 3'h0, \port$21184$20 , \port$21177$1 [4:1], 5'h00, \port$21184$31 , 2'h3, \port$21177$1 [0] } ^ i_key;
+  assign \$3  = { 3'h0, \port$21184$20 , \port$21177$1 [4:1], 5'h00, \port$21184$31 , 2'h3, \port$21177$1 [0] } ^ i_key;
   assign \$6  = { 7'h0, \$2  } + \$5 ;
   assign \$8  = { 7'h0, state0_1 } + \$7 ;
   assign \$10  = { 7'h0, state1_2 } + \$9 ;
@@ -41268,7 +41781,7 @@ module backspike_default_wg_drain_unit3_hash (rst, i_key, \port$19539$1 , \port$
   assign \$9  = { state1_2, 7'h00 };
 endmodule
 
-module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20024$0 , \port$20025$0 , result, negative_5, saturated_5, i_random, clk);
+module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$21662$0 , \port$21663$0 , result, negative_5, saturated_5, i_random, clk);
   reg \$initially  = 0;
   wire [2:0] \$1 ;
   wire \$10 ;
@@ -41402,10 +41915,10 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20024$
   reg [33:0] part_2 = 34'h000000000;
   reg part_clear_2 = 1'h0;
   reg [2:0] passed_1 = 3'h0;
-  input \port$20024$0 ;
-  wire \port$20024$0 ;
-  input [59:0] \port$20025$0 ;
-  wire [59:0] \port$20025$0 ;
+  input \port$21662$0 ;
+  wire \port$21662$0 ;
+  input [59:0] \port$21663$0 ;
+  wire [59:0] \port$21663$0 ;
   reg [15:0] random_1 = 16'h0000;
   reg [15:0] random_2 = 16'h0000;
   reg [15:0] random_3 = 16'h0000;
@@ -41428,25 +41941,25 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20024$
   reg stochastic_3 = 1'h0;
   reg up_4 = 1'h0;
   reg [55:0] window_1 = 56'h00000000000000;
-  assign \$1  = \port$20025$0 [58:56] ^ { \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59] };
+  assign \$1  = \port$21663$0 [58:56] ^ { \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59] };
   assign \$2  = | \$1 ;
-  assign \$3  = \port$20025$0 [55:50] ^ { \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59] };
+  assign \$3  = \port$21663$0 [55:50] ^ { \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59] };
   assign \$4  = | \$3 ;
-  assign \$5  = \port$20025$0 [41:34] ^ { \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59] };
+  assign \$5  = \port$21663$0 [41:34] ^ { \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59] };
   assign \$6  = | \$5 ;
-  assign \$7  = \port$20025$0 [49:42] ^ { \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59] };
+  assign \$7  = \port$21663$0 [49:42] ^ { \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59] };
   assign \$8  = | \$7 ;
   assign \$9  = ~ \$8 ;
   assign \$10  = \$6  & \$9 ;
   assign \$11  = \$4  | \$10 ;
-  assign \$12  = \port$20025$0 [55:50] ^ { \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59] };
+  assign \$12  = \port$21663$0 [55:50] ^ { \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59] };
   assign \$13  = | \$12 ;
-  assign \$14  = \port$20025$0 [49:42] ^ { \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59], \port$20025$0 [59] };
+  assign \$14  = \port$21663$0 [49:42] ^ { \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59], \port$21663$0 [59] };
   assign \$15  = | \$14 ;
   assign \$16  = \$13  | \$15 ;
-  assign \$18  = | \port$20025$0 [7:0];
-  assign \$19  = | \port$20025$0 [15:8];
-  assign \$20  = | \port$20025$0 [23:16];
+  assign \$18  = | \port$21663$0 [7:0];
+  assign \$19  = | \port$21663$0 [15:8];
+  assign \$20  = | \port$21663$0 [23:16];
   assign \$21  = coarse_1[0] ? { 8'h00, \$56 [41:8] } : \$56 [41:0];
   assign \$22  = | coarse_1;
   assign \$23  = & coarse_1;
@@ -41539,9 +42052,9 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20024$
   always @(posedge clk)
     passed_1 <= { \$20 , \$19 , \$18  };
   always @(posedge clk)
-    window_1 <= \port$20025$0 [55:0];
+    window_1 <= \port$21663$0 [55:0];
   always @(posedge clk)
-    sign_1 <= \port$20025$0 [59];
+    sign_1 <= \port$21663$0 [59];
   always @(posedge clk)
     part_2 <= \$21 [33:0];
   always @(posedge clk)
@@ -41607,15 +42120,15 @@ module backspike_default_wg_drain_unit3_round_w (rst, i_stochastic, \port$20024$
       \$113  = 15'h7bff;
     end
   end
-  assign \$17  = \port$20024$0 ;
+  assign \$17  = \port$21662$0 ;
   assign \$101  = { 4'h0, part_2[33:4] };
   assign \$106  = { 2'h0, \$102 [29:2] };
   assign \$111  = { 1'h0, \$107 [27:1] };
   assign \$108  = \$107 [0];
 endmodule
 
-module backspike_default_wg_front (rst, o__ready, address, \i__payload$78 , o_lines__ready, o_events__ready, \o__ready$90 , o_headers__ready, batch, extent, buffer, carry, i__payload, i__valid, \config , o_headers__payload, o_events__payload, i__ready, o_headers__valid, o_events__valid, o_vectors__valid
-, spikes__data, \row$84 , masks__data, clk);
+module backspike_default_wg_front (rst, o__ready, address, o_events__ready, \o__ready$85 , o_headers__ready, batch, extent, buffer, carry, i__payload, i__valid, \config , o_headers__payload, o_events__payload, \i__payload$79 , i__ready, o_headers__valid, o_events__valid, o_vectors__payload, o_vectors__valid
+, spikes__data, \row$90 , masks__data, clk);
   reg \$initially  = 0;
   wire [9:0] \$1 ;
   wire \$10 ;
@@ -41633,8 +42146,8 @@ module backspike_default_wg_front (rst, o__ready, address, \i__payload$78 , o_li
   wire [15:0] \$110 ;
   wire [15:0] \$111 ;
   wire \$112 ;
-  wire [9:0] \$113 ;
-  wire \$114 ;
+  wire \$113 ;
+  wire [9:0] \$114 ;
   wire \$115 ;
   wire \$116 ;
   wire \$117 ;
@@ -41652,8 +42165,8 @@ module backspike_default_wg_front (rst, o__ready, address, \i__payload$78 , o_li
   wire \$128 ;
   wire \$129 ;
   wire \$13 ;
-  wire [9:0] \$130 ;
-  wire \$131 ;
+  wire \$130 ;
+  wire [9:0] \$131 ;
   wire \$132 ;
   wire \$133 ;
   wire \$134 ;
@@ -41671,11 +42184,11 @@ module backspike_default_wg_front (rst, o__ready, address, \i__payload$78 , o_li
   wire \$145 ;
   wire \$146 ;
   wire \$147 ;
-  reg [4:0] \$148 ;
-  reg [15:0] \$149 ;
+  wire \$148 ;
+  reg [4:0] \$149 ;
   wire \$15 ;
-  reg [4:0] \$150 ;
-  reg [15:0] \$151 ;
+  reg [15:0] \$150 ;
+  reg [4:0] \$151 ;
   reg [15:0] \$152 ;
   reg [15:0] \$153 ;
   reg [15:0] \$154 ;
@@ -41685,6 +42198,9 @@ module backspike_default_wg_front (rst, o__ready, address, \i__payload$78 , o_li
   reg [15:0] \$158 ;
   reg [15:0] \$159 ;
   wire \$16 ;
+  reg [15:0] \$160 ;
+  reg \$161 ;
+  reg [10:0] \$162 ;
   wire \$17 ;
   wire \$18 ;
   wire \$19 ;
@@ -41777,6 +42293,7 @@ module backspike_default_wg_front (rst, o__ready, address, \i__payload$78 , o_li
   wire [15:0] \$98 ;
   wire [15:0] \$99 ;
   wire [18:0] \$signal ;
+  reg \$signal$75  = 1'h0;
   output [15:0] address;
   wire [15:0] address;
   input [53:0] batch;
@@ -41796,17 +42313,17 @@ module backspike_default_wg_front (rst, o__ready, address, \i__payload$78 , o_li
   wire [34:0] \i__payload$22 ;
   wire [34:0] \i__payload$35 ;
   wire [263:0] \i__payload$65 ;
-  output [10:0] \i__payload$78 ;
-  wire [10:0] \i__payload$78 ;
+  output [10:0] \i__payload$79 ;
+  reg [10:0] \i__payload$79  = 11'h000;
   output i__ready;
   wire i__ready;
   wire \i__ready$64 ;
+  wire \i__ready$76 ;
   input i__valid;
   wire i__valid;
   wire \i__valid$26 ;
   wire \i__valid$31 ;
   wire \i__valid$61 ;
-  wire \i__valid$74 ;
   reg [15:0] kept0 = 16'h0000;
   reg [15:0] kept1 = 16'h0000;
   reg [15:0] kept2 = 16'h0000;
@@ -41819,14 +42336,15 @@ module backspike_default_wg_front (rst, o__ready, address, \i__payload$78 , o_li
   reg [15:0] last_span_mask = 16'h0000;
   input [127:0] masks__data;
   wire [127:0] masks__data;
+  wire move;
   wire [41:0] \o__payload$29 ;
   wire [274:0] \o__payload$47 ;
   output o__ready;
   wire o__ready;
   wire \o__ready$33 ;
   wire \o__ready$63 ;
-  input \o__ready$90 ;
-  wire \o__ready$90 ;
+  input \o__ready$85 ;
+  wire \o__ready$85 ;
   wire \o__valid$62 ;
   output [10:0] o_events__payload;
   wire [10:0] o_events__payload;
@@ -41842,12 +42360,14 @@ module backspike_default_wg_front (rst, o__ready, address, \i__payload$78 , o_li
   wire o_headers__ready;
   output o_headers__valid;
   wire o_headers__valid;
-  output o_lines__ready;
-  wire o_lines__ready;
+  wire [10:0] o_lines__payload;
+  wire o_lines__valid;
+  output [127:0] o_vectors__payload;
+  wire [127:0] o_vectors__payload;
   output o_vectors__valid;
   wire o_vectors__valid;
-  input [127:0] \row$84 ;
-  wire [127:0] \row$84 ;
+  input [127:0] \row$90 ;
+  wire [127:0] \row$90 ;
   input rst;
   wire rst;
   reg [4:0] span_entries = 5'h00;
@@ -41986,74 +42506,81 @@ module backspike_default_wg_front (rst, o__ready, address, \i__payload$78 , o_li
   assign \i__valid$61  = \o__valid$62  & \o__payload$47 [274];
   assign \$112  = ~ \o__payload$47 [274];
   assign \o__ready$63  = \i__ready$64  | \$112 ;
-  assign \$113  = batch[4:0] * batch[14:10];
-  assign \$114  = span_entries > 5'h0;
-  assign \$115  = span_entries > 5'h1;
-  assign \$116  = span_entries > 5'h2;
-  assign \$117  = span_entries > 5'h3;
-  assign \$118  = span_entries > 5'h4;
-  assign \$119  = span_entries > 5'h5;
-  assign \$120  = span_entries > 5'h6;
-  assign \$121  = span_entries > 5'h7;
-  assign \$122  = span_entries > 5'h8;
-  assign \$123  = span_entries > 5'h9;
-  assign \$124  = span_entries > 5'ha;
-  assign \$125  = span_entries > 5'hb;
-  assign \$126  = span_entries > 5'hc;
-  assign \$127  = span_entries > 5'hd;
-  assign \$128  = span_entries > 5'he;
-  assign \$129  = span_entries > 5'hf;
-  assign \$130  = batch[9:5] * batch[14:10];
-  assign \$131  = last_span_entries > 5'h0;
-  assign \$132  = last_span_entries > 5'h1;
-  assign \$133  = last_span_entries > 5'h2;
-  assign \$134  = last_span_entries > 5'h3;
-  assign \$135  = last_span_entries > 5'h4;
-  assign \$136  = last_span_entries > 5'h5;
-  assign \$137  = last_span_entries > 5'h6;
-  assign \$138  = last_span_entries > 5'h7;
-  assign \$139  = last_span_entries > 5'h8;
-  assign \$140  = last_span_entries > 5'h9;
-  assign \$141  = last_span_entries > 5'ha;
-  assign \$142  = last_span_entries > 5'hb;
-  assign \$143  = last_span_entries > 5'hc;
-  assign \$144  = last_span_entries > 5'hd;
-  assign \$145  = last_span_entries > 5'he;
-  assign \$146  = last_span_entries > 5'hf;
-  assign \$147  = \o__valid$62  & \o__ready$63 ;
+  assign \$113  = ~ \$signal$75 ;
+  assign move = \$113  | \i__ready$76 ;
+  assign \$114  = batch[4:0] * batch[14:10];
+  assign \$115  = span_entries > 5'h0;
+  assign \$116  = span_entries > 5'h1;
+  assign \$117  = span_entries > 5'h2;
+  assign \$118  = span_entries > 5'h3;
+  assign \$119  = span_entries > 5'h4;
+  assign \$120  = span_entries > 5'h5;
+  assign \$121  = span_entries > 5'h6;
+  assign \$122  = span_entries > 5'h7;
+  assign \$123  = span_entries > 5'h8;
+  assign \$124  = span_entries > 5'h9;
+  assign \$125  = span_entries > 5'ha;
+  assign \$126  = span_entries > 5'hb;
+  assign \$127  = span_entries > 5'hc;
+  assign \$128  = span_entries > 5'hd;
+  assign \$129  = span_entries > 5'he;
+  assign \$130  = span_entries > 5'hf;
+  assign \$131  = batch[9:5] * batch[14:10];
+  assign \$132  = last_span_entries > 5'h0;
+  assign \$133  = last_span_entries > 5'h1;
+  assign \$134  = last_span_entries > 5'h2;
+  assign \$135  = last_span_entries > 5'h3;
+  assign \$136  = last_span_entries > 5'h4;
+  assign \$137  = last_span_entries > 5'h5;
+  assign \$138  = last_span_entries > 5'h6;
+  assign \$139  = last_span_entries > 5'h7;
+  assign \$140  = last_span_entries > 5'h8;
+  assign \$141  = last_span_entries > 5'h9;
+  assign \$142  = last_span_entries > 5'ha;
+  assign \$143  = last_span_entries > 5'hb;
+  assign \$144  = last_span_entries > 5'hc;
+  assign \$145  = last_span_entries > 5'hd;
+  assign \$146  = last_span_entries > 5'he;
+  assign \$147  = last_span_entries > 5'hf;
+  assign \$148  = \o__valid$62  & \o__ready$63 ;
   always @(posedge clk)
-    span_entries <= \$148 ;
+    span_entries <= \$149 ;
   always @(posedge clk)
-    span_mask <= \$149 ;
+    span_mask <= \$150 ;
   always @(posedge clk)
-    last_span_entries <= \$150 ;
+    last_span_entries <= \$151 ;
   always @(posedge clk)
-    last_span_mask <= \$151 ;
+    last_span_mask <= \$152 ;
   always @(posedge clk)
-    kept0 <= \$152 ;
+    kept0 <= \$153 ;
   always @(posedge clk)
-    kept1 <= \$153 ;
+    kept1 <= \$154 ;
   always @(posedge clk)
-    kept2 <= \$154 ;
+    kept2 <= \$155 ;
   always @(posedge clk)
-    kept3 <= \$155 ;
+    kept3 <= \$156 ;
   always @(posedge clk)
-    kept4 <= \$156 ;
+    kept4 <= \$157 ;
   always @(posedge clk)
-    kept5 <= \$157 ;
+    kept5 <= \$158 ;
   always @(posedge clk)
-    kept6 <= \$158 ;
+    kept6 <= \$159 ;
   always @(posedge clk)
-    kept7 <= \$159 ;
+    kept7 <= \$160 ;
+  always @(posedge clk)
+    \$signal$75  <= \$161 ;
+  always @(posedge clk)
+    \i__payload$79  <= \$162 ;
   backspike_default_wg_front_fetch  fetch (
-    .address(\i__payload$78 ),
+    .address(\i__payload$79 ),
     .clk(clk),
-    .i__valid(\i__valid$74 ),
-    .move(o_lines__ready),
-    .o__payload(\row$84 ),
-    .o__ready(\o__ready$90 ),
+    .i__ready(\i__ready$76 ),
+    .i__valid(\$signal$75 ),
+    .o__ready(\o__ready$85 ),
+    .o__valid(o_vectors__valid),
+    .\row$28 (o_vectors__payload),
     .rst(rst),
-    .valid1(o_vectors__valid)
+    .write__data(\row$90 )
   );
   backspike_default_wg_front_requests  requests (
     .clk(clk),
@@ -42073,9 +42600,9 @@ module backspike_default_wg_front (rst, o__ready, address, \i__payload$78 , o_li
     .\o__ready$14 (o_events__ready),
     .o_events__payload(\o_events__payload$97 ),
     .o_events__valid(o_events__valid),
-    .o_lines__payload(\i__payload$78 ),
-    .o_lines__valid(\i__valid$74 ),
-    .r_en(o_lines__ready),
+    .o_lines__payload(o_lines__payload),
+    .o_lines__valid(o_lines__valid),
+    .r_en(move),
     .rst(rst)
   );
   backspike_default_wg_front_tiles  tiles (
@@ -42085,8 +42612,8 @@ module backspike_default_wg_front (rst, o__ready, address, \i__payload$78 , o_li
     .move(o__ready),
     .o__payload(\o__payload$47 ),
     .o__ready(\o__ready$63 ),
-    .\port$20135$0 (spikes__data),
-    .\port$20301$0 (masks__data),
+    .\port$21779$0 (spikes__data),
+    .\port$21963$0 (masks__data),
     .rst(rst),
     .valid1(\o__valid$62 )
   );
@@ -42112,86 +42639,103 @@ module backspike_default_wg_front (rst, o__ready, address, \i__payload$78 , o_li
   );
   always @* begin
     if (\$initially ) begin end
-    \$148  = \$113 [4:0];
+    \$149  = \$114 [4:0];
     if (rst) begin
-      \$148  = 5'h00;
+      \$149  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$149  = { \$129 , \$128 , \$127 , \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114  };
+    \$150  = { \$130 , \$129 , \$128 , \$127 , \$126 , \$125 , \$124 , \$123 , \$122 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115  };
     if (rst) begin
-      \$149  = 16'h0000;
+      \$150  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$150  = \$130 [4:0];
+    \$151  = \$131 [4:0];
     if (rst) begin
-      \$150  = 5'h00;
+      \$151  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$151  = { \$146 , \$145 , \$144 , \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132 , \$131  };
+    \$152  = { \$147 , \$146 , \$145 , \$144 , \$143 , \$142 , \$141 , \$140 , \$139 , \$138 , \$137 , \$136 , \$135 , \$134 , \$133 , \$132  };
     if (rst) begin
-      \$151  = 16'h0000;
+      \$152  = 16'h0000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$152  = kept0;
-    if (\$147 ) begin
-      \$152  = spike_line0;
+    \$153  = kept0;
+    if (\$148 ) begin
+      \$153  = spike_line0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$153  = kept1;
-    if (\$147 ) begin
-      \$153  = spike_line1;
+    \$154  = kept1;
+    if (\$148 ) begin
+      \$154  = spike_line1;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$154  = kept2;
-    if (\$147 ) begin
-      \$154  = spike_line2;
+    \$155  = kept2;
+    if (\$148 ) begin
+      \$155  = spike_line2;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$155  = kept3;
-    if (\$147 ) begin
-      \$155  = spike_line3;
+    \$156  = kept3;
+    if (\$148 ) begin
+      \$156  = spike_line3;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$156  = kept4;
-    if (\$147 ) begin
-      \$156  = spike_line4;
+    \$157  = kept4;
+    if (\$148 ) begin
+      \$157  = spike_line4;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$157  = kept5;
-    if (\$147 ) begin
-      \$157  = spike_line5;
+    \$158  = kept5;
+    if (\$148 ) begin
+      \$158  = spike_line5;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$158  = kept6;
-    if (\$147 ) begin
-      \$158  = spike_line6;
+    \$159  = kept6;
+    if (\$148 ) begin
+      \$159  = spike_line6;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$159  = kept7;
-    if (\$147 ) begin
-      \$159  = spike_line7;
+    \$160  = kept7;
+    if (\$148 ) begin
+      \$160  = spike_line7;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$161  = \$signal$75 ;
+    if (move) begin
+      \$161  = o_lines__valid;
+    end
+    if (rst) begin
+      \$161  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$162  = \i__payload$79 ;
+    if (move) begin
+      \$162  = o_lines__payload;
     end
   end
   assign address = \i__payload$22 [15:0];
@@ -42216,54 +42760,125 @@ module backspike_default_wg_front (rst, o__ready, address, \i__payload$78 , o_li
   assign o_headers__payload[15:0] = { 8'h00, \o_headers__payload$21 [7:0] };
 endmodule
 
-module backspike_default_wg_front_fetch (rst, i__valid, address, move, o__ready, valid1, o__payload, clk);
+module backspike_default_wg_front_fetch (rst, i__ready, o__ready, i__valid, address, \row$28 , o__valid, write__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
-  reg \$2 ;
-  reg \$3 ;
+  reg \$10 ;
+  reg \$11 ;
+  wire \$2 ;
+  wire [5:0] \$3 ;
+  wire [6:0] \$4 ;
+  wire [5:0] \$5 ;
+  wire [5:0] \$6 ;
+  reg [4:0] \$7 ;
+  reg [4:0] \$8 ;
+  reg [4:0] \$9 ;
+  wire \$signal ;
+  wire \$signal$11 ;
+  reg \$signal$14  = 1'h0;
+  reg [4:0] \$signal$18  = 5'h00;
+  wire \$signal$8 ;
   input [10:0] address;
   wire [10:0] address;
   input clk;
   wire clk;
+  output i__ready;
+  wire i__ready;
+  wire \i__ready$13 ;
   input i__valid;
   wire i__valid;
-  output move;
-  wire move;
-  input [127:0] o__payload;
-  wire [127:0] o__payload;
+  wire \i__valid$12 ;
   input o__ready;
   wire o__ready;
+  output o__valid;
+  wire o__valid;
+  reg present0 = 1'h0;
+  reg [4:0] read = 5'h00;
+  output [127:0] \row$28 ;
+  wire [127:0] \row$28 ;
   input rst;
   wire rst;
-  reg valid0 = 1'h0;
-  output valid1;
-  reg valid1 = 1'h0;
-  assign \$1  = ~ valid1;
-  assign move = \$1  | o__ready;
+  wire valid;
+  reg [4:0] wanted = 5'h00;
+  input [127:0] write__data;
+  wire [127:0] write__data;
+  assign \$1  = ~ wanted[4];
+  assign valid = i__valid & \$1 ;
+  assign \$2  = ~ wanted[4];
+  assign \$signal$8  = o__valid & o__ready;
+  assign \$signal$11  = \i__valid$12  & \i__ready$13 ;
+  assign \i__valid$12  = \$signal$18  != read;
+  assign \$3  = wanted + { 4'h0, \$signal  };
+  assign \$4  = \$3  - { 5'h0, \$signal$8  };
+  assign \$5  = \$signal$18  + { 4'h0, \$signal$14  };
+  assign \$6  = read + { 4'h0, \$signal$11  };
   always @(posedge clk)
-    valid0 <= \$2 ;
+    wanted <= \$7 ;
   always @(posedge clk)
-    valid1 <= \$3 ;
+    \$signal$18  <= \$8 ;
+  always @(posedge clk)
+    read <= \$9 ;
+  always @(posedge clk)
+    present0 <= \$10 ;
+  always @(posedge clk)
+    \$signal$14  <= \$11 ;
+  backspike_default_bp_front_fetch_buffer  buffer (
+    .clk(clk),
+    .read0__data(\row$28 ),
+    .read__addr(read[3:0]),
+    .read__en(\i__ready$13 ),
+    .rst(rst),
+    .write__addr(\$signal$18 [3:0]),
+    .write__data(write__data),
+    .write__en(\$signal$14 )
+  );
+  backspike_default_bp_front_fetch_pipe  pipe (
+    .address(read[3:0]),
+    .clk(clk),
+    .i__valid(\i__valid$12 ),
+    .move(\i__ready$13 ),
+    .o__payload(\row$28 ),
+    .o__ready(o__ready),
+    .rst(rst),
+    .valid1(o__valid)
+  );
   always @* begin
     if (\$initially ) begin end
-    \$2  = valid0;
-    if (move) begin
-      \$2  = i__valid;
-    end
+    \$7  = \$4 [4:0];
     if (rst) begin
-      \$2  = 1'h0;
+      \$7  = 5'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$3  = valid1;
-    if (move) begin
-      \$3  = valid0;
-    end
+    \$8  = \$5 [4:0];
     if (rst) begin
-      \$3  = 1'h0;
+      \$8  = 5'h00;
     end
   end
+  always @* begin
+    if (\$initially ) begin end
+    \$9  = \$6 [4:0];
+    if (rst) begin
+      \$9  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$10  = \$signal ;
+    if (rst) begin
+      \$10  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$11  = present0;
+    if (rst) begin
+      \$11  = 1'h0;
+    end
+  end
+  assign i__ready = \$2 ;
+  assign \$signal  = valid;
 endmodule
 
 module backspike_default_wg_front_requests (rst, o__ready, i__ready, o__valid, o__payload, i__payload, i__valid, clk);
@@ -42357,7 +42972,7 @@ module backspike_default_wg_front_requests (rst, o__ready, i__ready, o__valid, o
   assign \$8  = \$signal [0];
 endmodule
 
-module backspike_default_wg_front_scan (rst, i__valid, i__ready, o_lines__valid, o_lines__payload, r_en, \o__ready$14 , i__payload, o_events__payload, o_events__valid, clk);
+module backspike_default_wg_front_scan (rst, i__valid, r_en, i__ready, o_lines__valid, o_lines__payload, \o__ready$14 , i__payload, o_events__payload, o_events__valid, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -42436,8 +43051,8 @@ module backspike_default_wg_front_scan (rst, i__valid, i__ready, o_lines__valid,
   backspike_default_wg_front_scan_lines  lines (
     .clk(clk),
     .level(level),
-    .\port$19277$0 (\o__payload$20 [3:0]),
-    .\port$19277$20 (\o__payload$20 [26:20]),
+    .\port$20865$0 (\o__payload$20 [3:0]),
+    .\port$20865$20 (\o__payload$20 [26:20]),
     .r_data(o_lines__payload),
     .r_en(r_en),
     .r_rdy(o_lines__valid),
@@ -42465,433 +43080,462 @@ endmodule
 
 module backspike_default_wg_front_scan_emitter (rst, i__valid, i__payload, load, o__ready, o__payload, o__valid, clk);
   reg \$initially  = 0;
-  wire \$1 ;
   wire \$10 ;
-  wire \$100 ;
-  wire \$101 ;
-  wire \$102 ;
-  wire \$103 ;
+  wire \$1006 ;
+  wire \$1007 ;
+  wire \$1008 ;
+  wire \$1009 ;
+  wire \$1011 ;
+  wire \$1012 ;
+  wire \$1013 ;
+  wire \$1014 ;
+  wire \$1015 ;
+  wire \$1016 ;
+  wire \$1017 ;
+  wire \$1018 ;
+  wire \$1019 ;
+  wire \$1020 ;
+  wire \$1021 ;
+  wire \$1022 ;
+  wire \$1023 ;
+  wire \$1024 ;
+  wire \$1025 ;
+  wire \$1026 ;
+  wire \$1027 ;
+  wire \$1028 ;
+  wire \$1029 ;
+  wire \$1030 ;
+  wire \$1031 ;
+  wire \$1032 ;
+  wire \$1033 ;
+  wire \$1034 ;
+  wire \$1035 ;
+  wire \$1036 ;
+  wire \$1037 ;
+  wire \$1038 ;
+  wire \$1039 ;
+  wire \$1040 ;
+  wire \$1041 ;
+  wire \$1042 ;
+  wire \$1043 ;
+  wire \$1044 ;
+  wire \$1045 ;
+  wire \$1046 ;
+  wire \$1047 ;
+  wire \$1048 ;
+  wire \$1049 ;
+  wire \$1050 ;
+  wire \$1051 ;
+  wire \$1052 ;
+  wire \$1053 ;
+  wire \$1054 ;
+  wire \$1055 ;
+  wire \$1056 ;
+  wire \$1057 ;
+  wire \$1058 ;
+  wire \$1059 ;
+  wire \$1060 ;
+  wire \$1061 ;
+  wire \$1062 ;
+  wire \$1063 ;
+  wire \$1064 ;
+  wire \$1065 ;
+  wire \$1066 ;
+  wire \$1067 ;
+  wire \$1068 ;
+  wire \$1069 ;
+  wire \$1070 ;
+  wire \$1071 ;
+  wire \$1072 ;
+  wire \$1073 ;
+  wire \$1074 ;
+  wire \$1075 ;
+  wire \$1076 ;
+  wire \$1077 ;
+  wire \$1078 ;
+  wire \$1079 ;
+  wire \$1080 ;
+  wire \$1081 ;
+  wire \$1082 ;
+  wire \$1083 ;
+  wire \$1084 ;
+  wire \$1085 ;
+  wire \$1086 ;
+  wire \$1087 ;
+  wire \$1088 ;
+  wire \$1089 ;
+  wire \$1090 ;
+  wire \$1091 ;
+  wire \$1092 ;
+  wire \$1093 ;
+  wire \$1094 ;
+  wire \$1095 ;
+  wire \$1096 ;
+  wire \$1097 ;
+  wire \$1098 ;
+  wire \$1099 ;
   wire \$11 ;
+  wire \$1100 ;
+  wire \$1101 ;
+  wire \$1102 ;
+  wire \$1103 ;
+  wire \$1104 ;
+  wire \$1105 ;
+  wire \$1106 ;
+  wire \$1107 ;
+  wire \$1108 ;
+  wire \$1109 ;
+  wire \$1110 ;
+  wire \$1111 ;
+  wire \$1112 ;
+  wire \$1113 ;
+  wire \$1114 ;
+  wire \$1115 ;
+  wire \$1116 ;
+  wire \$1117 ;
+  wire \$1118 ;
+  wire \$1119 ;
+  wire \$1120 ;
+  wire \$1121 ;
+  wire \$1122 ;
+  wire \$1123 ;
+  wire \$1124 ;
+  wire \$1125 ;
+  wire \$1126 ;
+  wire \$1127 ;
+  wire \$1128 ;
+  wire \$1129 ;
+  wire \$1130 ;
+  wire \$1131 ;
+  wire \$1132 ;
+  wire \$1133 ;
+  wire \$1134 ;
+  wire \$1135 ;
+  wire \$1136 ;
+  wire \$1137 ;
+  wire \$1138 ;
+  wire \$1139 ;
+  wire \$1140 ;
+  wire \$1141 ;
+  wire \$1142 ;
+  wire \$1143 ;
+  wire \$1144 ;
+  wire \$1145 ;
+  wire \$1146 ;
+  wire \$1147 ;
+  wire \$1148 ;
+  wire \$1149 ;
+  wire \$1150 ;
+  wire \$1151 ;
+  wire \$1152 ;
+  wire \$1153 ;
+  wire \$1154 ;
+  wire \$1155 ;
+  wire \$1156 ;
+  wire \$1157 ;
+  wire \$1158 ;
+  wire \$1159 ;
+  wire \$1160 ;
+  wire \$1161 ;
+  wire \$1162 ;
+  wire \$1163 ;
+  wire \$1164 ;
+  wire \$1165 ;
+  wire \$1166 ;
+  wire \$1167 ;
+  wire \$1168 ;
+  wire \$1169 ;
+  wire \$1170 ;
+  wire \$1171 ;
+  wire \$1172 ;
+  wire \$1173 ;
+  wire \$1174 ;
+  wire \$1175 ;
+  wire \$1176 ;
+  wire \$1177 ;
+  wire \$1178 ;
+  wire \$1179 ;
+  wire \$1180 ;
+  wire \$1181 ;
+  wire \$1182 ;
+  wire \$1183 ;
+  wire \$1184 ;
+  wire \$1185 ;
+  wire \$1186 ;
+  wire \$1187 ;
+  wire \$1188 ;
+  wire \$1189 ;
+  wire \$1190 ;
+  wire \$1191 ;
+  wire \$1192 ;
+  wire \$1193 ;
+  wire \$1194 ;
+  wire \$1195 ;
+  wire \$1196 ;
+  wire \$1197 ;
+  wire \$1198 ;
+  wire \$1199 ;
   wire \$12 ;
-  wire \$13 ;
-  wire \$131 ;
-  wire \$14 ;
-  wire \$141 ;
-  wire \$145 ;
-  wire \$146 ;
-  wire \$147 ;
+  wire \$1200 ;
+  wire \$1201 ;
+  wire \$1202 ;
+  wire \$1203 ;
+  wire \$1204 ;
+  wire \$1205 ;
+  wire \$1206 ;
+  wire \$1207 ;
+  wire \$1208 ;
+  wire \$1209 ;
+  wire \$1210 ;
+  wire \$1211 ;
+  wire \$1212 ;
+  wire \$1213 ;
+  wire \$1214 ;
+  wire \$1215 ;
+  wire \$1216 ;
+  wire \$1217 ;
+  wire \$1218 ;
+  wire \$1219 ;
+  wire \$1220 ;
+  wire \$1221 ;
+  wire \$1222 ;
+  wire \$1223 ;
+  wire \$1224 ;
+  wire \$1225 ;
+  wire \$1226 ;
+  wire \$1227 ;
+  wire \$1228 ;
+  wire \$1229 ;
+  wire \$1230 ;
+  wire \$1231 ;
+  wire \$1232 ;
+  wire \$1233 ;
+  wire \$1234 ;
+  wire \$1235 ;
+  wire \$1236 ;
+  wire \$1237 ;
+  wire \$1238 ;
+  wire \$1239 ;
+  wire \$1240 ;
+  wire \$1241 ;
+  wire \$1242 ;
+  wire \$1243 ;
+  wire \$1244 ;
+  wire \$1245 ;
+  wire \$1246 ;
+  wire \$1247 ;
+  wire \$1248 ;
+  wire \$1249 ;
+  wire \$125 ;
+  wire \$1250 ;
+  wire \$1251 ;
+  wire \$1252 ;
+  wire \$1253 ;
+  wire \$1254 ;
+  wire \$1255 ;
+  wire \$1256 ;
+  wire \$1257 ;
+  wire \$1258 ;
+  wire \$1259 ;
+  wire \$1260 ;
+  wire \$1261 ;
+  wire \$1262 ;
+  wire \$1263 ;
+  wire \$1264 ;
+  wire \$1265 ;
+  wire \$1266 ;
+  wire \$1267 ;
+  wire \$1268 ;
+  wire \$1269 ;
+  wire \$1270 ;
+  wire \$1271 ;
+  wire \$1272 ;
+  reg [15:0] \$1273 ;
+  reg \$1274 ;
+  reg \$1275 ;
+  reg \$1276 ;
+  reg [28:0] \$1277 ;
+  wire [3:0] \$13 ;
+  wire \$135 ;
+  wire [3:0] \$14 ;
   wire \$15 ;
-  wire \$16 ;
-  wire \$163 ;
-  wire \$164 ;
-  wire \$165 ;
-  wire \$166 ;
-  wire [3:0] \$17 ;
-  wire [3:0] \$18 ;
+  wire \$169 ;
+  wire \$173 ;
+  wire \$174 ;
+  wire \$175 ;
   wire \$19 ;
-  wire \$195 ;
-  wire \$196 ;
-  wire \$197 ;
-  wire \$2 ;
-  wire \$204 ;
-  wire \$208 ;
-  wire \$209 ;
-  wire \$210 ;
-  wire \$226 ;
-  wire \$227 ;
-  wire \$228 ;
-  wire \$229 ;
+  wire \$191 ;
+  wire \$192 ;
+  wire \$193 ;
+  wire \$194 ;
+  wire \$22 ;
   wire \$23 ;
+  wire \$232 ;
+  wire \$235 ;
+  wire \$239 ;
+  wire \$24 ;
+  wire \$240 ;
+  wire \$241 ;
+  wire \$25 ;
   wire \$26 ;
-  wire \$261 ;
-  wire \$262 ;
-  wire \$263 ;
-  wire \$267 ;
+  wire \$264 ;
+  wire \$268 ;
+  wire \$269 ;
   wire \$27 ;
-  wire \$271 ;
-  wire \$272 ;
-  wire \$273 ;
+  wire \$270 ;
   wire \$28 ;
+  wire \$286 ;
+  wire \$287 ;
+  wire \$288 ;
   wire \$289 ;
   wire \$29 ;
-  wire \$290 ;
-  wire \$291 ;
-  wire \$292 ;
   wire \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire \$32 ;
-  wire \$327 ;
-  wire \$328 ;
-  wire \$329 ;
-  wire \$33 ;
-  wire \$330 ;
-  wire \$331 ;
-  wire \$34 ;
+  wire [3:0] \$32 ;
+  wire [3:0] \$33 ;
+  wire \$339 ;
+  wire [3:0] \$34 ;
+  wire \$341 ;
+  wire \$342 ;
+  wire \$345 ;
+  wire \$346 ;
+  wire \$347 ;
   wire \$35 ;
-  wire [3:0] \$36 ;
+  wire \$359 ;
+  wire \$36 ;
   wire \$363 ;
   wire \$364 ;
   wire \$365 ;
-  wire [3:0] \$37 ;
-  wire \$378 ;
-  wire \$379 ;
-  wire [3:0] \$38 ;
-  wire \$380 ;
   wire \$381 ;
+  wire \$382 ;
+  wire \$383 ;
   wire \$384 ;
   wire \$39 ;
-  wire \$394 ;
   wire \$4 ;
-  wire \$40 ;
-  wire \$426 ;
-  wire \$427 ;
-  wire \$428 ;
+  wire \$42 ;
   wire \$43 ;
-  wire \$441 ;
-  wire \$442 ;
-  wire \$443 ;
-  wire \$444 ;
+  wire \$44 ;
+  wire \$446 ;
+  wire \$447 ;
   wire \$448 ;
   wire \$449 ;
-  wire \$450 ;
-  wire \$457 ;
+  wire \$45 ;
+  wire \$451 ;
+  wire \$452 ;
+  wire \$453 ;
+  wire \$454 ;
+  wire \$455 ;
   wire \$46 ;
   wire \$47 ;
   wire \$48 ;
+  wire \$487 ;
+  wire \$488 ;
   wire \$489 ;
   wire \$49 ;
-  wire \$490 ;
-  wire \$491 ;
+  wire \$5 ;
   wire \$50 ;
+  wire \$502 ;
+  wire \$503 ;
   wire \$504 ;
   wire \$505 ;
   wire \$506 ;
-  wire \$507 ;
   wire \$51 ;
-  wire \$514 ;
-  wire \$515 ;
   wire \$516 ;
-  wire \$52 ;
-  wire \$520 ;
-  wire \$53 ;
-  wire \$54 ;
+  wire [3:0] \$52 ;
+  wire [3:0] \$53 ;
+  wire [3:0] \$54 ;
   wire \$55 ;
-  wire \$552 ;
-  wire \$553 ;
-  wire \$554 ;
-  wire [3:0] \$56 ;
-  wire \$567 ;
-  wire \$568 ;
-  wire \$569 ;
-  wire [3:0] \$57 ;
-  wire \$570 ;
-  wire [3:0] \$58 ;
-  wire \$580 ;
-  wire \$581 ;
+  wire \$550 ;
+  wire \$56 ;
+  wire \$57 ;
   wire \$582 ;
   wire \$583 ;
   wire \$584 ;
-  wire \$588 ;
-  wire \$589 ;
   wire \$59 ;
-  wire \$590 ;
-  wire \$60 ;
-  wire \$606 ;
-  wire \$607 ;
-  wire \$608 ;
-  wire \$609 ;
-  wire \$61 ;
+  wire \$597 ;
+  wire \$598 ;
+  wire \$599 ;
+  wire \$6 ;
+  wire \$600 ;
+  wire \$613 ;
   wire \$616 ;
-  wire \$617 ;
-  wire \$618 ;
+  wire \$62 ;
+  wire \$620 ;
+  wire \$621 ;
+  wire \$622 ;
   wire \$63 ;
-  wire \$631 ;
-  wire \$632 ;
-  wire \$633 ;
-  wire \$634 ;
-  wire \$635 ;
-  wire \$636 ;
-  wire \$637 ;
-  wire \$638 ;
-  wire \$639 ;
-  wire \$640 ;
-  wire \$641 ;
-  wire \$642 ;
-  wire \$643 ;
-  wire \$644 ;
+  wire \$64 ;
   wire \$645 ;
-  wire \$646 ;
-  wire \$647 ;
-  wire \$648 ;
-  wire \$649 ;
-  wire \$650 ;
-  wire \$651 ;
-  wire \$652 ;
-  wire \$653 ;
-  wire \$654 ;
-  wire \$655 ;
-  wire \$656 ;
-  wire \$657 ;
-  wire \$658 ;
-  wire \$659 ;
+  wire \$65 ;
   wire \$66 ;
-  wire \$660 ;
-  wire \$661 ;
-  wire \$662 ;
-  wire \$663 ;
-  wire \$664 ;
-  wire \$665 ;
-  wire \$666 ;
-  wire \$667 ;
-  wire \$668 ;
-  wire \$669 ;
   wire \$67 ;
-  wire \$670 ;
-  wire \$671 ;
-  wire \$672 ;
-  wire \$673 ;
-  wire \$674 ;
-  wire \$675 ;
-  wire \$676 ;
   wire \$677 ;
   wire \$678 ;
   wire \$679 ;
   wire \$68 ;
-  wire \$680 ;
-  wire \$681 ;
-  wire \$682 ;
-  wire \$683 ;
-  wire \$684 ;
-  wire \$685 ;
-  wire \$686 ;
-  wire \$687 ;
-  wire \$688 ;
-  wire \$689 ;
   wire \$69 ;
-  wire \$690 ;
-  wire \$691 ;
   wire \$692 ;
   wire \$693 ;
   wire \$694 ;
   wire \$695 ;
-  wire \$696 ;
-  wire \$697 ;
-  wire \$698 ;
-  wire \$699 ;
   wire \$7 ;
   wire \$70 ;
-  wire \$700 ;
-  wire \$701 ;
-  wire \$702 ;
-  wire \$703 ;
-  wire \$704 ;
-  wire \$705 ;
-  wire \$706 ;
-  wire \$707 ;
-  wire \$708 ;
-  wire \$709 ;
   wire \$71 ;
-  wire \$710 ;
-  wire \$711 ;
-  wire \$712 ;
-  wire \$713 ;
-  wire \$714 ;
-  wire \$715 ;
-  wire \$716 ;
-  wire \$717 ;
-  wire \$718 ;
-  wire \$719 ;
-  wire \$72 ;
+  wire [3:0] \$72 ;
   wire \$720 ;
-  wire \$721 ;
   wire \$722 ;
   wire \$723 ;
-  wire \$724 ;
-  wire \$725 ;
   wire \$726 ;
   wire \$727 ;
   wire \$728 ;
-  wire \$729 ;
-  wire \$73 ;
-  wire \$730 ;
-  wire \$731 ;
-  wire \$732 ;
-  wire \$733 ;
-  wire \$734 ;
-  wire \$735 ;
-  wire \$736 ;
-  wire \$737 ;
-  wire \$738 ;
-  wire \$739 ;
-  wire \$74 ;
+  wire [3:0] \$73 ;
+  wire [3:0] \$74 ;
   wire \$740 ;
-  wire \$741 ;
-  wire \$742 ;
-  wire \$743 ;
-  wire \$744 ;
-  wire \$745 ;
-  wire \$746 ;
-  wire \$747 ;
-  wire \$748 ;
-  wire \$749 ;
-  wire \$75 ;
-  wire \$750 ;
-  wire \$751 ;
-  wire \$752 ;
-  wire \$753 ;
-  wire \$754 ;
-  wire \$755 ;
-  wire \$756 ;
-  wire \$757 ;
-  wire \$758 ;
-  wire \$759 ;
-  wire [3:0] \$76 ;
-  wire \$760 ;
-  wire \$761 ;
-  wire \$762 ;
-  wire \$763 ;
-  wire \$764 ;
-  wire \$765 ;
-  wire \$766 ;
-  wire \$767 ;
-  wire \$768 ;
-  wire \$769 ;
-  wire [3:0] \$77 ;
-  wire \$770 ;
-  wire \$771 ;
   wire \$772 ;
   wire \$773 ;
   wire \$774 ;
-  wire \$775 ;
-  wire \$776 ;
-  wire \$777 ;
-  wire \$778 ;
-  wire \$779 ;
-  wire [3:0] \$78 ;
-  wire \$780 ;
-  wire \$781 ;
-  wire \$782 ;
-  wire \$783 ;
-  wire \$784 ;
-  wire \$785 ;
-  wire \$786 ;
+  wire \$78 ;
   wire \$787 ;
   wire \$788 ;
   wire \$789 ;
+  wire \$79 ;
   wire \$790 ;
-  wire \$791 ;
-  wire \$792 ;
-  wire \$793 ;
-  wire \$794 ;
-  wire \$795 ;
-  wire \$796 ;
-  wire \$797 ;
-  wire \$798 ;
-  wire \$799 ;
   wire \$8 ;
-  wire \$800 ;
-  wire \$801 ;
-  wire \$802 ;
-  wire \$803 ;
-  wire \$804 ;
-  wire \$805 ;
-  wire \$806 ;
-  wire \$807 ;
-  wire \$808 ;
-  wire \$809 ;
-  wire \$810 ;
-  wire \$811 ;
-  wire \$812 ;
-  wire \$813 ;
-  wire \$814 ;
-  wire \$815 ;
-  wire \$816 ;
-  wire \$817 ;
-  wire \$818 ;
-  wire \$819 ;
-  wire \$82 ;
-  wire \$820 ;
-  wire \$821 ;
-  wire \$822 ;
-  wire \$823 ;
-  wire \$824 ;
-  wire \$825 ;
-  wire \$826 ;
+  wire \$80 ;
   wire \$827 ;
   wire \$828 ;
   wire \$829 ;
-  wire \$83 ;
   wire \$830 ;
-  wire \$831 ;
   wire \$832 ;
   wire \$833 ;
   wire \$834 ;
   wire \$835 ;
   wire \$836 ;
-  wire \$837 ;
-  wire \$838 ;
-  wire \$839 ;
-  wire \$84 ;
-  wire \$840 ;
-  wire \$841 ;
-  wire \$842 ;
-  wire \$843 ;
-  wire \$844 ;
-  wire \$845 ;
-  wire \$846 ;
-  wire \$847 ;
-  wire \$848 ;
   wire \$849 ;
-  wire \$850 ;
-  wire \$851 ;
   wire \$852 ;
-  wire \$853 ;
-  wire \$854 ;
-  wire \$855 ;
   wire \$856 ;
   wire \$857 ;
   wire \$858 ;
-  wire \$859 ;
-  wire \$860 ;
-  wire \$861 ;
-  wire \$862 ;
-  wire \$863 ;
-  wire \$864 ;
-  wire \$865 ;
-  wire \$866 ;
-  wire \$867 ;
-  wire \$868 ;
-  wire \$869 ;
-  wire \$870 ;
-  wire \$871 ;
-  wire \$872 ;
-  wire \$873 ;
-  wire \$874 ;
-  wire \$875 ;
-  wire \$876 ;
-  wire \$877 ;
-  wire \$878 ;
-  wire \$879 ;
-  wire \$880 ;
-  wire \$881 ;
-  wire \$882 ;
-  wire \$883 ;
-  wire \$884 ;
-  wire \$885 ;
-  wire \$886 ;
-  wire \$887 ;
-  wire \$888 ;
-  wire \$889 ;
-  wire \$890 ;
-  wire \$891 ;
-  wire \$892 ;
-  reg [15:0] \$893 ;
-  reg \$894 ;
-  reg \$895 ;
-  reg \$896 ;
-  reg [28:0] \$897 ;
   wire \$9 ;
+  wire \$917 ;
+  wire \$918 ;
+  wire \$919 ;
+  wire \$920 ;
+  wire \$922 ;
+  wire \$923 ;
+  wire \$924 ;
+  wire \$925 ;
+  wire \$950 ;
+  wire \$952 ;
+  wire \$953 ;
+  wire \$956 ;
+  wire \$957 ;
+  wire \$958 ;
+  wire \$96 ;
+  wire \$97 ;
+  wire \$98 ;
+  wire \$99 ;
   wire \$signal ;
   input clk;
   wire clk;
@@ -42913,490 +43557,519 @@ module backspike_default_wg_front_scan_emitter (rst, i__valid, i__payload, load,
   input rst;
   wire rst;
   reg [15:0] word = 16'h0000;
-  assign \$103  = | { \$102 , \$84  };
-  assign \$141  = \$103  & \$131 ;
-  assign \$146  = ~ \$145 ;
-  assign \$147  = word[5] & \$146 ;
-  assign \$163  = | word[6:4];
-  assign \$164  = ~ \$163 ;
-  assign \$165  = word[7] & \$164 ;
-  assign \$166  = | { \$165 , \$147  };
-  assign \$196  = ~ \$195 ;
-  assign \$197  = \$2  & \$196 ;
-  assign \$204  = \$166  & \$197 ;
-  assign \$209  = ~ \$208 ;
-  assign \$210  = word[9] & \$209 ;
-  assign \$226  = | word[10:8];
-  assign \$227  = ~ \$226 ;
-  assign \$228  = word[11] & \$227 ;
-  assign \$229  = | { \$228 , \$210  };
-  assign \$261  = | { \$2 , \$1  };
-  assign \$262  = ~ \$261 ;
-  assign \$263  = \$3  & \$262 ;
-  assign \$267  = \$229  & \$263 ;
-  assign \$272  = ~ \$271 ;
-  assign \$273  = word[13] & \$272 ;
-  assign \$289  = | word[14:12];
-  assign \$290  = ~ \$289 ;
-  assign \$291  = word[15] & \$290 ;
-  assign \$292  = | { \$291 , \$273  };
-  assign \$327  = | { \$3 , \$2 , \$1  };
-  assign \$328  = ~ \$327 ;
-  assign \$329  = \$4  & \$328 ;
-  assign \$330  = \$292  & \$329 ;
-  assign \$331  = | { \$330 , \$267 , \$204 , \$141  };
-  assign \$363  = | word[1:0];
+  assign \$5  = ~ \$4 ;
+  assign \$6  = word[1] & \$5 ;
+  assign \$7  = | word[1:0];
+  assign \$8  = ~ \$7 ;
+  assign \$9  = word[2] & \$8 ;
+  assign \$10  = | word[2:0];
+  assign \$11  = ~ \$10 ;
+  assign \$12  = word[3] & \$11 ;
+  assign \$13  = ~ { \$12 , \$9 , \$6 , \$3  };
+  assign \$14  = word[3:0] & \$13 ;
+  assign \$15  = | word[3:0];
+  assign \$24  = ~ \$23 ;
+  assign \$25  = word[5] & \$24 ;
+  assign \$26  = | word[5:4];
+  assign \$27  = ~ \$26 ;
+  assign \$28  = word[6] & \$27 ;
+  assign \$29  = | word[6:4];
+  assign \$30  = ~ \$29 ;
+  assign \$31  = word[7] & \$30 ;
+  assign \$32  = ~ { \$31 , \$28 , \$25 , \$22  };
+  assign \$33  = word[7:4] & \$32 ;
+  assign \$34  = \$19  ? word[7:4] : \$33 ;
+  assign \$35  = | word[3:0];
+  assign \$36  = | word[7:4];
+  assign \$39  = | { \$36 , \$35  };
+  assign \$44  = ~ \$43 ;
+  assign \$45  = word[9] & \$44 ;
+  assign \$46  = | word[9:8];
+  assign \$47  = ~ \$46 ;
+  assign \$48  = word[10] & \$47 ;
+  assign \$49  = | word[10:8];
+  assign \$50  = ~ \$49 ;
+  assign \$51  = word[11] & \$50 ;
+  assign \$52  = ~ { \$51 , \$48 , \$45 , \$42  };
+  assign \$53  = word[11:8] & \$52 ;
+  assign \$54  = \$39  ? word[11:8] : \$53 ;
+  assign \$55  = | word[3:0];
+  assign \$56  = | word[7:4];
+  assign \$57  = | word[11:8];
+  assign \$59  = | { \$57 , \$56 , \$55  };
+  assign \$64  = ~ \$63 ;
+  assign \$65  = word[13] & \$64 ;
+  assign \$66  = | word[13:12];
+  assign \$67  = ~ \$66 ;
+  assign \$68  = word[14] & \$67 ;
+  assign \$69  = | word[14:12];
+  assign \$70  = ~ \$69 ;
+  assign \$71  = word[15] & \$70 ;
+  assign \$72  = ~ { \$71 , \$68 , \$65 , \$62  };
+  assign \$73  = word[15:12] & \$72 ;
+  assign \$74  = \$59  ? word[15:12] : \$73 ;
+  assign \$79  = ~ \$78 ;
+  assign \$80  = word[1] & \$79 ;
+  assign \$96  = | word[2:0];
+  assign \$97  = ~ \$96 ;
+  assign \$98  = word[3] & \$97 ;
+  assign \$99  = | { \$98 , \$80  };
+  assign \$125  = | word[3:0];
+  assign \$169  = \$99  & \$135 ;
+  assign \$174  = ~ \$173 ;
+  assign \$175  = word[5] & \$174 ;
+  assign \$191  = | word[6:4];
+  assign \$192  = ~ \$191 ;
+  assign \$193  = word[7] & \$192 ;
+  assign \$194  = | { \$193 , \$175  };
+  assign \$232  = | word[7:4];
+  assign \$235  = | word[3:0];
+  assign \$240  = ~ \$239 ;
+  assign \$241  = \$232  & \$240 ;
+  assign \$264  = \$194  & \$241 ;
+  assign \$269  = ~ \$268 ;
+  assign \$270  = word[9] & \$269 ;
+  assign \$286  = | word[10:8];
+  assign \$287  = ~ \$286 ;
+  assign \$288  = word[11] & \$287 ;
+  assign \$289  = | { \$288 , \$270  };
+  assign \$339  = | word[11:8];
+  assign \$341  = | word[3:0];
+  assign \$342  = | word[7:4];
+  assign \$345  = | { \$342 , \$341  };
+  assign \$346  = ~ \$345 ;
+  assign \$347  = \$339  & \$346 ;
+  assign \$359  = \$289  & \$347 ;
   assign \$364  = ~ \$363 ;
-  assign \$365  = word[2] & \$364 ;
-  assign \$378  = | word[2:0];
-  assign \$379  = ~ \$378 ;
-  assign \$380  = word[3] & \$379 ;
-  assign \$381  = | { \$380 , \$365  };
-  assign \$394  = \$381  & \$384 ;
-  assign \$426  = | word[5:4];
-  assign \$427  = ~ \$426 ;
-  assign \$428  = word[6] & \$427 ;
-  assign \$441  = | word[6:4];
-  assign \$442  = ~ \$441 ;
-  assign \$443  = word[7] & \$442 ;
-  assign \$444  = | { \$443 , \$428  };
-  assign \$449  = ~ \$448 ;
-  assign \$450  = \$2  & \$449 ;
-  assign \$457  = \$444  & \$450 ;
-  assign \$489  = | word[9:8];
-  assign \$490  = ~ \$489 ;
-  assign \$491  = word[10] & \$490 ;
-  assign \$504  = | word[10:8];
-  assign \$505  = ~ \$504 ;
-  assign \$506  = word[11] & \$505 ;
-  assign \$507  = | { \$506 , \$491  };
-  assign \$514  = | { \$2 , \$1  };
-  assign \$515  = ~ \$514 ;
-  assign \$516  = \$3  & \$515 ;
-  assign \$520  = \$507  & \$516 ;
-  assign \$552  = | word[13:12];
-  assign \$553  = ~ \$552 ;
-  assign \$554  = word[14] & \$553 ;
-  assign \$567  = | word[14:12];
-  assign \$568  = ~ \$567 ;
-  assign \$569  = word[15] & \$568 ;
-  assign \$570  = | { \$569 , \$554  };
-  assign \$580  = | { \$3 , \$2 , \$1  };
-  assign \$581  = ~ \$580 ;
-  assign \$582  = \$4  & \$581 ;
-  assign \$583  = \$570  & \$582 ;
-  assign \$584  = | { \$583 , \$520 , \$457 , \$394  };
-  assign \$589  = ~ \$588 ;
-  assign \$590  = \$2  & \$589 ;
-  assign \$606  = | { \$3 , \$2 , \$1  };
-  assign \$607  = ~ \$606 ;
-  assign \$608  = \$4  & \$607 ;
-  assign \$609  = | { \$608 , \$590  };
-  assign \$616  = | { \$2 , \$1  };
-  assign \$617  = ~ \$616 ;
-  assign \$618  = \$3  & \$617 ;
-  assign \$631  = | { \$3 , \$2 , \$1  };
-  assign \$632  = ~ \$631 ;
-  assign \$633  = \$4  & \$632 ;
-  assign \$634  = | { \$633 , \$618  };
-  assign \$635  = | { \$4 , \$3 , \$2 , \$1  };
-  assign \$636  = line[27] & \final ;
-  assign \$637  = ~ o__valid;
-  assign \$signal  = \$637  | o__ready;
-  assign \$638  = ~ o__valid;
-  assign \$639  = o__ready & \final ;
-  assign load = \$638  | \$639 ;
-  assign \$640  = & word[14:12];
-  assign \$641  = & { word[15], word[13:12] };
-  assign \$642  = & { word[15:14], word[12] };
-  assign \$643  = & word[15:13];
-  assign \$644  = | { \$643 , \$642 , \$641 , \$640  };
-  assign \$650  = | { \$649 , \$648 , \$647 , \$646  };
-  assign \$651  = & word[13:12];
-  assign \$652  = & { word[14], word[12] };
-  assign \$653  = & { word[15], word[12] };
-  assign \$654  = & word[14:13];
-  assign \$655  = & { word[15], word[13] };
-  assign \$656  = & word[15:14];
-  assign \$657  = | { \$656 , \$655 , \$654 , \$653 , \$652 , \$651  };
-  assign \$658  = \$650  & \$657 ;
-  assign \$659  = & word[9:8];
-  assign \$660  = & { word[10], word[8] };
-  assign \$661  = & { word[11], word[8] };
-  assign \$662  = & word[10:9];
-  assign \$663  = & { word[11], word[9] };
-  assign \$664  = & word[11:10];
-  assign \$665  = | { \$664 , \$663 , \$662 , \$661 , \$660 , \$659  };
-  assign \$670  = | { \$669 , \$668 , \$667 , \$666  };
-  assign \$671  = \$665  & \$670 ;
-  assign \$672  = & word[10:8];
-  assign \$673  = & { word[11], word[9:8] };
-  assign \$674  = & { word[11:10], word[8] };
-  assign \$675  = & word[11:9];
-  assign \$676  = | { \$675 , \$674 , \$673 , \$672  };
-  assign \$678  = | { \$677 , \$671 , \$658 , \$645  };
-  assign \$684  = | { \$683 , \$682 , \$681 , \$680  };
-  assign \$690  = | { \$689 , \$688 , \$687 , \$686  };
-  assign \$692  = | { \$691 , \$685  };
-  assign \$693  = & word[13:12];
-  assign \$694  = & { word[14], word[12] };
-  assign \$695  = & { word[15], word[12] };
-  assign \$696  = & word[14:13];
-  assign \$697  = & { word[15], word[13] };
-  assign \$698  = & word[15:14];
-  assign \$699  = | { \$698 , \$697 , \$696 , \$695 , \$694 , \$693  };
-  assign \$705  = | { \$704 , \$703 , \$702 , \$701  };
-  assign \$710  = | { \$709 , \$708 , \$707 , \$706  };
-  assign \$711  = \$705  & \$710 ;
-  assign \$712  = & word[9:8];
-  assign \$713  = & { word[10], word[8] };
-  assign \$714  = & { word[11], word[8] };
-  assign \$715  = & word[10:9];
-  assign \$716  = & { word[11], word[9] };
-  assign \$717  = & word[11:10];
-  assign \$718  = | { \$717 , \$716 , \$715 , \$714 , \$713 , \$712  };
-  assign \$720  = | { \$719 , \$711 , \$700  };
-  assign \$721  = \$692  & \$720 ;
-  assign \$722  = & word[5:4];
-  assign \$723  = & { word[6], word[4] };
-  assign \$724  = & { word[7], word[4] };
-  assign \$725  = & word[6:5];
-  assign \$726  = & { word[7], word[5] };
-  assign \$727  = & word[7:6];
-  assign \$728  = | { \$727 , \$726 , \$725 , \$724 , \$723 , \$722  };
-  assign \$734  = | { \$733 , \$732 , \$731 , \$730  };
-  assign \$739  = | { \$738 , \$737 , \$736 , \$735  };
-  assign \$740  = \$734  & \$739 ;
-  assign \$741  = & word[1:0];
-  assign \$742  = & { word[2], word[0] };
-  assign \$743  = & { word[3], word[0] };
-  assign \$744  = & word[2:1];
-  assign \$745  = & { word[3], word[1] };
-  assign \$746  = & word[3:2];
-  assign \$747  = | { \$746 , \$745 , \$744 , \$743 , \$742 , \$741  };
-  assign \$749  = | { \$748 , \$740 , \$729  };
-  assign \$754  = | { \$753 , \$752 , \$751 , \$750  };
-  assign \$760  = | { \$759 , \$758 , \$757 , \$756  };
-  assign \$762  = | { \$761 , \$755  };
-  assign \$763  = \$749  & \$762 ;
-  assign \$764  = & word[6:4];
-  assign \$765  = & { word[7], word[5:4] };
-  assign \$766  = & { word[7:6], word[4] };
-  assign \$767  = & word[7:5];
-  assign \$768  = | { \$767 , \$766 , \$765 , \$764  };
-  assign \$774  = | { \$773 , \$772 , \$771 , \$770  };
-  assign \$775  = & word[5:4];
-  assign \$776  = & { word[6], word[4] };
-  assign \$777  = & { word[7], word[4] };
-  assign \$778  = & word[6:5];
-  assign \$779  = & { word[7], word[5] };
-  assign \$780  = & word[7:6];
-  assign \$781  = | { \$780 , \$779 , \$778 , \$777 , \$776 , \$775  };
-  assign \$782  = \$774  & \$781 ;
-  assign \$783  = & word[1:0];
-  assign \$784  = & { word[2], word[0] };
-  assign \$785  = & { word[3], word[0] };
-  assign \$786  = & word[2:1];
-  assign \$787  = & { word[3], word[1] };
-  assign \$788  = & word[3:2];
-  assign \$789  = | { \$788 , \$787 , \$786 , \$785 , \$784 , \$783  };
-  assign \$794  = | { \$793 , \$792 , \$791 , \$790  };
-  assign \$795  = \$789  & \$794 ;
-  assign \$796  = & word[2:0];
-  assign \$797  = & { word[3], word[1:0] };
-  assign \$798  = & { word[3:2], word[0] };
-  assign \$799  = & word[3:1];
-  assign \$800  = | { \$799 , \$798 , \$797 , \$796  };
-  assign \$802  = | { \$801 , \$795 , \$782 , \$769  };
-  assign \$804  = | { \$803 , \$763 , \$721 , \$679  };
-  assign \$805  = ~ \$804 ;
-  assign \$806  = & i__payload[17:16];
-  assign \$807  = & { i__payload[18], i__payload[16] };
-  assign \$808  = & { i__payload[19], i__payload[16] };
-  assign \$809  = & i__payload[18:17];
-  assign \$810  = & { i__payload[19], i__payload[17] };
-  assign \$811  = & i__payload[19:18];
-  assign \$812  = | { \$811 , \$810 , \$809 , \$808 , \$807 , \$806  };
-  assign \$818  = | { \$817 , \$816 , \$815 , \$814  };
-  assign \$823  = | { \$822 , \$821 , \$820 , \$819  };
-  assign \$824  = \$818  & \$823 ;
-  assign \$825  = & i__payload[13:12];
-  assign \$826  = & { i__payload[14], i__payload[12] };
-  assign \$827  = & { i__payload[15], i__payload[12] };
-  assign \$828  = & i__payload[14:13];
-  assign \$829  = & { i__payload[15], i__payload[13] };
-  assign \$830  = & i__payload[15:14];
-  assign \$831  = | { \$830 , \$829 , \$828 , \$827 , \$826 , \$825  };
-  assign \$833  = | { \$832 , \$824 , \$813  };
-  assign \$839  = | { \$838 , \$837 , \$836 , \$835  };
-  assign \$845  = | { \$844 , \$843 , \$842 , \$841  };
-  assign \$847  = | { \$846 , \$840  };
-  assign \$852  = | { \$851 , \$850 , \$849 , \$848  };
-  assign \$858  = | { \$857 , \$856 , \$855 , \$854  };
-  assign \$860  = | { \$859 , \$853  };
-  assign \$861  = \$847  & \$860 ;
-  assign \$862  = & i__payload[9:8];
-  assign \$863  = & { i__payload[10], i__payload[8] };
-  assign \$864  = & { i__payload[11], i__payload[8] };
-  assign \$865  = & i__payload[10:9];
-  assign \$866  = & { i__payload[11], i__payload[9] };
-  assign \$867  = & i__payload[11:10];
-  assign \$868  = | { \$867 , \$866 , \$865 , \$864 , \$863 , \$862  };
-  assign \$874  = | { \$873 , \$872 , \$871 , \$870  };
-  assign \$879  = | { \$878 , \$877 , \$876 , \$875  };
-  assign \$880  = \$874  & \$879 ;
-  assign \$881  = & i__payload[5:4];
-  assign \$882  = & { i__payload[6], i__payload[4] };
-  assign \$883  = & { i__payload[7], i__payload[4] };
-  assign \$884  = & i__payload[6:5];
-  assign \$885  = & { i__payload[7], i__payload[5] };
-  assign \$886  = & i__payload[7:6];
-  assign \$887  = | { \$886 , \$885 , \$884 , \$883 , \$882 , \$881  };
-  assign \$889  = | { \$888 , \$880 , \$869  };
-  assign \$891  = | { \$890 , \$861 , \$834  };
-  assign \$892  = ~ \$891 ;
+  assign \$365  = word[13] & \$364 ;
+  assign \$381  = | word[14:12];
+  assign \$382  = ~ \$381 ;
+  assign \$383  = word[15] & \$382 ;
+  assign \$384  = | { \$383 , \$365  };
+  assign \$446  = | word[15:12];
+  assign \$447  = | word[3:0];
+  assign \$448  = | word[7:4];
+  assign \$449  = | word[11:8];
+  assign \$451  = | { \$449 , \$448 , \$447  };
+  assign \$452  = ~ \$451 ;
+  assign \$453  = \$446  & \$452 ;
+  assign \$454  = \$384  & \$453 ;
+  assign \$455  = | { \$454 , \$359 , \$264 , \$169  };
+  assign \$487  = | word[1:0];
+  assign \$488  = ~ \$487 ;
+  assign \$489  = word[2] & \$488 ;
+  assign \$502  = | word[2:0];
+  assign \$503  = ~ \$502 ;
+  assign \$504  = word[3] & \$503 ;
+  assign \$505  = | { \$504 , \$489  };
+  assign \$506  = | word[3:0];
+  assign \$550  = \$505  & \$516 ;
+  assign \$582  = | word[5:4];
+  assign \$583  = ~ \$582 ;
+  assign \$584  = word[6] & \$583 ;
+  assign \$597  = | word[6:4];
+  assign \$598  = ~ \$597 ;
+  assign \$599  = word[7] & \$598 ;
+  assign \$600  = | { \$599 , \$584  };
+  assign \$613  = | word[7:4];
+  assign \$616  = | word[3:0];
+  assign \$621  = ~ \$620 ;
+  assign \$622  = \$613  & \$621 ;
+  assign \$645  = \$600  & \$622 ;
+  assign \$677  = | word[9:8];
+  assign \$678  = ~ \$677 ;
+  assign \$679  = word[10] & \$678 ;
+  assign \$692  = | word[10:8];
+  assign \$693  = ~ \$692 ;
+  assign \$694  = word[11] & \$693 ;
+  assign \$695  = | { \$694 , \$679  };
+  assign \$720  = | word[11:8];
+  assign \$722  = | word[3:0];
+  assign \$723  = | word[7:4];
+  assign \$726  = | { \$723 , \$722  };
+  assign \$727  = ~ \$726 ;
+  assign \$728  = \$720  & \$727 ;
+  assign \$740  = \$695  & \$728 ;
+  assign \$772  = | word[13:12];
+  assign \$773  = ~ \$772 ;
+  assign \$774  = word[14] & \$773 ;
+  assign \$787  = | word[14:12];
+  assign \$788  = ~ \$787 ;
+  assign \$789  = word[15] & \$788 ;
+  assign \$790  = | { \$789 , \$774  };
+  assign \$827  = | word[15:12];
+  assign \$828  = | word[3:0];
+  assign \$829  = | word[7:4];
+  assign \$830  = | word[11:8];
+  assign \$832  = | { \$830 , \$829 , \$828  };
+  assign \$833  = ~ \$832 ;
+  assign \$834  = \$827  & \$833 ;
+  assign \$835  = \$790  & \$834 ;
+  assign \$836  = | { \$835 , \$740 , \$645 , \$550  };
+  assign \$849  = | word[7:4];
+  assign \$852  = | word[3:0];
+  assign \$857  = ~ \$856 ;
+  assign \$858  = \$849  & \$857 ;
+  assign \$917  = | word[15:12];
+  assign \$918  = | word[3:0];
+  assign \$919  = | word[7:4];
+  assign \$920  = | word[11:8];
+  assign \$922  = | { \$920 , \$919 , \$918  };
+  assign \$923  = ~ \$922 ;
+  assign \$924  = \$917  & \$923 ;
+  assign \$925  = | { \$924 , \$858  };
+  assign \$950  = | word[11:8];
+  assign \$952  = | word[3:0];
+  assign \$953  = | word[7:4];
+  assign \$956  = | { \$953 , \$952  };
+  assign \$957  = ~ \$956 ;
+  assign \$958  = \$950  & \$957 ;
+  assign \$1006  = | word[15:12];
+  assign \$1007  = | word[3:0];
+  assign \$1008  = | word[7:4];
+  assign \$1009  = | word[11:8];
+  assign \$1011  = | { \$1009 , \$1008 , \$1007  };
+  assign \$1012  = ~ \$1011 ;
+  assign \$1013  = \$1006  & \$1012 ;
+  assign \$1014  = | { \$1013 , \$958  };
+  assign \$1015  = | word;
+  assign \$1016  = line[27] & \final ;
+  assign \$1017  = ~ o__valid;
+  assign \$signal  = \$1017  | o__ready;
+  assign \$1018  = ~ o__valid;
+  assign \$1019  = o__ready & \final ;
+  assign load = \$1018  | \$1019 ;
+  assign \$1020  = & word[14:12];
+  assign \$1021  = & { word[15], word[13:12] };
+  assign \$1022  = & { word[15:14], word[12] };
+  assign \$1023  = & word[15:13];
+  assign \$1024  = | { \$1023 , \$1022 , \$1021 , \$1020  };
+  assign \$1030  = | { \$1029 , \$1028 , \$1027 , \$1026  };
+  assign \$1031  = & word[13:12];
+  assign \$1032  = & { word[14], word[12] };
+  assign \$1033  = & { word[15], word[12] };
+  assign \$1034  = & word[14:13];
+  assign \$1035  = & { word[15], word[13] };
+  assign \$1036  = & word[15:14];
+  assign \$1037  = | { \$1036 , \$1035 , \$1034 , \$1033 , \$1032 , \$1031  };
+  assign \$1038  = \$1030  & \$1037 ;
+  assign \$1039  = & word[9:8];
+  assign \$1040  = & { word[10], word[8] };
+  assign \$1041  = & { word[11], word[8] };
+  assign \$1042  = & word[10:9];
+  assign \$1043  = & { word[11], word[9] };
+  assign \$1044  = & word[11:10];
+  assign \$1045  = | { \$1044 , \$1043 , \$1042 , \$1041 , \$1040 , \$1039  };
+  assign \$1050  = | { \$1049 , \$1048 , \$1047 , \$1046  };
+  assign \$1051  = \$1045  & \$1050 ;
+  assign \$1052  = & word[10:8];
+  assign \$1053  = & { word[11], word[9:8] };
+  assign \$1054  = & { word[11:10], word[8] };
+  assign \$1055  = & word[11:9];
+  assign \$1056  = | { \$1055 , \$1054 , \$1053 , \$1052  };
+  assign \$1058  = | { \$1057 , \$1051 , \$1038 , \$1025  };
+  assign \$1064  = | { \$1063 , \$1062 , \$1061 , \$1060  };
+  assign \$1070  = | { \$1069 , \$1068 , \$1067 , \$1066  };
+  assign \$1072  = | { \$1071 , \$1065  };
+  assign \$1073  = & word[13:12];
+  assign \$1074  = & { word[14], word[12] };
+  assign \$1075  = & { word[15], word[12] };
+  assign \$1076  = & word[14:13];
+  assign \$1077  = & { word[15], word[13] };
+  assign \$1078  = & word[15:14];
+  assign \$1079  = | { \$1078 , \$1077 , \$1076 , \$1075 , \$1074 , \$1073  };
+  assign \$1085  = | { \$1084 , \$1083 , \$1082 , \$1081  };
+  assign \$1090  = | { \$1089 , \$1088 , \$1087 , \$1086  };
+  assign \$1091  = \$1085  & \$1090 ;
+  assign \$1092  = & word[9:8];
+  assign \$1093  = & { word[10], word[8] };
+  assign \$1094  = & { word[11], word[8] };
+  assign \$1095  = & word[10:9];
+  assign \$1096  = & { word[11], word[9] };
+  assign \$1097  = & word[11:10];
+  assign \$1098  = | { \$1097 , \$1096 , \$1095 , \$1094 , \$1093 , \$1092  };
+  assign \$1100  = | { \$1099 , \$1091 , \$1080  };
+  assign \$1101  = \$1072  & \$1100 ;
+  assign \$1102  = & word[5:4];
+  assign \$1103  = & { word[6], word[4] };
+  assign \$1104  = & { word[7], word[4] };
+  assign \$1105  = & word[6:5];
+  assign \$1106  = & { word[7], word[5] };
+  assign \$1107  = & word[7:6];
+  assign \$1108  = | { \$1107 , \$1106 , \$1105 , \$1104 , \$1103 , \$1102  };
+  assign \$1114  = | { \$1113 , \$1112 , \$1111 , \$1110  };
+  assign \$1119  = | { \$1118 , \$1117 , \$1116 , \$1115  };
+  assign \$1120  = \$1114  & \$1119 ;
+  assign \$1121  = & word[1:0];
+  assign \$1122  = & { word[2], word[0] };
+  assign \$1123  = & { word[3], word[0] };
+  assign \$1124  = & word[2:1];
+  assign \$1125  = & { word[3], word[1] };
+  assign \$1126  = & word[3:2];
+  assign \$1127  = | { \$1126 , \$1125 , \$1124 , \$1123 , \$1122 , \$1121  };
+  assign \$1129  = | { \$1128 , \$1120 , \$1109  };
+  assign \$1134  = | { \$1133 , \$1132 , \$1131 , \$1130  };
+  assign \$1140  = | { \$1139 , \$1138 , \$1137 , \$1136  };
+  assign \$1142  = | { \$1141 , \$1135  };
+  assign \$1143  = \$1129  & \$1142 ;
+  assign \$1144  = & word[6:4];
+  assign \$1145  = & { word[7], word[5:4] };
+  assign \$1146  = & { word[7:6], word[4] };
+  assign \$1147  = & word[7:5];
+  assign \$1148  = | { \$1147 , \$1146 , \$1145 , \$1144  };
+  assign \$1154  = | { \$1153 , \$1152 , \$1151 , \$1150  };
+  assign \$1155  = & word[5:4];
+  assign \$1156  = & { word[6], word[4] };
+  assign \$1157  = & { word[7], word[4] };
+  assign \$1158  = & word[6:5];
+  assign \$1159  = & { word[7], word[5] };
+  assign \$1160  = & word[7:6];
+  assign \$1161  = | { \$1160 , \$1159 , \$1158 , \$1157 , \$1156 , \$1155  };
+  assign \$1162  = \$1154  & \$1161 ;
+  assign \$1163  = & word[1:0];
+  assign \$1164  = & { word[2], word[0] };
+  assign \$1165  = & { word[3], word[0] };
+  assign \$1166  = & word[2:1];
+  assign \$1167  = & { word[3], word[1] };
+  assign \$1168  = & word[3:2];
+  assign \$1169  = | { \$1168 , \$1167 , \$1166 , \$1165 , \$1164 , \$1163  };
+  assign \$1174  = | { \$1173 , \$1172 , \$1171 , \$1170  };
+  assign \$1175  = \$1169  & \$1174 ;
+  assign \$1176  = & word[2:0];
+  assign \$1177  = & { word[3], word[1:0] };
+  assign \$1178  = & { word[3:2], word[0] };
+  assign \$1179  = & word[3:1];
+  assign \$1180  = | { \$1179 , \$1178 , \$1177 , \$1176  };
+  assign \$1182  = | { \$1181 , \$1175 , \$1162 , \$1149  };
+  assign \$1184  = | { \$1183 , \$1143 , \$1101 , \$1059  };
+  assign \$1185  = ~ \$1184 ;
+  assign \$1186  = & i__payload[17:16];
+  assign \$1187  = & { i__payload[18], i__payload[16] };
+  assign \$1188  = & { i__payload[19], i__payload[16] };
+  assign \$1189  = & i__payload[18:17];
+  assign \$1190  = & { i__payload[19], i__payload[17] };
+  assign \$1191  = & i__payload[19:18];
+  assign \$1192  = | { \$1191 , \$1190 , \$1189 , \$1188 , \$1187 , \$1186  };
+  assign \$1198  = | { \$1197 , \$1196 , \$1195 , \$1194  };
+  assign \$1203  = | { \$1202 , \$1201 , \$1200 , \$1199  };
+  assign \$1204  = \$1198  & \$1203 ;
+  assign \$1205  = & i__payload[13:12];
+  assign \$1206  = & { i__payload[14], i__payload[12] };
+  assign \$1207  = & { i__payload[15], i__payload[12] };
+  assign \$1208  = & i__payload[14:13];
+  assign \$1209  = & { i__payload[15], i__payload[13] };
+  assign \$1210  = & i__payload[15:14];
+  assign \$1211  = | { \$1210 , \$1209 , \$1208 , \$1207 , \$1206 , \$1205  };
+  assign \$1213  = | { \$1212 , \$1204 , \$1193  };
+  assign \$1219  = | { \$1218 , \$1217 , \$1216 , \$1215  };
+  assign \$1225  = | { \$1224 , \$1223 , \$1222 , \$1221  };
+  assign \$1227  = | { \$1226 , \$1220  };
+  assign \$1232  = | { \$1231 , \$1230 , \$1229 , \$1228  };
+  assign \$1238  = | { \$1237 , \$1236 , \$1235 , \$1234  };
+  assign \$1240  = | { \$1239 , \$1233  };
+  assign \$1241  = \$1227  & \$1240 ;
+  assign \$1242  = & i__payload[9:8];
+  assign \$1243  = & { i__payload[10], i__payload[8] };
+  assign \$1244  = & { i__payload[11], i__payload[8] };
+  assign \$1245  = & i__payload[10:9];
+  assign \$1246  = & { i__payload[11], i__payload[9] };
+  assign \$1247  = & i__payload[11:10];
+  assign \$1248  = | { \$1247 , \$1246 , \$1245 , \$1244 , \$1243 , \$1242  };
+  assign \$1254  = | { \$1253 , \$1252 , \$1251 , \$1250  };
+  assign \$1259  = | { \$1258 , \$1257 , \$1256 , \$1255  };
+  assign \$1260  = \$1254  & \$1259 ;
+  assign \$1261  = & i__payload[5:4];
+  assign \$1262  = & { i__payload[6], i__payload[4] };
+  assign \$1263  = & { i__payload[7], i__payload[4] };
+  assign \$1264  = & i__payload[6:5];
+  assign \$1265  = & { i__payload[7], i__payload[5] };
+  assign \$1266  = & i__payload[7:6];
+  assign \$1267  = | { \$1266 , \$1265 , \$1264 , \$1263 , \$1262 , \$1261  };
+  assign \$1269  = | { \$1268 , \$1260 , \$1249  };
+  assign \$1271  = | { \$1270 , \$1241 , \$1214  };
+  assign \$1272  = ~ \$1271 ;
   always @(posedge clk)
-    word <= \$893 ;
+    word <= \$1273 ;
   always @(posedge clk)
-    \final  <= \$894 ;
+    \final  <= \$1274 ;
   always @(posedge clk)
-    first <= \$895 ;
+    first <= \$1275 ;
   always @(posedge clk)
-    o__valid <= \$896 ;
+    o__valid <= \$1276 ;
   always @(posedge clk)
-    line <= \$897 ;
-  assign \$1  = | word[3:0];
-  assign \$2  = | word[7:4];
-  assign \$3  = | word[11:8];
-  assign \$4  = | word[15:12];
-  assign \$9  = ~ \$8 ;
-  assign \$10  = word[1] & \$9 ;
-  assign \$11  = | word[1:0];
-  assign \$12  = ~ \$11 ;
-  assign \$13  = word[2] & \$12 ;
-  assign \$14  = | word[2:0];
-  assign \$15  = ~ \$14 ;
-  assign \$16  = word[3] & \$15 ;
-  assign \$17  = ~ { \$16 , \$13 , \$10 , \$7  };
-  assign \$18  = word[3:0] & \$17 ;
-  assign \$19  = | word[3:0];
-  assign \$28  = ~ \$27 ;
-  assign \$29  = word[5] & \$28 ;
-  assign \$30  = | word[5:4];
-  assign \$31  = ~ \$30 ;
-  assign \$32  = word[6] & \$31 ;
-  assign \$33  = | word[6:4];
-  assign \$34  = ~ \$33 ;
-  assign \$35  = word[7] & \$34 ;
-  assign \$36  = ~ { \$35 , \$32 , \$29 , \$26  };
-  assign \$37  = word[7:4] & \$36 ;
-  assign \$38  = \$23  ? word[7:4] : \$37 ;
-  assign \$39  = | word[3:0];
-  assign \$40  = | word[7:4];
-  assign \$43  = | { \$40 , \$39  };
-  assign \$48  = ~ \$47 ;
-  assign \$49  = word[9] & \$48 ;
-  assign \$50  = | word[9:8];
-  assign \$51  = ~ \$50 ;
-  assign \$52  = word[10] & \$51 ;
-  assign \$53  = | word[10:8];
-  assign \$54  = ~ \$53 ;
-  assign \$55  = word[11] & \$54 ;
-  assign \$56  = ~ { \$55 , \$52 , \$49 , \$46  };
-  assign \$57  = word[11:8] & \$56 ;
-  assign \$58  = \$43  ? word[11:8] : \$57 ;
-  assign \$59  = | word[3:0];
-  assign \$60  = | word[7:4];
-  assign \$61  = | word[11:8];
-  assign \$63  = | { \$61 , \$60 , \$59  };
-  assign \$68  = ~ \$67 ;
-  assign \$69  = word[13] & \$68 ;
-  assign \$70  = | word[13:12];
-  assign \$71  = ~ \$70 ;
-  assign \$72  = word[14] & \$71 ;
-  assign \$73  = | word[14:12];
-  assign \$74  = ~ \$73 ;
-  assign \$75  = word[15] & \$74 ;
-  assign \$76  = ~ { \$75 , \$72 , \$69 , \$66  };
-  assign \$77  = word[15:12] & \$76 ;
-  assign \$78  = \$63  ? word[15:12] : \$77 ;
-  assign \$83  = ~ \$82 ;
-  assign \$84  = word[1] & \$83 ;
-  assign \$100  = | word[2:0];
-  assign \$101  = ~ \$100 ;
-  assign \$102  = word[3] & \$101 ;
+    line <= \$1277 ;
   always @* begin
     if (\$initially ) begin end
-    \$893  = word;
+    \$1273  = word;
     if (\$signal ) begin
-      \$893  = { \$78 , \$58 , \$38 , \$18  };
+      \$1273  = { \$74 , \$54 , \$34 , \$14  };
     end
     if (load) begin
-      \$893  = i__payload[19:4];
+      \$1273  = i__payload[19:4];
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$894  = \final ;
+    \$1274  = \final ;
     if (\$signal ) begin
-      \$894  = \$805 ;
+      \$1274  = \$1185 ;
     end
     if (load) begin
-      \$894  = \$892 ;
+      \$1274  = \$1272 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$895  = first;
+    \$1275  = first;
     if (\$signal ) begin
-      \$895  = load;
+      \$1275  = load;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$896  = o__valid;
+    \$1276  = o__valid;
     if (load) begin
-      \$896  = i__valid;
+      \$1276  = i__valid;
     end
     if (rst) begin
-      \$896  = 1'h0;
+      \$1276  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$897  = line;
+    \$1277  = line;
     if (load) begin
-      \$897  = i__payload;
+      \$1277  = i__payload;
     end
   end
-  assign o__payload[16] = \$636 ;
-  assign o__payload[17] = \$635 ;
+  assign o__payload[16] = \$1016 ;
+  assign o__payload[17] = \$1015 ;
   assign o__payload[15] = first;
   assign o__payload[14:8] = line[26:20];
   assign o__payload[7:4] = line[3:0];
-  assign o__payload[3:0] = { \$634 , \$609 , \$584 , \$331  };
-  assign \$7  = word[0];
-  assign \$8  = word[0];
-  assign \$23  = \$19 ;
-  assign \$26  = word[4];
-  assign \$27  = word[4];
-  assign \$46  = word[8];
-  assign \$47  = word[8];
-  assign \$66  = word[12];
-  assign \$67  = word[12];
-  assign \$82  = word[0];
-  assign \$131  = \$1 ;
-  assign \$145  = word[4];
-  assign \$195  = \$1 ;
-  assign \$208  = word[8];
-  assign \$271  = word[12];
-  assign \$384  = \$1 ;
-  assign \$448  = \$1 ;
-  assign \$588  = \$1 ;
-  assign \$645  = \$644 ;
-  assign \$646  = word[8];
-  assign \$647  = word[9];
-  assign \$648  = word[10];
-  assign \$649  = word[11];
-  assign \$666  = word[12];
-  assign \$667  = word[13];
-  assign \$668  = word[14];
-  assign \$669  = word[15];
-  assign \$677  = \$676 ;
-  assign \$679  = \$678 ;
-  assign \$680  = word[4];
-  assign \$681  = word[5];
-  assign \$682  = word[6];
-  assign \$683  = word[7];
-  assign \$685  = \$684 ;
-  assign \$686  = word[0];
-  assign \$687  = word[1];
-  assign \$688  = word[2];
-  assign \$689  = word[3];
-  assign \$691  = \$690 ;
-  assign \$700  = \$699 ;
-  assign \$701  = word[8];
-  assign \$702  = word[9];
-  assign \$703  = word[10];
-  assign \$704  = word[11];
-  assign \$706  = word[12];
-  assign \$707  = word[13];
-  assign \$708  = word[14];
-  assign \$709  = word[15];
-  assign \$719  = \$718 ;
-  assign \$729  = \$728 ;
-  assign \$730  = word[0];
-  assign \$731  = word[1];
-  assign \$732  = word[2];
-  assign \$733  = word[3];
-  assign \$735  = word[4];
-  assign \$736  = word[5];
-  assign \$737  = word[6];
-  assign \$738  = word[7];
-  assign \$748  = \$747 ;
-  assign \$750  = word[12];
-  assign \$751  = word[13];
-  assign \$752  = word[14];
-  assign \$753  = word[15];
-  assign \$755  = \$754 ;
-  assign \$756  = word[8];
-  assign \$757  = word[9];
-  assign \$758  = word[10];
-  assign \$759  = word[11];
-  assign \$761  = \$760 ;
-  assign \$769  = \$768 ;
-  assign \$770  = word[0];
-  assign \$771  = word[1];
-  assign \$772  = word[2];
-  assign \$773  = word[3];
-  assign \$790  = word[4];
-  assign \$791  = word[5];
-  assign \$792  = word[6];
-  assign \$793  = word[7];
-  assign \$801  = \$800 ;
-  assign \$803  = \$802 ;
-  assign \$813  = \$812 ;
-  assign \$814  = i__payload[12];
-  assign \$815  = i__payload[13];
-  assign \$816  = i__payload[14];
-  assign \$817  = i__payload[15];
-  assign \$819  = i__payload[16];
-  assign \$820  = i__payload[17];
-  assign \$821  = i__payload[18];
-  assign \$822  = i__payload[19];
-  assign \$832  = \$831 ;
-  assign \$834  = \$833 ;
-  assign \$835  = i__payload[8];
-  assign \$836  = i__payload[9];
-  assign \$837  = i__payload[10];
-  assign \$838  = i__payload[11];
-  assign \$840  = \$839 ;
-  assign \$841  = i__payload[4];
-  assign \$842  = i__payload[5];
-  assign \$843  = i__payload[6];
-  assign \$844  = i__payload[7];
-  assign \$846  = \$845 ;
-  assign \$848  = i__payload[16];
-  assign \$849  = i__payload[17];
-  assign \$850  = i__payload[18];
-  assign \$851  = i__payload[19];
-  assign \$853  = \$852 ;
-  assign \$854  = i__payload[12];
-  assign \$855  = i__payload[13];
-  assign \$856  = i__payload[14];
-  assign \$857  = i__payload[15];
-  assign \$859  = \$858 ;
-  assign \$869  = \$868 ;
-  assign \$870  = i__payload[4];
-  assign \$871  = i__payload[5];
-  assign \$872  = i__payload[6];
-  assign \$873  = i__payload[7];
-  assign \$875  = i__payload[8];
-  assign \$876  = i__payload[9];
-  assign \$877  = i__payload[10];
-  assign \$878  = i__payload[11];
-  assign \$888  = \$887 ;
-  assign \$890  = \$889 ;
+  assign o__payload[3:0] = { \$1014 , \$925 , \$836 , \$455  };
+  assign \$3  = word[0];
+  assign \$4  = word[0];
+  assign \$19  = \$15 ;
+  assign \$22  = word[4];
+  assign \$23  = word[4];
+  assign \$42  = word[8];
+  assign \$43  = word[8];
+  assign \$62  = word[12];
+  assign \$63  = word[12];
+  assign \$78  = word[0];
+  assign \$135  = \$125 ;
+  assign \$173  = word[4];
+  assign \$239  = \$235 ;
+  assign \$268  = word[8];
+  assign \$363  = word[12];
+  assign \$516  = \$506 ;
+  assign \$620  = \$616 ;
+  assign \$856  = \$852 ;
+  assign \$1025  = \$1024 ;
+  assign \$1026  = word[8];
+  assign \$1027  = word[9];
+  assign \$1028  = word[10];
+  assign \$1029  = word[11];
+  assign \$1046  = word[12];
+  assign \$1047  = word[13];
+  assign \$1048  = word[14];
+  assign \$1049  = word[15];
+  assign \$1057  = \$1056 ;
+  assign \$1059  = \$1058 ;
+  assign \$1060  = word[4];
+  assign \$1061  = word[5];
+  assign \$1062  = word[6];
+  assign \$1063  = word[7];
+  assign \$1065  = \$1064 ;
+  assign \$1066  = word[0];
+  assign \$1067  = word[1];
+  assign \$1068  = word[2];
+  assign \$1069  = word[3];
+  assign \$1071  = \$1070 ;
+  assign \$1080  = \$1079 ;
+  assign \$1081  = word[8];
+  assign \$1082  = word[9];
+  assign \$1083  = word[10];
+  assign \$1084  = word[11];
+  assign \$1086  = word[12];
+  assign \$1087  = word[13];
+  assign \$1088  = word[14];
+  assign \$1089  = word[15];
+  assign \$1099  = \$1098 ;
+  assign \$1109  = \$1108 ;
+  assign \$1110  = word[0];
+  assign \$1111  = word[1];
+  assign \$1112  = word[2];
+  assign \$1113  = word[3];
+  assign \$1115  = word[4];
+  assign \$1116  = word[5];
+  assign \$1117  = word[6];
+  assign \$1118  = word[7];
+  assign \$1128  = \$1127 ;
+  assign \$1130  = word[12];
+  assign \$1131  = word[13];
+  assign \$1132  = word[14];
+  assign \$1133  = word[15];
+  assign \$1135  = \$1134 ;
+  assign \$1136  = word[8];
+  assign \$1137  = word[9];
+  assign \$1138  = word[10];
+  assign \$1139  = word[11];
+  assign \$1141  = \$1140 ;
+  assign \$1149  = \$1148 ;
+  assign \$1150  = word[0];
+  assign \$1151  = word[1];
+  assign \$1152  = word[2];
+  assign \$1153  = word[3];
+  assign \$1170  = word[4];
+  assign \$1171  = word[5];
+  assign \$1172  = word[6];
+  assign \$1173  = word[7];
+  assign \$1181  = \$1180 ;
+  assign \$1183  = \$1182 ;
+  assign \$1193  = \$1192 ;
+  assign \$1194  = i__payload[12];
+  assign \$1195  = i__payload[13];
+  assign \$1196  = i__payload[14];
+  assign \$1197  = i__payload[15];
+  assign \$1199  = i__payload[16];
+  assign \$1200  = i__payload[17];
+  assign \$1201  = i__payload[18];
+  assign \$1202  = i__payload[19];
+  assign \$1212  = \$1211 ;
+  assign \$1214  = \$1213 ;
+  assign \$1215  = i__payload[8];
+  assign \$1216  = i__payload[9];
+  assign \$1217  = i__payload[10];
+  assign \$1218  = i__payload[11];
+  assign \$1220  = \$1219 ;
+  assign \$1221  = i__payload[4];
+  assign \$1222  = i__payload[5];
+  assign \$1223  = i__payload[6];
+  assign \$1224  = i__payload[7];
+  assign \$1226  = \$1225 ;
+  assign \$1228  = i__payload[16];
+  assign \$1229  = i__payload[17];
+  assign \$1230  = i__payload[18];
+  assign \$1231  = i__payload[19];
+  assign \$1233  = \$1232 ;
+  assign \$1234  = i__payload[12];
+  assign \$1235  = i__payload[13];
+  assign \$1236  = i__payload[14];
+  assign \$1237  = i__payload[15];
+  assign \$1239  = \$1238 ;
+  assign \$1249  = \$1248 ;
+  assign \$1250  = i__payload[4];
+  assign \$1251  = i__payload[5];
+  assign \$1252  = i__payload[6];
+  assign \$1253  = i__payload[7];
+  assign \$1255  = i__payload[8];
+  assign \$1256  = i__payload[9];
+  assign \$1257  = i__payload[10];
+  assign \$1258  = i__payload[11];
+  assign \$1268  = \$1267 ;
+  assign \$1270  = \$1269 ;
 endmodule
 
 module backspike_default_wg_front_scan_events (rst, i__ready, o__ready, i__payload, i__valid, o__payload, o__valid, clk);
@@ -43482,7 +44155,7 @@ module backspike_default_wg_front_scan_events (rst, i__ready, o__ready, i__paylo
   end
 endmodule
 
-module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \port$19277$0 , \port$19277$20 , level, clk);
+module backspike_default_wg_front_scan_lines (rst, r_en, w_en, r_rdy, r_data, \port$20865$0 , \port$20865$20 , level, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -43505,10 +44178,10 @@ module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \p
   wire clk;
   output [4:0] level;
   reg [4:0] level = 5'h00;
-  input [3:0] \port$19277$0 ;
-  wire [3:0] \port$19277$0 ;
-  input [6:0] \port$19277$20 ;
-  wire [6:0] \port$19277$20 ;
+  input [3:0] \port$20865$0 ;
+  wire [3:0] \port$20865$0 ;
+  input [6:0] \port$20865$20 ;
+  wire [6:0] \port$20865$20 ;
   output [10:0] r_data;
   wire [10:0] r_data;
   input r_en;
@@ -43526,7 +44199,7 @@ module backspike_default_wg_front_scan_lines (rst, w_en, r_rdy, r_data, r_en, \p
   reg [10:0] storage [15:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$19277$20 , \port$19277$0  };
+      storage[w_port__addr] <= { \port$20865$20 , \port$20865$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 5'h10;
@@ -44818,7 +45491,7 @@ module backspike_default_wg_front_scan_picker (rst, i__valid, i__ready, i__paylo
   assign \$1055  = \$1054 ;
 endmodule
 
-module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$20135$0 , \port$20301$0 , clk);
+module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__payload, o__payload, valid1, \port$21779$0 , \port$21963$0 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$2 ;
@@ -44837,10 +45510,10 @@ module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__paylo
   wire [274:0] o__payload;
   input o__ready;
   wire o__ready;
-  input [127:0] \port$20135$0 ;
-  wire [127:0] \port$20135$0 ;
-  input [127:0] \port$20301$0 ;
-  wire [127:0] \port$20301$0 ;
+  input [127:0] \port$21779$0 ;
+  wire [127:0] \port$21779$0 ;
+  input [127:0] \port$21963$0 ;
+  wire [127:0] \port$21963$0 ;
   input rst;
   wire rst;
   reg [18:0] tag0 = 19'h00000;
@@ -44893,7 +45566,7 @@ module backspike_default_wg_front_tiles (rst, o__ready, move, i__valid, i__paylo
     end
   end
   assign o__payload[274:256] = tag1;
-  assign o__payload[255:0] = { \port$20301$0 , \port$20135$0  };
+  assign o__payload[255:0] = { \port$21963$0 , \port$21779$0  };
 endmodule
 
 module backspike_default_wg_front_walk (rst, o__ready, o_headers__ready, batch, carry, i__payload, i__valid, source_tiles, source_first, weights, base_first, delay, o_headers__payload, o__payload, i__ready, o_headers__valid, o__valid, clk);
@@ -45374,19 +46047,19 @@ module backspike_default_wg_front_walk_order (rst, head, tail, last, batch, star
   reg \$initially  = 0;
   wire [13:0] \$1 ;
   wire [12:0] \$10 ;
-  wire [12:0] \$11 ;
-  wire \$13 ;
+  wire \$12 ;
+  reg [7:0] \$13 ;
   reg [7:0] \$14 ;
   reg [7:0] \$15 ;
   reg [7:0] \$16 ;
   reg [7:0] \$17 ;
   reg [7:0] \$18 ;
-  reg [7:0] \$19 ;
   wire [13:0] \$2 ;
   wire [13:0] \$3 ;
+  wire [8:0] \$6 ;
   wire [8:0] \$7 ;
   wire [8:0] \$8 ;
-  wire [8:0] \$9 ;
+  wire [12:0] \$9 ;
   input [53:0] batch;
   wire [53:0] batch;
   output [7:0] block;
@@ -45414,53 +46087,68 @@ module backspike_default_wg_front_walk_order (rst, head, tail, last, batch, star
   assign \$1  = batch[53:41] - 13'h1;
   assign \$2  = batch[40:28] - 13'h1;
   assign \$3  = batch[27:15] - 13'h1;
-  assign \$7  = block + 8'h1;
-  assign \$8  = span + 8'h1;
-  assign \$9  = set + 8'h1;
+  assign \$6  = block + 8'h1;
+  assign \$7  = span + 8'h1;
+  assign \$8  = set + 8'h1;
   assign head = ~| span;
   assign tail = span == spans_end;
-  assign \$13  = block == blocks_end;
+  assign \$12  = block == blocks_end;
   always @(posedge clk)
-    blocks_end <= \$14 ;
+    blocks_end <= \$13 ;
   always @(posedge clk)
-    sets_end <= \$15 ;
+    sets_end <= \$14 ;
   always @(posedge clk)
-    spans_end <= \$16 ;
+    spans_end <= \$15 ;
   always @(posedge clk)
-    block <= \$17 ;
+    block <= \$16 ;
   always @(posedge clk)
-    set <= \$18 ;
+    set <= \$17 ;
   always @(posedge clk)
-    span <= \$19 ;
+    span <= \$18 ;
   always @* begin
     if (\$initially ) begin end
-    \$14  = \$1 [7:0];
+    \$13  = \$1 [7:0];
+    if (rst) begin
+      \$13  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$14  = \$2 [7:0];
     if (rst) begin
       \$14  = 8'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$15  = \$2 [7:0];
+    \$15  = \$3 [7:0];
     if (rst) begin
       \$15  = 8'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$16  = \$3 [7:0];
+    \$16  = block;
+    if (next) begin
+      \$16  = \$6 [7:0];
+    end
+    if (start) begin
+      \$16  = \$9 [7:0];
+    end
     if (rst) begin
       \$16  = 8'h00;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$17  = block;
+    \$17  = set;
     if (next) begin
-      \$17  = \$7 [7:0];
+      if (tail) begin
+        \$17  = \$8 [7:0];
+      end
     end
     if (start) begin
-      \$17  = \$10 [7:0];
+      \$17  = 8'h00;
     end
     if (rst) begin
       \$17  = 8'h00;
@@ -45468,38 +46156,23 @@ module backspike_default_wg_front_walk_order (rst, head, tail, last, batch, star
   end
   always @* begin
     if (\$initially ) begin end
-    \$18  = set;
+    \$18  = span;
     if (next) begin
+      \$18  = \$7 [7:0];
       if (tail) begin
-        \$18  = \$9 [7:0];
+        \$18  = 8'h00;
       end
     end
     if (start) begin
-      \$18  = 8'h00;
+      \$18  = \$10 [7:0];
     end
     if (rst) begin
       \$18  = 8'h00;
     end
   end
-  always @* begin
-    if (\$initially ) begin end
-    \$19  = span;
-    if (next) begin
-      \$19  = \$8 [7:0];
-      if (tail) begin
-        \$19  = 8'h00;
-      end
-    end
-    if (start) begin
-      \$19  = \$11 [7:0];
-    end
-    if (rst) begin
-      \$19  = 8'h00;
-    end
-  end
+  assign \$9  = 13'h0000;
   assign \$10  = 13'h0000;
-  assign \$11  = 13'h0000;
-  assign last = \$13 ;
+  assign last = \$12 ;
 endmodule
 
 module backspike_default_wg_headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__data, w_en, clk);
@@ -45605,7 +46278,7 @@ module backspike_default_wg_headers (rst, r_en, w_rdy, r_rdy, r_data, w_port__da
   end
 endmodule
 
-module backspike_default_wg_lanes (rst, stall_vector, stall_drain, enter, i_vectors__ready, \event , start, touched, busy, i_events__payload, i_events__valid, i_vectors__valid, sums, entry, i_vectors__payload, clk);
+module backspike_default_wg_lanes (rst, stall_vector, stall_drain, enter, i_vectors__ready, \event , start, touched, busy, i_events__payload, i_events__valid, i_vectors__payload, i_vectors__valid, sums, entry, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -45634,8 +46307,9 @@ module backspike_default_wg_lanes (rst, stall_vector, stall_drain, enter, i_vect
   wire \$31 ;
   wire \$32 ;
   reg \$33 ;
-  reg [15:0] \$34 ;
-  reg [7:0] \$35 ;
+  reg \$34 ;
+  reg [15:0] \$35 ;
+  reg [7:0] \$36 ;
   wire \$4 ;
   wire \$5 ;
   wire \$6 ;
@@ -45656,6 +46330,7 @@ module backspike_default_wg_lanes (rst, stall_vector, stall_drain, enter, i_vect
   output \event ;
   wire \event ;
   reg [10:0] event_1 = 11'h000;
+  reg [10:0] event_2 = 11'h000;
   wire finish;
   wire full;
   input [10:0] i_events__payload;
@@ -45669,24 +46344,24 @@ module backspike_default_wg_lanes (rst, stall_vector, stall_drain, enter, i_vect
   input i_vectors__valid;
   wire i_vectors__valid;
   wire load;
-  wire \load$26 ;
-  wire \load$31 ;
-  wire \load$36 ;
-  wire \load$41 ;
-  wire \load$46 ;
-  wire \load$51 ;
-  wire \load$56 ;
+  wire \load$28 ;
+  wire \load$33 ;
+  wire \load$38 ;
+  wire \load$43 ;
+  wire \load$48 ;
+  wire \load$53 ;
+  wire \load$58 ;
   wire reserve;
   input rst;
   wire rst;
   wire shift;
-  wire \shift$30 ;
-  wire \shift$35 ;
-  wire \shift$40 ;
-  wire \shift$45 ;
-  wire \shift$50 ;
-  wire \shift$55 ;
-  wire \shift$60 ;
+  wire \shift$32 ;
+  wire \shift$37 ;
+  wire \shift$42 ;
+  wire \shift$47 ;
+  wire \shift$52 ;
+  wire \shift$57 ;
+  wire \shift$62 ;
   output stall_drain;
   wire stall_drain;
   output stall_vector;
@@ -45697,20 +46372,25 @@ module backspike_default_wg_lanes (rst, stall_vector, stall_drain, enter, i_vect
   output [415:0] sums;
   wire [415:0] sums;
   wire [51:0] total;
-  wire [51:0] \total$29 ;
-  wire [51:0] \total$34 ;
-  wire [51:0] \total$39 ;
-  wire [51:0] \total$44 ;
-  wire [51:0] \total$49 ;
-  wire [51:0] \total$54 ;
-  wire [51:0] \total$59 ;
+  wire [51:0] \total$31 ;
+  wire [51:0] \total$36 ;
+  wire [51:0] \total$41 ;
+  wire [51:0] \total$46 ;
+  wire [51:0] \total$51 ;
+  wire [51:0] \total$56 ;
+  wire [51:0] \total$61 ;
   wire [415:0] totals;
   output [15:0] touched;
   wire [15:0] touched;
   reg valid_1 = 1'h0;
+  reg valid_2 = 1'h0;
+  always @(posedge clk)
+    accumulated <= \$35 ;
+  always @(posedge clk)
+    step <= \$36 ;
   assign \$1  = i_events__valid & enter;
   assign \$2  = finish ? 16'h0000 : accumulated_now;
-  assign \$3  = accumulated >> event_1[3:0];
+  assign \$3  = accumulated >> event_2[3:0];
   assign \$4  = ~ \$3 ;
   assign \$5  = i_events__valid & i_events__payload[10];
   assign \$6  = \$5  & i_events__payload[8];
@@ -45725,9 +46405,9 @@ module backspike_default_wg_lanes (rst, stall_vector, stall_drain, enter, i_vect
   assign \$12  = \$11  & i_events__payload[8];
   assign \$13  = ~ stall_drain;
   assign i_vectors__ready = \$12  & \$13 ;
-  assign \event  = valid_1 & event_1[10];
-  assign finish = valid_1 & event_1[9];
-  assign \$14  = 16'h1 << event_1[3:0];
+  assign \event  = valid_2 & event_2[10];
+  assign finish = valid_2 & event_2[9];
+  assign \$14  = 16'h1 << event_2[3:0];
   assign \$15  = \event  ? \$14  : 16'h0000;
   assign accumulated_now = accumulated | \$15 ;
   assign \$16  = i_events__valid & i_events__payload[10];
@@ -45735,43 +46415,43 @@ module backspike_default_wg_lanes (rst, stall_vector, stall_drain, enter, i_vect
   assign \$17  = valid_1 & event_1[10];
   assign shift = \$17  & event_1[8];
   assign \$18  = i_events__valid & i_events__payload[10];
-  assign \load$26  = \$18  & i_events__payload[8];
+  assign \load$28  = \$18  & i_events__payload[8];
   assign \$19  = valid_1 & event_1[10];
-  assign \shift$30  = \$19  & event_1[8];
+  assign \shift$32  = \$19  & event_1[8];
   assign \$20  = i_events__valid & i_events__payload[10];
-  assign \load$31  = \$20  & i_events__payload[8];
+  assign \load$33  = \$20  & i_events__payload[8];
   assign \$21  = valid_1 & event_1[10];
-  assign \shift$35  = \$21  & event_1[8];
+  assign \shift$37  = \$21  & event_1[8];
   assign \$22  = i_events__valid & i_events__payload[10];
-  assign \load$36  = \$22  & i_events__payload[8];
+  assign \load$38  = \$22  & i_events__payload[8];
   assign \$23  = valid_1 & event_1[10];
-  assign \shift$40  = \$23  & event_1[8];
+  assign \shift$42  = \$23  & event_1[8];
   assign \$24  = i_events__valid & i_events__payload[10];
-  assign \load$41  = \$24  & i_events__payload[8];
+  assign \load$43  = \$24  & i_events__payload[8];
   assign \$25  = valid_1 & event_1[10];
-  assign \shift$45  = \$25  & event_1[8];
+  assign \shift$47  = \$25  & event_1[8];
   assign \$26  = i_events__valid & i_events__payload[10];
-  assign \load$46  = \$26  & i_events__payload[8];
+  assign \load$48  = \$26  & i_events__payload[8];
   assign \$27  = valid_1 & event_1[10];
-  assign \shift$50  = \$27  & event_1[8];
+  assign \shift$52  = \$27  & event_1[8];
   assign \$28  = i_events__valid & i_events__payload[10];
-  assign \load$51  = \$28  & i_events__payload[8];
+  assign \load$53  = \$28  & i_events__payload[8];
   assign \$29  = valid_1 & event_1[10];
-  assign \shift$55  = \$29  & event_1[8];
+  assign \shift$57  = \$29  & event_1[8];
   assign \$30  = i_events__valid & i_events__payload[10];
-  assign \load$56  = \$30  & i_events__payload[8];
+  assign \load$58  = \$30  & i_events__payload[8];
   assign \$31  = valid_1 & event_1[10];
-  assign \shift$60  = \$31  & event_1[8];
+  assign \shift$62  = \$31  & event_1[8];
   assign \$32  = i_events__valid & i_events__payload[9];
   assign reserve = enter & \$32 ;
   always @(posedge clk)
     event_1 <= i_events__payload;
   always @(posedge clk)
+    event_2 <= event_1;
+  always @(posedge clk)
     valid_1 <= \$33 ;
   always @(posedge clk)
-    accumulated <= \$34 ;
-  always @(posedge clk)
-    step <= \$35 ;
+    valid_2 <= \$34 ;
   backspike_default_fp_lanes_buffer  buffer (
     .block(block),
     .busy(busy),
@@ -45788,7 +46468,7 @@ module backspike_default_wg_lanes (rst, stall_vector, stall_drain, enter, i_vect
     .totals(totals),
     .touched(touched)
   );
-  backspike_default_wg_lanes_lane0  lane0 (
+  backspike_default_fp_lanes_lane0  lane0 (
     .clk(clk),
     .en(shift),
     .i(i_vectors__payload[15:0]),
@@ -45797,69 +46477,79 @@ module backspike_default_wg_lanes (rst, stall_vector, stall_drain, enter, i_vect
     .step(step),
     .total(total)
   );
-  backspike_default_wg_lanes_lane0  lane1 (
+  backspike_default_fp_lanes_lane0  lane1 (
     .clk(clk),
-    .en(\shift$30 ),
+    .en(\shift$32 ),
     .i(i_vectors__payload[31:16]),
-    .load(\load$26 ),
+    .load(\load$28 ),
     .rst(rst),
     .step(step),
-    .total(\total$29 )
+    .total(\total$31 )
   );
-  backspike_default_wg_lanes_lane0  lane2 (
+  backspike_default_fp_lanes_lane0  lane2 (
     .clk(clk),
-    .en(\shift$35 ),
+    .en(\shift$37 ),
     .i(i_vectors__payload[47:32]),
-    .load(\load$31 ),
+    .load(\load$33 ),
     .rst(rst),
     .step(step),
-    .total(\total$34 )
+    .total(\total$36 )
   );
-  backspike_default_wg_lanes_lane0  lane3 (
+  backspike_default_fp_lanes_lane0  lane3 (
     .clk(clk),
-    .en(\shift$40 ),
+    .en(\shift$42 ),
     .i(i_vectors__payload[63:48]),
-    .load(\load$36 ),
+    .load(\load$38 ),
     .rst(rst),
     .step(step),
-    .total(\total$39 )
+    .total(\total$41 )
   );
-  backspike_default_wg_lanes_lane0  lane4 (
+  backspike_default_fp_lanes_lane0  lane4 (
     .clk(clk),
-    .en(\shift$45 ),
+    .en(\shift$47 ),
     .i(i_vectors__payload[79:64]),
-    .load(\load$41 ),
+    .load(\load$43 ),
     .rst(rst),
     .step(step),
-    .total(\total$44 )
+    .total(\total$46 )
   );
-  backspike_default_wg_lanes_lane0  lane5 (
+  backspike_default_fp_lanes_lane0  lane5 (
     .clk(clk),
-    .en(\shift$50 ),
+    .en(\shift$52 ),
     .i(i_vectors__payload[95:80]),
-    .load(\load$46 ),
+    .load(\load$48 ),
     .rst(rst),
     .step(step),
-    .total(\total$49 )
+    .total(\total$51 )
   );
-  backspike_default_wg_lanes_lane0  lane6 (
+  backspike_default_fp_lanes_lane0  lane6 (
     .clk(clk),
-    .en(\shift$55 ),
+    .en(\shift$57 ),
     .i(i_vectors__payload[111:96]),
-    .load(\load$51 ),
+    .load(\load$53 ),
     .rst(rst),
     .step(step),
-    .total(\total$54 )
+    .total(\total$56 )
   );
-  backspike_default_wg_lanes_lane0  lane7 (
+  backspike_default_fp_lanes_lane0  lane7 (
     .clk(clk),
-    .en(\shift$60 ),
+    .en(\shift$62 ),
     .i(i_vectors__payload[127:112]),
-    .load(\load$56 ),
+    .load(\load$58 ),
     .rst(rst),
     .step(step),
-    .total(\total$59 )
+    .total(\total$61 )
   );
+  always @* begin
+    if (\$initially ) begin end
+    \$36 [0] = \event ;
+    \$36 [1] = \$4 ;
+    \$36 [5:2] = event_2[3:0];
+    \$36 [7:6] = block;
+    if (rst) begin
+      \$36  = 8'h00;
+    end
+  end
   always @* begin
     if (\$initially ) begin end
     \$33  = \$1 ;
@@ -45869,176 +46559,33 @@ module backspike_default_wg_lanes (rst, stall_vector, stall_drain, enter, i_vect
   end
   always @* begin
     if (\$initially ) begin end
-    \$34  = \$2 ;
+    \$34  = valid_1;
     if (rst) begin
-      \$34  = 16'h0000;
+      \$34  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$35 [0] = \event ;
-    \$35 [1] = \$4 ;
-    \$35 [5:2] = event_1[3:0];
-    \$35 [7:6] = block;
+    \$35  = \$2 ;
     if (rst) begin
-      \$35  = 8'h00;
+      \$35  = 16'h0000;
     end
   end
-  assign totals[415:364] = \total$59 ;
-  assign totals[363:312] = \total$54 ;
-  assign totals[311:260] = \total$49 ;
-  assign totals[259:208] = \total$44 ;
-  assign totals[207:156] = \total$39 ;
-  assign totals[155:104] = \total$34 ;
-  assign totals[103:52] = \total$29 ;
+  assign totals[415:364] = \total$61 ;
+  assign totals[363:312] = \total$56 ;
+  assign totals[311:260] = \total$51 ;
+  assign totals[259:208] = \total$46 ;
+  assign totals[207:156] = \total$41 ;
+  assign totals[155:104] = \total$36 ;
+  assign totals[103:52] = \total$31 ;
   assign totals[51:0] = total;
-endmodule
-
-module backspike_default_wg_lanes_lane0 (rst, load, en, step, total, i, clk);
-  wire [51:0] \$1 ;
-  wire [52:0] \$2 ;
-  wire [53:0] \$3 ;
-  wire [51:0] \$signature__data ;
-  wire carry;
-  input clk;
-  wire clk;
-  input en;
-  wire en;
-  input [15:0] i;
-  wire [15:0] i;
-  input load;
-  wire load;
-  wire [40:0] o;
-  input rst;
-  wire rst;
-  input [7:0] step;
-  wire [7:0] step;
-  output [51:0] total;
-  reg [51:0] total = 52'h0000000000000;
-  reg [51:0] sums0 [15:0];
-  always @(posedge clk) begin
-    if (step[0])
-      sums0[step[5:2]] <= \$3 [51:0];
-  end
-  assign \$signature__data  = sums0[step[5:2]];
-  always @(posedge clk)
-    total <= \$3 [51:0];
-  assign \$1  = step[1] ? 52'h0000000000000 : \$signature__data ;
-  assign \$2  = { o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o[40], o } + \$1 ;
-  assign \$3  = \$2  + { 52'h0, carry };
-  backspike_default_wg_lanes_lane0_term  term (
-    .carry(carry),
-    .clk(clk),
-    .en(en),
-    .fixed(o),
-    .i(i),
-    .load(load),
-    .rst(rst)
-  );
-endmodule
-
-module backspike_default_wg_lanes_lane0_term (rst, load, en, fixed, carry, i, clk);
-  reg \$initially  = 0;
-  wire \$1 ;
-  reg [10:0] \$10 ;
-  reg [15:0] \$11 ;
-  reg \$12 ;
-  reg \$13 ;
-  reg [40:0] \$14 ;
-  reg \$15 ;
-  wire \$2 ;
-  wire [15:0] \$3 ;
-  wire [15:0] \$4 ;
-  wire [56:0] \$5 ;
-  wire [56:0] \$6 ;
-  wire [56:0] \$7 ;
-  wire [56:0] \$8 ;
-  wire [26:0] \$9 ;
-  output carry;
-  reg carry = 1'h0;
-  input clk;
-  wire clk;
-  input en;
-  wire en;
-  reg far = 1'h0;
-  output [40:0] fixed;
-  reg [40:0] fixed = 41'h00000000000;
-  input [15:0] i;
-  wire [15:0] i;
-  input load;
-  wire load;
-  reg [10:0] magnitude = 11'h000;
-  reg [15:0] power = 16'h0000;
-  input rst;
-  wire rst;
-  reg sign = 1'h0;
-  assign \$1  = | i[14:10];
-  assign \$2  = ~| i[14:10];
-  assign \$3  = 16'h1 << i[13:10];
-  assign \$4  = \$2  ? 16'h0002 : \$3 ;
-  assign \$6  = far ? \$5  : { 31'h00000000, \$9 [25:0] };
-  assign \$8  = \$7  ^ { 16'h0000, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign, sign };
-  assign \$9  = magnitude * power;
-  always @(posedge clk)
-    magnitude <= \$10 ;
-  always @(posedge clk)
-    power <= \$11 ;
-  always @(posedge clk)
-    far <= \$12 ;
-  always @(posedge clk)
-    sign <= \$13 ;
-  always @(posedge clk)
-    fixed <= \$14 ;
-  always @(posedge clk)
-    carry <= \$15 ;
-  always @* begin
-    if (\$initially ) begin end
-    \$10  = magnitude;
-    if (load) begin
-      \$10  = { \$1 , i[9:0] };
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$11  = power;
-    if (load) begin
-      \$11  = \$4 ;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$12  = far;
-    if (load) begin
-      \$12  = i[14];
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$13  = sign;
-    if (load) begin
-      \$13  = i[15];
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$14  = fixed;
-    if (en) begin
-      \$14  = \$8 [40:0];
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$15  = carry;
-    if (en) begin
-      \$15  = sign;
-    end
-  end
-  assign \$5  = { 15'h0000, \$9 [25:0], 16'h0000 };
-  assign \$7  = { 1'h0, \$6 [56:1] };
 endmodule
 
 module backspike_default_wg_queue (rst, busy, running, descriptors__addr, batch, \begin , \end , start, abort, dry_run, counts__0, counts__1, o__payload, fault, waiting, o__valid, counts__2, position, \config , load_done, o__ready
 , done, descriptors__data, tasks__data, clk);
+  reg \$initially  = 0;
+  wire \$1 ;
+  reg \$2 ;
   input abort;
   wire abort;
   input [53:0] batch;
@@ -46138,10 +46685,12 @@ module backspike_default_wg_queue (rst, busy, running, descriptors__addr, batch,
   wire \start$55 ;
   input [63:0] tasks__data;
   wire [63:0] tasks__data;
-  wire tile_valid;
+  reg tile_valid = 1'h0;
   output waiting;
   wire waiting;
-  assign tile_valid = { 1'h0, o__payload[7:0] } < \config [8:0];
+  assign \$1  = { 1'h0, o__payload[7:0] } < \config [8:0];
+  always @(posedge clk)
+    tile_valid <= \$2 ;
   backspike_default_wg_queue_check_68  \check$68 (
     .batch(batch),
     .clk(clk),
@@ -46174,8 +46723,8 @@ module backspike_default_wg_queue (rst, busy, running, descriptors__addr, batch,
     .counts__1(counts__1),
     .counts__2(counts__2),
     .done(done),
-    .\dry_run$45 (dry_run),
-    .\end$48 (\end ),
+    .\dry_run$47 (dry_run),
+    .\end$50 (\end ),
     .fault(fault),
     .layer(layer),
     .load(\start$46 ),
@@ -46191,10 +46740,18 @@ module backspike_default_wg_queue (rst, busy, running, descriptors__addr, batch,
     .tile_valid(tile_valid),
     .waiting(waiting)
   );
+  always @* begin
+    if (\$initially ) begin end
+    \$2  = \$1 ;
+    if (rst) begin
+      \$2  = 1'h0;
+    end
+  end
 endmodule
 
 module backspike_default_wg_queue_check_68 (rst, batch, start, \config , fault, done, clk);
   reg \$initially  = 0;
+  wire \$1 ;
   wire \$10 ;
   wire \$100 ;
   wire \$101 ;
@@ -46267,13 +46824,14 @@ module backspike_default_wg_queue_check_68 (rst, batch, start, \config , fault, 
   wire \$162 ;
   wire \$163 ;
   wire \$164 ;
-  wire \$165 ;
-  wire \$166 ;
-  wire \$167 ;
-  wire \$168 ;
-  wire \$169 ;
-  wire \$170 ;
-  wire \$171 ;
+  wire [2:0] \$165 ;
+  wire [2:0] \$166 ;
+  wire [2:0] \$167 ;
+  wire [21:0] \$168 ;
+  wire [22:0] \$169 ;
+  wire \$17 ;
+  wire [3:0] \$170 ;
+  wire [3:0] \$171 ;
   wire \$172 ;
   wire \$173 ;
   wire \$174 ;
@@ -46282,38 +46840,44 @@ module backspike_default_wg_queue_check_68 (rst, batch, start, \config , fault, 
   wire \$177 ;
   wire \$178 ;
   wire \$179 ;
-  wire \$180 ;
-  wire \$181 ;
-  wire \$182 ;
+  wire \$18 ;
   wire \$183 ;
   wire \$184 ;
   wire \$185 ;
   wire \$186 ;
   wire \$187 ;
-  wire \$188 ;
-  wire \$189 ;
-  wire \$190 ;
-  wire [2:0] \$191 ;
-  wire [2:0] \$192 ;
-  wire [2:0] \$193 ;
-  wire [21:0] \$194 ;
-  wire [22:0] \$195 ;
-  wire [3:0] \$196 ;
-  wire [3:0] \$197 ;
-  wire \$198 ;
-  wire \$199 ;
+  wire \$19 ;
+  wire \$191 ;
+  wire \$192 ;
+  wire \$193 ;
+  wire \$2 ;
   wire \$20 ;
   reg [2:0] \$200 ;
   reg [2:0] \$201 ;
-  reg [21:0] \$202 ;
-  reg [22:0] \$203 ;
+  reg \$202 ;
+  reg \$203 ;
+  reg [2:0] \$204 ;
+  reg \$205 ;
+  reg [2:0] \$206 ;
+  reg [21:0] \$207 ;
+  reg [22:0] \$208 ;
   wire \$21 ;
   wire \$22 ;
   wire \$23 ;
   wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire \$27 ;
   wire \$28 ;
   wire \$29 ;
+  wire \$3 ;
   wire \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire \$36 ;
   wire \$37 ;
   wire \$38 ;
   wire \$39 ;
@@ -46381,9 +46945,12 @@ module backspike_default_wg_queue_check_68 (rst, batch, start, \config , fault, 
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
+  reg [2:0] \$signal  = 3'h0;
+  reg \$signal$12  = 1'h0;
   reg [15:0] base = 16'h0000;
   input [53:0] batch;
   wire [53:0] batch;
+  reg busy = 1'h0;
   reg [2:0] check = 3'h0;
   input clk;
   wire clk;
@@ -46408,6 +46975,8 @@ module backspike_default_wg_queue_check_68 (rst, batch, start, \config , fault, 
   output [3:0] fault;
   reg [3:0] fault;
   reg [2:0] fsm_state = 3'h0;
+  reg [2:0] invalid = 3'h0;
+  reg many = 1'h0;
   reg [21:0] product = 22'h000000;
   input rst;
   wire rst;
@@ -46417,185 +46986,332 @@ module backspike_default_wg_queue_check_68 (rst, batch, start, \config , fault, 
   reg [22:0] total = 23'h000000;
   assign \$4  = | \config [17:9];
   assign \$6  = ~ \$5 ;
-  assign \$11  = | excess;
-  assign \$16  = | { \$15 , \$14 , \$13  };
-  assign \$24  = | { \$23 , \$22 , \$21  };
-  assign \$29  = | excess;
-  assign \$30  = \$29  | check[2];
-  assign \$37  = \config [32] & check[0];
-  assign \$38  = \config [45] & check[1];
-  assign \$39  = \config [61] & check[2];
-  assign \$40  = | { \$39 , \$38 , \$37  };
-  assign \$41  = \config [33] & check[0];
-  assign \$42  = \config [46] & check[1];
-  assign \$43  = \config [62] & check[2];
-  assign \$44  = | { \$43 , \$42 , \$41  };
-  assign \$45  = \config [34] & check[0];
-  assign \$46  = \config [47] & check[1];
-  assign \$47  = \config [63] & check[2];
-  assign \$48  = | { \$47 , \$46 , \$45  };
-  assign \$49  = \config [35] & check[0];
-  assign \$50  = \config [48] & check[1];
-  assign \$51  = \config [64] & check[2];
-  assign \$52  = | { \$51 , \$50 , \$49  };
-  assign \$53  = \config [36] & check[0];
-  assign \$54  = \config [49] & check[1];
-  assign \$55  = \config [65] & check[2];
-  assign \$56  = | { \$55 , \$54 , \$53  };
-  assign \$57  = \config [37] & check[0];
-  assign \$58  = \config [50] & check[1];
-  assign \$59  = \config [66] & check[2];
-  assign \$60  = | { \$59 , \$58 , \$57  };
-  assign \$61  = \config [38] & check[0];
-  assign \$62  = \config [51] & check[1];
-  assign \$63  = \config [67] & check[2];
-  assign \$64  = | { \$63 , \$62 , \$61  };
-  assign \$65  = \config [39] & check[0];
-  assign \$66  = \config [52] & check[1];
-  assign \$67  = \config [68] & check[2];
-  assign \$68  = | { \$67 , \$66 , \$65  };
-  assign \$69  = \config [40] & check[0];
-  assign \$70  = \config [53] & check[1];
-  assign \$71  = \config [69] & check[2];
+  assign \$11  = \config [32] & check[0];
+  assign \$12  = \config [45] & check[1];
+  assign \$13  = \config [61] & check[2];
+  assign \$14  = | { \$13 , \$12 , \$11  };
+  assign \$15  = \config [33] & check[0];
+  assign \$16  = \config [46] & check[1];
+  assign \$17  = \config [62] & check[2];
+  assign \$18  = | { \$17 , \$16 , \$15  };
+  assign \$19  = \config [34] & check[0];
+  assign \$20  = \config [47] & check[1];
+  assign \$21  = \config [63] & check[2];
+  assign \$22  = | { \$21 , \$20 , \$19  };
+  assign \$23  = \config [35] & check[0];
+  assign \$24  = \config [48] & check[1];
+  assign \$25  = \config [64] & check[2];
+  assign \$26  = | { \$25 , \$24 , \$23  };
+  assign \$27  = \config [36] & check[0];
+  assign \$28  = \config [49] & check[1];
+  assign \$29  = \config [65] & check[2];
+  assign \$30  = | { \$29 , \$28 , \$27  };
+  assign \$31  = \config [37] & check[0];
+  assign \$32  = \config [50] & check[1];
+  assign \$33  = \config [66] & check[2];
+  assign \$34  = | { \$33 , \$32 , \$31  };
+  assign \$35  = \config [38] & check[0];
+  assign \$36  = \config [51] & check[1];
+  assign \$37  = \config [67] & check[2];
+  assign \$38  = | { \$37 , \$36 , \$35  };
+  assign \$39  = \config [39] & check[0];
+  assign \$40  = \config [52] & check[1];
+  assign \$41  = \config [68] & check[2];
+  assign \$42  = | { \$41 , \$40 , \$39  };
+  assign \$43  = \config [40] & check[0];
+  assign \$44  = \config [53] & check[1];
+  assign \$45  = \config [69] & check[2];
+  assign \$46  = | { \$45 , \$44 , \$43  };
+  assign \$47  = \config [41] & check[0];
+  assign \$48  = \config [54] & check[1];
+  assign \$49  = \config [70] & check[2];
+  assign \$50  = | { \$49 , \$48 , \$47  };
+  assign \$51  = \config [42] & check[0];
+  assign \$52  = \config [55] & check[1];
+  assign \$53  = \config [71] & check[2];
+  assign \$54  = | { \$53 , \$52 , \$51  };
+  assign \$55  = \config [43] & check[0];
+  assign \$56  = \config [56] & check[1];
+  assign \$57  = \config [72] & check[2];
+  assign \$58  = | { \$57 , \$56 , \$55  };
+  assign \$59  = \config [44] & check[0];
+  assign \$60  = \config [57] & check[1];
+  assign \$61  = \config [73] & check[2];
+  assign \$62  = | { \$61 , \$60 , \$59  };
+  assign \$63  = \config [58] & check[1];
+  assign \$65  = \config [59] & check[1];
+  assign \$67  = \config [60] & check[1];
+  assign \$69  = \config [9] & check[0];
+  assign \$70  = \config [0] & check[1];
+  assign \$71  = \config [0] & check[2];
   assign \$72  = | { \$71 , \$70 , \$69  };
-  assign \$73  = \config [41] & check[0];
-  assign \$74  = \config [54] & check[1];
-  assign \$75  = \config [70] & check[2];
+  assign \$73  = \config [10] & check[0];
+  assign \$74  = \config [1] & check[1];
+  assign \$75  = \config [1] & check[2];
   assign \$76  = | { \$75 , \$74 , \$73  };
-  assign \$77  = \config [42] & check[0];
-  assign \$78  = \config [55] & check[1];
-  assign \$79  = \config [71] & check[2];
+  assign \$77  = \config [11] & check[0];
+  assign \$78  = \config [2] & check[1];
+  assign \$79  = \config [2] & check[2];
   assign \$80  = | { \$79 , \$78 , \$77  };
-  assign \$81  = \config [43] & check[0];
-  assign \$82  = \config [56] & check[1];
-  assign \$83  = \config [72] & check[2];
+  assign \$81  = \config [12] & check[0];
+  assign \$82  = \config [3] & check[1];
+  assign \$83  = \config [3] & check[2];
   assign \$84  = | { \$83 , \$82 , \$81  };
-  assign \$85  = \config [44] & check[0];
-  assign \$86  = \config [57] & check[1];
-  assign \$87  = \config [73] & check[2];
+  assign \$85  = \config [13] & check[0];
+  assign \$86  = \config [4] & check[1];
+  assign \$87  = \config [4] & check[2];
   assign \$88  = | { \$87 , \$86 , \$85  };
-  assign \$89  = \config [58] & check[1];
-  assign \$91  = \config [59] & check[1];
-  assign \$93  = \config [60] & check[1];
-  assign \$95  = \config [9] & check[0];
-  assign \$96  = \config [0] & check[1];
-  assign \$97  = \config [0] & check[2];
-  assign \$98  = | { \$97 , \$96 , \$95  };
-  assign \$99  = \config [10] & check[0];
-  assign \$100  = \config [1] & check[1];
-  assign \$101  = \config [1] & check[2];
-  assign \$102  = | { \$101 , \$100 , \$99  };
-  assign \$103  = \config [11] & check[0];
-  assign \$104  = \config [2] & check[1];
-  assign \$105  = \config [2] & check[2];
-  assign \$106  = | { \$105 , \$104 , \$103  };
-  assign \$107  = \config [12] & check[0];
-  assign \$108  = \config [3] & check[1];
-  assign \$109  = \config [3] & check[2];
-  assign \$110  = | { \$109 , \$108 , \$107  };
-  assign \$111  = \config [13] & check[0];
-  assign \$112  = \config [4] & check[1];
-  assign \$113  = \config [4] & check[2];
-  assign \$114  = | { \$113 , \$112 , \$111  };
-  assign \$115  = \config [14] & check[0];
-  assign \$116  = \config [5] & check[1];
-  assign \$117  = \config [5] & check[2];
-  assign \$118  = | { \$117 , \$116 , \$115  };
-  assign \$119  = \config [15] & check[0];
-  assign \$120  = \config [6] & check[1];
-  assign \$121  = \config [6] & check[2];
-  assign \$122  = | { \$121 , \$120 , \$119  };
-  assign \$123  = \config [16] & check[0];
-  assign \$124  = \config [7] & check[1];
-  assign \$125  = \config [7] & check[2];
-  assign \$126  = | { \$125 , \$124 , \$123  };
-  assign \$127  = \config [17] & check[0];
-  assign \$128  = \config [8] & check[1];
-  assign \$129  = \config [8] & check[2];
-  assign \$130  = | { \$129 , \$128 , \$127  };
-  assign \$131  = batch[41] & check[0];
-  assign \$132  = \config [9] & check[1];
-  assign \$133  = batch[41] & check[2];
-  assign \$134  = | { \$133 , \$132 , \$131  };
-  assign \$135  = batch[42] & check[0];
-  assign \$136  = \config [10] & check[1];
-  assign \$137  = batch[42] & check[2];
-  assign \$138  = | { \$137 , \$136 , \$135  };
-  assign \$139  = batch[43] & check[0];
-  assign \$140  = \config [11] & check[1];
-  assign \$141  = batch[43] & check[2];
-  assign \$142  = | { \$141 , \$140 , \$139  };
-  assign \$143  = batch[44] & check[0];
-  assign \$144  = \config [12] & check[1];
-  assign \$145  = batch[44] & check[2];
-  assign \$146  = | { \$145 , \$144 , \$143  };
-  assign \$147  = batch[45] & check[0];
-  assign \$148  = \config [13] & check[1];
-  assign \$149  = batch[45] & check[2];
-  assign \$150  = | { \$149 , \$148 , \$147  };
-  assign \$151  = batch[46] & check[0];
-  assign \$152  = \config [14] & check[1];
-  assign \$153  = batch[46] & check[2];
-  assign \$154  = | { \$153 , \$152 , \$151  };
-  assign \$155  = batch[47] & check[0];
-  assign \$156  = \config [15] & check[1];
-  assign \$157  = batch[47] & check[2];
-  assign \$158  = | { \$157 , \$156 , \$155  };
-  assign \$159  = batch[48] & check[0];
-  assign \$160  = \config [16] & check[1];
-  assign \$161  = batch[48] & check[2];
-  assign \$162  = | { \$161 , \$160 , \$159  };
-  assign \$163  = batch[49] & check[0];
-  assign \$164  = \config [17] & check[1];
-  assign \$165  = batch[49] & check[2];
-  assign \$166  = | { \$165 , \$164 , \$163  };
-  assign \$167  = batch[50] & check[0];
-  assign \$168  = batch[50] & check[2];
-  assign \$169  = | { \$168 , \$167  };
-  assign \$170  = batch[51] & check[0];
-  assign \$171  = batch[51] & check[2];
-  assign \$172  = | { \$171 , \$170  };
-  assign \$173  = batch[52] & check[0];
-  assign \$174  = batch[52] & check[2];
-  assign \$175  = | { \$174 , \$173  };
-  assign \$176  = batch[53] & check[0];
-  assign \$177  = batch[53] & check[2];
-  assign \$178  = | { \$177 , \$176  };
-  assign \$179  = | total[22:9];
-  assign \$180  = | total[7:0];
-  assign \$181  = total[8] & \$180 ;
-  assign \$182  = \$179  | \$181 ;
-  assign \$183  = | total[22:9];
-  assign \$184  = | total[7:0];
-  assign \$185  = total[8] & \$184 ;
-  assign \$186  = \$183  | \$185 ;
-  assign \$187  = | total[22:8];
-  assign \$188  = | total[6:0];
-  assign \$189  = total[7] & \$188 ;
-  assign \$190  = \$187  | \$189 ;
-  assign \$191  = { \$190 , \$186 , \$182  } | { \$10 , \$8 , \$6  };
-  assign \$193  = \$192  & check;
-  assign \$194  = count * times;
-  assign \$195  = { 6'h0, base } + product;
-  assign \$197  = check[2] ? 4'h8 : \$196 ;
-  assign \$198  = | excess;
-  assign \$199  = \$198  | check[2];
+  assign \$89  = \config [14] & check[0];
+  assign \$90  = \config [5] & check[1];
+  assign \$91  = \config [5] & check[2];
+  assign \$92  = | { \$91 , \$90 , \$89  };
+  assign \$93  = \config [15] & check[0];
+  assign \$94  = \config [6] & check[1];
+  assign \$95  = \config [6] & check[2];
+  assign \$96  = | { \$95 , \$94 , \$93  };
+  assign \$97  = \config [16] & check[0];
+  assign \$98  = \config [7] & check[1];
+  assign \$99  = \config [7] & check[2];
+  assign \$100  = | { \$99 , \$98 , \$97  };
+  assign \$101  = \config [17] & check[0];
+  assign \$102  = \config [8] & check[1];
+  assign \$103  = \config [8] & check[2];
+  assign \$104  = | { \$103 , \$102 , \$101  };
+  assign \$105  = batch[41] & check[0];
+  assign \$106  = \config [9] & check[1];
+  assign \$107  = batch[41] & check[2];
+  assign \$108  = | { \$107 , \$106 , \$105  };
+  assign \$109  = batch[42] & check[0];
+  assign \$110  = \config [10] & check[1];
+  assign \$111  = batch[42] & check[2];
+  assign \$112  = | { \$111 , \$110 , \$109  };
+  assign \$113  = batch[43] & check[0];
+  assign \$114  = \config [11] & check[1];
+  assign \$115  = batch[43] & check[2];
+  assign \$116  = | { \$115 , \$114 , \$113  };
+  assign \$117  = batch[44] & check[0];
+  assign \$118  = \config [12] & check[1];
+  assign \$119  = batch[44] & check[2];
+  assign \$120  = | { \$119 , \$118 , \$117  };
+  assign \$121  = batch[45] & check[0];
+  assign \$122  = \config [13] & check[1];
+  assign \$123  = batch[45] & check[2];
+  assign \$124  = | { \$123 , \$122 , \$121  };
+  assign \$125  = batch[46] & check[0];
+  assign \$126  = \config [14] & check[1];
+  assign \$127  = batch[46] & check[2];
+  assign \$128  = | { \$127 , \$126 , \$125  };
+  assign \$129  = batch[47] & check[0];
+  assign \$130  = \config [15] & check[1];
+  assign \$131  = batch[47] & check[2];
+  assign \$132  = | { \$131 , \$130 , \$129  };
+  assign \$133  = batch[48] & check[0];
+  assign \$134  = \config [16] & check[1];
+  assign \$135  = batch[48] & check[2];
+  assign \$136  = | { \$135 , \$134 , \$133  };
+  assign \$137  = batch[49] & check[0];
+  assign \$138  = \config [17] & check[1];
+  assign \$139  = batch[49] & check[2];
+  assign \$140  = | { \$139 , \$138 , \$137  };
+  assign \$141  = batch[50] & check[0];
+  assign \$142  = batch[50] & check[2];
+  assign \$143  = | { \$142 , \$141  };
+  assign \$144  = batch[51] & check[0];
+  assign \$145  = batch[51] & check[2];
+  assign \$146  = | { \$145 , \$144  };
+  assign \$147  = batch[52] & check[0];
+  assign \$148  = batch[52] & check[2];
+  assign \$149  = | { \$148 , \$147  };
+  assign \$150  = batch[53] & check[0];
+  assign \$151  = batch[53] & check[2];
+  assign \$152  = | { \$151 , \$150  };
+  assign \$153  = | total[22:9];
+  assign \$154  = | total[7:0];
+  assign \$155  = total[8] & \$154 ;
+  assign \$156  = \$153  | \$155 ;
+  assign \$157  = | total[22:9];
+  assign \$158  = | total[7:0];
+  assign \$159  = total[8] & \$158 ;
+  assign \$160  = \$157  | \$159 ;
+  assign \$161  = | total[22:8];
+  assign \$162  = | total[6:0];
+  assign \$163  = total[7] & \$162 ;
+  assign \$164  = \$161  | \$163 ;
+  assign \$165  = { \$164 , \$160 , \$156  } | invalid;
+  assign \$166  = \$165  & \$signal ;
+  assign \$167  = \$166  & check;
+  assign \$168  = count * times;
+  assign \$169  = { 6'h0, base } + product;
+  assign \$171  = check[2] ? 4'h8 : \$170 ;
+  assign \$172  = | excess;
+  assign \$173  = \$172  | \$signal$12 ;
+  assign \$174  = | excess;
+  assign \$175  = \$signal$12  & many;
+  assign \$179  = | { \$178 , \$177 , \$176  };
+  assign \$187  = | { \$186 , \$185 , \$184  };
+  assign \$192  = | excess;
+  assign \$193  = \$192  | \$signal$12 ;
   always @(posedge clk)
-    base <= { \$94 , \$92 , \$90 , \$88 , \$84 , \$80 , \$76 , \$72 , \$68 , \$64 , \$60 , \$56 , \$52 , \$48 , \$44 , \$40  };
+    \$signal  <= \$200 ;
   always @(posedge clk)
-    count <= { \$130 , \$126 , \$122 , \$118 , \$114 , \$110 , \$106 , \$102 , \$98  };
+    invalid <= \$201 ;
   always @(posedge clk)
-    times <= { \$178 , \$175 , \$172 , \$169 , \$166 , \$162 , \$158 , \$154 , \$150 , \$146 , \$142 , \$138 , \$134  };
+    base <= { \$68 , \$66 , \$64 , \$62 , \$58 , \$54 , \$50 , \$46 , \$42 , \$38 , \$34 , \$30 , \$26 , \$22 , \$18 , \$14  };
   always @(posedge clk)
-    excess <= \$193 ;
+    count <= { \$104 , \$100 , \$96 , \$92 , \$88 , \$84 , \$80 , \$76 , \$72  };
   always @(posedge clk)
-    check <= \$200 ;
+    times <= { \$152 , \$149 , \$146 , \$143 , \$140 , \$136 , \$132 , \$128 , \$124 , \$120 , \$116 , \$112 , \$108  };
   always @(posedge clk)
-    fsm_state <= \$201 ;
+    excess <= \$167 ;
   always @(posedge clk)
-    product <= \$202 ;
+    \$signal$12  <= \$202 ;
   always @(posedge clk)
-    total <= \$203 ;
+    many <= \$203 ;
+  always @(posedge clk)
+    check <= \$204 ;
+  always @(posedge clk)
+    busy <= \$205 ;
+  always @(posedge clk)
+    fsm_state <= \$206 ;
+  always @(posedge clk)
+    product <= \$207 ;
+  always @(posedge clk)
+    total <= \$208 ;
+  always @* begin
+    if (\$initially ) begin end
+    \$200  = { \$3 , \$2 , \$1  };
+    if (rst) begin
+      \$200  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$201  = { \$10 , \$8 , \$6  };
+    if (rst) begin
+      \$201  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$202  = check[2];
+    if (rst) begin
+      \$202  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$203  = 1'h0;
+    if (rst) begin
+      \$203  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$204  = check;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$204  = 3'h1;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          \$204  = \$171 [2:0];
+      default: ;
+    endcase
+    if (rst) begin
+      \$204  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$205  = busy;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$205  = 1'h1;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          if (\$173 ) begin
+            \$205  = 1'h0;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$205  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$206  = fsm_state;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$206  = 3'h1;
+          end
+      3'h1:
+          \$206  = 3'h2;
+      3'h2:
+          \$206  = 3'h3;
+      3'h3:
+          \$206  = 3'h4;
+      3'h4:
+          \$206  = 3'h5;
+      3'h5:
+        begin
+          \$206  = 3'h1;
+          if (\$173 ) begin
+            \$206  = 3'h0;
+          end
+        end
+      default: ;
+    endcase
+    if (rst) begin
+      \$206  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$207  = product;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \$207  = \$168 ;
+      default: ;
+    endcase
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$208  = total;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          \$208  = \$169 ;
+      default: ;
+    endcase
+  end
   always @* begin
     if (\$initially ) begin end
     fault = 4'h0;
@@ -46611,9 +47327,9 @@ module backspike_default_wg_queue_check_68 (rst, batch, start, \config , fault, 
       3'h4:
           /* empty */;
       3'h5:
-          if (\$11 ) begin
-            fault = { \$28 , \$24 , \$20 , \$16  };
-          end else if (\$12 ) begin
+          if (\$174 ) begin
+            fault = { \$191 , \$187 , \$183 , \$179  };
+          end else if (\$175 ) begin
             fault = 4'h8;
           end
       default: ;
@@ -46634,110 +47350,30 @@ module backspike_default_wg_queue_check_68 (rst, batch, start, \config , fault, 
       3'h4:
           /* empty */;
       3'h5:
-          if (\$30 ) begin
+          if (\$193 ) begin
             done = 1'h1;
           end
       default: ;
     endcase
   end
-  always @* begin
-    if (\$initially ) begin end
-    \$200  = check;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$200  = 3'h1;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          \$200  = \$197 [2:0];
-      default: ;
-    endcase
-    if (rst) begin
-      \$200  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$201  = fsm_state;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$201  = 3'h1;
-          end
-      3'h1:
-          \$201  = 3'h2;
-      3'h2:
-          \$201  = 3'h3;
-      3'h3:
-          \$201  = 3'h4;
-      3'h4:
-          \$201  = 3'h5;
-      3'h5:
-        begin
-          \$201  = 3'h1;
-          if (\$199 ) begin
-            \$201  = 3'h0;
-          end
-        end
-      default: ;
-    endcase
-    if (rst) begin
-      \$201  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$202  = product;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$202  = \$194 ;
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$203  = total;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          \$203  = \$195 ;
-      default: ;
-    endcase
-  end
+  assign \$1  = 1'h1;
+  assign \$2  = 1'h1;
+  assign \$3  = 1'h1;
   assign \$5  = \$4 ;
   assign \$8  = 1'h0;
   assign \$10  = 1'h0;
-  assign \$12  = 1'h0;
-  assign \$13  = check[0];
-  assign \$14  = 1'h0;
-  assign \$15  = check[2];
-  assign \$20  = check[1];
-  assign \$21  = check[0];
-  assign \$22  = check[1];
-  assign \$23  = check[2];
-  assign \$28  = 1'h0;
-  assign \$90  = \$89 ;
-  assign \$92  = \$91 ;
-  assign \$94  = \$93 ;
-  assign \$192  = \$191 ;
-  assign \$196  = { check, 1'h0 };
+  assign \$64  = \$63 ;
+  assign \$66  = \$65 ;
+  assign \$68  = \$67 ;
+  assign \$170  = { check, 1'h0 };
+  assign \$176  = check[0];
+  assign \$177  = 1'h0;
+  assign \$178  = check[2];
+  assign \$183  = check[1];
+  assign \$184  = check[0];
+  assign \$185  = check[1];
+  assign \$186  = check[2];
+  assign \$191  = 1'h0;
 endmodule
 
 module backspike_default_wg_queue_loader (rst, descriptors__addr, start, layer, \config , done, descriptors__data, clk);
@@ -47094,7 +47730,7 @@ module backspike_default_wg_queue_loader (rst, descriptors__addr, start, layer, 
   assign \config [8:0] = tiles;
 endmodule
 
-module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, \begin , \end$48 , start, abort, \dry_run$45 , counts__0, counts__1, o__payload, fault, load, waiting, check, o__valid, counts__2, position, layer
+module backspike_default_wg_queue_queue (rst, busy, running, batch, \begin , \end$50 , start, abort, \dry_run$47 , counts__0, counts__1, tile_valid, o__payload, fault, load, waiting, check, o__valid, counts__2, position, layer
 , load_done, check_fault, check_done, o__ready, done, tasks__data, clk);
   reg \$initially  = 0;
   wire \$1 ;
@@ -47102,10 +47738,10 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   wire \$100 ;
   wire \$101 ;
   wire \$102 ;
-  wire [11:0] \$103 ;
+  wire \$103 ;
   wire \$104 ;
-  wire [11:0] \$105 ;
-  wire [2:0] \$106 ;
+  wire \$105 ;
+  wire \$106 ;
   wire \$107 ;
   wire \$108 ;
   wire \$109 ;
@@ -47115,64 +47751,52 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   wire \$112 ;
   wire \$113 ;
   wire \$114 ;
-  wire \$115 ;
-  wire \$116 ;
-  wire \$117 ;
+  wire [10:0] \$115 ;
+  wire [11:0] \$116 ;
+  wire [11:0] \$117 ;
   wire \$118 ;
   wire \$119 ;
   wire \$12 ;
   wire \$120 ;
-  wire \$121 ;
-  wire \$122 ;
+  wire [13:0] \$121 ;
+  wire [13:0] \$122 ;
   wire \$123 ;
   wire \$124 ;
   wire \$125 ;
   wire \$126 ;
   wire \$127 ;
-  wire \$128 ;
-  wire \$129 ;
+  wire [11:0] \$128 ;
+  wire [12:0] \$129 ;
   wire \$13 ;
-  wire \$130 ;
-  wire [10:0] \$131 ;
-  wire [11:0] \$132 ;
-  wire [11:0] \$133 ;
-  wire \$134 ;
-  wire \$135 ;
-  wire \$136 ;
-  wire [13:0] \$137 ;
-  wire [13:0] \$138 ;
-  wire \$139 ;
-  wire \$140 ;
-  wire \$141 ;
-  wire \$142 ;
-  wire \$143 ;
-  wire [11:0] \$144 ;
-  wire [12:0] \$145 ;
+  reg \$130 ;
+  reg \$131 ;
+  reg \$132 ;
+  reg \$133 ;
+  reg \$134 ;
+  reg [10:0] \$135 ;
+  reg \$136 ;
+  reg [10:0] \$137 ;
+  reg [1:0] \$138 ;
+  reg \$139 ;
+  wire \$14 ;
+  reg [10:0] \$140 ;
+  reg [10:0] \$141 ;
+  reg [10:0] \$142 ;
+  reg \$143 ;
+  reg [12:0] \$144 ;
+  reg \$145 ;
   reg \$146 ;
-  reg \$147 ;
-  reg \$148 ;
+  reg [2:0] \$147 ;
+  reg [58:0] \$148 ;
   reg \$149 ;
-  wire \$15 ;
-  reg [10:0] \$150 ;
+  reg [3:0] \$150 ;
   reg [10:0] \$151 ;
-  reg [1:0] \$152 ;
-  reg \$153 ;
-  reg [10:0] \$154 ;
-  reg [10:0] \$155 ;
-  reg [10:0] \$156 ;
-  reg \$157 ;
-  reg [12:0] \$158 ;
-  reg \$159 ;
   wire \$16 ;
-  reg \$160 ;
-  reg [2:0] \$161 ;
-  reg [58:0] \$162 ;
-  reg [3:0] \$163 ;
-  reg [10:0] \$164 ;
   wire \$17 ;
   wire \$18 ;
   wire \$19 ;
   wire \$2 ;
+  wire \$22 ;
   wire \$23 ;
   wire \$24 ;
   wire \$25 ;
@@ -47186,25 +47810,25 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
-  wire \$35 ;
   wire \$4 ;
+  wire \$40 ;
   wire \$41 ;
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
   wire \$46 ;
-  wire \$47 ;
-  wire [13:0] \$48 ;
-  wire \$49 ;
+  wire [13:0] \$47 ;
+  wire \$48 ;
+  wire [12:0] \$49 ;
   wire \$5 ;
-  wire [12:0] \$50 ;
-  wire [13:0] \$51 ;
-  wire \$52 ;
-  wire [12:0] \$53 ;
-  wire [13:0] \$54 ;
-  wire [12:0] \$55 ;
-  wire [13:0] \$56 ;
+  wire [13:0] \$50 ;
+  wire \$51 ;
+  wire [12:0] \$52 ;
+  wire [13:0] \$53 ;
+  wire [12:0] \$54 ;
+  wire [13:0] \$55 ;
+  wire \$56 ;
   wire \$57 ;
   wire \$58 ;
   wire \$59 ;
@@ -47233,7 +47857,7 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   wire \$8 ;
   wire \$80 ;
   wire \$81 ;
-  wire \$82 ;
+  wire [11:0] \$82 ;
   wire \$83 ;
   wire \$84 ;
   wire \$85 ;
@@ -47242,8 +47866,8 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   wire \$88 ;
   wire \$89 ;
   wire \$9 ;
-  wire \$90 ;
-  wire \$91 ;
+  wire [11:0] \$90 ;
+  wire [2:0] \$91 ;
   wire \$92 ;
   wire \$93 ;
   wire \$94 ;
@@ -47259,7 +47883,7 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   wire [53:0] batch;
   input [10:0] \begin ;
   wire [10:0] \begin ;
-  reg [10:0] \begin$47  = 11'h000;
+  reg [10:0] \begin$49  = 11'h000;
   output busy;
   wire busy;
   output check;
@@ -47292,12 +47916,13 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   input done;
   wire done;
   reg dry_run = 1'h0;
-  input \dry_run$45 ;
-  wire \dry_run$45 ;
+  input \dry_run$47 ;
+  wire \dry_run$47 ;
   wire empty;
   reg [10:0] \end  = 11'h000;
-  input [10:0] \end$48 ;
-  wire [10:0] \end$48 ;
+  input [10:0] \end$50 ;
+  wire [10:0] \end$50 ;
+  reg entered = 1'h0;
   reg exceeds_end = 1'h0;
   (* enum_base_type = "Fault" *)
   (* enum_value_0000 = "NONE" *)
@@ -47321,6 +47946,7 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   output [3:0] layer;
   reg [3:0] layer = 4'h0;
   reg layer_loaded = 1'h0;
+  reg layer_same = 1'h0;
   output load;
   reg load;
   input load_done;
@@ -47353,186 +47979,178 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   output waiting;
   reg waiting;
   reg [10:0] work = 11'h000;
+  reg work_empty = 1'h1;
   assign \$1  = counts__0 >= { 1'h0, \task [9:0] };
   assign \$2  = counts__1 >= { 1'h0, \task [19:10] };
   assign \$3  = \$1  & \$2 ;
   assign \$4  = counts__2 >= { 1'h0, \task [29:20] };
   assign tokens = \$3  & \$4 ;
-  assign empty = ~| work;
-  assign \$5  = \task [58] | \task [56];
-  assign \$6  = ~ \$5 ;
-  assign ready = empty | \$6 ;
+  assign \$5  = ~ entered;
+  assign empty = work_empty & \$5 ;
+  assign \$6  = \task [58] | \task [56];
+  assign \$7  = ~ \$6 ;
+  assign ready = empty | \$7 ;
   assign busy = ~ empty;
-  assign \$7  = ~ last_span;
-  assign \$8  = \task [57] & \$7 ;
-  assign \$9  = ~ dry_run;
-  assign repeats = \$8  & \$9 ;
-  assign running = ~ \$35 ;
-  assign \$10  = ~| fetching;
-  assign \$11  = dry_run & exceeds_end;
-  assign \$12  = dry_run & at_end;
-  assign \$13  = \$12  & in_loop;
-  assign \$15  = layer == \task [35:32];
-  assign \$16  = layer_loaded & \$15 ;
+  assign \$8  = ~ last_span;
+  assign \$9  = \task [57] & \$8 ;
+  assign \$10  = ~ dry_run;
+  assign repeats = \$9  & \$10 ;
+  assign running = ~ \$34 ;
+  assign \$11  = ~| fetching;
+  assign \$12  = dry_run & exceeds_end;
+  assign \$13  = dry_run & at_end;
+  assign \$14  = \$13  & in_loop;
+  assign \$16  = layer_loaded & layer_same;
   assign \$17  = ~ \$16 ;
   assign \$18  = empty & \$17 ;
   assign \$19  = ~ tokens;
-  assign \$23  = \task [35:32] >= 4'h4;
-  assign \$24  = load_done & dry_run;
-  assign \$25  = | check_fault;
-  assign \$26  = ~ dry_run;
-  assign \$27  = ~ tile_valid;
-  assign \$28  = dry_run & \$27 ;
-  assign \$29  = dry_run & misplaced;
-  assign \$30  = ~ in_loop;
-  assign \$31  = \task [57] & \$30 ;
-  assign \$32  = \task [56] ? in_loop : \$31 ;
-  assign \$33  = dry_run & \$32 ;
-  assign \$34  = dry_run | o__ready;
-  assign \$35  = ~| fsm_state;
-  assign \$41  = position > \end ;
-  assign \$42  = | \end [10:9];
-  assign \$43  = | \end [7:0];
-  assign \$44  = \end [8] & \$43 ;
-  assign \$45  = \$42  | \$44 ;
-  assign \$46  = \$41  | \$45 ;
-  assign \$47  = position == \end ;
-  assign \$48  = span + 13'h1;
-  assign \$49  = \$48  >= { 1'h0, batch[27:15] };
-  assign \$50  = \task [54] ? batch[40:28] : 13'h0001;
-  assign \$51  = { 3'h0, \task [53:44] } + \$50 ;
-  assign \$52  = | \$51 [13:5];
-  assign \$53  = \task [54] ? batch[40:28] : 13'h0001;
-  assign \$54  = { 3'h0, \task [53:44] } + \$53 ;
-  assign \$55  = \task [54] ? batch[40:28] : 13'h0001;
-  assign \$56  = { 3'h0, \task [53:44] } + \$55 ;
-  assign \$57  = | \$56 [3:0];
-  assign \$58  = \$54 [4] & \$57 ;
-  assign \$59  = \$52  | \$58 ;
-  assign \$60  = ~ dry_run;
-  assign \$61  = issue & \$60 ;
-  assign \$62  = \$61  ^ done;
-  assign \$63  = ~ dry_run;
-  assign \$64  = issue & \$63 ;
-  assign \$65  = ~ \$64 ;
-  assign \$66  = done & \$65 ;
-  assign \$67  = ~ dry_run;
-  assign \$68  = issue & \$67 ;
-  assign \$69  = ~ \$68 ;
-  assign \$70  = done & \$69 ;
-  assign \$71  = ~ dry_run;
-  assign \$72  = issue & \$71 ;
-  assign \$73  = ~ \$72 ;
-  assign \$74  = done & \$73 ;
-  assign \$75  = ~ dry_run;
-  assign \$76  = issue & \$75 ;
-  assign \$77  = ~ \$76 ;
-  assign \$78  = done & \$77 ;
-  assign \$79  = ~ dry_run;
-  assign \$80  = issue & \$79 ;
-  assign \$81  = ~ \$80 ;
-  assign \$82  = done & \$81 ;
-  assign \$83  = ~ dry_run;
-  assign \$84  = issue & \$83 ;
-  assign \$85  = ~ \$84 ;
-  assign \$86  = done & \$85 ;
-  assign \$87  = ~ dry_run;
-  assign \$88  = issue & \$87 ;
-  assign \$89  = ~ \$88 ;
-  assign \$90  = done & \$89 ;
-  assign \$91  = ~ dry_run;
-  assign \$92  = issue & \$91 ;
-  assign \$93  = ~ \$92 ;
-  assign \$94  = done & \$93 ;
-  assign \$95  = ~ dry_run;
-  assign \$96  = issue & \$95 ;
-  assign \$97  = ~ \$96 ;
-  assign \$98  = done & \$97 ;
-  assign \$99  = ~ dry_run;
-  assign \$100  = issue & \$99 ;
-  assign \$101  = ~ \$100 ;
-  assign \$102  = done & \$101 ;
-  assign \$103  = work + { \$102 , \$98 , \$94 , \$90 , \$86 , \$82 , \$78 , \$74 , \$70 , \$66 , \$62  };
-  assign \$104  = done & counted;
-  assign \$105  = counts__2 + 11'h1;
-  assign \$106  = fetching + 2'h1;
-  assign \$107  = ~| fetching;
-  assign \$108  = dry_run & exceeds_end;
-  assign \$109  = dry_run & at_end;
-  assign \$110  = \$109  & in_loop;
-  assign \$111  = fetching == 2'h2;
-  assign \$112  = layer == \task [35:32];
-  assign \$113  = layer_loaded & \$112 ;
-  assign \$114  = ~ \$113 ;
-  assign \$115  = empty & \$114 ;
-  assign \$116  = ~ tokens;
-  assign \$117  = layer == \task [35:32];
-  assign \$118  = layer_loaded & \$117 ;
-  assign \$119  = ready & \$118 ;
-  assign \$120  = \task [35:32] >= 4'h4;
-  assign \$121  = load_done & tokens;
-  assign \$122  = | check_fault;
-  assign \$123  = ~ tile_valid;
-  assign \$124  = dry_run & \$123 ;
-  assign \$125  = dry_run & misplaced;
-  assign \$126  = ~ in_loop;
-  assign \$127  = \task [57] & \$126 ;
-  assign \$128  = \task [56] ? in_loop : \$127 ;
-  assign \$129  = dry_run & \$128 ;
-  assign \$130  = dry_run | o__ready;
-  assign \$131  = \task [56] ? position : loop_begin;
-  assign \$132  = position + 11'h1;
-  assign \$133  = repeats ? { 1'h0, \$131  } : \$132 ;
-  assign \$134  = in_loop | \task [56];
-  assign \$135  = ~ \task [57];
-  assign \$136  = \$134  & \$135 ;
-  assign \$137  = span + 13'h1;
-  assign \$138  = repeats ? \$137  : 14'h0000;
-  assign \$139  = \task [57] | last_span;
-  assign \$140  = in_loop | \task [56];
-  assign \$141  = ~ \$140 ;
-  assign \$142  = \$139  | \$141 ;
-  assign \$143  = dry_run & \$142 ;
-  assign \$144  = position + 11'h1;
-  assign \$145  = \$144  - { 1'h0, \begin$47  };
+  assign \$22  = \task [35:32] >= 4'h4;
+  assign \$23  = load_done & dry_run;
+  assign \$24  = | check_fault;
+  assign \$25  = ~ dry_run;
+  assign \$26  = ~ tile_valid;
+  assign \$27  = dry_run & \$26 ;
+  assign \$28  = dry_run & misplaced;
+  assign \$29  = ~ in_loop;
+  assign \$30  = \task [57] & \$29 ;
+  assign \$31  = \task [56] ? in_loop : \$30 ;
+  assign \$32  = dry_run & \$31 ;
+  assign \$33  = dry_run | o__ready;
+  assign \$34  = ~| fsm_state;
+  assign \$40  = position > \end ;
+  assign \$41  = | \end [10:9];
+  assign \$42  = | \end [7:0];
+  assign \$43  = \end [8] & \$42 ;
+  assign \$44  = \$41  | \$43 ;
+  assign \$45  = \$40  | \$44 ;
+  assign \$46  = position == \end ;
+  assign \$47  = span + 13'h1;
+  assign \$48  = \$47  >= { 1'h0, batch[27:15] };
+  assign \$49  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$50  = { 3'h0, \task [53:44] } + \$49 ;
+  assign \$51  = | \$50 [13:5];
+  assign \$52  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$53  = { 3'h0, \task [53:44] } + \$52 ;
+  assign \$54  = \task [54] ? batch[40:28] : 13'h0001;
+  assign \$55  = { 3'h0, \task [53:44] } + \$54 ;
+  assign \$56  = | \$55 [3:0];
+  assign \$57  = \$53 [4] & \$56 ;
+  assign \$58  = \$51  | \$57 ;
+  assign \$59  = ~ dry_run;
+  assign \$60  = issue & \$59 ;
+  assign \$61  = entered ^ done;
+  assign \$62  = ~ entered;
+  assign \$63  = done & \$62 ;
+  assign \$64  = ~ entered;
+  assign \$65  = done & \$64 ;
+  assign \$66  = ~ entered;
+  assign \$67  = done & \$66 ;
+  assign \$68  = ~ entered;
+  assign \$69  = done & \$68 ;
+  assign \$70  = ~ entered;
+  assign \$71  = done & \$70 ;
+  assign \$72  = ~ entered;
+  assign \$73  = done & \$72 ;
+  assign \$74  = ~ entered;
+  assign \$75  = done & \$74 ;
+  assign \$76  = ~ entered;
+  assign \$77  = done & \$76 ;
+  assign \$78  = ~ entered;
+  assign \$79  = done & \$78 ;
+  assign \$80  = ~ entered;
+  assign \$81  = done & \$80 ;
+  assign \$82  = work + { \$81 , \$79 , \$77 , \$75 , \$73 , \$71 , \$69 , \$67 , \$65 , \$63 , \$61  };
+  assign \$83  = ~ done;
+  assign \$84  = entered & \$83 ;
+  assign \$85  = ~ entered;
+  assign \$86  = \$85  & done;
+  assign \$87  = work == 11'h1;
+  assign \$88  = \$86  & \$87 ;
+  assign \$89  = done & counted;
+  assign \$90  = counts__2 + 11'h1;
+  assign \$91  = fetching + 2'h1;
+  assign \$92  = ~| fetching;
+  assign \$93  = dry_run & exceeds_end;
+  assign \$94  = dry_run & at_end;
+  assign \$95  = \$94  & in_loop;
+  assign \$96  = fetching == 2'h2;
+  assign \$97  = tasks__data[35:32] == layer;
+  assign \$98  = layer_loaded & layer_same;
+  assign \$99  = ~ \$98 ;
+  assign \$100  = empty & \$99 ;
+  assign \$101  = ~ tokens;
+  assign \$102  = layer_loaded & layer_same;
+  assign \$103  = ready & \$102 ;
+  assign \$104  = \task [35:32] >= 4'h4;
+  assign \$105  = load_done & tokens;
+  assign \$106  = | check_fault;
+  assign \$107  = ~ tile_valid;
+  assign \$108  = dry_run & \$107 ;
+  assign \$109  = dry_run & misplaced;
+  assign \$110  = ~ in_loop;
+  assign \$111  = \task [57] & \$110 ;
+  assign \$112  = \task [56] ? in_loop : \$111 ;
+  assign \$113  = dry_run & \$112 ;
+  assign \$114  = dry_run | o__ready;
+  assign \$115  = \task [56] ? position : loop_begin;
+  assign \$116  = position + 11'h1;
+  assign \$117  = repeats ? { 1'h0, \$115  } : \$116 ;
+  assign \$118  = in_loop | \task [56];
+  assign \$119  = ~ \task [57];
+  assign \$120  = \$118  & \$119 ;
+  assign \$121  = span + 13'h1;
+  assign \$122  = repeats ? \$121  : 14'h0000;
+  assign \$123  = \task [57] | last_span;
+  assign \$124  = in_loop | \task [56];
+  assign \$125  = ~ \$124 ;
+  assign \$126  = \$123  | \$125 ;
+  assign \$127  = dry_run & \$126 ;
+  assign \$128  = position + 11'h1;
+  assign \$129  = \$128  - { 1'h0, \begin$49  };
   always @(posedge clk)
-    exceeds_end <= \$146 ;
+    exceeds_end <= \$130 ;
   always @(posedge clk)
-    at_end <= \$147 ;
+    at_end <= \$131 ;
   always @(posedge clk)
-    last_span <= \$148 ;
+    last_span <= \$132 ;
   always @(posedge clk)
-    misplaced <= \$149 ;
+    misplaced <= \$133 ;
   always @(posedge clk)
-    work <= \$150 ;
+    entered <= \$134 ;
   always @(posedge clk)
-    counts__2 <= \$151 ;
+    work <= \$135 ;
   always @(posedge clk)
-    fetching <= \$152 ;
+    work_empty <= \$136 ;
   always @(posedge clk)
-    dry_run <= \$153 ;
+    counts__2 <= \$137 ;
   always @(posedge clk)
-    position <= \$154 ;
+    fetching <= \$138 ;
   always @(posedge clk)
-    \begin$47  <= \$155 ;
+    dry_run <= \$139 ;
   always @(posedge clk)
-    \end  <= \$156 ;
+    position <= \$140 ;
   always @(posedge clk)
-    layer_loaded <= \$157 ;
+    \begin$49  <= \$141 ;
   always @(posedge clk)
-    span <= \$158 ;
+    \end  <= \$142 ;
   always @(posedge clk)
-    counted <= \$159 ;
+    layer_loaded <= \$143 ;
   always @(posedge clk)
-    in_loop <= \$160 ;
+    span <= \$144 ;
   always @(posedge clk)
-    fsm_state <= \$161 ;
+    counted <= \$145 ;
   always @(posedge clk)
-    \task  <= \$162 ;
+    in_loop <= \$146 ;
   always @(posedge clk)
-    layer <= \$163 ;
+    fsm_state <= \$147 ;
   always @(posedge clk)
-    loop_begin <= \$164 ;
+    \task  <= \$148 ;
+  always @(posedge clk)
+    layer_same <= \$149 ;
+  always @(posedge clk)
+    layer <= \$150 ;
+  always @(posedge clk)
+    loop_begin <= \$151 ;
   always @* begin
     if (\$initially ) begin end
     fault = 4'h0;
@@ -47541,16 +48159,16 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
           /* empty */;
       3'h1:
           if (abort) begin
-          end else if (\$10 ) begin
           end else if (\$11 ) begin
+          end else if (\$12 ) begin
             fault = 4'h2;
-          end else if (\$13 ) begin
+          end else if (\$14 ) begin
             fault = 4'ha;
           end
       3'h2:
           if (abort) begin
           end else if (\$18 ) begin
-            if (\$23 ) begin
+            if (\$22 ) begin
               fault = 4'h3;
             end
           end
@@ -47558,16 +48176,16 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
           /* empty */;
       3'h5:
           if (check_done) begin
-            if (\$25 ) begin
+            if (\$24 ) begin
               fault = check_fault;
             end
           end
       3'h4:
-          if (\$28 ) begin
+          if (\$27 ) begin
             fault = 4'h4;
-          end else if (\$29 ) begin
+          end else if (\$28 ) begin
             fault = 4'h9;
-          end else if (\$33 ) begin
+          end else if (\$32 ) begin
             fault = 4'ha;
           end
       default: ;
@@ -47585,7 +48203,7 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
           if (abort) begin
           end else if (\$18 ) begin
             (* full_case = 32'd1 *)
-            if (\$23 ) begin
+            if (\$22 ) begin
             end else begin
               load = 1'h1;
             end
@@ -47621,7 +48239,7 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
       3'h2:
           /* empty */;
       3'h3:
-          check = \$24 ;
+          check = \$23 ;
       default: ;
     endcase
   end
@@ -47640,7 +48258,7 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
       3'h5:
           /* empty */;
       3'h4:
-          o__valid = \$26 ;
+          o__valid = \$25 ;
       default: ;
     endcase
   end
@@ -47659,10 +48277,10 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
       3'h5:
           /* empty */;
       3'h4:
-          if (\$28 ) begin
-          end else if (\$29 ) begin
+          if (\$27 ) begin
+          end else if (\$28 ) begin
+          end else if (\$32 ) begin
           end else if (\$33 ) begin
-          end else if (\$34 ) begin
             issue = 1'h1;
           end
       default: ;
@@ -47670,57 +48288,455 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
   end
   always @* begin
     if (\$initially ) begin end
-    \$146  = \$46 ;
+    \$130  = \$45 ;
+    if (rst) begin
+      \$130  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$131  = \$46 ;
+    if (rst) begin
+      \$131  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$132  = \$48 ;
+    if (rst) begin
+      \$132  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$133  = \$58 ;
+    if (rst) begin
+      \$133  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$134  = \$60 ;
+    if (rst) begin
+      \$134  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$135  = \$82 [10:0];
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$135  = 11'h000;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$135  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$136  = work_empty;
+    if (\$84 ) begin
+      \$136  = 1'h0;
+    end
+    if (\$88 ) begin
+      \$136  = 1'h1;
+    end
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$136  = 1'h1;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$136  = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$137  = counts__2;
+    if (\$89 ) begin
+      \$137  = \$90 [10:0];
+    end
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$137  = 11'h000;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$108 ) begin
+          end else if (\$109 ) begin
+          end else if (\$113 ) begin
+          end else if (\$114 ) begin
+            if (\$127 ) begin
+              \$137  = \$129 [10:0];
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$137  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$138  = fetching;
+    casez (fsm_state)
+      3'h0:
+          \$138  = 2'h0;
+      3'h1:
+        begin
+          \$138  = \$91 [1:0];
+          if (abort) begin
+          end else if (\$92 ) begin
+          end else if (\$93 ) begin
+          end else if (\$95 ) begin
+          end else if (at_end) begin
+          end else if (\$96 ) begin
+            \$138  = 2'h0;
+          end
+        end
+      default: ;
+    endcase
+    if (rst) begin
+      \$138  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$139  = dry_run;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$139  = \dry_run$47 ;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$139  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$140  = position;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$140  = \begin ;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$108 ) begin
+          end else if (\$109 ) begin
+          end else if (\$113 ) begin
+          end else if (\$114 ) begin
+            \$140  = \$117 [10:0];
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$140  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$141  = \begin$49 ;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$141  = \begin ;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$141  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$142  = \end ;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$142  = \end$50 ;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$142  = 11'h000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$143  = layer_loaded;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$143  = 1'h0;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          if (abort) begin
+          end else if (\$100 ) begin
+            \$143  = 1'h1;
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$143  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$144  = span;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$144  = 13'h0000;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$108 ) begin
+          end else if (\$109 ) begin
+          end else if (\$113 ) begin
+          end else if (\$114 ) begin
+            if (\task [57]) begin
+              \$144  = \$122 [12:0];
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$144  = 13'h0000;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$145  = counted;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$145  = 1'h1;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$108 ) begin
+          end else if (\$109 ) begin
+          end else if (\$113 ) begin
+          end else if (\$114 ) begin
+            if (\task [56]) begin
+              \$145  = last_span;
+            end
+          end
+      default: ;
+    endcase
+    if (rst) begin
+      \$145  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$146  = in_loop;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$146  = 1'h0;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h4:
+          if (\$108 ) begin
+          end else if (\$109 ) begin
+          end else if (\$113 ) begin
+          end else if (\$114 ) begin
+            \$146  = \$120 ;
+          end
+      default: ;
+    endcase
     if (rst) begin
       \$146  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$147  = \$47 ;
+    \$147  = fsm_state;
+    casez (fsm_state)
+      3'h0:
+          if (start) begin
+            \$147  = 3'h1;
+          end
+      3'h1:
+          if (abort) begin
+            \$147  = 3'h0;
+          end else if (\$92 ) begin
+          end else if (\$93 ) begin
+            \$147  = 3'h0;
+          end else if (\$95 ) begin
+            \$147  = 3'h0;
+          end else if (at_end) begin
+            if (empty) begin
+              \$147  = 3'h0;
+            end
+          end else if (\$96 ) begin
+            \$147  = 3'h2;
+          end
+      3'h2:
+          if (abort) begin
+            \$147  = 3'h0;
+          end else if (\$100 ) begin
+            (* full_case = 32'd1 *)
+            if (\$104 ) begin
+              \$147  = 3'h0;
+            end else begin
+              \$147  = 3'h3;
+            end
+          end else if (\$101 ) begin
+          end else if (\$103 ) begin
+            \$147  = 3'h4;
+          end
+      3'h3:
+        begin
+          if (load_done) begin
+            \$147  = 3'h2;
+          end
+          if (\$105 ) begin
+            \$147  = 3'h4;
+          end
+          if (check) begin
+            \$147  = 3'h5;
+          end
+        end
+      3'h5:
+          if (check_done) begin
+            \$147  = 3'h2;
+            if (\$106 ) begin
+              \$147  = 3'h0;
+            end
+          end
+      3'h4:
+          if (\$108 ) begin
+            \$147  = 3'h0;
+          end else if (\$109 ) begin
+            \$147  = 3'h0;
+          end else if (\$113 ) begin
+            \$147  = 3'h0;
+          end else if (\$114 ) begin
+            \$147  = 3'h1;
+          end
+      default: ;
+    endcase
     if (rst) begin
-      \$147  = 1'h0;
+      \$147  = 3'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$148  = \$49 ;
-    if (rst) begin
-      \$148  = 1'h0;
-    end
+    \$148  = \task ;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          if (abort) begin
+          end else if (\$92 ) begin
+          end else if (\$93 ) begin
+          end else if (\$95 ) begin
+          end else if (at_end) begin
+          end else if (\$96 ) begin
+            \$148  = tasks__data[58:0];
+          end
+      default: ;
+    endcase
   end
   always @* begin
     if (\$initially ) begin end
-    \$149  = \$59 ;
+    \$149  = layer_same;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          if (abort) begin
+          end else if (\$92 ) begin
+          end else if (\$93 ) begin
+          end else if (\$95 ) begin
+          end else if (at_end) begin
+          end else if (\$96 ) begin
+            \$149  = \$97 ;
+          end
+      3'h2:
+          if (abort) begin
+          end else if (\$100 ) begin
+            \$149  = 1'h1;
+          end
+      default: ;
+    endcase
     if (rst) begin
       \$149  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$150  = \$103 [10:0];
+    \$150  = layer;
     casez (fsm_state)
       3'h0:
-          if (start) begin
-            \$150  = 11'h000;
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          if (abort) begin
+          end else if (\$100 ) begin
+            \$150  = \task [35:32];
           end
       default: ;
     endcase
     if (rst) begin
-      \$150  = 11'h000;
+      \$150  = 4'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$151  = counts__2;
-    if (\$104 ) begin
-      \$151  = \$105 [10:0];
-    end
+    \$151  = loop_begin;
     casez (fsm_state)
       3'h0:
-          if (start) begin
-            \$151  = 11'h000;
-          end
+          /* empty */;
       3'h1:
           /* empty */;
       3'h2:
@@ -47730,363 +48746,18 @@ module backspike_default_wg_queue_queue (rst, tile_valid, busy, running, batch, 
       3'h5:
           /* empty */;
       3'h4:
-          if (\$124 ) begin
-          end else if (\$125 ) begin
-          end else if (\$129 ) begin
-          end else if (\$130 ) begin
-            if (\$143 ) begin
-              \$151  = \$145 [10:0];
+          if (\$108 ) begin
+          end else if (\$109 ) begin
+          end else if (\$113 ) begin
+          end else if (\$114 ) begin
+            if (\task [56]) begin
+              \$151  = position;
             end
           end
       default: ;
     endcase
     if (rst) begin
       \$151  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$152  = fetching;
-    casez (fsm_state)
-      3'h0:
-          \$152  = 2'h0;
-      3'h1:
-        begin
-          \$152  = \$106 [1:0];
-          if (abort) begin
-          end else if (\$107 ) begin
-          end else if (\$108 ) begin
-          end else if (\$110 ) begin
-          end else if (at_end) begin
-          end else if (\$111 ) begin
-            \$152  = 2'h0;
-          end
-        end
-      default: ;
-    endcase
-    if (rst) begin
-      \$152  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$153  = dry_run;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$153  = \dry_run$45 ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$153  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$154  = position;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$154  = \begin ;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h4:
-          if (\$124 ) begin
-          end else if (\$125 ) begin
-          end else if (\$129 ) begin
-          end else if (\$130 ) begin
-            \$154  = \$133 [10:0];
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$154  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$155  = \begin$47 ;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$155  = \begin ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$155  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$156  = \end ;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$156  = \end$48 ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$156  = 11'h000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$157  = layer_loaded;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$157  = 1'h0;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          if (abort) begin
-          end else if (\$115 ) begin
-            \$157  = 1'h1;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$157  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$158  = span;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$158  = 13'h0000;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h4:
-          if (\$124 ) begin
-          end else if (\$125 ) begin
-          end else if (\$129 ) begin
-          end else if (\$130 ) begin
-            if (\task [57]) begin
-              \$158  = \$138 [12:0];
-            end
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$158  = 13'h0000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$159  = counted;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$159  = 1'h1;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h4:
-          if (\$124 ) begin
-          end else if (\$125 ) begin
-          end else if (\$129 ) begin
-          end else if (\$130 ) begin
-            if (\task [56]) begin
-              \$159  = last_span;
-            end
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$159  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$160  = in_loop;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$160  = 1'h0;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h4:
-          if (\$124 ) begin
-          end else if (\$125 ) begin
-          end else if (\$129 ) begin
-          end else if (\$130 ) begin
-            \$160  = \$136 ;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$160  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$161  = fsm_state;
-    casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$161  = 3'h1;
-          end
-      3'h1:
-          if (abort) begin
-            \$161  = 3'h0;
-          end else if (\$107 ) begin
-          end else if (\$108 ) begin
-            \$161  = 3'h0;
-          end else if (\$110 ) begin
-            \$161  = 3'h0;
-          end else if (at_end) begin
-            if (empty) begin
-              \$161  = 3'h0;
-            end
-          end else if (\$111 ) begin
-            \$161  = 3'h2;
-          end
-      3'h2:
-          if (abort) begin
-            \$161  = 3'h0;
-          end else if (\$115 ) begin
-            (* full_case = 32'd1 *)
-            if (\$120 ) begin
-              \$161  = 3'h0;
-            end else begin
-              \$161  = 3'h3;
-            end
-          end else if (\$116 ) begin
-          end else if (\$119 ) begin
-            \$161  = 3'h4;
-          end
-      3'h3:
-        begin
-          if (load_done) begin
-            \$161  = 3'h2;
-          end
-          if (\$121 ) begin
-            \$161  = 3'h4;
-          end
-          if (check) begin
-            \$161  = 3'h5;
-          end
-        end
-      3'h5:
-          if (check_done) begin
-            \$161  = 3'h2;
-            if (\$122 ) begin
-              \$161  = 3'h0;
-            end
-          end
-      3'h4:
-          if (\$124 ) begin
-            \$161  = 3'h0;
-          end else if (\$125 ) begin
-            \$161  = 3'h0;
-          end else if (\$129 ) begin
-            \$161  = 3'h0;
-          end else if (\$130 ) begin
-            \$161  = 3'h1;
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$161  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$162  = \task ;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (abort) begin
-          end else if (\$107 ) begin
-          end else if (\$108 ) begin
-          end else if (\$110 ) begin
-          end else if (at_end) begin
-          end else if (\$111 ) begin
-            \$162  = tasks__data[58:0];
-          end
-      default: ;
-    endcase
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$163  = layer;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          if (abort) begin
-          end else if (\$115 ) begin
-            \$163  = \task [35:32];
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$163  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$164  = loop_begin;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          /* empty */;
-      3'h4:
-          if (\$124 ) begin
-          end else if (\$125 ) begin
-          end else if (\$129 ) begin
-          end else if (\$130 ) begin
-            if (\task [56]) begin
-              \$164  = position;
-            end
-          end
-      default: ;
-    endcase
-    if (rst) begin
-      \$164  = 11'h000;
     end
   end
   assign o__payload[32:20] = span;

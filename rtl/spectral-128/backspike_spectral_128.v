@@ -272,16 +272,16 @@ module backspike_spectral_128(s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_ws
     .host__request__payload(host__request__payload),
     .host__request__valid(host__request__valid),
     .host__response__payload(sums__response__payload),
-    .\port$2554$0 (\saa$132 ),
-    .\port$2556$0 (\sbb$134 ),
-    .\port$2558$0 (\sab$136 ),
-    .\port$2560$0 (\ta$138 ),
-    .\port$2562$0 (\tb$140 ),
-    .\port$2576$0 (\x$142 ),
-    .\port$2578$0 (\y$144 ),
-    .\port$2581$0 (\xx$146 ),
-    .\port$2584$0 (\yy$148 ),
-    .\port$2587$0 (\xy$150 ),
+    .\port$2544$0 (\saa$132 ),
+    .\port$2546$0 (\sbb$134 ),
+    .\port$2548$0 (\sab$136 ),
+    .\port$2550$0 (\ta$138 ),
+    .\port$2552$0 (\tb$140 ),
+    .\port$2566$0 (\x$142 ),
+    .\port$2568$0 (\y$144 ),
+    .\port$2571$0 (\xx$146 ),
+    .\port$2574$0 (\yy$148 ),
+    .\port$2577$0 (\xy$150 ),
     .rst(rst)
   );
   assign command[2] = \$1 ;
@@ -386,8 +386,8 @@ module backspike_spectral_128_analysis (rst, clear, i__valid, i__ready, log_heig
     .i__valid(\i__valid$14 ),
     .o__payload(\i__payload$16 ),
     .o__valid(\i__valid$18 ),
-    .\port$2477$0 (\$4 ),
-    .\port$2480$0 (\$5 ),
+    .\port$2467$0 (\$4 ),
+    .\port$2470$0 (\$5 ),
     .rst(rst)
   );
   backspike_spectral_128_analysis_spectral_sums  spectral_sums (
@@ -617,9 +617,9 @@ module backspike_spectral_128_analysis_column_pairs (rst, clear, i__ready, log_h
   backspike_spectral_128_analysis_column_pairs_memory  memory (
     .clear(clear),
     .clk(clk),
-    .\port$2430$0 (i__payload),
-    .\port$2447$0 (second),
-    .\port$2453$0 (place),
+    .\port$2420$0 (i__payload),
+    .\port$2437$0 (second),
+    .\port$2443$0 (place),
     .read0__data(read0__data),
     .read__addr(address),
     .rst(rst),
@@ -1020,17 +1020,17 @@ module backspike_spectral_128_analysis_column_pairs (rst, clear, i__ready, log_h
   assign \$5  = { 1'h0, \$4 [15:1] };
 endmodule
 
-module backspike_spectral_128_analysis_column_pairs_memory (rst, clear, write__en, \port$2430$0 , \port$2447$0 , \port$2453$0 , read__addr, read0__data, clk);
+module backspike_spectral_128_analysis_column_pairs_memory (rst, clear, write__en, \port$2420$0 , \port$2437$0 , \port$2443$0 , read__addr, read0__data, clk);
   input clear;
   wire clear;
   input clk;
   wire clk;
-  input [60:0] \port$2430$0 ;
-  wire [60:0] \port$2430$0 ;
-  input \port$2447$0 ;
-  wire \port$2447$0 ;
-  input \port$2453$0 ;
-  wire \port$2453$0 ;
+  input [60:0] \port$2420$0 ;
+  wire [60:0] \port$2420$0 ;
+  input \port$2437$0 ;
+  wire \port$2437$0 ;
+  input \port$2443$0 ;
+  wire \port$2443$0 ;
   output [53:0] read0__data;
   reg [53:0] read0__data = 54'h00000000000000;
   input [8:0] read__addr;
@@ -1044,7 +1044,7 @@ module backspike_spectral_128_analysis_column_pairs_memory (rst, clear, write__e
   reg [53:0] copy0 [511:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$2453$0 , \port$2447$0 , \port$2430$0 [60:54] }] <= \port$2430$0 [53:0];
+      copy0[{ \port$2443$0 , \port$2437$0 , \port$2420$0 [60:54] }] <= \port$2420$0 [53:0];
   end
   reg [53:0] _0_;
   always @(posedge clk) begin
@@ -1143,8 +1143,8 @@ module backspike_spectral_128_analysis_cumulate (rst, clear, i__payload, i__vali
   backspike_spectral_128_analysis_cumulate_memory  memory (
     .clear(clear),
     .clk(clk),
-    .\port$2514$0 (image_result),
-    .\port$2520$0 (reference_result),
+    .\port$2504$0 (image_result),
+    .\port$2510$0 (reference_result),
     .read0__data(read0__data),
     .read__addr(address),
     .rst(rst),
@@ -1212,15 +1212,15 @@ module backspike_spectral_128_analysis_cumulate (rst, clear, i__payload, i__vali
   assign o__payload[29:0] = image_result;
 endmodule
 
-module backspike_spectral_128_analysis_cumulate_memory (rst, clear, read__addr, write__en, write__addr, \port$2514$0 , \port$2520$0 , read0__data, clk);
+module backspike_spectral_128_analysis_cumulate_memory (rst, clear, read__addr, write__en, write__addr, \port$2504$0 , \port$2510$0 , read0__data, clk);
   input clear;
   wire clear;
   input clk;
   wire clk;
-  input [29:0] \port$2514$0 ;
-  wire [29:0] \port$2514$0 ;
-  input [29:0] \port$2520$0 ;
-  wire [29:0] \port$2520$0 ;
+  input [29:0] \port$2504$0 ;
+  wire [29:0] \port$2504$0 ;
+  input [29:0] \port$2510$0 ;
+  wire [29:0] \port$2510$0 ;
   output [59:0] read0__data;
   reg [59:0] read0__data = 60'h000000000000000;
   input [7:0] read__addr;
@@ -1236,7 +1236,7 @@ module backspike_spectral_128_analysis_cumulate_memory (rst, clear, read__addr, 
   reg [59:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$2520$0 , \port$2514$0  };
+      copy0[write__addr] <= { \port$2510$0 , \port$2504$0  };
   end
   reg [59:0] _0_;
   always @(posedge clk) begin
@@ -1551,7 +1551,7 @@ module backspike_spectral_128_analysis_scale (rst, clear, i__valid, go, o__ready
   assign o__payload[60:54] = row_4;
 endmodule
 
-module backspike_spectral_128_analysis_separate (rst, clear, \port$2477$0 , i__valid, \port$2480$0 , o__payload, o__valid, clk);
+module backspike_spectral_128_analysis_separate (rst, clear, \port$2467$0 , i__valid, \port$2470$0 , o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire [26:0] \$1 ;
   wire [3:0] \$10 ;
@@ -1588,30 +1588,30 @@ module backspike_spectral_128_analysis_separate (rst, clear, \port$2477$0 , i__v
   reg o__valid = 1'h0;
   reg [3:0] out_place = 4'h0;
   reg [3:0] place = 4'h0;
-  input [4:0] \port$2477$0 ;
-  wire [4:0] \port$2477$0 ;
-  input [53:0] \port$2480$0 ;
-  wire [53:0] \port$2480$0 ;
+  input [4:0] \port$2467$0 ;
+  wire [4:0] \port$2467$0 ;
+  input [53:0] \port$2470$0 ;
+  wire [53:0] \port$2470$0 ;
   reg [27:0] reference = 28'h0000000;
   wire [26:0] reference_left;
   wire [26:0] reference_right;
   input rst;
   wire rst;
-  assign complete = i__valid & \port$2477$0 [0];
+  assign complete = i__valid & \port$2467$0 [0];
   assign image_left = imaginary ? here[53:27] : here[26:0];
   assign \$1  = ~ mirrored[53:27];
-  assign image_right = imaginary ? \$1  : \port$2480$0 [26:0];
-  assign reference_left = imaginary ? mirrored[26:0] : \port$2480$0 [53:27];
+  assign image_right = imaginary ? \$1  : \port$2470$0 [26:0];
+  assign reference_left = imaginary ? mirrored[26:0] : \port$2470$0 [53:27];
   assign \$2  = ~ here[26:0];
   assign reference_right = imaginary ? \$2  : here[53:27];
-  assign \$3  = ~ \port$2477$0 [0];
+  assign \$3  = ~ \port$2467$0 [0];
   assign \$4  = i__valid & \$3 ;
   assign \$5  = $signed(image_left) + $signed(image_right);
   assign \$6  = $signed(\$5 ) + $signed({ { 26{1'h0} }, { 1'h0, imaginary } });
   assign \$7  = $signed(reference_left) + $signed(reference_right);
   assign \$8  = $signed(\$7 ) + $signed({ { 26{1'h0} }, { 1'h0, imaginary } });
   assign \$9  = complete | imaginary;
-  assign \$10  = imaginary ? place : \port$2477$0 [4:1];
+  assign \$10  = imaginary ? place : \port$2467$0 [4:1];
   always @(posedge clk)
     here <= \$11 ;
   always @(posedge clk)
@@ -1634,21 +1634,21 @@ module backspike_spectral_128_analysis_separate (rst, clear, \port$2477$0 , i__v
     if (\$initially ) begin end
     \$11  = here;
     if (\$4 ) begin
-      \$11  = \port$2480$0 ;
+      \$11  = \port$2470$0 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$12  = mirrored;
     if (complete) begin
-      \$12  = \port$2480$0 ;
+      \$12  = \port$2470$0 ;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$13  = place;
     if (complete) begin
-      \$13  = \port$2477$0 [4:1];
+      \$13  = \port$2467$0 [4:1];
     end
   end
   always @* begin
@@ -2511,7 +2511,7 @@ module backspike_spectral_128_engine (rst, read__addr, columns__valid, write__ad
     .columns(second),
     .exponent(exponent),
     .line(at[13:7]),
-    .\port$2365$36 (\o__payload$79 [48:36]),
+    .\port$2355$36 (\o__payload$79 [48:36]),
     .replace(replace),
     .rst(rst),
     .update(write__en)
@@ -2524,8 +2524,8 @@ module backspike_spectral_128_engine (rst, read__addr, columns__valid, write__ad
     .o__payload(o__payload),
     .o__ready(\i__ready$42 ),
     .o__valid(o__valid),
-    .\port$1735$0 (read__data),
-    .\port$1892$0 (exponent),
+    .\port$1725$0 (read__data),
+    .\port$1882$0 (exponent),
     .rst(rst)
   );
   backspike_spectral_128_engine_fft  fft (
@@ -2874,7 +2874,7 @@ module backspike_spectral_128_engine_align (rst, i__valid, o__ready, step, i__pa
   assign \$13 [5:3] = { 1'h0, shift[4:3] };
 endmodule
 
-module backspike_spectral_128_engine_exponents (rst, replace, line, columns, exponent, update, \port$2365$36 , clk);
+module backspike_spectral_128_engine_exponents (rst, replace, line, columns, exponent, update, \port$2355$36 , clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -2895,8 +2895,8 @@ module backspike_spectral_128_engine_exponents (rst, replace, line, columns, exp
   wire [6:0] line;
   reg [6:0] place0 = 7'h00;
   reg [6:0] place1 = 7'h00;
-  input [12:0] \port$2365$36 ;
-  wire [12:0] \port$2365$36 ;
+  input [12:0] \port$2355$36 ;
+  wire [12:0] \port$2355$36 ;
   wire [5:0] read1__data;
   input replace;
   wire replace;
@@ -2919,9 +2919,9 @@ module backspike_spectral_128_engine_exponents (rst, replace, line, columns, exp
   always @(posedge clk)
     update0 <= \$6 ;
   always @(posedge clk)
-    place0 <= \port$2365$36 [12:6];
+    place0 <= \port$2355$36 [12:6];
   always @(posedge clk)
-    value0 <= \port$2365$36 [5:0];
+    value0 <= \port$2355$36 [5:0];
   always @(posedge clk)
     replace0 <= replace;
   always @(posedge clk)
@@ -2941,12 +2941,12 @@ module backspike_spectral_128_engine_exponents (rst, replace, line, columns, exp
   assign \$1  = ~ columns;
   backspike_spectral_128_engine_exponents_table  \table (
     .clk(clk),
-    .\port$1847$7 (line),
-    .\port$1869$0 (columns),
-    .\port$1890$0 (\$like ),
-    .\port$2365$42 (\port$2365$36 [12:6]),
-    .\port$623$0 (\$1 ),
-    .\port$624$0 (\$2 ),
+    .\port$1837$7 (line),
+    .\port$1859$0 (columns),
+    .\port$1880$0 (\$like ),
+    .\port$2355$42 (\port$2355$36 [12:6]),
+    .\port$613$0 (\$1 ),
+    .\port$614$0 (\$2 ),
     .read0__data(exponent),
     .read1__data(read1__data),
     .rst(rst),
@@ -2976,21 +2976,21 @@ module backspike_spectral_128_engine_exponents (rst, replace, line, columns, exp
   end
 endmodule
 
-module backspike_spectral_128_engine_exponents_table (rst, \port$623$0 , \port$624$0 , \port$1847$7 , \port$1869$0 , write__en, \port$1890$0 , write__data, read0__data, read1__data, \port$2365$42 , clk);
+module backspike_spectral_128_engine_exponents_table (rst, \port$613$0 , \port$614$0 , \port$1837$7 , \port$1859$0 , write__en, \port$1880$0 , write__data, read0__data, read1__data, \port$2355$42 , clk);
   input clk;
   wire clk;
-  input [6:0] \port$1847$7 ;
-  wire [6:0] \port$1847$7 ;
-  input \port$1869$0 ;
-  wire \port$1869$0 ;
-  input [6:0] \port$1890$0 ;
-  wire [6:0] \port$1890$0 ;
-  input [6:0] \port$2365$42 ;
-  wire [6:0] \port$2365$42 ;
-  input \port$623$0 ;
-  wire \port$623$0 ;
-  input \port$624$0 ;
-  wire \port$624$0 ;
+  input [6:0] \port$1837$7 ;
+  wire [6:0] \port$1837$7 ;
+  input \port$1859$0 ;
+  wire \port$1859$0 ;
+  input [6:0] \port$1880$0 ;
+  wire [6:0] \port$1880$0 ;
+  input [6:0] \port$2355$42 ;
+  wire [6:0] \port$2355$42 ;
+  input \port$613$0 ;
+  wire \port$613$0 ;
+  input \port$614$0 ;
+  wire \port$614$0 ;
   output [5:0] read0__data;
   reg [5:0] read0__data = 6'h00;
   output [5:0] read1__data;
@@ -3007,22 +3007,22 @@ module backspike_spectral_128_engine_exponents_table (rst, \port$623$0 , \port$6
   reg [5:0] copy0 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[{ \port$624$0 , \port$1890$0  }] <= write__data;
+      copy0[{ \port$614$0 , \port$1880$0  }] <= write__data;
   end
   reg [5:0] _0_;
   always @(posedge clk) begin
-    _0_ <= copy0[{ \port$1869$0 , \port$1847$7  }];
+    _0_ <= copy0[{ \port$1859$0 , \port$1837$7  }];
   end
   assign read__data = _0_;
   (* no_rw_check = 32'd1 *)
   reg [5:0] copy1 [255:0];
   always @(posedge clk) begin
     if (write__en)
-      copy1[{ \port$624$0 , \port$1890$0  }] <= write__data;
+      copy1[{ \port$614$0 , \port$1880$0  }] <= write__data;
   end
   reg [5:0] _1_;
   always @(posedge clk) begin
-    _1_ <= copy1[{ \port$623$0 , \port$2365$42  }];
+    _1_ <= copy1[{ \port$613$0 , \port$2355$42  }];
   end
   assign \read__data$20  = _1_;
   always @(posedge clk)
@@ -3031,7 +3031,7 @@ module backspike_spectral_128_engine_exponents_table (rst, \port$623$0 , \port$6
     read1__data <= \read__data$20 ;
 endmodule
 
-module backspike_spectral_128_engine_fetch (rst, i__ready, o__ready, \port$1735$0 , i__payload, i__valid, \port$1892$0 , o__payload, o__valid, clk);
+module backspike_spectral_128_engine_fetch (rst, i__ready, o__ready, \port$1725$0 , i__payload, i__valid, \port$1882$0 , o__payload, o__valid, clk);
   reg \$initially  = 0;
   wire \$1 ;
   reg \$10 ;
@@ -3066,10 +3066,10 @@ module backspike_spectral_128_engine_fetch (rst, i__ready, o__ready, \port$1735$
   wire o__ready;
   output o__valid;
   wire o__valid;
-  input [41:0] \port$1735$0 ;
-  wire [41:0] \port$1735$0 ;
-  input [5:0] \port$1892$0 ;
-  wire [5:0] \port$1892$0 ;
+  input [41:0] \port$1725$0 ;
+  wire [41:0] \port$1725$0 ;
+  input [5:0] \port$1882$0 ;
+  wire [5:0] \port$1882$0 ;
   reg present0 = 1'h0;
   reg present1 = 1'h0;
   reg [4:0] read = 5'h00;
@@ -3111,9 +3111,9 @@ module backspike_spectral_128_engine_fetch (rst, i__ready, o__ready, \port$1735$
     tag2 <= tag1;
   backspike_spectral_128_engine_fetch_buffer  buffer (
     .clk(clk),
-    .\port$1735$0 (\port$1735$0 ),
-    .\port$1892$0 (\port$1892$0 ),
-    .\port$2292$0 (tag2),
+    .\port$1725$0 (\port$1725$0 ),
+    .\port$1882$0 (\port$1882$0 ),
+    .\port$2282$0 (tag2),
     .read0__data(\row$28 ),
     .read__addr(read[3:0]),
     .read__en(\i__ready$13 ),
@@ -3179,17 +3179,17 @@ module backspike_spectral_128_engine_fetch (rst, i__ready, o__ready, \port$1735$
   assign \$signal  = valid;
 endmodule
 
-module backspike_spectral_128_engine_fetch_buffer (rst, read__en, \port$1735$0 , \port$1892$0 , write__addr, read__addr, write__en, \port$2292$0 , read0__data, clk);
+module backspike_spectral_128_engine_fetch_buffer (rst, read__en, \port$1725$0 , \port$1882$0 , write__addr, read__addr, write__en, \port$2282$0 , read0__data, clk);
   reg \$initially  = 0;
   reg [49:0] \$1 ;
   input clk;
   wire clk;
-  input [41:0] \port$1735$0 ;
-  wire [41:0] \port$1735$0 ;
-  input [5:0] \port$1892$0 ;
-  wire [5:0] \port$1892$0 ;
-  input [1:0] \port$2292$0 ;
-  wire [1:0] \port$2292$0 ;
+  input [41:0] \port$1725$0 ;
+  wire [41:0] \port$1725$0 ;
+  input [5:0] \port$1882$0 ;
+  wire [5:0] \port$1882$0 ;
+  input [1:0] \port$2282$0 ;
+  wire [1:0] \port$2282$0 ;
   output [49:0] read0__data;
   reg [49:0] read0__data = 50'h0000000000000;
   input [3:0] read__addr;
@@ -3208,7 +3208,7 @@ module backspike_spectral_128_engine_fetch_buffer (rst, read__en, \port$1735$0 ,
   reg [49:0] copy0 [15:0];
   always @(posedge clk) begin
     if (write__en)
-      copy0[write__addr] <= { \port$2292$0 , \port$1892$0 , \port$1735$0  };
+      copy0[write__addr] <= { \port$2282$0 , \port$1882$0 , \port$1725$0  };
   end
   reg [49:0] _0_;
   always @(posedge clk) begin
@@ -7853,6 +7853,7 @@ module backspike_spectral_128_host (axi__awprot, axi__awvalid, axi__wdata, axi__
     .rst(rst)
   );
   backspike_spectral_128_host_port  port (
+    .axi__araddr(axi__araddr),
     .axi__arready(axi__arready),
     .axi__awaddr(axi__awaddr),
     .axi__awready(axi__awready),
@@ -7875,7 +7876,6 @@ module backspike_spectral_128_host (axi__awprot, axi__awvalid, axi__wdata, axi__
     .response__payload(response__payload),
     .response__valid(response__valid),
     .rst(rst),
-    .w_data(axi__araddr),
     .w_en(axi__arvalid)
   );
   backspike_spectral_128_host_registers  registers (
@@ -7982,7 +7982,7 @@ module backspike_spectral_128_host_bus (rst, i__request__valid, i__request__read
   assign o__request__valid = \$signal ;
 endmodule
 
-module backspike_spectral_128_host_port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, axi__bready, w_data, w_en, \r_en$37 , clk, rst, axi__awready, axi__wready, request__valid, axi__bresp, axi__rresp, axi__arready, axi__rvalid, axi__rdata, request__ready, request__payload, axi__bvalid
+module backspike_spectral_128_host_port (axi__awvalid, axi__wdata, axi__wstrb, axi__wvalid, axi__bready, axi__araddr, w_en, \r_en$37 , clk, rst, axi__awready, axi__wready, request__valid, axi__bresp, axi__rresp, axi__arready, axi__rvalid, axi__rdata, request__ready, request__payload, axi__bvalid
 , response__valid, response__payload, axi__awaddr);
   reg \$initially  = 0;
   wire \$1 ;
@@ -8004,14 +8004,14 @@ module backspike_spectral_128_host_port (axi__awvalid, axi__wdata, axi__wstrb, a
   wire \$24 ;
   wire \$25 ;
   wire \$26 ;
-  wire \$27 ;
-  wire \$28 ;
+  wire [22:0] \$27 ;
+  wire [31:0] \$28 ;
   wire \$29 ;
   wire \$3 ;
-  wire [23:0] \$30 ;
-  wire [31:0] \$31 ;
+  wire [31:0] \$30 ;
+  wire \$31 ;
   wire \$32 ;
-  wire [31:0] \$33 ;
+  wire \$33 ;
   wire \$34 ;
   wire \$35 ;
   wire \$36 ;
@@ -8041,9 +8041,9 @@ module backspike_spectral_128_host_port (axi__awvalid, axi__wdata, axi__wstrb, a
   wire \$58 ;
   reg \$59 ;
   wire \$6 ;
-  reg [23:0] \$60 ;
+  reg [22:0] \$60 ;
   reg \$61 ;
-  reg [35:0] \$62 ;
+  reg [32:0] \$62 ;
   reg \$63 ;
   reg [3:0] \$64 ;
   reg [3:0] \$65 ;
@@ -8056,7 +8056,9 @@ module backspike_spectral_128_host_port (axi__awvalid, axi__wdata, axi__wstrb, a
   wire \$8 ;
   wire \$9 ;
   reg aw_full = 1'h0;
-  reg [23:0] aw_held = 24'h000000;
+  reg [22:0] aw_held = 23'h000000;
+  input [23:0] axi__araddr;
+  wire [23:0] axi__araddr;
   output axi__arready;
   wire axi__arready;
   input [23:0] axi__awaddr;
@@ -8098,7 +8100,7 @@ module backspike_spectral_128_host_port (axi__awvalid, axi__wdata, axi__wstrb, a
   wire done;
   reg offered = 1'h0;
   reg [3:0] pending = 4'h0;
-  wire [23:0] r_data;
+  wire [22:0] r_data;
   wire [32:0] \r_data$33 ;
   wire r_en;
   input \r_en$37 ;
@@ -8120,35 +8122,33 @@ module backspike_spectral_128_host_port (axi__awvalid, axi__wdata, axi__wstrb, a
   input rst;
   wire rst;
   wire start;
-  input [23:0] w_data;
-  wire [23:0] w_data;
   input w_en;
   wire w_en;
   reg \w_en$43 ;
   reg w_full = 1'h0;
-  reg [35:0] w_held = 36'h000000000;
+  reg [32:0] w_held = 33'h000000000;
   reg was_read = 1'h0;
   reg writing = 1'h0;
-  assign \$26  = ~ \$25 ;
-  assign \$27  = \$24  | \$26 ;
-  assign refuse = read ? \$23  : \$27 ;
-  assign \$28  = ~ refuse;
-  assign request__valid = start & \$28 ;
-  assign \$29  = ~ read;
-  assign \$30  = read ? r_data : aw_held;
-  assign \$31  = read ? 32'd0 : w_held[31:0];
-  assign \$32  = refuse | request__ready;
-  assign done = start & \$32 ;
+  assign \$25  = ~ refuse;
+  assign request__valid = start & \$25 ;
+  assign \$26  = ~ read;
+  assign \$27  = read ? r_data : aw_held;
+  assign \$28  = read ? 32'd0 : w_held[31:0];
+  assign \$29  = refuse | request__ready;
+  assign done = start & \$29 ;
   assign r_en = done & read;
   assign axi__bresp = b_error ? 2'h2 : 2'h0;
   assign axi__rresp = \r_data$33 [32] ? 2'h2 : 2'h0;
-  assign \$33  = refused ? 32'd0 : response__payload[31:0];
-  assign \$34  = response__payload[32] | refused;
-  assign \$35  = response__valid | refused;
-  assign \$36  = ~ writing;
-  assign \$37  = \$35  & \$36 ;
-  assign \$38  = axi__awvalid & axi__awready;
-  assign \$39  = axi__wvalid & axi__wready;
+  assign \$30  = refused ? 32'd0 : response__payload[31:0];
+  assign \$31  = response__payload[32] | refused;
+  assign \$32  = response__valid | refused;
+  assign \$33  = ~ writing;
+  assign \$34  = \$32  & \$33 ;
+  assign \$35  = axi__awvalid & axi__awready;
+  assign \$36  = | axi__awaddr[1:0];
+  assign \$37  = axi__wvalid & axi__wready;
+  assign \$38  = & axi__wstrb;
+  assign \$39  = ~ \$38 ;
   assign \$40  = ~ request__ready;
   assign \$41  = request__valid & \$40 ;
   assign \$42  = done & read;
@@ -8194,47 +8194,48 @@ module backspike_spectral_128_host_port (axi__awvalid, axi__wdata, axi__wstrb, a
     b_error <= \$70 ;
   assign axi__awready = ~ aw_full;
   assign axi__wready = ~ w_full;
-  assign \$1  = ~ claimed[3];
-  assign \$2  = r_rdy & \$1 ;
-  assign \$3  = aw_full & w_full;
-  assign \$4  = ~ axi__bvalid;
-  assign \$5  = \$4  | axi__bready;
-  assign \$6  = \$3  & \$5 ;
-  assign \$7  = \$6  & was_read;
-  assign \$8  = ~ \$7 ;
-  assign \$9  = \$2  & \$8 ;
-  assign read = offered ? was_read : \$9 ;
-  assign \$10  = aw_full & w_full;
-  assign \$11  = ~ axi__bvalid;
-  assign \$12  = \$11  | axi__bready;
-  assign \$13  = \$10  & \$12 ;
-  assign \$14  = ~ claimed[3];
-  assign \$15  = r_rdy & \$14 ;
-  assign \$16  = \$13  | \$15 ;
-  assign \$17  = ~ writing;
-  assign \$18  = \$16  & \$17 ;
-  assign \$19  = ~ refuse;
-  assign \$20  = read & \$19 ;
-  assign \$21  = ~| pending;
-  assign \$22  = \$20  | \$21 ;
-  assign start = \$18  & \$22 ;
-  assign \$23  = | r_data[1:0];
-  assign \$24  = | aw_held[1:0];
-  assign \$25  = & w_held[35:32];
+  assign \$1  = | axi__araddr[1:0];
+  assign \$2  = ~ claimed[3];
+  assign \$3  = r_rdy & \$2 ;
+  assign \$4  = aw_full & w_full;
+  assign \$5  = ~ axi__bvalid;
+  assign \$6  = \$5  | axi__bready;
+  assign \$7  = \$4  & \$6 ;
+  assign \$8  = \$7  & was_read;
+  assign \$9  = ~ \$8 ;
+  assign \$10  = \$3  & \$9 ;
+  assign read = offered ? was_read : \$10 ;
+  assign \$11  = aw_full & w_full;
+  assign \$12  = ~ axi__bvalid;
+  assign \$13  = \$12  | axi__bready;
+  assign \$14  = \$11  & \$13 ;
+  assign \$15  = ~ claimed[3];
+  assign \$16  = r_rdy & \$15 ;
+  assign \$17  = \$14  | \$16 ;
+  assign \$18  = ~ writing;
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = ~ refuse;
+  assign \$21  = read & \$20 ;
+  assign \$22  = ~| pending;
+  assign \$23  = \$21  | \$22 ;
+  assign start = \$19  & \$23 ;
+  assign \$24  = aw_held[22] | w_held[32];
+  assign refuse = read ? r_data[22] : \$24 ;
   backspike_spectral_128_host_port_ar  ar (
     .clk(clk),
+    .\port$0$70 (axi__araddr[23:2]),
+    .\port$9$0 (\$1 ),
     .r_data(r_data),
     .r_en(r_en),
     .r_rdy(r_rdy),
     .rst(rst),
     .w_en(w_en),
-    .w_port__data(w_data),
     .w_rdy(axi__arready)
   );
   backspike_spectral_128_host_port_r  r (
     .clk(clk),
-    .\port$49$0 (\$33 ),
-    .\port$50$0 (\$34 ),
+    .\port$46$0 (\$30 ),
+    .\port$47$0 (\$31 ),
     .r_data(\r_data$33 ),
     .r_en(\r_en$37 ),
     .r_rdy(axi__rvalid),
@@ -8244,14 +8245,14 @@ module backspike_spectral_128_host_port (axi__awvalid, axi__wdata, axi__wstrb, a
   always @* begin
     if (\$initially ) begin end
     \w_en$43  = 1'h0;
-    if (\$37 ) begin
+    if (\$34 ) begin
       \w_en$43  = 1'h1;
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$59  = aw_full;
-    if (\$38 ) begin
+    if (\$35 ) begin
       \$59  = 1'h1;
     end
     if (\$55 ) begin
@@ -8264,14 +8265,14 @@ module backspike_spectral_128_host_port (axi__awvalid, axi__wdata, axi__wstrb, a
   always @* begin
     if (\$initially ) begin end
     \$60  = aw_held;
-    if (\$38 ) begin
-      \$60  = axi__awaddr;
+    if (\$35 ) begin
+      \$60  = { \$36 , axi__awaddr[23:2] };
     end
   end
   always @* begin
     if (\$initially ) begin end
     \$61  = w_full;
-    if (\$39 ) begin
+    if (\$37 ) begin
       \$61  = 1'h1;
     end
     if (\$55 ) begin
@@ -8284,8 +8285,8 @@ module backspike_spectral_128_host_port (axi__awvalid, axi__wdata, axi__wstrb, a
   always @* begin
     if (\$initially ) begin end
     \$62  = w_held;
-    if (\$39 ) begin
-      \$62  = { axi__wstrb, axi__wdata };
+    if (\$37 ) begin
+      \$62  = { \$39 , axi__wdata };
     end
   end
   always @* begin
@@ -8360,12 +8361,12 @@ module backspike_spectral_128_host_port (axi__awvalid, axi__wdata, axi__wstrb, a
     end
   end
   assign axi__rdata = \r_data$33 [31:0];
-  assign request__payload[54:23] = \$31 ;
-  assign request__payload[22:1] = \$30 [23:2];
-  assign request__payload[0] = \$29 ;
+  assign request__payload[54:23] = \$28 ;
+  assign request__payload[22:1] = \$27 [21:0];
+  assign request__payload[0] = \$26 ;
 endmodule
 
-module backspike_spectral_128_host_port_ar (w_en, clk, rst, r_en, w_rdy, r_rdy, r_data, w_port__data);
+module backspike_spectral_128_host_port_ar (w_en, clk, rst, \port$9$0 , r_en, w_rdy, r_rdy, r_data, \port$0$70 );
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -8387,8 +8388,12 @@ module backspike_spectral_128_host_port_ar (w_en, clk, rst, r_en, w_rdy, r_rdy, 
   input clk;
   wire clk;
   reg [1:0] level = 2'h0;
-  output [23:0] r_data;
-  wire [23:0] r_data;
+  input [21:0] \port$0$70 ;
+  wire [21:0] \port$0$70 ;
+  input \port$9$0 ;
+  wire \port$9$0 ;
+  output [22:0] r_data;
+  wire [22:0] r_data;
   input r_en;
   wire r_en;
   reg r_port__addr = 1'h0;
@@ -8399,15 +8404,13 @@ module backspike_spectral_128_host_port_ar (w_en, clk, rst, r_en, w_rdy, r_rdy, 
   input w_en;
   wire w_en;
   reg w_port__addr = 1'h0;
-  input [23:0] w_port__data;
-  wire [23:0] w_port__data;
   wire w_port__en;
   output w_rdy;
   wire w_rdy;
-  reg [23:0] storage [1:0];
+  reg [22:0] storage [1:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= w_port__data;
+      storage[w_port__addr] <= { \port$9$0 , \port$0$70  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 2'h2;
@@ -8468,7 +8471,7 @@ module backspike_spectral_128_host_port_ar (w_en, clk, rst, r_en, w_rdy, r_rdy, 
   end
 endmodule
 
-module backspike_spectral_128_host_port_r (clk, rst, \port$49$0 , \port$50$0 , r_rdy, r_data, w_en, r_en);
+module backspike_spectral_128_host_port_r (clk, rst, \port$46$0 , \port$47$0 , r_rdy, r_data, w_en, r_en);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -8490,10 +8493,10 @@ module backspike_spectral_128_host_port_r (clk, rst, \port$49$0 , \port$50$0 , r
   input clk;
   wire clk;
   reg [3:0] level = 4'h0;
-  input [31:0] \port$49$0 ;
-  wire [31:0] \port$49$0 ;
-  input \port$50$0 ;
-  wire \port$50$0 ;
+  input [31:0] \port$46$0 ;
+  wire [31:0] \port$46$0 ;
+  input \port$47$0 ;
+  wire \port$47$0 ;
   output [32:0] r_data;
   wire [32:0] r_data;
   input r_en;
@@ -8511,7 +8514,7 @@ module backspike_spectral_128_host_port_r (clk, rst, \port$49$0 , \port$50$0 , r
   reg [32:0] storage [7:0];
   always @(posedge clk) begin
     if (w_port__en)
-      storage[w_port__addr] <= { \port$50$0 , \port$49$0  };
+      storage[w_port__addr] <= { \port$47$0 , \port$46$0  };
   end
   assign r_data = storage[r_port__addr];
   assign w_rdy = level != 4'h8;
@@ -8594,48 +8597,40 @@ module backspike_spectral_128_host_registers (rst, sums__request__valid, pixels_
   wire \$113 ;
   wire \$114 ;
   wire \$115 ;
-  wire \$116 ;
-  wire \$117 ;
-  wire \$118 ;
-  wire \$119 ;
+  wire [31:0] \$116 ;
+  wire [31:0] \$117 ;
+  wire [31:0] \$118 ;
+  reg \$119 ;
   wire \$12 ;
-  wire \$120 ;
-  wire \$121 ;
-  wire \$122 ;
-  wire \$123 ;
-  wire [31:0] \$124 ;
-  wire [31:0] \$125 ;
-  wire [31:0] \$126 ;
-  reg \$127 ;
+  reg \$120 ;
+  reg [3:0] \$121 ;
+  reg \$122 ;
+  reg \$123 ;
+  reg \$124 ;
+  reg \$125 ;
+  reg \$126 ;
+  reg [2:0] \$127 ;
   reg \$128 ;
-  reg [3:0] \$129 ;
+  reg \$129 ;
   wire \$13 ;
-  reg \$130 ;
+  reg [11:0] \$130 ;
   reg \$131 ;
   reg \$132 ;
-  reg \$133 ;
+  reg [31:0] \$133 ;
   reg \$134 ;
-  reg [2:0] \$135 ;
+  reg \$135 ;
   reg \$136 ;
-  reg \$137 ;
-  reg [11:0] \$138 ;
+  reg [32:0] \$137 ;
+  reg \$138 ;
   reg \$139 ;
   wire [31:0] \$14 ;
   reg \$140 ;
-  reg [31:0] \$141 ;
+  reg [32:0] \$141 ;
   reg \$142 ;
   reg \$143 ;
   reg \$144 ;
   reg [32:0] \$145 ;
-  reg \$146 ;
-  reg \$147 ;
-  reg \$148 ;
-  reg [32:0] \$149 ;
   wire \$15 ;
-  reg \$150 ;
-  reg \$151 ;
-  reg \$152 ;
-  reg [32:0] \$153 ;
   wire \$16 ;
   wire \$17 ;
   wire \$18 ;
@@ -8743,6 +8738,7 @@ module backspike_spectral_128_host_registers (rst, sums__request__valid, pixels_
   input lock;
   wire lock;
   reg machine_at = 1'h0;
+  wire offered;
   reg [3:0] pending = 4'h0;
   output [46:0] pixels__request__payload;
   wire [46:0] pixels__request__payload;
@@ -8757,8 +8753,7 @@ module backspike_spectral_128_host_registers (rst, sums__request__valid, pixels_
   reg pixels_came = 1'h0;
   reg pixels_chosen = 1'h0;
   reg [32:0] pixels_found = 33'h000000000;
-  wire pixels_hit;
-  reg pixels_within = 1'h0;
+  reg pixels_hit = 1'h0;
   input [54:0] request__payload;
   wire [54:0] request__payload;
   output request__ready;
@@ -8785,8 +8780,7 @@ module backspike_spectral_128_host_registers (rst, sums__request__valid, pixels_
   reg samples_came = 1'h0;
   reg samples_chosen = 1'h0;
   reg [32:0] samples_found = 33'h000000000;
-  wire samples_hit;
-  reg samples_within = 1'h0;
+  reg samples_hit = 1'h0;
   output [11:0] size;
   reg [11:0] size = 12'h000;
   reg size_at = 1'h0;
@@ -8809,8 +8803,7 @@ module backspike_spectral_128_host_registers (rst, sums__request__valid, pixels_
   reg sums_came = 1'h0;
   reg sums_chosen = 1'h0;
   reg [32:0] sums_found = 33'h000000000;
-  wire sums_hit;
-  reg sums_within = 1'h0;
+  reg sums_hit = 1'h0;
   wire taken;
   reg version_at = 1'h0;
   assign \$1  = ~ request__ready;
@@ -8881,244 +8874,302 @@ module backspike_spectral_128_host_registers (rst, sums__request__valid, pixels_
   assign \$77  = request__payload[22:6] == 17'h1;
   assign \$78  = request__payload[5:1] < 5'h1e;
   assign \$79  = \$77  & \$78 ;
-  assign \$80  = request__payload[22:15] == 8'h20;
-  assign \$81  = { 1'h0, request__payload[14:1] } < 15'h4000;
+  assign \$80  = ~ request__payload[0];
+  assign \$81  = ~ lock;
   assign \$82  = \$80  & \$81 ;
-  assign \$83  = request__payload[22:16] == 7'h20;
-  assign \$84  = { 1'h0, request__payload[15:1] } < 16'h8000;
-  assign \$85  = \$83  & \$84 ;
+  assign \$83  = \$79  & \$82 ;
+  assign \$84  = request__payload[22:15] == 8'h20;
+  assign \$85  = { 1'h0, request__payload[14:1] } < 15'h4000;
+  assign \$86  = \$84  & \$85 ;
+  assign \$87  = ~ lock;
+  assign \$88  = request__payload[0] & \$87 ;
+  assign \$89  = \$86  & \$88 ;
+  assign \$90  = request__payload[22:16] == 7'h20;
+  assign \$91  = { 1'h0, request__payload[15:1] } < 16'h8000;
+  assign \$92  = \$90  & \$91 ;
+  assign \$93  = ~ lock;
+  assign \$95  = \$92  & \$94 ;
   assign free = ~| pending;
-  assign \$86  = request__valid & decoded;
-  assign here = \$86  & free;
-  assign \$87  = ~ routed;
-  assign accept = here & \$87 ;
-  assign \$88  = ~ request__payload[0];
-  assign \$89  = ~ lock;
-  assign \$90  = \$88  & \$89 ;
-  assign sums_hit = sums_within & \$90 ;
-  assign \$91  = request__valid & decoded;
-  assign \$92  = sums_chosen | free;
-  assign \$93  = sums_hit & \$92 ;
-  assign sums__request__valid = \$91  & \$93 ;
-  assign \$94  = ~ lock;
-  assign \$95  = request__payload[0] & \$94 ;
-  assign pixels_hit = pixels_within & \$95 ;
   assign \$96  = request__valid & decoded;
-  assign \$97  = pixels_chosen | free;
-  assign \$98  = pixels_hit & \$97 ;
-  assign pixels__request__valid = \$96  & \$98 ;
-  assign \$99  = ~ lock;
-  assign samples_hit = samples_within & \$100 ;
-  assign \$101  = request__valid & decoded;
-  assign \$102  = samples_chosen | free;
-  assign \$103  = samples_hit & \$102 ;
-  assign samples__request__valid = \$101  & \$103 ;
+  assign here = \$96  & free;
+  assign \$97  = ~ routed;
+  assign accept = here & \$97 ;
+  assign sums__request__valid = sums_hit & offered;
+  assign pixels__request__valid = pixels_hit & offered;
+  assign samples__request__valid = samples_hit & offered;
   assign routed = | { samples_hit, pixels_hit, sums_hit };
-  assign \$104  = ~ routed;
-  assign \$105  = \$104  & free;
-  assign \$106  = sums_chosen | free;
-  assign \$107  = sums_hit & \$106 ;
-  assign \$109  = \$105  | \$108 ;
-  assign \$110  = pixels_chosen | free;
-  assign \$111  = pixels_hit & \$110 ;
-  assign \$112  = \$111  & pixels__request__ready;
-  assign \$113  = \$109  | \$112 ;
-  assign \$114  = samples_chosen | free;
-  assign \$115  = samples_hit & \$114 ;
-  assign \$116  = \$115  & samples__request__ready;
-  assign \$117  = \$113  | \$116 ;
-  assign request__ready = decoded & \$117 ;
-  assign \$118  = request__valid & request__ready;
-  assign taken = \$118  & routed;
-  assign \$119  = answer | sums_came;
-  assign \$120  = \$119  | pixels_came;
-  assign response__valid = \$120  | samples_came;
-  assign \$121  = answer_error | sums_found[32];
-  assign \$122  = \$121  | pixels_found[32];
-  assign \$123  = \$122  | samples_found[32];
-  assign \$124  = answer_data | sums_found[31:0];
-  assign \$125  = \$124  | pixels_found[31:0];
-  assign \$126  = \$125  | samples_found[31:0];
+  assign \$98  = request__valid & decoded;
+  assign \$99  = sums_hit & sums_chosen;
+  assign \$100  = pixels_hit & pixels_chosen;
+  assign \$101  = samples_hit & samples_chosen;
+  assign \$102  = | { \$101 , \$100 , \$99  };
+  assign \$103  = \$102  | free;
+  assign offered = \$98  & \$103 ;
+  assign \$105  = pixels_hit & pixels__request__ready;
+  assign \$106  = samples_hit & samples__request__ready;
+  assign \$107  = | { \$106 , \$105 , \$104  };
+  assign taken = offered & \$107 ;
+  assign \$108  = decoded & free;
+  assign \$109  = ~ routed;
+  assign \$110  = \$108  & \$109 ;
+  assign request__ready = taken | \$110 ;
+  assign \$111  = answer | sums_came;
+  assign \$112  = \$111  | pixels_came;
+  assign response__valid = \$112  | samples_came;
+  assign \$113  = answer_error | sums_found[32];
+  assign \$114  = \$113  | pixels_found[32];
+  assign \$115  = \$114  | samples_found[32];
+  assign \$116  = answer_data | sums_found[31:0];
+  assign \$117  = \$116  | pixels_found[31:0];
+  assign \$118  = \$117  | samples_found[31:0];
   always @(posedge clk)
-    decoded <= \$127 ;
+    decoded <= \$119 ;
   always @(posedge clk)
-    answer <= \$128 ;
+    answer <= \$120 ;
   always @(posedge clk)
-    pending <= \$129 ;
+    pending <= \$121 ;
   always @(posedge clk)
-    ident_at <= \$130 ;
+    ident_at <= \$122 ;
   always @(posedge clk)
-    version_at <= \$131 ;
+    version_at <= \$123 ;
   always @(posedge clk)
-    machine_at <= \$132 ;
+    machine_at <= \$124 ;
   always @(posedge clk)
-    status_at <= \$133 ;
+    status_at <= \$125 ;
   always @(posedge clk)
-    start_at <= \$134 ;
+    start_at <= \$126 ;
   always @(posedge clk)
-    start__data <= \$135 ;
+    start__data <= \$127 ;
   always @(posedge clk)
-    start__valid <= \$136 ;
+    start__valid <= \$128 ;
   always @(posedge clk)
-    size_at <= \$137 ;
+    size_at <= \$129 ;
   always @(posedge clk)
-    size <= \$138 ;
+    size <= \$130 ;
   always @(posedge clk)
-    cycles_at <= \$139 ;
+    cycles_at <= \$131 ;
   always @(posedge clk)
-    answer_error <= \$140 ;
+    answer_error <= \$132 ;
   always @(posedge clk)
-    answer_data <= \$141 ;
+    answer_data <= \$133 ;
   always @(posedge clk)
-    sums_within <= \$142 ;
+    sums_hit <= \$134 ;
   always @(posedge clk)
-    sums_chosen <= \$143 ;
+    sums_chosen <= \$135 ;
   always @(posedge clk)
-    sums_came <= \$144 ;
+    sums_came <= \$136 ;
   always @(posedge clk)
-    sums_found <= \$145 ;
+    sums_found <= \$137 ;
   always @(posedge clk)
-    pixels_within <= \$146 ;
+    pixels_hit <= \$138 ;
   always @(posedge clk)
-    pixels_chosen <= \$147 ;
+    pixels_chosen <= \$139 ;
   always @(posedge clk)
-    pixels_came <= \$148 ;
+    pixels_came <= \$140 ;
   always @(posedge clk)
-    pixels_found <= \$149 ;
+    pixels_found <= \$141 ;
   always @(posedge clk)
-    samples_within <= \$150 ;
+    samples_hit <= \$142 ;
   always @(posedge clk)
-    samples_chosen <= \$151 ;
+    samples_chosen <= \$143 ;
   always @(posedge clk)
-    samples_came <= \$152 ;
+    samples_came <= \$144 ;
   always @(posedge clk)
-    samples_found <= \$153 ;
+    samples_found <= \$145 ;
   always @* begin
     if (\$initially ) begin end
-    \$127  = \$2 ;
+    \$119  = \$2 ;
     if (rst) begin
-      \$127  = 1'h0;
+      \$119  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$128  = accept;
+    \$120  = accept;
+    if (rst) begin
+      \$120  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$121  = \$6 [3:0];
+    if (rst) begin
+      \$121  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$122  = \$7 ;
+    if (rst) begin
+      \$122  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$123  = \$8 ;
+    if (rst) begin
+      \$123  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$124  = \$9 ;
+    if (rst) begin
+      \$124  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$125  = \$10 ;
+    if (rst) begin
+      \$125  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$126  = \$11 ;
+    if (rst) begin
+      \$126  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$127  = start__data;
+    if (\$18 ) begin
+      \$127  = request__payload[25:23];
+    end
+    if (rst) begin
+      \$127  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$initially ) begin end
+    \$128  = \$25 ;
     if (rst) begin
       \$128  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$129  = \$6 [3:0];
+    \$129  = \$26 ;
     if (rst) begin
-      \$129  = 4'h0;
+      \$129  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$130  = \$7 ;
+    \$130  = size;
+    if (\$33 ) begin
+      \$130  = request__payload[34:23];
+    end
     if (rst) begin
-      \$130  = 1'h0;
+      \$130  = 12'h000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$131  = \$8 ;
+    \$131  = \$34 ;
     if (rst) begin
       \$131  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$132  = \$9 ;
+    \$132  = \$60 ;
     if (rst) begin
       \$132  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$133  = \$10 ;
+    \$133  = 32'd0;
+    if (\$62 ) begin
+      \$133  = \$76 ;
+    end
     if (rst) begin
-      \$133  = 1'h0;
+      \$133  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$134  = \$11 ;
+    \$134  = \$83 ;
     if (rst) begin
       \$134  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$135  = start__data;
-    if (\$18 ) begin
-      \$135  = request__payload[25:23];
+    \$135  = sums_chosen;
+    if (taken) begin
+      \$135  = sums_hit;
     end
     if (rst) begin
-      \$135  = 3'h0;
+      \$135  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$136  = \$25 ;
+    \$136  = sums__response__valid;
     if (rst) begin
       \$136  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$137  = \$26 ;
+    \$137  = 33'h000000000;
+    if (sums__response__valid) begin
+      \$137  = sums__response__payload;
+    end
     if (rst) begin
-      \$137  = 1'h0;
+      \$137  = 33'h000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$138  = size;
-    if (\$33 ) begin
-      \$138  = request__payload[34:23];
-    end
+    \$138  = \$89 ;
     if (rst) begin
-      \$138  = 12'h000;
+      \$138  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$139  = \$34 ;
+    \$139  = pixels_chosen;
+    if (taken) begin
+      \$139  = pixels_hit;
+    end
     if (rst) begin
       \$139  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$140  = \$60 ;
+    \$140  = pixels__response__valid;
     if (rst) begin
       \$140  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$141  = 32'd0;
-    if (\$62 ) begin
-      \$141  = \$76 ;
+    \$141  = 33'h000000000;
+    if (pixels__response__valid) begin
+      \$141  = pixels__response__payload;
     end
     if (rst) begin
-      \$141  = 32'd0;
+      \$141  = 33'h000000000;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$142  = \$79 ;
+    \$142  = \$95 ;
     if (rst) begin
       \$142  = 1'h0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$143  = sums_chosen;
+    \$143  = samples_chosen;
     if (taken) begin
-      \$143  = sums_hit;
+      \$143  = samples_hit;
     end
     if (rst) begin
       \$143  = 1'h0;
@@ -9126,7 +9177,7 @@ module backspike_spectral_128_host_registers (rst, sums__request__valid, pixels_
   end
   always @* begin
     if (\$initially ) begin end
-    \$144  = sums__response__valid;
+    \$144  = samples__response__valid;
     if (rst) begin
       \$144  = 1'h0;
     end
@@ -9134,83 +9185,15 @@ module backspike_spectral_128_host_registers (rst, sums__request__valid, pixels_
   always @* begin
     if (\$initially ) begin end
     \$145  = 33'h000000000;
-    if (sums__response__valid) begin
-      \$145  = sums__response__payload;
+    if (samples__response__valid) begin
+      \$145  = samples__response__payload;
     end
     if (rst) begin
       \$145  = 33'h000000000;
     end
   end
-  always @* begin
-    if (\$initially ) begin end
-    \$146  = \$82 ;
-    if (rst) begin
-      \$146  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$147  = pixels_chosen;
-    if (taken) begin
-      \$147  = pixels_hit;
-    end
-    if (rst) begin
-      \$147  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$148  = pixels__response__valid;
-    if (rst) begin
-      \$148  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$149  = 33'h000000000;
-    if (pixels__response__valid) begin
-      \$149  = pixels__response__payload;
-    end
-    if (rst) begin
-      \$149  = 33'h000000000;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$150  = \$85 ;
-    if (rst) begin
-      \$150  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$151  = samples_chosen;
-    if (taken) begin
-      \$151  = samples_hit;
-    end
-    if (rst) begin
-      \$151  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$152  = samples__response__valid;
-    if (rst) begin
-      \$152  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$initially ) begin end
-    \$153  = 33'h000000000;
-    if (samples__response__valid) begin
-      \$153  = samples__response__payload;
-    end
-    if (rst) begin
-      \$153  = 33'h000000000;
-    end
-  end
-  assign response__payload[31:0] = \$126 ;
-  assign response__payload[32] = \$123 ;
+  assign response__payload[31:0] = \$118 ;
+  assign response__payload[32] = \$115 ;
   assign samples__request__payload[47:16] = request__payload[54:23];
   assign samples__request__payload[15:1] = request__payload[15:1];
   assign samples__request__payload[0] = request__payload[0];
@@ -9220,8 +9203,7 @@ module backspike_spectral_128_host_registers (rst, sums__request__valid, pixels_
   assign sums__request__payload[37:6] = request__payload[54:23];
   assign sums__request__payload[5:1] = request__payload[5:1];
   assign sums__request__payload[0] = request__payload[0];
-  assign \$100  = \$99 ;
-  assign \$108  = \$107 ;
+  assign \$104  = sums_hit;
   assign \$14 [2:0] = 3'h0;
   assign \$14 [31:3] = request__payload[54:26];
   assign \$21 [2:0] = 3'h0;
@@ -9240,6 +9222,7 @@ module backspike_spectral_128_host_registers (rst, sums__request__valid, pixels_
   assign { \$67 [31:26], \$67 [24:21], \$67 [19:18], \$67 [16:12], \$67 [10:3] } = 25'h0000000;
   assign { \$67 [25], \$67 [20], \$67 [17], \$67 [11], \$67 [2:0] } = { machine_at, machine_at, machine_at, machine_at, machine_at, machine_at, machine_at };
   assign \$72  = \$70 ;
+  assign \$94  = \$93 ;
 endmodule
 
 module backspike_spectral_128_pixel_sums (rst, clear, taps__valid, taps__re, taps__im, x, y, xx, yy, xy, clk);
@@ -9639,7 +9622,7 @@ module backspike_spectral_128_store (rst, rest, host__request__valid, \host__req
     .host__request__valid(\host__request__valid$16 ),
     .host__response__payload(samples__response__payload),
     .host__response__valid(samples__response__valid),
-    .\port$1735$0 (read__data),
+    .\port$1725$0 (read__data),
     .rst(rst)
   );
   always @* begin
@@ -10174,7 +10157,7 @@ module backspike_spectral_128_store_pixels_window (rst, host__request__valid, ho
   assign \$12  = \$9 ;
 endmodule
 
-module backspike_spectral_128_store_samples_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, \port$1735$0 , address, data, host__response__payload, clk);
+module backspike_spectral_128_store_samples_window (rst, host__request__valid, host__request__ready, host__response__valid, enable, host__request__payload, \port$1725$0 , address, data, host__response__payload, clk);
   reg \$initially  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -10233,8 +10216,8 @@ module backspike_spectral_128_store_samples_window (rst, host__request__valid, h
   wire host__response__valid;
   reg [31:0] part0 = 32'd0;
   reg [31:0] part1 = 32'd0;
-  input [41:0] \port$1735$0 ;
-  wire [41:0] \port$1735$0 ;
+  input [41:0] \port$1725$0 ;
+  wire [41:0] \port$1725$0 ;
   reg reading0 = 1'h0;
   reg reading1 = 1'h0;
   reg reading2 = 1'h0;
@@ -10298,14 +10281,14 @@ module backspike_spectral_128_store_samples_window (rst, host__request__valid, h
     word2 <= \$37 ;
   always @* begin
     if (\$initially ) begin end
-    \$26  = { 2'h0, \port$1735$0 [41:36], \port$1735$0 [17], \port$1735$0 [17], \port$1735$0 [17], \port$1735$0 [17], \port$1735$0 [17], \port$1735$0 [17], \port$1735$0 [17:0] };
+    \$26  = { 2'h0, \port$1725$0 [41:36], \port$1725$0 [17], \port$1725$0 [17], \port$1725$0 [17], \port$1725$0 [17], \port$1725$0 [17], \port$1725$0 [17], \port$1725$0 [17:0] };
     if (\$1 ) begin
       \$26  = 32'd0;
     end
   end
   always @* begin
     if (\$initially ) begin end
-    \$27  = { 2'h0, \port$1735$0 [41:35], \port$1735$0 [35], \port$1735$0 [35], \port$1735$0 [35], \port$1735$0 [35], \port$1735$0 [35], \port$1735$0 [35:18] };
+    \$27  = { 2'h0, \port$1725$0 [41:35], \port$1725$0 [35], \port$1725$0 [35], \port$1725$0 [35], \port$1725$0 [35], \port$1725$0 [35], \port$1725$0 [35:18] };
     if (\$2 ) begin
       \$27  = 32'd0;
     end
@@ -10388,7 +10371,7 @@ module backspike_spectral_128_store_samples_window (rst, host__request__valid, h
   assign \$1  = word2;
 endmodule
 
-module backspike_spectral_128_sums_window (rst, host__request__valid, host__request__payload, \port$2554$0 , \port$2556$0 , \port$2558$0 , \port$2560$0 , \port$2562$0 , \port$2576$0 , \port$2578$0 , \port$2581$0 , \port$2584$0 , \port$2587$0 , found, host__response__payload, clk);
+module backspike_spectral_128_sums_window (rst, host__request__valid, host__request__payload, \port$2544$0 , \port$2546$0 , \port$2548$0 , \port$2550$0 , \port$2552$0 , \port$2566$0 , \port$2568$0 , \port$2571$0 , \port$2574$0 , \port$2577$0 , found, host__response__payload, clk);
   reg \$initially  = 0;
   reg [31:0] \$1 ;
   reg \$2 ;
@@ -10405,26 +10388,26 @@ module backspike_spectral_128_sums_window (rst, host__request__valid, host__requ
   wire host__request__valid;
   output [32:0] host__response__payload;
   wire [32:0] host__response__payload;
-  input [72:0] \port$2554$0 ;
-  wire [72:0] \port$2554$0 ;
-  input [72:0] \port$2556$0 ;
-  wire [72:0] \port$2556$0 ;
-  input [72:0] \port$2558$0 ;
-  wire [72:0] \port$2558$0 ;
-  input [42:0] \port$2560$0 ;
-  wire [42:0] \port$2560$0 ;
-  input [42:0] \port$2562$0 ;
-  wire [42:0] \port$2562$0 ;
-  input [31:0] \port$2576$0 ;
-  wire [31:0] \port$2576$0 ;
-  input [31:0] \port$2578$0 ;
-  wire [31:0] \port$2578$0 ;
-  input [49:0] \port$2581$0 ;
-  wire [49:0] \port$2581$0 ;
-  input [49:0] \port$2584$0 ;
-  wire [49:0] \port$2584$0 ;
-  input [49:0] \port$2587$0 ;
-  wire [49:0] \port$2587$0 ;
+  input [72:0] \port$2544$0 ;
+  wire [72:0] \port$2544$0 ;
+  input [72:0] \port$2546$0 ;
+  wire [72:0] \port$2546$0 ;
+  input [72:0] \port$2548$0 ;
+  wire [72:0] \port$2548$0 ;
+  input [42:0] \port$2550$0 ;
+  wire [42:0] \port$2550$0 ;
+  input [42:0] \port$2552$0 ;
+  wire [42:0] \port$2552$0 ;
+  input [31:0] \port$2566$0 ;
+  wire [31:0] \port$2566$0 ;
+  input [31:0] \port$2568$0 ;
+  wire [31:0] \port$2568$0 ;
+  input [49:0] \port$2571$0 ;
+  wire [49:0] \port$2571$0 ;
+  input [49:0] \port$2574$0 ;
+  wire [49:0] \port$2574$0 ;
+  input [49:0] \port$2577$0 ;
+  wire [49:0] \port$2577$0 ;
   input rst;
   wire rst;
   reg [31:0] word = 32'd0;
@@ -10441,65 +10424,65 @@ module backspike_spectral_128_sums_window (rst, host__request__valid, host__requ
     \$1  = 32'd0;
     casez (address)
       5'h00:
-          \$1  = \port$2554$0 [31:0];
+          \$1  = \port$2544$0 [31:0];
       5'h01:
-          \$1  = \port$2554$0 [63:32];
+          \$1  = \port$2544$0 [63:32];
       5'h02:
-          \$1  = { \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72], \port$2554$0 [72:64] };
+          \$1  = { \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72], \port$2544$0 [72:64] };
       5'h03:
-          \$1  = \port$2556$0 [31:0];
+          \$1  = \port$2546$0 [31:0];
       5'h04:
-          \$1  = \port$2556$0 [63:32];
+          \$1  = \port$2546$0 [63:32];
       5'h05:
-          \$1  = { \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72], \port$2556$0 [72:64] };
+          \$1  = { \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72], \port$2546$0 [72:64] };
       5'h06:
-          \$1  = \port$2558$0 [31:0];
+          \$1  = \port$2548$0 [31:0];
       5'h07:
-          \$1  = \port$2558$0 [63:32];
+          \$1  = \port$2548$0 [63:32];
       5'h08:
-          \$1  = { \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72], \port$2558$0 [72:64] };
+          \$1  = { \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72], \port$2548$0 [72:64] };
       5'h09:
-          \$1  = \port$2560$0 [31:0];
+          \$1  = \port$2550$0 [31:0];
       5'h0a:
-          \$1  = { \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42:32] };
+          \$1  = { \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42:32] };
       5'h0b:
-          \$1  = { \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42], \port$2560$0 [42] };
+          \$1  = { \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42], \port$2550$0 [42] };
       5'h0c:
-          \$1  = \port$2562$0 [31:0];
+          \$1  = \port$2552$0 [31:0];
       5'h0d:
-          \$1  = { \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42:32] };
+          \$1  = { \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42:32] };
       5'h0e:
-          \$1  = { \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42], \port$2562$0 [42] };
+          \$1  = { \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42], \port$2552$0 [42] };
       5'h0f:
-          \$1  = \port$2576$0 ;
+          \$1  = \port$2566$0 ;
       5'h10:
-          \$1  = { \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31] };
+          \$1  = { \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31] };
       5'h11:
-          \$1  = { \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31], \port$2576$0 [31] };
+          \$1  = { \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31], \port$2566$0 [31] };
       5'h12:
-          \$1  = \port$2578$0 ;
+          \$1  = \port$2568$0 ;
       5'h13:
-          \$1  = { \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31] };
+          \$1  = { \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31] };
       5'h14:
-          \$1  = { \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31], \port$2578$0 [31] };
+          \$1  = { \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31], \port$2568$0 [31] };
       5'h15:
-          \$1  = \port$2581$0 [31:0];
+          \$1  = \port$2571$0 [31:0];
       5'h16:
-          \$1  = { \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49:32] };
+          \$1  = { \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49:32] };
       5'h17:
-          \$1  = { \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49], \port$2581$0 [49] };
+          \$1  = { \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49], \port$2571$0 [49] };
       5'h18:
-          \$1  = \port$2584$0 [31:0];
+          \$1  = \port$2574$0 [31:0];
       5'h19:
-          \$1  = { \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49:32] };
+          \$1  = { \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49:32] };
       5'h1a:
-          \$1  = { \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49], \port$2584$0 [49] };
+          \$1  = { \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49], \port$2574$0 [49] };
       5'h1b:
-          \$1  = \port$2587$0 [31:0];
+          \$1  = \port$2577$0 [31:0];
       5'h1c:
-          \$1  = { \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49:32] };
+          \$1  = { \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49:32] };
       5'h1d:
-          \$1  = { \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49], \port$2587$0 [49] };
+          \$1  = { \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49], \port$2577$0 [49] };
       default: ;
     endcase
   end
