@@ -146,8 +146,8 @@ PROOFS = (
             Bug(
                 "in one span, the next set is the next block",
                 ORDER,
-                "self.block + by * self.batch.spans",
-                "self.block + by",
+                "on(self.block, self.batch.spans)",
+                "on(self.block)",
             ),
             Bug(
                 "one span ends where the batch does",
@@ -173,8 +173,8 @@ PROOFS = (
             Bug(
                 "a set ends with its last span",
                 ORDER,
-                "by, wraps, start_of_set = -1, self.head,",
-                "by, wraps, start_of_set = -1, self.tail,",
+                "wraps, start_of_set = self.head,",
+                "wraps, start_of_set = self.tail,",
             ),
             Bug(
                 "one span begins with the batch's last set, but as many blocks from its begin",
