@@ -12,7 +12,9 @@ from backspike.sim.proofs import (
     scanning,
     streams,
     sums,
+    tables,
     walks,
+    windows,
 )
 from backspike.sim.proofs.proof import Proof
 
@@ -24,6 +26,8 @@ PROOFS: tuple[Proof, ...] = (
     *loops.PROOFS,
     *streams.PROOFS,
     *blocks.PROOFS,
+    *windows.PROOFS,
+    *tables.PROOFS,
     *walks.PROOFS,
     *group_walks.PROOFS,
     *scanning.PROOFS,
