@@ -1,10 +1,20 @@
 """What is read of the table of windows: a connection's rows, and a pixel's entries."""
 
-from amaranth.hdl import Signal, Value
+import functools
+from collections.abc import Sequence
+
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data
 
 from backspike.gen.core.layout import CONNECTION_BITS, CONNECTIONS
-from backspike.gen.core.shared.window import ENTRY, FIND_CYCLES, READ_CYCLES, STRIDES, TABLE_BITS
+from backspike.gen.core.shared.window import (
+    ENTRY,
+    FIND_CYCLES,
+    READ_CYCLES,
+    STRIDES,
+    TABLE_BITS,
+    spot_layout,
+)
 from backspike.gen.memory.rows import READ_LATENCY
 from backspike.sim.proofs.bench import Bench
 from backspike.sim.proofs.blocks import BITS
@@ -136,6 +146,104 @@ def spots(load: Load) -> Bench:
     later = known & complete & ours & (device.asked == followed)
     bench.possible(later & (followed == 1) & (row.count == 2) & (column.count == 3))
     return bench
+
+
+def chosen(index, values: Sequence) -> Value:
+    """The value of that number."""
+    found = [Value.cast(value) for value in values]
+    if isinstance(index, int):
+        return found[index]
+    others = range(1, len(found))
+    return functools.reduce(lambda other, n: Mux(index == n, found[n], other), others, found[0])
+
+
+def left_out(module, *names: str) -> None:
+    """Leaves components of a module out: only their ports are there, for a bench to drive."""
+    for name in names:
+        empty = {"elaborate": lambda self, platform: Module()}
+        setattr(module, name, type(name, (getattr(module, name),), empty))
+
+
+class AnyStrides:
+    """What `Strides` does, of which `strides` is the proof: in a time of its own it finds what the
+    table has of a connection. Of others, or before, it says anything.
+
+    ports: those in the design; table: the design's; forget: nothing that was read before is used
+    from here on; rows: what the table has of each connection, where its record says.
+    """
+
+    def __init__(self, bench: Bench, ports, rows, place, forget):
+        m, self.ports = bench.module, ports
+        self.busy = busy = Signal(name="strides_busy")
+        self.read = [Signal(name=f"read{n}") for n in range(len(rows))]
+        ends = bench.free(Signal(name="strides_end"))
+        anything = bench.free(Signal(STRIDES.size, name="any_strides"))
+        known = Value.cast(chosen(ports.index, self.read)) & (ports.index < len(rows))
+        bench.free(ports.table.addr)
+        m.d.comb += [
+            ports.busy.eq(busy),
+            ports.done.eq(busy & ends),
+            Value.cast(ports.o).eq(Mux(known, chosen(ports.index, rows), anything)),
+        ]
+        with m.If(busy):
+            m.d.sync += busy.eq(~ports.done)
+        with m.If(ports.start):
+            m.d.sync += busy.eq(1)
+        for n, read in enumerate(self.read):
+            with m.If(busy & (ports.index == n)):
+                m.d.sync += read.eq(ports.done)
+            with m.If(forget):
+                m.d.sync += read.eq(0)
+        bench.always(~ports.start | ~busy)
+        first = bench.past(ports.start, "strides_first")
+        before = bench.past(ports.index, "strides_index")
+        bench.always(~busy | first | (ports.index == before))
+        bench.always(~busy | (ports.place == place(ports.index)))
+
+
+class AnySpots:
+    """What `Spots` does, of which `spots` is the proof: in a time of its own it finds the windows
+    of a pixel, whose entries are any, one connection after the other. Before it says anything.
+
+    ports: those in the design; count: connections; forget: what was found is not used any more.
+    """
+
+    def __init__(self, bench: Bench, ports, count, most: int, forget):
+        m, self.ports = bench.module, ports
+        self.busy, self.complete = Signal(name="spots_busy"), Signal(name="spots_complete")
+        self.index = index = Signal(CONNECTION_BITS, name="spots_index")
+        layout = spot_layout(BITS, BITS)
+        self.entries = [Signal(layout, name=f"entries{n}") for n in range(most)]
+        """Sums of a row's and a column's entry, of each connection."""
+        drawn = bench.free(Signal(layout.size, name="drawn"))
+        ends, self.count = bench.free(Signal(name="spots_end")), count
+        bench.free(ports.table.addr)
+        m.d.comb += [
+            ports.busy.eq(self.busy),
+            ports.index.eq(index),
+            ports.done.eq(self.busy & ends & (index == count - 1)),
+        ]
+        with m.If(self.busy & ends):
+            m.d.sync += index.eq(index + 1)
+            for n, entries in enumerate(self.entries):
+                with m.If(index == n):
+                    m.d.sync += Value.cast(entries).eq(drawn)
+        with m.If(ports.done):
+            m.d.sync += [self.busy.eq(0), self.complete.eq(1)]
+        with m.If(forget):
+            m.d.sync += self.complete.eq(0)
+        with m.If(ports.start):
+            m.d.sync += [self.busy.eq(1), self.complete.eq(0), index.eq(0)]
+        bench.always(~ports.start | ~self.busy)
+        bench.always(~self.busy | (~self.complete & (index < count)))
+        self._anything = bench.free(Signal(layout.size, name="any_spot"))
+
+    def answer(self, bench: Bench, spots) -> None:
+        """spots: the window of each connection, out of its entries."""
+        ports = self.ports
+        known = self.complete & (ports.asked < self.count)
+        found = Mux(known, chosen(ports.asked, spots), self._anything)
+        bench.module.d.comb += Value.cast(ports.o).eq(found)
 
 
 PROOFS = (

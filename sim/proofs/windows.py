@@ -1,6 +1,6 @@
 """Windows: their pixels in the order of plain loops, each where the formula has it."""
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,35 +19,50 @@ WINDOW = "core.shared.window"
 
 class SideLoops:
     """Loops along a side of a window: over its cells, and over the pixels of a cell, until the
-    side ends. more: pixels of a cell after its first."""
+    side ends.
 
-    def __init__(self, axis: str, more, extent):
-        self._more, self._extent = more, extent
+    more: pixels of a cell after its first; extent: of the side, in pixels; within: from a pixel to
+    the next one of its cell, sources; beyond: (source, other) from a cell's last to the next cell.
+    """
+
+    def __init__(self, axis: str, more, extent, within, beyond):
+        self._more, self._extent, self._within, self._beyond = more, extent, within, beyond
         self.at, self._part = (Signal(EXTENT_BITS, name=f"{n}_{axis}") for n in ("at", "part"))
         self.cell = Signal(BITS, name=f"cell_{axis}")
+        self.far = [Signal(BITS, name=f"{n}_far_{axis}") for n in ("source", "other")]
+        """How far the pixel in hand lies from the first, summed up."""
 
     @property
     def last(self) -> Value:
         """The pixel in hand is the side's last."""
         return self.at + 1 == self._extent
 
-    def far(self, within, beyond) -> Value:
-        """How far the pixel lies from the first; within: from a pixel to the next of its cell;
-        beyond: from a cell's last one to the next cell."""
-        return (self.cell * (self._more * within + beyond) + self._part * within)[:BITS]
+    @property
+    def at_begin(self) -> Value:
+        """It is its first."""
+        return Cat(self.at, self._part, self.cell, *self.far) == 0
 
     def begin(self) -> list:
         """Statements that go to the first pixel."""
-        return [signal.eq(0) for signal in (self.at, self._part, self.cell)]
+        return [signal.eq(0) for signal in (self.at, self._part, self.cell, *self.far)]
 
     def count(self) -> list:
         """Statements that go to the next one."""
-        over = self._part == self._more
+        over, (source, other), (beyond, apart) = self._part == self._more, self.far, self._beyond
         return [
             self.at.eq(self.at + 1),
             self._part.eq(Mux(over, 0, self._part + 1)),
             self.cell.eq(self.cell + over),
+            source.eq(source + Mux(over, beyond, self._within)),
+            other.eq(other + Mux(over, apart, 0)),
         ]
+
+    def formula(self, bench: Bench) -> None:
+        """The sums are what the numbers of cell and pixel say."""
+        (source, other), (beyond, apart) = self.far, self._beyond
+        each = self._more * self._within + beyond
+        bench.always(source == (self.cell * each + self._part * self._within)[:BITS])
+        bench.always(other == (self.cell * apart)[:BITS])
 
     def registers(self, bench: Bench, side) -> None:
         """How the registers of a `Side` belong to the loops, while these are under way."""
@@ -63,21 +78,28 @@ class WindowLoops:
     """
 
     def __init__(self, strides, spot):
-        self.spot, self._sources, self._others = spot, strides.sources, strides.others
-        self._cells = cells = strides.cells
-        self.y = SideLoops("y", cells.y_more, spot.height)
-        self.x = SideLoops("x", cells.x_more, spot.width)
+        sources, others, cells = strides.sources, strides.others, strides.cells
+        self.spot, self._bits = spot, cells.bits
+        beyond = cells.y_next, others.y_other
+        self.y = SideLoops("y", cells.y_more, spot.height, sources.y_source, beyond)
+        beyond = cells.x_next, others.x_other
+        self.x = SideLoops("x", cells.x_more, spot.width, sources.x_source, beyond)
         self.bit = Signal(CELLS["bits"].width, name="bit_due")
         """The column's number, modulo columns that are one number's bits."""
 
     @property
     def empty(self) -> Value:
-        """It has no pixel, or no row: what it is walked as is one step."""
+        """It has no column, or no row: one step stands for it."""
         return (self.spot.height == 0) | (self.spot.width == 0)
 
     @property
+    def at_begin(self) -> Value:
+        """The pixel in hand is the window's first."""
+        return self.x.at_begin & self.y.at_begin & (self.bit == 0)
+
+    @property
     def last_column(self) -> Value:
-        """The pixel in hand is its row's last."""
+        """It is its row's last."""
         return self.empty | self.x.last
 
     @property
@@ -86,17 +108,9 @@ class WindowLoops:
         return self.empty | (self.x.last & self.y.last)
 
     @property
-    def line(self) -> tuple[Value, Value]:
-        """(source, other): how far the row's first pixel lies from the window's."""
-        source = self.y.far(self._sources.y_source, self._cells.y_next)
-        return source, self.y.far(0, self._others.y_other)
-
-    @property
-    def far(self) -> tuple[Value, Value]:
-        """(source, other): how far the pixel lies from the window's first one."""
-        source, other = self.line
-        source = source + self.x.far(self._sources.x_source, self._cells.x_next)
-        return source[:BITS], (other + self.x.far(0, self._others.x_other))[:BITS]
+    def far(self) -> list[Value]:
+        """[source, other]: how far the pixel lies from the window's first one."""
+        return [(y + x)[:BITS] for y, x in zip(self.y.far, self.x.far, strict=True)]
 
     def begin(self) -> list:
         """Statements that go to the first pixel."""
@@ -108,22 +122,22 @@ class WindowLoops:
             m.d.sync += [self.bit.eq(0), *self.x.begin(), *self.y.count()]
         with m.Else():
             m.d.sync += self.x.count()
-            m.d.sync += self.bit.eq(Mux(self.bit == self._cells.bits, 0, self.bit + 1))
+            m.d.sync += self.bit.eq(Mux(self.bit == self._bits, 0, self.bit + 1))
 
     def registers(self, bench: Bench, window, source, other) -> None:
         """How the registers of a `Window` belong to the loops, while these are under way; source,
         other: where its first pixel lies."""
         self.x.registers(bench, window._x)
         self.y.registers(bench, window._y)
-        (line_source, line_other), (far_source, far_other) = self.line, self.far
+        (line_source, line_other), (far_source, far_other) = self.y.far, self.far
         bench.always(Value.cast(window.spot) == Value.cast(self.spot))
         bench.always(self.empty | ((self.x.at < self.spot.width) & (self.y.at < self.spot.height)))
-        bench.always(~self.empty | ((self.x.at == 0) & (self.y.at == 0)))
+        bench.always(~self.empty | self.at_begin)
         bench.always(window.line_source == (source + line_source)[:BITS])
         bench.always(window.line_other == (other + line_other)[:BITS])
         bench.always(window.pixel_source == (source + far_source)[:BITS])
         bench.always(window.pixel_other == (other + far_other)[:BITS])
-        bench.always((window.bit == self.bit) & (self.bit <= self._cells.bits))
+        bench.always((window.bit == self.bit) & (self.bit <= self._bits))
 
 
 class Walker(wiring.Component):
@@ -181,6 +195,8 @@ def window(load: Load) -> Bench:
         bench.always(device.pixel_source == (begun + far_source)[:BITS])
         bench.always(device.pixel_other == (spot.other + far_other)[:BITS])
         loops.registers(bench, inside["window"], begun, spot.other)
+        for side in (loops.x, loops.y):
+            side.formula(bench)
     cells = strides.cells
     moves = under_way & device.next & ~device.begin
     bench.possible(moves & (loops.y.cell == 1) & (loops.x.cell == 1) & (cells.x_more == 1))
@@ -197,7 +213,7 @@ PROOFS = (
         claim="a window's pixels come row by row, column by column and cell by cell, each where "
         "the formula has it, the last one marked; an empty window is one step",
         bench=window,
-        depth=2,
+        depth=1,
         search=12,
         bugs=(
             Bug(
