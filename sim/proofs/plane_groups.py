@@ -3,16 +3,13 @@
 from amaranth.hdl import Cat, Const, Mux, Signal, Value
 from amaranth.lib import data
 
-from backspike.gen.core.shared.window import COUNT_BITS, STRIDES, TAP_BITS, spot_layout
+from backspike.gen.core.shared.window import COUNT_BITS, PLACES_BITS, STRIDES, TAP_BITS, spot_layout
 from backspike.sim.proofs.bench import Bench
 from backspike.sim.proofs.blocks import BITS
 from backspike.sim.proofs.group_walks import GROUP, WALK, Walk
 from backspike.sim.proofs.proof import Bug, Load, Proof
-from backspike.sim.proofs.tables import ENTRIES, AnySpots, AnyStrides, left_out
-from backspike.sim.proofs.windows import WINDOW, WindowLoops
-
-PLACES = 5
-"""Bits of the places of a shift."""
+from backspike.sim.proofs.tables import ENTRIES, AnySpots, AnyStrides, left_out, share
+from backspike.sim.proofs.windows import WindowLoops
 
 
 class PlaneWalk(Walk):
@@ -24,11 +21,8 @@ class PlaneWalk(Walk):
     finds = ("FIND",)
 
     def _walker(self, load: Load, **parameters):
-        window = load(WINDOW)
-        left_out(window, "Strides", "Spots")
-        walker = super()._walker(load, entries=ENTRIES, places=PLACES)
-        for name in ("Strides", "Spots", "Window"):
-            setattr(self.module, name, getattr(window, name))
+        walker = super()._walker(load, entries=ENTRIES, places=PLACES_BITS)
+        left_out(load, self.module)
         return walker
 
     def prepare(self) -> None:
@@ -117,14 +111,11 @@ class PlaneWalk(Walk):
             bench.always((header.tap == self.tap) & (header.taps == self.shape.taps))
         with m.If(device.o.valid):
             places = self.told.cells.places + self.window.bit
-            bench.always(device.o.payload.places == places[:PLACES])
-        # What is left out is asked of the tap in hand, and has the table.
-        strides, spots, table = self.taps.strides, self.taps.spots, device.table
-        bench.always(~strides.busy | ~spots.busy)
-        with m.If(strides.busy):
-            bench.always((table.addr == strides.table.addr) & (table.data == strides.table.data))
+            bench.always(device.o.payload.places == places[:PLACES_BITS])
+        # What is left out is asked for the tap in hand.
+        spots = self.taps.spots
+        share(bench, device.table, self.taps.strides, spots)
         with m.If(spots.busy):
-            bench.always((table.addr == spots.table.addr) & (table.data == spots.table.data))
             bench.always((spots.x == self.x) & (spots.y == self.y) & (spots.connections == 1))
             source, other = self.firsts
             bench.always((spots.first.source == source) & (spots.first.other == other))
@@ -182,7 +173,7 @@ PROOFS = (
         "table says",
         bench=walk,
         depth=1,
-        search=15,
+        search=16,
         bugs=(
             Bug(
                 "a tap without pixels brings something",
@@ -197,16 +188,22 @@ PROOFS = (
                 "last_block.eq(order.last)",
             ),
             Bug(
-                "the next block's sources are those of the group's first pixel",
+                "a tap's first pixel is the plane's",
                 WALK,
-                "source_base.eq(taps.pixel_source + order.block + 1)",
-                "source_base.eq(taps.group_source + order.block + 1)",
+                "self.group_source.eq(self.spots.o.source)",
+                "self.group_source.eq(self.first.source)",
             ),
             Bug(
-                "each tap begins with the weights of the last group",
+                "a tap's weights lie behind one tile of those of the tap before",
                 WALK,
                 "row = self.tap_row + self.walk.source_tiles",
-                "row = self.row + self.walk.source_tiles",
+                "row = self.tap_row + 1",
+            ),
+            Bug(
+                "a tap's windows are those of the kernel's first row",
+                WALK,
+                "spots.y.eq(self.y)",
+                "spots.y.eq(0)",
             ),
             Bug(
                 "a task ends with a tap",

@@ -5,16 +5,13 @@ from amaranth.lib import data
 
 from backspike.gen.core.layout import PLACE_BITS
 from backspike.gen.core.shared.walk import connection_layout
-from backspike.gen.core.shared.window import COUNT_BITS, STRIDES, spot_layout
+from backspike.gen.core.shared.window import COUNT_BITS, PLACES_BITS, STRIDES, spot_layout
 from backspike.sim.proofs.bench import Bench
 from backspike.sim.proofs.blocks import BITS
 from backspike.sim.proofs.proof import Bug, Load, Proof
-from backspike.sim.proofs.tables import ENTRIES, AnySpots, AnyStrides, chosen, left_out
+from backspike.sim.proofs.tables import ENTRIES, AnySpots, AnyStrides, chosen, left_out, share
 from backspike.sim.proofs.walks import CONNECTIONS, PLANE, WALK, Walk
-from backspike.sim.proofs.windows import WINDOW, WindowLoops
-
-PLACES = 5
-"""Bits of the places of a shift."""
+from backspike.sim.proofs.windows import WindowLoops
 
 
 class PlaneWalk(Walk):
@@ -32,11 +29,8 @@ class PlaneWalk(Walk):
             data.View(STRIDES, bench.constant(STRIDES.size, f"strides{n}"))
             for n in range(CONNECTIONS)
         ]
-        walker = super()._walker(load, entries=ENTRIES, places=PLACES)
-        window = load(WINDOW)
-        left_out(window, "Strides", "Spots")
-        for name in ("Strides", "Spots", "Window"):
-            setattr(self.plane_module, name, getattr(window, name))
+        walker = super()._walker(load, entries=ENTRIES, places=PLACES_BITS)
+        left_out(load, self.plane_module)
         return walker
 
     def prepare(self) -> None:
@@ -130,14 +124,11 @@ class PlaneWalk(Walk):
         bench, m, device = self.bench, self.bench.module, self.device
         with m.If(device.o.valid):
             places = data.View(STRIDES, chosen(self.at, self.rows)).cells.places + self.window.bit
-            bench.always(device.o.payload.places == places[:PLACES])
-        # What is left out is asked of the pixel and the connection in hand, and has the table.
-        strides, spots, table = self.plane.strides, self.plane.spots, device.table
-        bench.always(~strides.busy | ~spots.busy)
-        with m.If(strides.busy):
-            bench.always((table.addr == strides.table.addr) & (table.data == strides.table.data))
+            bench.always(device.o.payload.places == places[:PLACES_BITS])
+        # What is left out is asked for the pixel and the connection in hand.
+        spots = self.plane.spots
+        share(bench, device.table, self.plane.strides, spots)
         with m.If(spots.busy):
-            bench.always((table.addr == spots.table.addr) & (table.data == spots.table.data))
             bench.always((spots.x == self.x) & (spots.y == self.y))
             bench.always(spots.connections == self.count)
             source, other = self.firsts(spots.index)
@@ -233,10 +224,16 @@ PROOFS = (
                 "self.r.source == self.r.source_end",
             ),
             Bug(
-                "the neurons' plane is that of the last connection",
+                "what a connection's rows are read from is not asked for",
                 PLANE,
-                "with self.m.If(self.asked == 0):",
-                "with self.m.If(1):",
+                "Mux(strides.busy, strides.table.addr, spots.table.addr)",
+                "spots.table.addr",
+            ),
+            Bug(
+                "a pixel's windows are those of the plane's first column",
+                PLANE,
+                "spots.x.eq(self.x)",
+                "spots.x.eq(0)",
             ),
             Bug(
                 "a task ends with a pixel",

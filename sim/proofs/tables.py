@@ -157,11 +157,22 @@ def chosen(index, values: Sequence) -> Value:
     return functools.reduce(lambda other, n: Mux(index == n, found[n], other), others, found[0])
 
 
-def left_out(module, *names: str) -> None:
-    """Leaves components of a module out: only their ports are there, for a bench to drive."""
-    for name in names:
+def left_out(load: Load, module) -> None:
+    """Gives a module that reads the table components of which only the ports are there: a bench
+    drives them, see `AnyStrides` and `AnySpots`."""
+    window = load(WINDOW)
+    module.Window = window.Window
+    for name in ("Strides", "Spots"):
         empty = {"elaborate": lambda self, platform: Module()}
-        setattr(module, name, type(name, (getattr(module, name),), empty))
+        setattr(module, name, type(name, (getattr(window, name),), empty))
+
+
+def share(bench: Bench, table, strides, spots) -> None:
+    """Claims that both have the design's table, one at a time."""
+    bench.always(~strides.busy | ~spots.busy)
+    for ports in (strides, spots):
+        asked, told = table.addr == ports.table.addr, table.data == ports.table.data
+        bench.always(~ports.busy | (asked & told))
 
 
 class AnyStrides:

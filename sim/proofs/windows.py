@@ -4,12 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from backspike.gen.core.shared.window import (
-    CELLS,
-    EXTENT_BITS,
-    STRIDES,
-    spot_layout,
-)
+from backspike.gen.core.shared.window import CELLS, EXTENT_BITS, STRIDES, spot_layout
 from backspike.sim.proofs.bench import Bench
 from backspike.sim.proofs.blocks import BITS
 from backspike.sim.proofs.proof import Bug, Load, Proof
