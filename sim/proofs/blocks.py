@@ -33,6 +33,8 @@ class BlockLoops:
         ]
         self.set, self.span = Signal(BITS, name="set"), Signal(BITS, name="span")
         self.step = Signal(name="one_span")
+        self.ends_there = bench.past(1, "ends_are_there")
+        """A `BlockOrder` knows the batch: from a cycle after the reset on."""
         self._by = -1 if reverse else 1
         self._set_begin, self._set_end = (0, self.sets - 1)[:: self._by]
         self._span_begin, self._span_end = (0, self.spans - 1)[:: self._by]
@@ -91,7 +93,7 @@ class BlockLoops:
     def registers(self, order: Inside, under_way) -> None:
         """How the registers of a `BlockOrder` belong to the loops, while these are under way."""
         bench = self.bench
-        with bench.module.If(bench.past(1, "ends_are_there")):
+        with bench.module.If(self.ends_there):
             for name in ("blocks", "sets", "spans"):
                 end = order["ends"][name]
                 bench.always(end == (getattr(self, name) - 1)[: len(end)])

@@ -8,11 +8,15 @@ from backspike.sim.proofs import (
     lines,
     link,
     loops,
+    plane_groups,
+    plane_walks,
     queues,
     scanning,
     streams,
     sums,
+    tables,
     walks,
+    windows,
 )
 from backspike.sim.proofs.proof import Proof
 
@@ -24,8 +28,12 @@ PROOFS: tuple[Proof, ...] = (
     *loops.PROOFS,
     *streams.PROOFS,
     *blocks.PROOFS,
+    *windows.PROOFS,
+    *tables.PROOFS,
     *walks.PROOFS,
+    *plane_walks.PROOFS,
     *group_walks.PROOFS,
+    *plane_groups.PROOFS,
     *scanning.PROOFS,
     *lines.PROOFS,
     *sums.PROOFS,

@@ -1,6 +1,6 @@
 """The walk through a task of a connection: groups of source tiles through all blocks of a batch."""
 
-from amaranth.hdl import Mux, Signal, Value
+from amaranth.hdl import Const, Mux, Signal, Value
 
 from backspike.gen.core.layout import TILE_BITS, TILES_BITS
 from backspike.sim.proofs.bench import Bench
@@ -17,24 +17,98 @@ class Walk:
     over groups, over blocks, over the tiles of a group.
 
     The batch has any shape; all else that a task needs is arbitrary, too, and does not change.
+
+    What neurons and sources in planes have besides, a class below says: see `plane_groups`.
     """
+
+    names: tuple[str, ...] = (
+        "base_first",
+        "source_first",
+        "source_tiles",
+        "weights",
+        "delay",
+        "carry",
+    )
+    begins_in: tuple[str, ...] = ("MULTIPLY", "ADD")
+    """States before a task's first header, or tap."""
+    finds: tuple[str, ...] = ()
+    """States between these and a header."""
+    last_tap: Value = Const(1)
+    last_pixel: Value = Const(1)
+    """The pixel of the tap's window in hand is its last."""
+    empty: Value = Const(0)
+    """The tap meets no pixel."""
+    tap_row: Value = Const(0)
+    """From the first tap's blocks of weights to those of the tap."""
 
     def __init__(self, load: Load):
         self.bench = bench = Bench()
-        module = load(WALK)
-        module.BlockOrder = load(ORDER).BlockOrder
-        walker = module.GroupWalk(blocks=BITS, sources=BITS, bases=BITS, rows=BITS, group=GROUP)
-        names = ("base_first", "source_first", "source_tiles", "weights", "delay", "carry")
-        self.inside = bench.device(walker, "walk", wired=("batch", *names))
+        self.inside = bench.device(self._walker(load), "walk", wired=("batch", *self.names))
         self.device = device = self.inside.component
         self.loops = BlockLoops(bench, device.batch, reverse=False)
-        self.values = values = {n: bench.constant(len(getattr(device, n)), n) for n in names}
+        self.values = values = {n: bench.constant(len(getattr(device, n)), n) for n in self.names}
         bench.module.d.comb += [getattr(device, name).eq(value) for name, value in values.items()]
         self.tiles = tiles = values["source_tiles"]
         bench.given((tiles != 0) & (tiles <= 1 << TILE_BITS))
         bench.kept(device.o_headers)
         bench.kept(device.o)
         self._loops()
+
+    def _walker(self, load: Load, **parameters):
+        """The component."""
+        self.module = module = load(WALK)
+        module.BlockOrder = load(ORDER).BlockOrder
+        sizes = dict.fromkeys(("blocks", "sources", "bases", "rows"), BITS)
+        return module.GroupWalk(**sizes, group=GROUP, **parameters)
+
+    @property
+    def strides(self) -> tuple[Value, Value, Value]:
+        """Units of a tile of gradients, and of a tile of sources; blocks of weights of a tile of
+        neurons."""
+        return self.loops.blocks, self.loops.blocks, self.tiles
+
+    @property
+    def firsts(self) -> tuple[Value, Value]:
+        """Where the first source tile lies a block before the first, if there is a delay; and the
+        tile of gradients in block 0."""
+        base = self.values["base_first"] + self.tile * self.strides[0]
+        return (self.values["source_first"] - self.values["delay"])[:BITS], base[:BITS]
+
+    @property
+    def window_begin(self) -> tuple[Value, Value]:
+        """(source, base): the same of the first pixel that the tap meets."""
+        return self.firsts
+
+    @property
+    def in_window(self) -> tuple[Value, Value]:
+        """(source, base): how far the pixel in hand lies from there."""
+        return Const(0), Const(0)
+
+    @property
+    def tiles_far(self) -> tuple[Value, Value]:
+        """How far the group's first source tile lies from the first of all, and the tile in hand
+        from it."""
+        tile_units = self.strides[1]
+        return self.first * tile_units, self.part * tile_units
+
+    def prepare(self) -> None:
+        """Makes ready what the class has besides, before the loops."""
+
+    def first_tap(self) -> list:
+        """Statements that go to the first tap."""
+        return []
+
+    def next_in_window(self) -> None:
+        """Goes to the window's next pixel."""
+
+    def next_tile(self) -> None:
+        """Goes to the group's next tile, or to its first."""
+
+    def next_group(self) -> None:
+        """Goes to the next group."""
+
+    def next_tap(self) -> None:
+        """Goes to the next tap, behind its last group."""
 
     def _loops(self) -> None:
         m, device, loops = self.bench.module, self.device, self.loops
@@ -43,54 +117,68 @@ class Walk:
         self.first, self.part = first, part = Signal(TILES_BITS, name="first"), Signal(2)
         self.source = (first + part)[:TILES_BITS]
         self.group_last = first + GROUP >= self.tiles
+        self.part_last = part == GROUP - 1
         self.begins = device.i.valid & device.i.ready
         self.headed = device.o_headers.valid & device.o_headers.ready
         self.stepped = device.o.valid & device.o.ready
+        self.prepare()
+        self.block_last = loops.at_end | self.empty
         with m.If(self.begins):
             tile_asked = device.i.payload.tile
             m.d.sync += [due.eq(Due.HEADER), tile.eq(tile_asked), first.eq(0), part.eq(0)]
-            m.d.sync += loops.begin()
+            m.d.sync += [*loops.begin(), *self.first_tap()]
         with m.If(self.headed):
             m.d.sync += due.eq(Due.STEP)
         with m.If(self.stepped):
-            m.d.sync += part.eq(part + 1)
-            with m.If(part == GROUP - 1):
-                m.d.sync += [part.eq(0), *loops.count()]
-                with m.If(loops.at_end):
-                    m.d.sync += [
-                        first.eq(first + GROUP),
-                        due.eq(Mux(self.group_last, Due.TASK, Due.HEADER)),
-                        *loops.begin(),
-                    ]
+            m.d.sync += part.eq(Mux(self.part_last, 0, part + 1))
+            self.next_tile()
+            with m.If(self.part_last):
+                m.d.sync += loops.count()
+                with m.If(self.block_last):
+                    m.d.sync += loops.begin()
+                    self.next_in_window()
+            with m.If(self.part_last & self.block_last & self.last_pixel):
+                ends = self.group_last & self.last_tap
+                m.d.sync += [first.eq(first + GROUP), due.eq(Mux(ends, Due.TASK, Due.HEADER))]
+                self.next_group()
+                with m.If(self.group_last):
+                    m.d.sync += first.eq(0)
+                    self.next_tap()
 
     def claims(self) -> None:
         """What is said of each header and step: its place in the loops, and the formulas."""
         bench, m, values, loops = self.bench, self.bench.module, self.values, self.loops
         header, step = self.device.o_headers.payload, self.device.o.payload
         block, void, other = loops.before(values["delay"], values["carry"])
-        source_base = (values["source_first"] + self.source * loops.blocks + block)[:BITS]
-        row = (values["weights"] + self.tile * self.tiles + self.first)[:BITS]
-        base = (values["base_first"] + self.tile * loops.blocks + loops.block)[:BITS]
+        void = void | self.empty
+        (window_source, window_base), (source_far, base_far) = self.window_begin, self.in_window
+        self.group_source = (window_source + self.tiles_far[0])[:BITS]
+        self.pixel_source = (self.group_source + source_far)[:BITS]
+        self.pixel_base = (window_base + base_far)[:BITS]
+        there = self.pixel_source + self.tiles_far[1] + values["delay"]
+        self.row = (values["weights"] + self.tile * self.strides[2] + self.tap_row)[:BITS]
         bench.always(~self.begins | (self.due == Due.TASK))
         with m.If(self.device.o_headers.valid):
             bench.always((self.due == Due.HEADER) & (header.tile == self.tile))
-            bench.always((header.source == self.first) & (header.row == row))
-            bench.always(header.last == self.group_last)
+            bench.always(header.source == self.first)
+            bench.always(header.row == (self.row + self.first)[:BITS])
+            bench.always(header.last == (self.group_last & self.last_tap))
         with m.If(self.device.o.valid):
             bench.always((self.due == Due.STEP) & (step.source == self.source))
             bench.always((step.set == loops.set) & (step.tail == loops.tail))
-            bench.always((step.void == void) & (step.other == other) & (step.base == base))
-            bench.always(void | (step.source_base == source_base))
-            bench.always(step.last == loops.at_end)
-            bench.always(step.group_last == (self.part == GROUP - 1))
+            bench.always((step.void == void) & (step.other == other))
+            bench.always(step.base == (self.pixel_base + loops.block)[:BITS])
+            bench.always(void | (step.source_base == (there + block)[:BITS]))
+            bench.always(step.last == (self.block_last & self.last_pixel))
+            bench.always(step.group_last == self.part_last)
 
     def registers(self) -> None:
         """How the registers belong together."""
         bench, m, inside, due = self.bench, self.bench.module, self.inside, self.due
-        values, tile, first, blocks = self.values, self.tile, self.first, self.loops.blocks
+        tile, first = self.tile, self.first
         in_task = ~inside.state("IDLE")
         bench.always(Value.cast(due) <= Due.STEP.value)
-        bench.always(in_task == (due != Due.TASK))
+        bench.always((in_task == (due != Due.TASK)) & (~in_task | self.loops.ends_there))
         bench.always(inside.state("STEPS") == (due == Due.STEP))
         bench.always((self.part < GROUP) & ~self.loops.step)
         self.loops.registers(inside.part("order"), in_task)
@@ -99,22 +187,23 @@ class Walk:
             bench.always((inside["tile"] == tile) & (inside["source"] == first))
             bench.always(first < self.tiles)
         with m.If(inside.state("ADD")):
-            bench.always(inside["tile_bases"] == (tile * blocks)[:BITS])
-            bench.always(inside["tile_rows"] == (tile * self.tiles)[:BITS])
-        with m.If(inside.state("MULTIPLY", "ADD", "HEADER")):
+            units, _, tile_rows = self.strides
+            bench.always(inside["tile_bases"] == (tile * units)[:BITS])
+            bench.always(inside["tile_rows"] == (tile * tile_rows)[:BITS])
+        with m.If(inside.state(*self.begins_in, *self.finds, "HEADER")):
             bench.always(self.loops.at_begin & (self.part == 0))
-        with m.If(inside.state("MULTIPLY", "ADD")):
+        with m.If(inside.state(*self.begins_in, *self.finds)):
             bench.always(first == 0)
+        with m.If(inside.state("HEADER", "STEPS", *self.finds)):
+            bench.always(inside["row"] == (self.row + first)[:BITS])
         with m.If(inside.state("HEADER", "STEPS")):
-            before = values["source_first"] - values["delay"]
-            row = values["weights"] + tile * self.tiles + first
-            bench.always(inside["base"] == (values["base_first"] + tile * blocks)[:BITS])
-            bench.always(inside["row"] == row[:BITS])
-            bench.always(inside["group_source"] == (before + first * blocks)[:BITS])
+            bench.always(inside["group_source"] == self.group_source)
         with m.If(inside.state("STEPS")):
-            there = values["source_first"] - values["delay"] + self.source * blocks
+            there = self.pixel_source + self.tiles_far[1]
             bench.always(inside["source_base"] == (there + self.loops.block)[:BITS])
             bench.always(inside["part"] == self.part)
+        based = inside.state("STEPS") if self.finds else inside.state("HEADER", "STEPS")
+        bench.always(~based | (inside["base"] == self.pixel_base))
 
 
 def walk(load: Load) -> Bench:
@@ -138,7 +227,7 @@ PROOFS = (
         claim="a task's headers, one a group of source tiles, each with a step for every tile in "
         "every block behind it, in order and with their own addresses",
         bench=walk,
-        depth=2,
+        depth=1,
         search=16,
         bugs=(
             Bug(

@@ -1,8 +1,6 @@
 """The walk through a task of a population: headers and steps in order, each with its addresses."""
 
-import functools
-
-from amaranth.hdl import Mux, Signal, Value
+from amaranth.hdl import Const, Mux, Signal, Value
 from amaranth.lib import data, enum
 
 from backspike.gen.core.control.task_queue import WORK
@@ -11,6 +9,7 @@ from backspike.gen.core.shared.walk import connection_layout
 from backspike.sim.proofs.bench import Bench
 from backspike.sim.proofs.blocks import BITS, ORDER, BlockLoops
 from backspike.sim.proofs.proof import Bug, Load, Proof
+from backspike.sim.proofs.tables import chosen
 
 CONNECTIONS = 3
 """Connections of a population at the most. More would take nothing but more of the same cycles."""
@@ -35,17 +34,31 @@ class Walk:
 
     There are 1 to CONNECTIONS connections, each of any form, and a batch of any shape. All that a
     task needs is arbitrary, and does not change.
+
+    What neurons and sources in planes have besides, a class below says: see `plane_walks`.
     """
+
+    record_layout = CONNECTION
+    prepares: tuple[str, ...] = ("MULTIPLY", "ADD")
+    """States before all connections of a task are known."""
+    finds: tuple[str, ...] = ()
+    """States between these and a header."""
+    last_pixel: Value = Const(1)
+    last_in_window: Value = Const(1)
+    """The pixel of the window in hand is its last."""
+    empty: Value = Const(0)
+    """The window has no pixel."""
+    pixel_base: Value = Const(0)
+    """How far the neurons' pixel lies from their first one, units."""
+    pixel_place: Value = Const(0)
+    """Places that the pixels before it have taken."""
 
     def __init__(self, load: Load, *, reverse: bool):
         self.bench = bench = Bench()
-        module = load(WALK)
-        module.BlockOrder = load(ORDER).BlockOrder
-        module.Point = load(PLANE).Point
-        walker = module.TileWalk(blocks=BITS, sources=BITS, bases=BITS, rows=BITS, reverse=reverse)
+        self.reverse = reverse
         names = ("base_first", "by_set", "carry", "skip")
         wired = ("batch", "connections", "connection", *names)
-        self.inside = bench.device(walker, "walk", wired=wired)
+        self.inside = bench.device(self._walker(load), "walk", wired=wired)
         self.device = device = self.inside.component
         self.loops = BlockLoops(bench, device.batch, reverse=reverse)
         m = bench.module
@@ -56,7 +69,7 @@ class Walk:
         self.count = bench.constant(CONNECTION_COUNT, "count")
         bench.given((self.count != 0) & (self.count <= CONNECTIONS))
         self.records = [
-            data.View(CONNECTION, bench.constant(CONNECTION.size, f"record{n}"))
+            data.View(self.record_layout, bench.constant(self.record_layout.size, f"record{n}"))
             for n in range(CONNECTIONS)
         ]
         for record in self.records:
@@ -71,12 +84,77 @@ class Walk:
         bench.kept(device.o)
         self._loops()
 
+    def _walker(self, load: Load, **parameters):
+        """The component."""
+        module, sizes = load(WALK), dict.fromkeys(("blocks", "sources", "bases", "rows"), BITS)
+        module.BlockOrder = load(ORDER).BlockOrder
+        self.plane_module = load(PLANE)
+        module.Point, module.Plane = self.plane_module.Point, self.plane_module.Plane
+        return module.TileWalk(**sizes, reverse=self.reverse, **parameters)
+
     def record(self, index) -> Value:
         """The record of that number."""
-        values = [Value.cast(record) for record in self.records]
-        return functools.reduce(
-            lambda other, n: Mux(index == n, values[n], other), range(1, CONNECTIONS), values[0]
-        )
+        return chosen(index, self.records)
+
+    @property
+    def lies(self) -> Value:
+        """Units of a pixel of neurons."""
+        return Mux(self.values["by_set"], self.loops.sets, self.loops.blocks)
+
+    @property
+    def units(self) -> Value:
+        """Units of a tile of neurons."""
+        return self.lies
+
+    def strides(self, number) -> tuple[Value, Value, Value]:
+        """Of a connection: units of a tile of sources; blocks of weights from a tile of neurons to
+        the next, and from a source tile."""
+        record = data.View(self.record_layout, self.record(number))
+        return self.loops.blocks, record.tile_rows, record.source_rows
+
+    def firsts(self, number) -> tuple[Value, Value]:
+        """(source, other) of a connection: where its first source tile lies in block 0, and the
+        first block of weights."""
+        record = data.View(self.record_layout, self.record(number))
+        tile_units, tile_rows, _ = self.strides(number)
+        sources = Mux(record.diagonal, self.work.tile * tile_units, 0)
+        rows = Mux(record.diagonal, 0, self.work.tile * tile_rows)
+        return (record.first + sources)[:BITS], (record.weights + rows)[:BITS]
+
+    def beyond(self) -> tuple[Value, Value]:
+        """(source, other): how far the source tile lies from the connection's first."""
+        tile_units, _, source_rows = self.strides(self.at)
+        tiles = self.source - self.source_begin
+        return tiles * tile_units, tiles * source_rows
+
+    @property
+    def window_begin(self) -> tuple[Value, Value]:
+        """(source, other): where the window of the connection in hand begins, in block 0."""
+        return self.firsts(self.at)
+
+    def in_window(self) -> tuple[Value, Value]:
+        """(source, other): how far the pixel in hand of the connection's window lies from there."""
+        return Const(0), Const(0)
+
+    def enter_window(self) -> list:
+        """Statements that go to a window's first pixel."""
+        return []
+
+    def prepare(self) -> None:
+        """Makes ready what the class has besides, before the loops."""
+
+    def next_in_window(self) -> None:
+        """Goes to its next one."""
+
+    def next_tile(self) -> None:
+        """Goes to the next source tile."""
+
+    def first_pixel(self) -> list:
+        """Statements that go to the neurons' first pixel."""
+        return []
+
+    def next_pixel(self) -> None:
+        """Goes to their next one, behind the last block of the one in hand."""
 
     def _loops(self) -> None:
         m, device, loops = self.bench.module, self.device, self.loops
@@ -84,27 +162,33 @@ class Walk:
         self.work = Signal(WORK, name="task")
         self.at = at = Signal(CONNECTION_COUNT, name="at")  # the connection
         self.source = source = Signal(TILES_BITS, name="source_due")
-        self.connection = here = Signal(CONNECTION, name="here")
+        self.connection = here = Signal(self.record_layout, name="here")
         m.d.comb += Value.cast(here).eq(self.record(at))
         self.source_begin = Mux(here.diagonal, self.work.tile, 0)
-        self.source_last = source == Mux(here.diagonal, self.work.tile, here.tiles - 1)
-        self.connection_last = at == self.count - 1
+        self.source_end = Mux(here.diagonal, self.work.tile, here.tiles - 1)
         self.begins = device.i.valid & device.i.ready
         self.headed = device.o_headers.valid & device.o_headers.ready
         self.stepped = device.o.valid & device.o.ready
+        self.prepare()
+        self.source_last = source == self.source_end
+        self.connection_last = at == self.count - 1
 
         def enter(number, tile):
-            record = data.View(CONNECTION, self.record(number))
+            record = data.View(self.record_layout, self.record(number))
             m.d.sync += [at.eq(number), source.eq(Mux(record.diagonal, tile, 0))]
+            m.d.sync += self.enter_window()
 
         def next_block():
-            m.d.sync += [due.eq(Mux(loops.at_end, Due.TASK, Due.HEADER)), *loops.count()]
+            ends = loops.at_end & self.last_pixel
+            m.d.sync += [due.eq(Mux(ends, Due.TASK, Due.HEADER)), *loops.count()]
             enter(0, self.work.tile)
+            with m.If(loops.at_end):
+                self.next_pixel()
 
         with m.If(self.begins):
             work = device.i.payload
             m.d.sync += [due.eq(Due.HEADER), self.work.eq(work)]
-            m.d.sync += loops.begin(work.step, work.span)
+            m.d.sync += [*loops.begin(work.step, work.span), *self.first_pixel()]
             enter(0, work.tile)
         with m.If(self.headed):
             m.d.sync += due.eq(Due.STEP)
@@ -112,96 +196,102 @@ class Walk:
                 next_block()
         with m.If(self.stepped):
             m.d.sync += source.eq(source + 1)
+            self.next_tile()
             with m.If(self.source_last):
-                enter((at + 1)[: len(at)], self.work.tile)
-                with m.If(self.connection_last):
-                    next_block()
+                m.d.sync += source.eq(self.source_begin)
+                self.next_in_window()
+                with m.If(self.last_in_window):
+                    enter((at + 1)[: len(at)], self.work.tile)
+                    with m.If(self.connection_last):
+                        next_block()
 
     def claims(self) -> None:
         """What is said of each header and step: its place in the loops, and the formulas."""
         bench, m, values, loops = self.bench, self.bench.module, self.values, self.loops
         tile, here = self.work.tile, self.connection
-        lies = Mux(values["by_set"], loops.sets, loops.blocks)
-        self.base_first = (values["base_first"] + tile * lies)[:BITS]
+        first = values["base_first"] + tile * self.units + self.pixel_base
+        self.base_first = first[:BITS]
         base = (self.base_first + Mux(values["by_set"], loops.set, loops.block))[:BITS]
-        block, self.void, self.other = loops.before(here.delay, values["carry"])
-        self.source_base = (here.first + self.source * loops.blocks + block)[:BITS]
-        rows = Mux(here.diagonal, 0, tile * here.tile_rows)
-        beyond = self.source - self.source_begin
-        self.row = (here.weights + rows + beyond * here.source_rows)[:BITS]
+        block, void, self.other = loops.before(here.delay, values["carry"])
+        self.void = void | self.empty
+        (source_first, row_first), (source_far, row_far) = self.window_begin, self.in_window()
+        # Of the first tile of the window's first pixel; and of the tile in hand.
+        self.window_first = (source_first + block)[:BITS], row_first
+        source_beyond, row_beyond = self.beyond()
+        self.source_base = (source_first + block + source_far + source_beyond)[:BITS]
+        self.row = (row_first + row_far + row_beyond)[:BITS]
         header, step = self.device.o_headers.payload, self.device.o.payload
         bench.always(~self.begins | (self.due == Due.TASK))
         with m.If(self.device.o_headers.valid):
             bench.always((self.due == Due.HEADER) & (header.tile == tile))
             bench.always((header.base == base) & (header.set == loops.set))
             bench.always((header.head == loops.head) & (header.tail == loops.tail))
-            bench.always((header.row == self.row) & (header.last == loops.at_end))
-            place = self.work.place + Mux(self.work.keep, loops.set, 0)
-            bench.always(header.place == place[: len(header.place)])
+            bench.always(header.row == self.firsts(0)[1])
+            bench.always(header.last == (loops.at_end & self.last_pixel))
+            kept = Mux(self.work.keep, self.pixel_place + loops.set, 0)
+            bench.always(header.place == (self.work.place + kept)[: len(header.place)])
         with m.If(self.device.o.valid):
             bench.always((self.due == Due.STEP) & (step.source == self.source))
             bench.always((step.set == loops.set) & (step.tail == loops.tail))
             bench.always((step.base == base) & (step.row == self.row))
             bench.always(self.void | (step.source_base == self.source_base))
             bench.always((step.void == self.void) & (step.other == self.other))
-            bench.always(step.last == (self.source_last & self.connection_last))
+            last = self.source_last & self.last_in_window & self.connection_last
+            bench.always(step.last == last)
 
     def registers(self) -> None:
         """How the registers belong together."""
         bench, m, inside, due, at = self.bench, self.bench.module, self.inside, self.due, self.at
         in_task, tile, here = ~inside.state("IDLE"), self.work.tile, self.connection
-        index, first_at = self.device.index, self.source == self.source_begin
+        asked, first_at = inside["plane"].asked, self.source == self.source_begin
         bench.always(Value.cast(due) <= Due.STEP.value)
-        bench.always(in_task == (due != Due.TASK))
+        bench.always((in_task == (due != Due.TASK)) & (~in_task | self.loops.ends_there))
         bench.always(inside.state("STEPS", "CONNECT") == (due == Due.STEP))
-        self.loops.registers(
-            inside.part("order"), inside.state("ADD", "HEADER", "CONNECT", "STEPS")
-        )
+        behind = inside.state("HEADER", "CONNECT", "STEPS", *self.finds)
+        self.loops.registers(inside.part("order"), inside.state("ADD") | behind)
         with m.If(in_task):
             bench.always(Value.cast(inside["work"]) == Value.cast(self.work))
             bench.always(inside["connection_end"] == self.count - 1)
-            bench.always((at < self.count) & (index < self.count))
-            bench.always((self.source - self.source_begin)[:TILES_BITS] < here.tiles)
+            bench.always((at < self.count) & (asked < self.count))
+            beyond = (self.source - self.source_begin)[:TILES_BITS]
+            bench.always(beyond <= (self.source_end - self.source_begin)[:TILES_BITS])
             bench.always(~here.diagonal | first_at)
             bench.always(self.loops.step == self.work.step)
             bench.always(~self.work.step | (self.work.span < self.loops.spans))
-        with m.If(inside.state("MULTIPLY", "ADD")):
+        with m.If(inside.state(*self.prepares)):
             bench.always(self.loops.at_begin & (at == 0) & first_at)
             offset = Mux(self.work.step, self.work.span, 0)
             span = self.loops.spans - 1 - offset if self.loops.reverse else offset
             bench.always(self.loops.span == span)
         with m.If(inside.state("ADD")):
-            asked = self.device.connection
-            product = tile * Mux(asked.diagonal, self.loops.blocks, asked.tile_rows)
+            tile_units, tile_rows, _ = self.strides(asked)
+            product = tile * Mux(self.device.connection.diagonal, tile_units, tile_rows)
             bench.always(inside["product"] == product[:BITS])
-            tile_bases = tile * Mux(self.values["by_set"], self.loops.sets, self.loops.blocks)
-            bench.always(inside["tile_bases"] == tile_bases[:BITS])
-        with m.If(inside.state("HEADER", "CONNECT", "STEPS")):
-            bench.always((index == at) & (inside["base"] == self.base_first))
-        with m.If(inside.state("HEADER")):
+            bench.always(inside["tile_bases"] == (tile * self.units)[:BITS])
+        with m.If(behind):
+            bench.always((asked == at) & (inside["base"] == self.base_first))
+        with m.If(inside.state("HEADER", *self.finds)):
             bench.always((at == 0) & first_at)
         with m.If(inside.state("CONNECT")):
             bench.always(first_at)
         with m.If(inside.state("STEPS")):
-            end = Mux(here.diagonal, tile, here.tiles - 1)
-            bench.always((inside["source"] == self.source) & (inside["source_end"] == end))
-            bench.always((inside["row"] == self.row) & (inside["row_step"] == here.source_rows))
-            bench.always(self.void | (inside["source_base"] == self.source_base))
+            bench.always((inside["source"] == self.source) & (inside["row"] == self.row))
+            bench.always(inside["source_end"] == self.source_end)
+            bench.always(inside["row_step"] == self.strides(at)[2][:BITS])
+            bench.always(inside["source_base"] == self.source_base)
             bench.always((inside["void"] == self.void) & (inside["other"] == self.other))
-        self._firsts(in_task, index)
+        self._firsts(in_task, asked)
 
-    def _firsts(self, in_task, index) -> None:
+    def _firsts(self, in_task, asked) -> None:
         """What was found of each connection, up to the one in hand at a task's begin."""
-        bench, m, inside, tile = self.bench, self.bench.module, self.inside, self.work.tile
-        for n, record in enumerate(self.records):
+        bench, m, inside = self.bench, self.bench.module, self.inside
+        for n in range(CONNECTIONS):
             spy = inside.module.submodules.firsts.read_port(domain="comb")
             m.d.comb += spy.addr.eq(n)
-            sources = Mux(record.diagonal, tile * self.loops.blocks, 0)
-            rows = Mux(record.diagonal, 0, tile * record.tile_rows)
-            there = (n < self.count) & (~inside.state("MULTIPLY", "ADD") | (n < index))
+            source, other = self.firsts(n)
+            there = (n < self.count) & (~inside.state(*self.prepares) | (n < asked))
             with m.If(in_task & there):
-                bench.always(spy.data.source == (record.first + sources)[:BITS])
-                bench.always(spy.data.other == (record.weights + rows)[:BITS])
+                bench.always((spy.data.source == source) & (spy.data.other == other))
 
 
 def walk(load: Load, *, reverse: bool = False) -> Bench:
@@ -224,7 +314,7 @@ PROOFS = (
         "connection behind it, in order (set by set, span by span, or in one span) and with their "
         "own addresses",
         bench=walk,
-        depth=2,
+        depth=1,
         search=15,
         bugs=(
             Bug(
@@ -275,7 +365,7 @@ PROOFS = (
         name="walk-reverse",
         claim="the same from the last block to the first: sets, and spans of a set, in reverse",
         bench=lambda load: walk(load, reverse=True),
-        depth=2,
+        depth=1,
         search=15,
         bugs=(
             Bug(
