@@ -71,7 +71,7 @@ class Walk:
     def firsts(self) -> tuple[Value, Value]:
         """Where the first source tile lies a block before the first, if there is a delay; and the
         tile of gradients in block 0."""
-        base = self.values["base_first"] + self.tile * self.strides[0]
+        base = self.values["base_first"] + self.tile_units
         return (self.values["source_first"] - self.values["delay"])[:BITS], base[:BITS]
 
     @property
@@ -116,6 +116,8 @@ class Walk:
         self.tile = tile = Signal(TILE_BITS, name="tile_due")
         self.first, self.part = first, part = Signal(TILES_BITS, name="first"), Signal(2)
         self.source = (first + part)[:TILES_BITS]
+        # What lies before the task's tile, of gradients and of weights.
+        self.tile_units, self.tile_rows = (Signal(BITS, name=n) for n in ("units_due", "rows_due"))
         self.group_last = first + GROUP >= self.tiles
         self.part_last = part == GROUP - 1
         self.begins = device.i.valid & device.i.ready
@@ -127,6 +129,9 @@ class Walk:
             tile_asked = device.i.payload.tile
             m.d.sync += [due.eq(Due.HEADER), tile.eq(tile_asked), first.eq(0), part.eq(0)]
             m.d.sync += [*loops.begin(), *self.first_tap()]
+            units, _, tile_rows = self.strides
+            m.d.sync += self.tile_units.eq(tile_asked * units)
+            m.d.sync += self.tile_rows.eq(tile_asked * tile_rows)
         with m.If(self.headed):
             m.d.sync += due.eq(Due.STEP)
         with m.If(self.stepped):
@@ -156,7 +161,7 @@ class Walk:
         self.pixel_source = (self.group_source + source_far)[:BITS]
         self.pixel_base = (window_base + base_far)[:BITS]
         there = self.pixel_source + self.tiles_far[1] + values["delay"]
-        self.row = (values["weights"] + self.tile * self.strides[2] + self.tap_row)[:BITS]
+        self.row = (values["weights"] + self.tile_rows + self.tap_row)[:BITS]
         bench.always(~self.begins | (self.due == Due.TASK))
         with m.If(self.device.o_headers.valid):
             bench.always((self.due == Due.HEADER) & (header.tile == self.tile))
@@ -186,10 +191,13 @@ class Walk:
             bench.always(inside["source_end"] == self.tiles - 1)
             bench.always((inside["tile"] == tile) & (inside["source"] == first))
             bench.always(first < self.tiles)
-        with m.If(inside.state("ADD")):
+        with m.If(inside.state(*self.begins_in)):
             units, _, tile_rows = self.strides
-            bench.always(inside["tile_bases"] == (tile * units)[:BITS])
-            bench.always(inside["tile_rows"] == (tile * tile_rows)[:BITS])
+            bench.always(self.tile_units == (tile * units)[:BITS])
+            bench.always(self.tile_rows == (tile * tile_rows)[:BITS])
+        with m.If(inside.state("ADD")):
+            bench.always(inside["tile_bases"] == self.tile_units)
+            bench.always(inside["tile_rows"] == self.tile_rows)
         with m.If(inside.state(*self.begins_in, *self.finds, "HEADER")):
             bench.always(self.loops.at_begin & (self.part == 0))
         with m.If(inside.state(*self.begins_in, *self.finds)):
