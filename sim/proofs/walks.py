@@ -165,15 +165,19 @@ class Walk:
             bench.always(~here.diagonal | first_at)
             bench.always(self.loops.step == self.work.step)
             bench.always(~self.work.step | (self.work.span < self.loops.spans))
-        with m.If(inside.state("MULTIPLY", "ADD")):
+        with m.If(~in_task):
+            bench.always(index == 0)
+        asked = self.device.connection
+        times = Mux(asked.diagonal, self.loops.blocks, asked.tile_rows)
+        with m.If(inside.state("MULTIPLY")):
+            bench.always(inside["times"] == times)
+        with m.If(inside.state("SELECT", "MULTIPLY", "ADD")):
             bench.always(self.loops.at_begin & (at == 0) & first_at)
             offset = Mux(self.work.step, self.work.span, 0)
             span = self.loops.spans - 1 - offset if self.loops.reverse else offset
             bench.always(self.loops.span == span)
         with m.If(inside.state("ADD")):
-            asked = self.device.connection
-            product = tile * Mux(asked.diagonal, self.loops.blocks, asked.tile_rows)
-            bench.always(inside["product"] == product[:BITS])
+            bench.always(inside["product"] == (tile * times)[:BITS])
             tile_bases = tile * Mux(self.values["by_set"], self.loops.sets, self.loops.blocks)
             bench.always(inside["tile_bases"] == tile_bases[:BITS])
         with m.If(inside.state("HEADER", "CONNECT", "STEPS")):
@@ -186,7 +190,12 @@ class Walk:
             end = Mux(here.diagonal, tile, here.tiles - 1)
             bench.always((inside["source"] == self.source) & (inside["source_end"] == end))
             bench.always((inside["row"] == self.row) & (inside["row_step"] == here.source_rows))
-            bench.always(self.void | (inside["source_base"] == self.source_base))
+            source_base = inside["source_base"]
+            if not self.loops.reverse:
+                outside = inside["outside"]
+                bench.always(outside == (here.delay & self.loops.head))
+                source_base = source_base + Mux(outside, self.loops.spans, 0)
+            bench.always(self.void | (source_base[:BITS] == self.source_base))
             bench.always((inside["void"] == self.void) & (inside["other"] == self.other))
         self._firsts(in_task, index)
 
@@ -198,9 +207,10 @@ class Walk:
             m.d.comb += spy.addr.eq(n)
             sources = Mux(record.diagonal, tile * self.loops.blocks, 0)
             rows = Mux(record.diagonal, 0, tile * record.tile_rows)
-            there = (n < self.count) & (~inside.state("MULTIPLY", "ADD") | (n < index))
+            there = (n < self.count) & (~inside.state("SELECT", "MULTIPLY", "ADD") | (n < index))
+            before = Mux(record.delay, 1 if self.loops.reverse else -1, 0)
             with m.If(in_task & there):
-                bench.always(spy.data.source == (record.first + sources)[:BITS])
+                bench.always(spy.data.source == (record.first + sources + before)[:BITS])
                 bench.always(spy.data.other == (record.weights + rows)[:BITS])
 
 
@@ -230,7 +240,7 @@ PROOFS = (
             Bug(
                 "a block's sources are those of the first",
                 PLANE,
-                "source_base.eq(first.source + before)",
+                "source_base.eq(first.source + block)",
                 "source_base.eq(first.source)",
             ),
             Bug(
@@ -248,8 +258,8 @@ PROOFS = (
             Bug(
                 "what comes late in a set's first span, the set before has sent",
                 WALK,
-                "before = before + Mux(outside, self.batch.spans, 0)",
-                "pass",
+                "r.source_base + Mux(r.outside, self.batch.spans, 0)",
+                "r.source_base",
             ),
             Bug(
                 "a diagonal connection has the neurons' tile, but is done with the first one",
