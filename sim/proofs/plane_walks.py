@@ -196,7 +196,7 @@ PROOFS = (
             Bug(
                 "a block's sources are those of the first",
                 PLANE,
-                "source = spot.source + before",
+                "source = spot.source + block",
                 "source = spot.source",
             ),
             Bug(
@@ -260,8 +260,8 @@ PROOFS = (
             Bug(
                 "what comes late is of the span before",
                 WALK,
-                "by = 1 if self.reverse else -1",
-                "by = -1",
+                "1 if self.reverse else -1",
+                "-1",
             ),
         ),
     ),

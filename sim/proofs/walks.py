@@ -39,7 +39,7 @@ class Walk:
     """
 
     record_layout = CONNECTION
-    prepares: tuple[str, ...] = ("MULTIPLY", "ADD")
+    prepares: tuple[str, ...] = ("SELECT", "MULTIPLY", "ADD")
     """States before all connections of a task are known."""
     finds: tuple[str, ...] = ()
     """States between these and a header."""
@@ -113,13 +113,17 @@ class Walk:
         return self.loops.blocks, record.tile_rows, record.source_rows
 
     def firsts(self, number) -> tuple[Value, Value]:
-        """(source, other) of a connection: where its first source tile lies in block 0, and the
-        first block of weights."""
+        """(source, other) of a connection: where its first source tile lies in block 0, a delay
+        counted, and the first block of weights."""
         record = data.View(self.record_layout, self.record(number))
         tile_units, tile_rows, _ = self.strides(number)
-        sources = Mux(record.diagonal, self.work.tile * tile_units, 0)
+        sources = Mux(record.diagonal, self.work.tile * tile_units, 0) + self.late(record)
         rows = Mux(record.diagonal, 0, self.work.tile * tile_rows)
         return (record.first + sources)[:BITS], (record.weights + rows)[:BITS]
+
+    def late(self, record) -> Value:
+        """What a delay takes a span away by, as far as its set has one there."""
+        return Mux(record.delay, 1 if self.reverse else -1, 0)
 
     def beyond(self) -> tuple[Value, Value]:
         """(source, other): how far the source tile lies from the connection's first."""
@@ -216,9 +220,11 @@ class Walk:
         self.void = void | self.empty
         (source_first, row_first), (source_far, row_far) = self.window_begin, self.in_window()
         # Of the first tile of the window's first pixel; and of the tile in hand.
-        self.window_first = (source_first + block)[:BITS], row_first
+        self.window_first = (source_first + loops.block)[:BITS], row_first
         source_beyond, row_beyond = self.beyond()
-        self.source_base = (source_first + block + source_far + source_beyond)[:BITS]
+        self.source_here = (source_first + loops.block + source_far + source_beyond)[:BITS]
+        ahead = block - loops.block - self.late(here)  # of the span before: of the batch before
+        self.source_base = (self.source_here + ahead)[:BITS]
         self.row = (row_first + row_far + row_beyond)[:BITS]
         header, step = self.device.o_headers.payload, self.device.o.payload
         bench.always(~self.begins | (self.due == Due.TASK))
@@ -258,15 +264,19 @@ class Walk:
             bench.always(~here.diagonal | first_at)
             bench.always(self.loops.step == self.work.step)
             bench.always(~self.work.step | (self.work.span < self.loops.spans))
+        with m.If(~in_task):
+            bench.always(asked == 0)
+        tile_units, tile_rows, _ = self.strides(asked)
+        times = Mux(self.device.connection.diagonal, tile_units, tile_rows)
+        with m.If(inside.state("MULTIPLY")):
+            bench.always(inside["times"] == times[: len(inside["times"])])
         with m.If(inside.state(*self.prepares)):
             bench.always(self.loops.at_begin & (at == 0) & first_at)
             offset = Mux(self.work.step, self.work.span, 0)
             span = self.loops.spans - 1 - offset if self.loops.reverse else offset
             bench.always(self.loops.span == span)
         with m.If(inside.state("ADD")):
-            tile_units, tile_rows, _ = self.strides(asked)
-            product = tile * Mux(self.device.connection.diagonal, tile_units, tile_rows)
-            bench.always(inside["product"] == product[:BITS])
+            bench.always(inside["product"] == (tile * times)[:BITS])
             bench.always(inside["tile_bases"] == (tile * self.units)[:BITS])
         with m.If(behind):
             bench.always((asked == at) & (inside["base"] == self.base_first))
@@ -278,7 +288,9 @@ class Walk:
             bench.always((inside["source"] == self.source) & (inside["row"] == self.row))
             bench.always(inside["source_end"] == self.source_end)
             bench.always(inside["row_step"] == self.strides(at)[2][:BITS])
-            bench.always(inside["source_base"] == self.source_base)
+            bench.always(inside["source_base"] == self.source_here)
+            if not self.reverse:
+                bench.always(inside["outside"] == (here.delay & self.loops.head))
             bench.always((inside["void"] == self.void) & (inside["other"] == self.other))
         self._firsts(in_task, asked)
 
@@ -320,7 +332,7 @@ PROOFS = (
             Bug(
                 "a block's sources are those of the first",
                 PLANE,
-                "source_base.eq(first.source + before)",
+                "source_base.eq(first.source + block)",
                 "source_base.eq(first.source)",
             ),
             Bug(
@@ -338,8 +350,8 @@ PROOFS = (
             Bug(
                 "what comes late in a set's first span, the set before has sent",
                 WALK,
-                "before = before + Mux(outside, self.batch.spans, 0)",
-                "pass",
+                "r.source_base + Mux(r.outside, self.batch.spans, 0)",
+                "r.source_base",
             ),
             Bug(
                 "a diagonal connection has the neurons' tile, but is done with the first one",
