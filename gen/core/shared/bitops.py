@@ -95,4 +95,6 @@ def exceeds(total, limit: int):
     if limit & (limit - 1):
         return total > limit
     bit = exact_log2(limit)
+    if len(total) <= bit:  # it cannot
+        return Const(0)
     return total[bit + 1 :].any() | (total[bit] & total[:bit].any())
