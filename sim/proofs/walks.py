@@ -13,11 +13,8 @@ from backspike.sim.proofs.tables import chosen
 
 CONNECTIONS = 3
 """Connections of a population at the most. More would take nothing but more of the same cycles."""
-CONNECTION_COUNT = CONNECTIONS.bit_length()
-"""Bits of a number of connections."""
 WALK = "core.shared.walk"
 PLANE = "core.shared.plane"
-CONNECTION = connection_layout(BITS, BITS)
 
 
 class Due(enum.Enum, shape=2):
@@ -38,7 +35,7 @@ class Walk:
     What neurons and sources in planes have besides, a class below says: see `plane_walks`.
     """
 
-    record_layout = CONNECTION
+    record_layout = connection_layout(BITS, BITS)
     prepares: tuple[str, ...] = ("SELECT", "MULTIPLY", "ADD")
     """States before all connections of a task are known."""
     finds: tuple[str, ...] = ()
@@ -66,7 +63,7 @@ class Walk:
         m.d.comb += [getattr(device, name).eq(value) for name, value in values.items()]
         if reverse:  # what goes on goes forward
             bench.given(~values["carry"])
-        self.count = bench.constant(CONNECTION_COUNT, "count")
+        self.count = bench.constant(CONNECTIONS.bit_length(), "count")
         bench.given((self.count != 0) & (self.count <= CONNECTIONS))
         self.records = [
             data.View(self.record_layout, bench.constant(self.record_layout.size, f"record{n}"))
@@ -164,7 +161,7 @@ class Walk:
         m, device, loops = self.bench.module, self.device, self.loops
         self.due = due = Signal(Due, name="due")
         self.work = Signal(WORK, name="task")
-        self.at = at = Signal(CONNECTION_COUNT, name="at")  # the connection
+        self.at = at = Signal(CONNECTIONS.bit_length(), name="at")  # the connection
         self.source = source = Signal(TILES_BITS, name="source_due")
         self.connection = here = Signal(self.record_layout, name="here")
         m.d.comb += Value.cast(here).eq(self.record(at))

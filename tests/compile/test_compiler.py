@@ -108,8 +108,8 @@ def test_nothing_that_is_placed_meets(plan):
 
 def check_fields(plan: Plan) -> None:
     """Descriptors, records and tasks have all their fields, which fit their widths."""
-    for name, kind in KINDS.items():
-        found = plan.descriptors[name]
+    for name in KINDS:
+        kind, found = KINDS[name].on(plan.machine), plan.descriptors[name]
         for each, fields in ((found.layers.values(), kind.fields),
                              (found.records, kind.record_fields)):  # fmt: skip
             for values in each:

@@ -271,7 +271,7 @@ class Spots(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.spots = spots = memory.Memory(
+        m.submodules.kept = spots = memory.Memory(
             shape=spot_layout(self._sources, self._others), depth=CONNECTIONS, init=[]
         )
         write, read = spots.write_port(), spots.read_port(domain="comb")

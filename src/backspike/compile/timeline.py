@@ -31,7 +31,7 @@ TO_SCAN = 4
 """Cycles from a step of the walk to its tile in the scanner: a queue, a read, a register."""
 IN_PIPE = 4
 """Steps between the walk and the scanner: two in the queue, two in the read's registers."""
-TO_EVENT = {FORWARD.name: 10, BACKWARD.name: 10, UPDATE.name: 5}
+TO_EVENT = {FORWARD.name: 10, BACKWARD.name: 10, UPDATE.name: 9}
 """Cycles from a tile in the scanner to its first event with its vector."""
 TO_EMPTY = {FORWARD.name: 5, BACKWARD.name: 8, UPDATE.name: 5}
 """Likewise to an event without one, that ends a sum whose last tile is empty."""
@@ -127,8 +127,7 @@ class EngineTime:
     def _walk_neurons(self, issue: float, name: str, task: Task, span: int | None) -> float:
         config = self._configs[self._layer]
         loss = bool(config.get("loss"))
-        each_connection = 2 + (READ_CYCLES + 1 if self.plan.machine.windows else 0)
-        at = issue + 1 + each_connection * (1 if loss else config["connections"])
+        at = issue + self._preparing(1 if loss else config["connections"])
         end = at
         for each in self.loads.sums(self.engine, name, task.tile, span):
             header = max(at + each.finding, self._starts[0] + 1)
@@ -141,6 +140,12 @@ class EngineTime:
             end = self._drain(start, each, config)
         self._idle = at
         return end + self._to_done
+
+    def _preparing(self, connections: int) -> int:
+        """Cycles from a task to its first header, or pixel."""
+        if self.plan.machine.windows:
+            return 1 + (2 + READ_CYCLES + 1) * connections
+        return 3 * connections
 
     def _walk_update(self, issue: float, name: str, task: Task, span: int | None) -> float:
         at = issue + 3 + (READ_CYCLES if self.plan.machine.windows else 0)

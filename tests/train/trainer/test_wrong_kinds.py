@@ -49,7 +49,6 @@ def trainer():
         ([None], {}, "network is a NoneType, must be a Graph, a builder's Network or a Sequential"),
         ([[64, 10]], {}, "network is a list, must be a Graph"),
         ([NETWORK, 5], {}, "machine is 5, must be a Machine"),
-        ([NETWORK, None], {"backend": "rtl"}, "machine is None, must be a Machine"),
         ([NETWORK, SPECTRAL_MACHINES["spectral-32"]], {}, "machine is Spec.*, must be a Machine"),
         ([NETWORK, "a\0.toml"], {}, f"machine is .*, {NO_NAME}"),
         ([NETWORK], {"backend": None}, "backend is None, must be golden or rtl or serial"),

@@ -98,7 +98,7 @@ def test_a_resumed_network_is_the_same(capsys):
 
 
 def test_planes(capsys):
-    """Trained, resumed and predicted on golden; refused where hardware is."""
+    """Trained, resumed and predicted on golden; refused on a machine without windows."""
     layers = "--layers 1x8x8,4c3s2,4c3,+,a2,10"
     train = f"train {layers} --limit 40 --epochs 1 --gain 2.8 --seed 1"
     assert run(f"{train} --backend golden --save c --json one") == 0
@@ -111,8 +111,8 @@ def test_planes(capsys):
     assert "layers is 1x8x8,4c3s2,4c3,a2,10, must be 1x8x8,4c3s2" in capsys.readouterr().err
     assert run(f"{again} --gain 2") == 2
     assert "gain is 2.0 beside --resume, must be left out" in capsys.readouterr().err
-    assert run(f"{train} --backend rtl") == 2
-    assert "lies in planes, must be a row of neurons on a core" in capsys.readouterr().err
+    assert run(f"{train} --backend rtl --machine default") == 2
+    assert "machine 'default' has no table of windows, must have one" in capsys.readouterr().err
     for gain in ("0", "-1"):
         assert run(f"train {layers} --backend golden --gain={gain}") == 2
         assert "must be a positive number" in capsys.readouterr().err

@@ -66,7 +66,7 @@ def unit(fine: int = 0) -> ArrayBench:
     return ArrayBench(made, f"forward_unit_{fine}")
 
 
-def sums(rng: np.random.Generator, count: int, threshold: float, fine: int):
+def sums(rng: np.random.Generator, count: int, threshold: float, fine: int = 0):
     """Hard numbers, and numbers on the halves about the threshold: limbs and terms."""
     limbs, terms = hard_numbers(rng, count, WIDTH + fine)
     near = rng.random(count) < 0.5
