@@ -14,6 +14,7 @@ from backspike.compile.compiler import Plan, compile_graph
 from backspike.compile.cut import Cut, cuts
 from backspike.compile.schedule import Task
 from backspike.compile.uses import MAX_BLOCKS, MAX_TILES
+from backspike.gen.core.engines import KINDS
 from backspike.gen.core.layout import NEVER, TASK
 from backspike.gen.machine import DEPTH, MACHINES, Machine
 from backspike.ir.builder import Input, Sequential
@@ -23,7 +24,6 @@ from backspike.ir.errors import UserError
 from backspike.ir.learning import Learning
 from backspike.ir.neuron import LIF
 from backspike.ir.surrogate import Surrogate, rectangle
-from tests.support.kinds import KINDS
 from tests.support.layered import Layer, Network, compile_network
 
 PLANES = dataclasses.replace(MACHINES["default"], windows=256, units=512, spike_units=512)
