@@ -130,7 +130,7 @@ def spots(load: Load) -> Bench:
         kept = Value.cast(inside["row"])
         there = (phase == FIND_CYCLES - 1) & rows.at(y_place)
         bench.always(~there | (kept == Value.cast(row)))
-    spy = inside.module.submodules.spots.read_port(domain="comb")
+    spy = inside.module.submodules.kept.read_port(domain="comb")
     m.d.comb += spy.addr.eq(followed)
     found = Signal(spy.data.shape(), name="found")
     m.d.comb += [
