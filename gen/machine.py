@@ -62,8 +62,8 @@ class Machine:
     there is none, and every layer is dense.
     scale_down, scale_up: a connection's weights may count 2^-scale_down times to 2^scale_up times,
     as averages and graded inputs make them; both 0: they count once.
-    parts: 1 if there is a memory of partial sums of weight gradients, 64 bits for each weight, so
-    that a batch may be larger than what the other memories hold; else 0.
+    parts: 1 if there is a memory of partial sums of weight gradients, 64 bits for each weight (and
+    scale_down more), so that a batch may be larger than what the other memories hold; else 0.
     """
 
     name: str
@@ -182,9 +182,10 @@ MACHINES = {
     )
 }  # fmt: skip
 """Presets. `default` fits an LFE5U-85F; `four` holds as much in half the lanes; `mnist` holds the
-102 k weights of 784-128-10 in that part, with batches of 8 samples at 8 steps, and `mnist-conv`
-convolutions of such images, 1x28x28,8c5s3,16c3s2,10 with batches of 4 at 4 steps. `conv` has room
-for ten convolutions of 8 x 8 pixels, averages and graded inputs, `wide` for 128 k weights.
+102 k weights of 784-128-10 in that part, with batches of 8 samples at 8 steps, and `mnist-conv`,
+meant for it, too, convolutions of such images, 1x28x28,8c5s3,16c3s2,10, with batches of 4 at 4
+steps. `conv` has room for ten convolutions of 8 x 8 pixels, averages and graded inputs, `wide` for
+128 k weights.
 
 More lanes a unit would be smaller, but an engine would wait for its drain: a tile of 128 sources
 at density 0.05 has about 100 events, in which a block's 16 entries have to leave; and a row's

@@ -146,8 +146,7 @@ class Core(wiring.Component):
         machine = self.machine
         fp, bp, wg = engines.values()
         row, tile, rows = row_width(machine), machine.lanes * DEPTH, machine.units * DEPTH
-        gradient_rows = machine.gradients * DEPTH
-        readout = machine.readout_units * DEPTH
+        gradient_rows, readout = machine.gradients * DEPTH, machine.readout_units * DEPTH
 
         def shared(name, part, *, write=None, readers=()):
             m.submodules[f"{name}_memory"] = part

@@ -94,9 +94,6 @@ class AXI4LiteSubordinate(wiring.Component):
             return full, held
 
         # What is wrong with a transfer is found before it is kept.
-        def word(address):
-            return Cat(address[2:], address[:2].any())  # its address, and whether it is none
-
         aw_full, aw_held = hold("aw", axi.awvalid, axi.awready, word(axi.awaddr))
         w_full, w_held = hold("w", axi.wvalid, axi.wready, axi.wdata, ~axi.wstrb.all())
         w_data, w_wrong = w_held[:WORD], w_held[WORD]
@@ -169,3 +166,8 @@ class AXI4LiteSubordinate(wiring.Component):
         with m.If(answered & writing):
             m.d.sync += [axi.bvalid.eq(1), b_error.eq(error)]
         return m
+
+
+def word(address):
+    """A word's address, and whether a byte's is none of a word."""
+    return Cat(address[2:], address[:2].any())

@@ -185,8 +185,8 @@ class GatherFront(wiring.Component):
         ]
 
     def shift(self, target, tag) -> list:
-        """Statements that copy from a tag (of the scan) by how many places a term is shifted, if it
-        may be; its other fields come first."""
+        """Statements that copy by how many places a term is shifted, if it may be, out of a tag of
+        the scan."""
         if not self._kind.places(self._machine):
             return []
         return [target.places.eq(data.View(self._tag["scan"].shape, tag).places)]

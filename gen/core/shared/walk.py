@@ -117,8 +117,8 @@ class TileWalk(wiring.Component):
 
     Throughput: a step a cycle, and one cycle for a header and for each connection after the first;
     FIND_CYCLES a pixel and connection, and one.
-    Latency: 3 cycles, and 3 for each connection after the first, from a task to its first header,
-    or pixel.
+    Latency: 3 cycles for each connection, from a task to its first header; with `entries` 1 cycle,
+    and READ_CYCLES + 3 for each, to its first pixel.
 
     Parameters: bits of blocks, of source bases, of bases and of rows; reverse: blocks are walked
     from the last to the first, and `before` is after; entries: bits of their addresses, 0 for none;

@@ -20,10 +20,16 @@ from backspike.golden.backend import GoldenBackend
 from backspike.ir.bits import Bits
 from backspike.ir.constants import SMALLEST
 from backspike.ir.errors import Mismatch, UserError
-from backspike.ir.graph import Population
 from backspike.ir.learning import Learning
 from backspike.system.program import run_program
-from backspike.train.fuzz_training import ALPHAS, DENSITIES, HALVES, RATES, random_halves
+from backspike.train.fuzz_training import (
+    ALPHAS,
+    DENSITIES,
+    HALVES,
+    RATES,
+    random_halves,
+    random_spikes,
+)
 from backspike.train.random_graphs import random_graph
 from backspike.train.random_planes import random_planes
 
@@ -179,14 +185,12 @@ def random_weights(case: Case) -> dict[str, Bits]:
 def random_inputs(case: Case, samples: int) -> dict[str, Bits]:
     """Spikes of each input, or its numbers, some of them perhaps silent, perhaps all of them."""
 
-    def drawn(population: Population) -> Bits:
-        shape = samples, case.plan.steps, population.size
-        spikes = (case.rng.random(shape) < case.rng.choice(DENSITIES)).astype(np.uint8)
-        if population.bits > 1:
-            spikes *= case.rng.integers(1, population.most + 1, shape, dtype=np.uint8)
-        return spikes
-
-    return {p.name: drawn(p) for p in case.plan.graph.populations if p.role == "input"}
+    plan = case.plan
+    return {
+        p.name: random_spikes(case.rng, p, plan.steps, samples)
+        for p in plan.graph.populations
+        if p.role == "input"
+    }
 
 
 def own_errors(plan: Plan) -> list[str]:

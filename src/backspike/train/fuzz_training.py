@@ -25,7 +25,7 @@ from backspike.ir.builder import Input, Sequential
 from backspike.ir.connection import Dense
 from backspike.ir.constants import LARGEST, SMALLEST
 from backspike.ir.errors import Mismatch, UserError
-from backspike.ir.graph import Graph
+from backspike.ir.graph import Graph, Population
 from backspike.ir.learning import Learning
 from backspike.ir.neuron import LIF
 from backspike.ir.surrogate import Surrogate, arctan, fast_sigmoid, rectangle, triangle
@@ -155,10 +155,19 @@ def random_batch(
 ) -> tuple[dict[str, Bits], Bits]:
     """(inputs, labels) of a chain's batch, some of it perhaps silent, perhaps all of it spiking."""
     first, last = graph.populations[0], graph.populations[-1]
-    spikes = (rng.random((samples, steps, first.size)) < rng.choice(DENSITIES)).astype(np.uint8)
-    if first.graded:
-        spikes *= rng.integers(1, first.most + 1, spikes.shape, dtype=np.uint8)
+    spikes = random_spikes(rng, first, steps, samples)
     return {first.name: spikes}, rng.integers(0, last.size, samples)
+
+
+def random_spikes(
+    rng: np.random.Generator, population: Population, steps: int, samples: int
+) -> Bits:
+    """(samples, steps, N) of an input, or its numbers, some perhaps silent, perhaps all spiking."""
+    shape = samples, steps, population.size
+    spikes = (rng.random(shape) < rng.choice(DENSITIES)).astype(np.uint8)
+    if population.bits > 1:
+        spikes *= rng.integers(1, population.most + 1, shape, dtype=np.uint8)
+    return spikes
 
 
 def random_weights(rng: np.random.Generator, graph: Graph, kind: str) -> dict[str, Bits]:

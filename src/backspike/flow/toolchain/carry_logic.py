@@ -27,16 +27,14 @@ def absorb_logic(module: dict) -> int:
     that one's place is taken by x, and C is y. G must not depend on y where it counts.
     """
     cells = module["cells"]
-    readers: Counter[Bit] = Counter()
-    drivers: dict[Bit, str] = {}
-    for port in module["ports"].values():
-        readers.update(port["bits"])
-    for name, cell in cells.items():
-        for port, bits in cell["connections"].items():
-            if cell["port_directions"][port] != "output":
-                readers.update(bits)
-            elif cell["type"] == LUT:
-                drivers[bits[0]] = name
+    readers = count_readers(module)
+    drivers = {
+        bits[0]: name
+        for name, cell in cells.items()
+        if cell["type"] == LUT
+        for port, bits in cell["connections"].items()
+        if cell["port_directions"][port] == "output"
+    }
     moved = 0
     for cell in [cell for cell in cells.values() if cell["type"] == CARRY]:
         for half in HALVES:
@@ -106,3 +104,13 @@ def _inputs(gate: dict) -> list[Bit]:
         )
 
     return [net for net in nets if matters(net)]
+
+
+def count_readers(module: dict) -> Counter[Bit]:
+    """How many inputs of cells, and ports, read each bit of a flattened netlist."""
+    readers = Counter(bit for port in module["ports"].values() for bit in port["bits"])
+    for cell in module["cells"].values():
+        for port, bits in cell["connections"].items():
+            if cell["port_directions"][port] != "output":
+                readers.update(bits)
+    return readers

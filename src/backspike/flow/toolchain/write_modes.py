@@ -6,6 +6,7 @@ for words of 9 bits and more only.
 
 from collections import Counter
 
+from backspike.flow.toolchain.carry_logic import count_readers
 from backspike.system.tools import ToolFailed
 
 MEMORY, BEFORE, USUAL = "DP16KD", "READBEFOREWRITE", "NORMAL"
@@ -22,11 +23,7 @@ def plain_modes(module: dict) -> int:
     words does both.
     """
     cells = module["cells"]
-    readers: Counter = Counter(bit for port in module["ports"].values() for bit in port["bits"])
-    for cell in cells.values():
-        for port, bits in cell["connections"].items():
-            if cell["port_directions"][port] != "output":
-                readers.update(bits)
+    readers = count_readers(module)
     changed = 0
     for name, cell in cells.items():
         if cell["type"] != MEMORY:
